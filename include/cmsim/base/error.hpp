@@ -1,0 +1,37 @@
+// The two words for failure. ConfigError: the user's input is wrong (exit code 2), thrown only while
+// loading. SimulationError: a loaded simulation could not go on (exit code 3). Anything else is a bug.
+#pragma once
+
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+namespace cmsim {
+
+/// Where in the user's input something is: any part may be empty or 0 when it does not apply.
+struct SourceLocation {
+  std::string file;     // path as the user gave it, or "--set /x=1"
+  int line = 0;         // 1-based; 0 = unknown
+  std::string pointer;  // JSON pointer, "" = whole document
+};
+
+class ConfigError : public std::runtime_error {
+ public:
+  /// The message is one line: "file:line: /pointer: message".
+  ConfigError(SourceLocation where, const std::string& message);
+  explicit ConfigError(const std::string& message);
+  const SourceLocation& where() const { return where_; }
+
+ private:
+  SourceLocation where_;
+};
+
+class SimulationError : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+};
+
+/// The candidate closest to `word` by edit distance, or "" when none is close; for "did you mean".
+std::string closest_match(const std::string& word, const std::vector<std::string>& candidates);
+
+}  // namespace cmsim

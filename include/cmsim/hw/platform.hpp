@@ -1,0 +1,101 @@
+// The machine as a value: every parameter of platforms/*.json, in base units, with nothing derived
+// hidden in code. Per-die figures are per die; an NPU (package) is `dies_per_npu` dies.
+#pragma once
+
+#include <array>
+#include <filesystem>
+#include <string>
+
+#include "cmsim/base/config.hpp"
+#include "cmsim/base/units.hpp"
+
+namespace cmsim::hw {
+
+/// One Ascend 910C die.
+struct DieSpec {
+  OpsPerSecond bf16_peak = 0;           // dense BF16 FLOPS
+  OpsPerSecond int8_peak = 0;           // dense INT8 OPS
+  int aic_cores = 0;                    // AI cube cores (matrix)
+  int aiv_cores = 0;                    // AI vector cores
+  Bytes hbm_capacity = 0;
+  BytesPerSecond hbm_bandwidth = 0;
+  BytesPerSecond die_to_die_bandwidth = 0;  // to the sibling die of the package, per direction
+};
+
+/// Measured behaviour of one kind of UB path (P Table 1), as fractions of the slower port of the path.
+struct PathSpec {
+  double inter_node_efficiency = 0;
+  double intra_node_efficiency = 0;
+  Seconds inter_node_latency = 0;
+  Seconds intra_node_latency = 0;
+};
+
+enum class Spread { kAdaptive, kStripe, kHash };  // how one flow uses the sub-planes
+
+struct UbSpec {
+  int sub_planes = 0;                  // independent sub-planes; a die has one link into each
+  BytesPerSecond link_bandwidth = 0;   // one link, one direction
+  BytesPerSecond cpu_bandwidth = 0;    // one CPU socket over all its links, one direction
+  int l2_chips_per_plane = 0;          // an L1 chip has one uplink of link_bandwidth to each
+  Spread spread = Spread::kAdaptive;
+  PathSpec npu_npu_read, npu_npu_write, npu_cpu_read, npu_cpu_write;
+};
+
+struct RdmaSpec {
+  BytesPerSecond bandwidth_per_die = 0;  // one direction
+  double efficiency = 1;
+  Seconds latency = 0;
+};
+
+struct VpcSpec {
+  BytesPerSecond bandwidth_per_node = 0;
+  double efficiency = 1;
+  Seconds latency = 0;
+};
+
+/// Measured operator efficiencies of one die (P §4.5 and Tables 8-10).
+struct OperatorSpec {
+  double hbm_efficiency = 0;          // share of HBM bandwidth a streaming operator reaches
+  double mla_efficiency = 0;          // share of BF16 peak of compute-bound MLA
+  double gemm_int8_efficiency = 0;    // share of INT8 peak of a large grouped GEMM
+  double gemm_bf16_efficiency = 0;    // share of BF16 peak of a large GEMM
+  Seconds operator_overhead = 0;      // start and synchronisation of one operator on its stream
+};
+
+/// Costs of issuing token messages from AIV cores (FusedDispatch / FusedCombine) and of SDMA.
+struct TokenExchangeSpec {
+  Seconds startup = 0;                // start of the fused operator incl. its closing synchronisation
+  Seconds dispatch_message = 0;       // one AIV core, one 7.5 KB message over UB, excl. path latency
+  Seconds combine_message = 0;        // one AIV core, one 14 KB message over UB, excl. path latency
+  Seconds local_message = 0;          // one AIV core, one message that stays in the package
+  Seconds sdma_startup = 0;           // one SDMA transfer
+};
+
+struct Platform {
+  std::string name;
+  int nodes = 0;
+  int npus_per_node = 0;
+  int dies_per_npu = 0;
+  int cpus_per_node = 0;
+  Bytes dram_per_node = 0;
+  DieSpec die;
+  UbSpec ub;
+  RdmaSpec rdma;
+  VpcSpec vpc;
+  OperatorSpec operators;
+  TokenExchangeSpec token_exchange;
+
+  int dies() const { return nodes * npus_per_node * dies_per_npu; }
+  int npus() const { return nodes * npus_per_node; }
+  int cpus() const { return nodes * cpus_per_node; }
+  int dies_per_node() const { return npus_per_node * dies_per_npu; }
+  int node_of_die(int die_index) const { return die_index / dies_per_node(); }
+  int node_of_cpu(int cpu_index) const { return cpu_index / cpus_per_node; }
+  BytesPerSecond ub_bandwidth_per_die() const { return ub.sub_planes * ub.link_bandwidth; }
+};
+
+/// Reads the platform object at `node`; unknown keys, bad units and ranges are ConfigErrors.
+Platform read_platform(const ConfigNode& node);
+Platform load_platform(const std::filesystem::path& file);
+
+}  // namespace cmsim::hw

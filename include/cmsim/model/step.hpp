@@ -1,0 +1,55 @@
+// Time of one decode iteration and of one prefill batch: the interface serve/ and run/ use.
+//
+// Pure functions of the loads given; no clock, no randomness after construction.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+
+#include "cmsim/base/units.hpp"
+
+namespace cmsim::model {
+
+/// The load of every data-parallel rank (die) of a decode instance before the iteration.
+/// Both spans have one element a rank.
+struct DecodeBatch {
+  std::span<const std::int32_t> sequences;   // running sequences on the rank
+  std::span<const std::int64_t> kv_tokens;   // sum of their context lengths, tokens
+};
+
+struct DecodeIteration {
+  Seconds duration = 0;          // until every rank has its sampled tokens
+  Bytes hbm_bytes_per_die = 0;   // mean over ranks, read and written
+  Bytes ub_bytes_per_die = 0;    // mean sent over UB by dispatch and combine
+};
+
+class DecodeModel {
+ public:
+  virtual ~DecodeModel() = default;
+  virtual DecodeIteration iteration(const DecodeBatch& batch) const = 0;
+  /// Tokens of KV cache one die can hold beside weights and buffers.
+  virtual Tokens kv_capacity_per_die() const = 0;
+};
+
+/// One sequence (or chunk of one) of a prefill batch.
+struct PrefillSequence {
+  Tokens new_tokens = 0;     // to be computed
+  Tokens cached_tokens = 0;  // context before them whose KV is already there
+};
+
+struct PrefillIteration {
+  Seconds duration = 0;
+  Bytes hbm_bytes_per_die = 0;
+  Bytes ub_bytes_per_die = 0;
+};
+
+class PrefillModel {
+ public:
+  virtual ~PrefillModel() = default;
+  virtual PrefillIteration batch(std::span<const PrefillSequence> sequences) const = 0;
+  /// Tokens of KV cache one prefill instance can hold beside weights and buffers.
+  virtual Tokens kv_capacity() const = 0;
+};
+
+}  // namespace cmsim::model

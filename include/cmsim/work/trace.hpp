@@ -1,0 +1,41 @@
+// A trace: what was asked of the serving system, one row a request, in order of arrival.
+//
+// Lengths are tokens, times are seconds from the start of the trace. Block ids are prefix-chained: an
+// equal id means the same block and the same prefix before it; reuse is the longest common leading run.
+// Invariant: arrivals never decrease; blocks(i).size() is 0 or ceil(prompt_tokens / block_size).
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "cmsim/base/units.hpp"
+
+namespace cmsim::work {
+
+struct TraceRow {
+  Seconds arrival = 0;
+  std::int32_t prompt_tokens = 0;  // > 0
+  std::int32_t output_tokens = 0;  // >= 1
+  std::uint32_t first_block = 0;   // into Trace::block_ids
+  std::uint32_t block_count = 0;   // 0 = the trace knows no blocks
+};
+
+struct Trace {
+  std::string name;        // file name or generator
+  std::string format;      // "mooncake", "bailian", "azure", "burstgpt", "vidur", "servegen", ...
+  int block_size = 512;    // tokens a block
+  std::vector<TraceRow> rows;
+  std::vector<std::uint64_t> block_ids;
+  std::int64_t dropped = 0;          // rows of the file that are no requests (e.g. BurstGPT failures)
+  std::string dropped_reason;
+
+  std::span<const std::uint64_t> blocks(std::size_t row) const {
+    return std::span(block_ids).subspan(rows[row].first_block, rows[row].block_count);
+  }
+  bool has_blocks() const { return !block_ids.empty(); }
+  Seconds duration() const { return rows.empty() ? 0 : rows.back().arrival - rows.front().arrival; }
+};
+
+}  // namespace cmsim::work

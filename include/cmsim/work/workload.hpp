@@ -1,0 +1,45 @@
+// The workload of a scenario: where the requests come from and when they are sent.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+
+#include "cmsim/base/config.hpp"
+#include "cmsim/work/trace.hpp"
+
+namespace cmsim::work {
+
+enum class ArrivalKind { kTrace, kPoisson, kGamma, kConstant, kAllAtOnce, kClosedLoop };
+
+struct ArrivalSpec {
+  ArrivalKind kind = ArrivalKind::kTrace;
+  double rate = 0;              // requests/s for poisson, gamma, constant
+  double burstiness = 1;        // gamma: shape b, CV = 1/sqrt(b)
+  std::int64_t concurrency = 0; // closed loop: requests in flight; arrivals are then all 0
+};
+
+/// Scenario pointers /workload/...; see docs/scenario.schema.json.
+struct WorkloadSpec {
+  std::string trace;                      // file or ServeGen directory, as given; empty = generated
+  std::string format = "auto";
+  std::optional<int> block_size;          // overrides the format's default
+  double time_scale = 1;                  // 2 = arrivals twice as fast
+  Seconds start = 0, end = 1e300;         // cut, in trace time before scaling
+  std::int64_t max_requests = INT64_MAX;
+  bool spread_timestamps = false;         // spread rows that share a time stamp evenly to the next one
+  ArrivalSpec arrivals;
+  // Fixed-length requests, used when `trace` is empty.
+  std::int64_t requests = 0;
+  std::int64_t prompt_length = 0;
+  std::int64_t output_length = 0;
+};
+
+WorkloadSpec read_workload(const ConfigNode& node, const std::filesystem::path& base_directory);
+
+/// Opens the trace (or makes the fixed-length one), applies cut, scaling and the arrival process.
+/// Errors in the file are ConfigErrors naming file and line. Draws from streams "work/...".
+Trace make_workload(const WorkloadSpec& spec, std::uint64_t seed);
+
+}  // namespace cmsim::work
