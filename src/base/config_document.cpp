@@ -1,0 +1,263 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cctype>
+#include <fstream>
+#include <iterator>
+#include <system_error>
+
+#include "cmsim/base/config.hpp"
+
+namespace cmsim {
+namespace {
+
+using nlohmann::json;
+
+constexpr int kDeepest = 64;  // nesting a configuration may have; keeps recursion bounded
+
+std::string escape(const std::string& key) {
+  std::string text;
+  for (const char c : key) {
+    if (c == '~')
+      text += "~0";
+    else if (c == '/')
+      text += "~1";
+    else
+      text += c;
+  }
+  return text;
+}
+
+int line_at(std::string_view text, std::size_t offset) {
+  offset = std::min(offset, text.size());
+  return 1 +
+         static_cast<int>(std::count(text.begin(), text.begin() + static_cast<long>(offset), '\n'));
+}
+
+/// Walks text that nlohmann has already accepted and notes the line of every value.
+class LineScanner {
+ public:
+  LineScanner(std::string_view text, const std::string& file,
+              std::map<std::string, SourceLocation>& locations)
+      : text_(text), file_(file), locations_(locations) {}
+
+  void scan() { value("", 0); }
+
+ private:
+  void skip() {
+    while (at_ < text_.size()) {
+      const char c = text_[at_];
+      if (c == '\n') ++line_;
+      if (std::isspace(static_cast<unsigned char>(c))) {
+        ++at_;
+      } else if (text_.substr(at_, 2) == "//") {
+        while (at_ < text_.size() && text_[at_] != '\n') ++at_;
+      } else if (text_.substr(at_, 2) == "/*") {
+        const std::size_t end = text_.find("*/", at_ + 2);
+        const std::size_t stop = end == std::string_view::npos ? text_.size() : end + 2;
+        line_ += static_cast<int>(std::count(text_.begin() + static_cast<long>(at_),
+                                             text_.begin() + static_cast<long>(stop), '\n'));
+        at_ = stop;
+      } else if (text_.substr(at_, 3) == "\xEF\xBB\xBF") {
+        at_ += 3;
+      } else {
+        return;
+      }
+    }
+  }
+
+  std::string string_token() {  // at_ is on the opening quote
+    const std::size_t begin = at_++;
+    while (at_ < text_.size() && text_[at_] != '"') at_ += text_[at_] == '\\' ? 2 : 1;
+    ++at_;
+    return json::parse(text_.substr(begin, at_ - begin)).get<std::string>();
+  }
+
+  void value(const std::string& pointer, int depth) {
+    skip();
+    locations_[pointer] = {file_, line_, pointer};
+    if (depth > kDeepest) {
+      throw ConfigError({file_, line_, ""}, fmt::format("nested deeper than {} levels", kDeepest));
+    }
+    if (at_ >= text_.size()) return;
+    if (text_[at_] == '{') {
+      object(pointer, depth);
+    } else if (text_[at_] == '[') {
+      array(pointer, depth);
+    } else if (text_[at_] == '"') {
+      string_token();
+    } else {
+      while (at_ < text_.size() &&
+             std::string_view(",]}/ \t\r\n").find(text_[at_]) == std::string_view::npos) {
+        ++at_;
+      }
+    }
+  }
+
+  void object(const std::string& pointer, int depth) {
+    std::set<std::string> seen;
+    for (++at_, skip(); at_ < text_.size() && text_[at_] != '}'; skip()) {
+      const int key_line = line_;
+      const std::string key = string_token();
+      if (!seen.insert(key).second) {
+        throw ConfigError({file_, key_line, pointer},
+                          fmt::format("key \"{}\" is written twice", key));
+      }
+      skip();
+      ++at_;  // ':'
+      value(pointer + "/" + escape(key), depth + 1);
+      skip();
+      if (at_ < text_.size() && text_[at_] == ',') ++at_;
+    }
+    ++at_;
+  }
+
+  void array(const std::string& pointer, int depth) {
+    int index = 0;
+    for (++at_, skip(); at_ < text_.size() && text_[at_] != ']'; skip()) {
+      value(pointer + "/" + std::to_string(index++), depth + 1);
+      skip();
+      if (at_ < text_.size() && text_[at_] == ',') ++at_;
+    }
+    ++at_;
+  }
+
+  std::string_view text_;
+  const std::string& file_;
+  std::map<std::string, SourceLocation>& locations_;
+  std::size_t at_ = 0;
+  int line_ = 1;
+};
+
+/// Bounds the nesting before nlohmann recurses over it (its destructor is iterative, its dump is
+/// not).
+class DepthGuard {
+ public:
+  bool operator()(int depth, json::parse_event_t, json&) {
+    deepest_ = std::max(deepest_, depth);
+    return true;
+  }
+  int deepest_ = 0;
+};
+
+std::string read_text(const std::filesystem::path& path) {
+  std::error_code error;
+  if (std::filesystem::is_directory(path, error)) {
+    throw ConfigError({path.string(), 0, ""}, "is a directory, expected a JSON file");
+  }
+  std::ifstream file(path, std::ios::binary);
+  if (!file) {
+    throw ConfigError({path.string(), 0, ""}, std::filesystem::exists(path, error)
+                                                  ? "cannot be read (permission?)"
+                                                  : "no such file");
+  }
+  return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
+}
+
+}  // namespace
+
+ConfigDocument ConfigDocument::from_text(std::string_view text, const std::string& name) {
+  ConfigDocument document;
+  document.name_ = name;
+  DepthGuard guard;
+  try {
+    document.value_ = json::parse(text, std::ref(guard), true, true);
+  } catch (const json::parse_error& error) {
+    std::string what = error.what();  // "[json.exception...] parse error at line l, column c: ..."
+    if (const auto colon = what.find("syntax error"); colon != std::string::npos) {
+      what = what.substr(colon);
+    }
+    throw ConfigError({name, line_at(text, error.byte == 0 ? 0 : error.byte - 1), ""},
+                      "not valid JSON: " + what);
+  } catch (const json::out_of_range& error) {
+    throw ConfigError({name, 0, ""}, fmt::format("a number is out of range: {}", error.what()));
+  }
+  if (guard.deepest_ > kDeepest) {
+    throw ConfigError({name, 0, ""}, fmt::format("nested deeper than {} levels", kDeepest));
+  }
+  LineScanner(text, document.name_, document.locations_).scan();
+  return document;
+}
+
+ConfigDocument ConfigDocument::from_file(const std::filesystem::path& path) {
+  ConfigDocument document = from_text(read_text(path), path.string());
+  document.directory_ = path.parent_path();
+  return document;
+}
+
+void ConfigDocument::include_file(const std::string& pointer) {
+  const json::json_pointer where(pointer);
+  if (!value_.contains(where) || !value_.at(where).is_string()) return;
+  const std::filesystem::path path = directory_ / value_.at(where).get<std::string>();
+  ConfigDocument included;
+  try {
+    included = from_file(path);
+  } catch (const ConfigError& error) {
+    if (std::filesystem::exists(path)) throw;
+    throw ConfigError(location(pointer), fmt::format("no such file: {}", path.string()));
+  }
+  value_[where] = included.value_;
+  for (auto& [inner, place] : included.locations_) {
+    place.pointer = pointer + inner;
+    locations_[pointer + inner] = place;
+  }
+}
+
+void ConfigDocument::apply_set(const std::string& assignment) {
+  const SourceLocation origin{"--set " + assignment, 0, ""};
+  const std::size_t equals = assignment.find('=');
+  if (equals == std::string::npos || assignment.empty() || assignment[0] != '/') {
+    throw ConfigError(origin, "expected /pointer=value, e.g. /seed=2 or /slo/tpot=15ms");
+  }
+  const std::string pointer = assignment.substr(0, equals);
+  const std::string text = assignment.substr(equals + 1);
+  json value = json::parse(text, nullptr, false);
+  if (value.is_discarded()) value = text;
+  try {
+    // Walk by hand: a scalar on the way is an error, a missing object is made.
+    json* node = &value_;
+    std::string walked;
+    const json::json_pointer path(pointer);
+    std::vector<std::string> parts;
+    for (json::json_pointer p = path; !p.empty(); p.pop_back()) parts.push_back(p.back());
+    std::reverse(parts.begin(), parts.end());
+    for (const std::string& part : parts) {
+      if (node->is_null()) *node = json::object();
+      if (node->is_object()) {
+        node = &(*node)[part];
+      } else if (node->is_array()) {
+        node = &node->at(json::json_pointer("/" + part));
+      } else {
+        throw ConfigError(origin, fmt::format("{} is {}, not an object",
+                                              walked.empty() ? "/" : walked, node->dump()));
+      }
+      walked.append("/").append(escape(part));
+    }
+    *node = std::move(value);
+  } catch (const json::exception& error) {
+    throw ConfigError(origin, fmt::format("not a place in the document: {}", error.what()));
+  }
+  for (auto entry = locations_.lower_bound(pointer); entry != locations_.end();) {
+    if (entry->first != pointer && !entry->first.starts_with(pointer + "/")) {
+      if (!entry->first.starts_with(pointer)) break;
+      ++entry;
+      continue;
+    }
+    entry = locations_.erase(entry);
+  }
+  locations_[pointer] = {origin.file, 0, pointer};
+}
+
+SourceLocation ConfigDocument::location(const std::string& pointer) const {
+  // The nearest ancestor that is known: a missing key is reported at its object.
+  for (std::string at = pointer;; at = at.substr(0, at.rfind('/'))) {
+    if (const auto found = locations_.find(at); found != locations_.end()) {
+      SourceLocation place = found->second;
+      place.pointer = pointer;
+      return place;
+    }
+    if (at.empty()) return {name_, 0, pointer};
+  }
+}
+
+}  // namespace cmsim

@@ -1,0 +1,247 @@
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "cmsim/base/config.hpp"
+
+namespace cmsim {
+namespace {
+
+using nlohmann::json;
+
+/// A parameter with its origin reads as its value.
+const json& unwrap(const json& value) {
+  if (value.is_object()) {
+    if (const auto found = value.find("value"); found != value.end()) return *found;
+  }
+  return value;
+}
+
+bool is_annotated(const json& value) { return value.is_object() && value.contains("value"); }
+
+std::string shown(const json& value) {
+  std::string text = value.dump(-1, ' ', false, json::error_handler_t::replace);
+  if (text.size() > 60) text = text.substr(0, 57) + "...";
+  return text;
+}
+
+std::string spelled(double value, Dimension dimension) {
+  if (dimension == Dimension::kNumber) return fmt::format("{:g}", value);
+  return format_quantity(value, dimension);
+}
+
+std::string range_text(double minimum, double maximum, Dimension dimension = Dimension::kNumber) {
+  if (maximum >= 1e300 || maximum >= static_cast<double>(INT64_MAX)) {
+    return fmt::format("at least {}", spelled(minimum, dimension));
+  }
+  if (minimum <= -1e300 || minimum <= static_cast<double>(INT64_MIN)) {
+    return fmt::format("at most {}", spelled(maximum, dimension));
+  }
+  return fmt::format("{} to {}", spelled(minimum, dimension), spelled(maximum, dimension));
+}
+
+}  // namespace
+
+ConfigNode::ConfigNode(const ConfigDocument& document, std::string pointer)
+    : document_(&document),
+      pointer_(std::move(pointer)),
+      value_(nullptr),
+      known_(std::make_shared<std::set<std::string, std::less<>>>()) {
+  const json::json_pointer where(pointer_);
+  if (document.value().contains(where) || pointer_.empty()) value_ = &document.value().at(where);
+}
+
+SourceLocation ConfigNode::where(std::string_view key) const {
+  return document_->location(key.empty() ? pointer_ : pointer_ + "/" + std::string(key));
+}
+
+void ConfigNode::fail(const std::string& message) const { throw ConfigError(where(), message); }
+void ConfigNode::fail(std::string_view key, const std::string& message) const {
+  throw ConfigError(where(key), message);
+}
+
+const json& ConfigNode::raw() const {
+  static const json kNothing;  // an absent node reads as null
+  return value_ == nullptr ? kNothing : *value_;
+}
+
+const json* ConfigNode::find(std::string_view key) const {
+  known_->insert(std::string(key));
+  if (value_ == nullptr) return nullptr;
+  if (!value_->is_object()) fail(fmt::format("found {}, expected an object", shown(*value_)));
+  const auto found = value_->find(std::string(key));
+  if (found == value_->end()) return nullptr;
+  if (is_annotated(*found)) {
+    static const std::vector<std::string> kAnnotations{"value", "source", "note"};
+    for (const auto& [name, ignored] : found->items()) {
+      if (std::find(kAnnotations.begin(), kAnnotations.end(), name) == kAnnotations.end()) {
+        fail(std::string(key) + "/" + name, "unknown key, allowed are value, source, note");
+      }
+    }
+  }
+  return &unwrap(*found);
+}
+
+const json& ConfigNode::require(std::string_view key) const {
+  const json* found = find(key);
+  if (found == nullptr) fail(key, "missing, this key is required");
+  return *found;
+}
+
+bool ConfigNode::has(std::string_view key) const { return find(key) != nullptr; }
+
+void ConfigNode::ignore(std::string_view key) const { known_->insert(std::string(key)); }
+
+ConfigNode ConfigNode::child_or_empty(std::string_view key) const {
+  const json* found = find(key);
+  ConfigNode node(*document_, pointer_ + "/" + std::string(key));
+  if (found != nullptr && !found->is_object()) {
+    fail(key, fmt::format("found {}, expected an object", shown(*found)));
+  }
+  return node;
+}
+
+ConfigNode ConfigNode::child(std::string_view key) const {
+  require(key);
+  return child_or_empty(key);
+}
+
+std::vector<ConfigNode> ConfigNode::elements(std::string_view key) const {
+  const json& array = require(key);
+  if (!array.is_array()) fail(key, fmt::format("found {}, expected an array", shown(array)));
+  std::vector<ConfigNode> nodes;
+  for (std::size_t i = 0; i < array.size(); ++i) {
+    nodes.emplace_back(*document_, fmt::format("{}/{}/{}", pointer_, key, i));
+  }
+  return nodes;
+}
+
+std::vector<std::string> ConfigNode::keys() const {
+  std::vector<std::string> names;
+  if (value_ == nullptr || !value_->is_object()) return names;
+  for (const auto& [name, ignored] : value_->items()) names.push_back(name);
+  return names;
+}
+
+double ConfigNode::number(std::string_view key, double minimum, double maximum) const {
+  const json& value = require(key);
+  double number = 0;
+  if (value.is_number()) {
+    number = value.get<double>();
+  } else if (value.is_string()) {
+    try {
+      number = parse_quantity(value.get<std::string>(), Dimension::kNumber);
+    } catch (const UnitError& error) {
+      fail(key, error.what());
+    }
+  } else {
+    fail(key, fmt::format("found {}, expected a number", shown(value)));
+  }
+  if (!(number >= minimum && number <= maximum)) {
+    fail(key, fmt::format("found {}, allowed is {}", shown(value), range_text(minimum, maximum)));
+  }
+  return number;
+}
+
+std::int64_t ConfigNode::integer(std::string_view key, std::int64_t minimum,
+                                 std::int64_t maximum) const {
+  const json& value = require(key);
+  const bool whole = value.is_number_integer() ||
+                     (value.is_number_float() && std::fabs(value.get<double>()) < 9e15 &&
+                      value.get<double>() == std::floor(value.get<double>()));
+  if (!whole) fail(key, fmt::format("found {}, expected a whole number", shown(value)));
+  const bool too_large = value.is_number_unsigned() &&
+                         value.get<std::uint64_t>() > static_cast<std::uint64_t>(INT64_MAX);
+  const auto number = too_large ? INT64_MAX : value.get<std::int64_t>();
+  if (too_large || number < minimum || number > maximum) {
+    fail(key, fmt::format("found {}, allowed is {}", shown(value),
+                          range_text(static_cast<double>(minimum), static_cast<double>(maximum))));
+  }
+  return number;
+}
+
+bool ConfigNode::boolean(std::string_view key) const {
+  const json& value = require(key);
+  if (!value.is_boolean()) {
+    fail(key, fmt::format("found {}, expected true or false", shown(value)));
+  }
+  return value.get<bool>();
+}
+
+std::string ConfigNode::text(std::string_view key) const {
+  const json& value = require(key);
+  if (!value.is_string()) fail(key, fmt::format("found {}, expected a text", shown(value)));
+  return value.get<std::string>();
+}
+
+std::string ConfigNode::choice(std::string_view key,
+                               const std::vector<std::string>& allowed) const {
+  const std::string found = text(key);
+  if (std::find(allowed.begin(), allowed.end(), found) == allowed.end()) {
+    const std::string close_one = closest_match(found, allowed);
+    fail(key,
+         fmt::format("found \"{}\", allowed is one of {}{}", found, fmt::join(allowed, ", "),
+                     close_one.empty() ? "" : fmt::format("; did you mean \"{}\"?", close_one)));
+  }
+  return found;
+}
+
+double ConfigNode::quantity(std::string_view key, Dimension dimension, double minimum,
+                            double maximum) const {
+  const json& value = require(key);
+  if (!value.is_string()) {
+    fail(key, fmt::format("found {}, expected a quantity with a unit, e.g. \"{}\"", shown(value),
+                          example_of(dimension)));
+  }
+  double number = 0;
+  try {
+    number = parse_quantity(value.get<std::string>(), dimension);
+  } catch (const UnitError& error) {
+    fail(key, error.what());
+  }
+  if (!(number >= minimum && number <= maximum)) {
+    fail(key, fmt::format("found {}, allowed is {}", shown(value),
+                          range_text(minimum, maximum, dimension)));
+  }
+  return number;
+}
+
+double ConfigNode::number_or(std::string_view key, double otherwise, double minimum,
+                             double maximum) const {
+  return has(key) ? number(key, minimum, maximum) : otherwise;
+}
+std::int64_t ConfigNode::integer_or(std::string_view key, std::int64_t otherwise,
+                                    std::int64_t minimum, std::int64_t maximum) const {
+  return has(key) ? integer(key, minimum, maximum) : otherwise;
+}
+bool ConfigNode::boolean_or(std::string_view key, bool otherwise) const {
+  return has(key) ? boolean(key) : otherwise;
+}
+std::string ConfigNode::text_or(std::string_view key, const std::string& otherwise) const {
+  return has(key) ? text(key) : otherwise;
+}
+std::string ConfigNode::choice_or(std::string_view key, const std::string& otherwise,
+                                  const std::vector<std::string>& allowed) const {
+  return has(key) ? choice(key, allowed) : otherwise;
+}
+double ConfigNode::quantity_or(std::string_view key, Dimension dimension, double otherwise,
+                               double minimum, double maximum) const {
+  return has(key) ? quantity(key, dimension, minimum, maximum) : otherwise;
+}
+
+void ConfigNode::close() const {
+  if (value_ == nullptr) return;
+  if (!value_->is_object()) fail(fmt::format("found {}, expected an object", shown(*value_)));
+  for (const auto& [name, ignored] : value_->items()) {
+    if (known_->contains(name)) continue;
+    const std::vector<std::string> allowed(known_->begin(), known_->end());
+    const std::string close_one = closest_match(name, allowed);
+    fail(name, close_one.empty()
+                   ? fmt::format("unknown key, allowed are {}", fmt::join(allowed, ", "))
+                   : fmt::format("unknown key, did you mean \"{}\"?", close_one));
+  }
+}
+
+}  // namespace cmsim

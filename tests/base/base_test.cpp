@@ -1,0 +1,107 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "cmsim/base/config.hpp"
+#include "cmsim/base/random.hpp"
+#include "cmsim/base/units.hpp"
+
+namespace cmsim {
+namespace {
+
+using ::testing::HasSubstr;
+
+std::string error_of(const std::function<void()>& action) {
+  try {
+    action();
+  } catch (const std::exception& error) {
+    return error.what();
+  }
+  return "no error";
+}
+
+TEST(Units, ReadsTheSpellingsOfTheHeader) {
+  EXPECT_DOUBLE_EQ(parse_quantity("28GB/s", Dimension::kBandwidth), 2.8e10);
+  EXPECT_DOUBLE_EQ(parse_quantity("224Gbps", Dimension::kBandwidth), 2.8e10);  // 224e9 / 8
+  EXPECT_DOUBLE_EQ(parse_quantity("1.9us", Dimension::kTime), 1.9e-6);
+  EXPECT_DOUBLE_EQ(parse_quantity("7.5KiB", Dimension::kBytes), 7680);  // 7.5 * 1024
+  EXPECT_DOUBLE_EQ(parse_quantity("70%", Dimension::kNumber), 0.7);
+  EXPECT_DOUBLE_EQ(parse_quantity("376 TFLOPS", Dimension::kOpsRate), 3.76e14);
+}
+
+TEST(Units, SaysWhatIsAllowed) {
+  EXPECT_THAT(error_of([] { parse_quantity("28", Dimension::kBandwidth); }),
+              HasSubstr("without a unit"));
+  EXPECT_THAT(error_of([] { parse_quantity("28GB", Dimension::kBandwidth); }),
+              HasSubstr("found unit \"GB\""));
+  EXPECT_THAT(error_of([] { parse_quantity("fast", Dimension::kTime); }),
+              HasSubstr("expected a number"));
+  EXPECT_THAT(error_of([] { parse_quantity("1e999s", Dimension::kTime); }),
+              HasSubstr("expected a number"));
+}
+
+TEST(Units, FormatsWithAPrefix) {
+  EXPECT_EQ(format_quantity(2.8e10, Dimension::kBandwidth), "28 GB/s");
+  EXPECT_EQ(format_quantity(1.9e-6, Dimension::kTime), "1.9 us");
+}
+
+TEST(Config, NamesFileLineAndPointerOfAnUnknownKey) {
+  const auto document = ConfigDocument::from_text("{\n  // a comment\n  \"sede\": 1\n}", "s.json");
+  const ConfigNode root(document);
+  root.integer_or("seed", 1);
+  EXPECT_EQ(error_of([&] { root.close(); }),
+            "s.json:3: /sede: unknown key, did you mean \"seed\"?");
+}
+
+TEST(Config, ReadsAnnotatedAndPlainParametersAlike) {
+  const auto document = ConfigDocument::from_text(
+      R"({"a": {"value": "28GB/s", "source": "P"}, "b": "28GB/s", "c": {"value": 1, "sorce": ""}})",
+      "p.json");
+  const ConfigNode root(document);
+  EXPECT_EQ(root.quantity("a", Dimension::kBandwidth), root.quantity("b", Dimension::kBandwidth));
+  EXPECT_THAT(error_of([&] { root.integer("c"); }), HasSubstr("/c/sorce: unknown key"));
+}
+
+TEST(Config, ReportsTypeRangeAndSyntax) {
+  const auto document = ConfigDocument::from_text("{\"n\": -1,\n\"t\": \"5 parsec\"}", "x.json");
+  const ConfigNode root(document);
+  EXPECT_EQ(error_of([&] { root.integer("n", 0); }),
+            "x.json:1: /n: found -1, allowed is at least 0");
+  EXPECT_THAT(error_of([&] { root.quantity("t", Dimension::kTime); }),
+              HasSubstr("x.json:2: /t: found unit \"parsec\""));
+  EXPECT_THAT(error_of([&] { root.text("n"); }), HasSubstr("expected a text"));
+  EXPECT_THAT(error_of([&] { root.number("gone"); }), HasSubstr("missing"));
+  EXPECT_THAT(error_of([] { ConfigDocument::from_text("{\n\"a\": 1,\n}}", "y.json"); }),
+              HasSubstr("y.json:3: not valid JSON"));
+  EXPECT_THAT(error_of([] { ConfigDocument::from_text(R"({"a":1,"a":2})", "y.json"); }),
+              HasSubstr("written twice"));
+  EXPECT_THAT(error_of([] { ConfigDocument::from_file("/nonexistent/x.json"); }),
+              HasSubstr("no such file"));
+}
+
+TEST(Config, SetsValuesAndNamesTheirOrigin) {
+  auto document = ConfigDocument::from_text(R"({"slo": {"tpot": "50ms"}, "seed": 1})", "s.json");
+  document.apply_set("/slo/tpot=15ms");
+  document.apply_set("/decode/mtp/draft_tokens=0");
+  const ConfigNode root(document);
+  EXPECT_DOUBLE_EQ(root.child("slo").quantity("tpot", Dimension::kTime), 0.015);
+  EXPECT_EQ(root.child("decode").child("mtp").integer("draft_tokens"), 0);
+  document.apply_set("/slo/tpot=fast");
+  EXPECT_THAT(
+      error_of([&] { ConfigNode(document).child("slo").quantity("tpot", Dimension::kTime); }),
+      HasSubstr("--set /slo/tpot=fast: /slo/tpot:"));
+  EXPECT_THAT(error_of([&] { document.apply_set("seed=2"); }),
+              HasSubstr("expected /pointer=value"));
+  EXPECT_THAT(error_of([&] { document.apply_set("/seed/x=2"); }), HasSubstr("not an object"));
+}
+
+TEST(Random, StreamsAreNamedAndIndependent) {
+  RandomStream a(1, "work/arrivals"), again(1, "work/arrivals"), other(1, "work/lengths"),
+      reseeded(2, "work/arrivals");
+  const double first = a.uniform();
+  EXPECT_EQ(first, again.uniform());
+  EXPECT_NE(first, other.uniform());
+  EXPECT_NE(first, reseeded.uniform());
+}
+
+}  // namespace
+}  // namespace cmsim
