@@ -1,8 +1,9 @@
 // A trace: what was asked of the serving system, one row a request, in order of arrival.
 //
-// Lengths are tokens, times are seconds from the start of the trace. Block ids are prefix-chained: an
-// equal id means the same block and the same prefix before it; reuse is the longest common leading run.
-// Invariant: arrivals never decrease; blocks(i).size() is 0 or ceil(prompt_tokens / block_size).
+// Lengths are tokens, times are seconds from the start of the trace. Block ids are prefix-chained:
+// an equal id means the same block and the same prefix before it; reuse is the longest common
+// leading run. Invariant: arrivals never decrease; blocks(i).size() is 0 or ceil(prompt_tokens /
+// block_size).
 #pragma once
 
 #include <cstdint>
@@ -23,12 +24,13 @@ struct TraceRow {
 };
 
 struct Trace {
-  std::string name;        // file name or generator
-  std::string format;      // "mooncake", "bailian", "azure", "burstgpt", "vidur", "servegen", ...
-  int block_size = 512;    // tokens a block
+  std::string name;          // file name or generator
+  std::string format;        // "mooncake", "bailian", "azure", "burstgpt", "vidur", "servegen", ...
+  int block_size = 512;      // tokens a block
+  bool has_arrivals = true;  // false: the file gives lengths only, and every arrival is 0
   std::vector<TraceRow> rows;
   std::vector<std::uint64_t> block_ids;
-  std::int64_t dropped = 0;          // rows of the file that are no requests (e.g. BurstGPT failures)
+  std::int64_t dropped = 0;  // rows of the file that are no requests (e.g. BurstGPT failures)
   std::string dropped_reason;
 
   std::span<const std::uint64_t> blocks(std::size_t row) const {

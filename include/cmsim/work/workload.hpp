@@ -15,20 +15,20 @@ enum class ArrivalKind { kTrace, kPoisson, kGamma, kConstant, kAllAtOnce, kClose
 
 struct ArrivalSpec {
   ArrivalKind kind = ArrivalKind::kTrace;
-  double rate = 0;              // requests/s for poisson, gamma, constant
-  double burstiness = 1;        // gamma: shape b, CV = 1/sqrt(b)
-  std::int64_t concurrency = 0; // closed loop: requests in flight; arrivals are then all 0
+  double rate = 0;               // requests/s for poisson, gamma, constant
+  double burstiness = 1;         // gamma: shape b, CV = 1/sqrt(b)
+  std::int64_t concurrency = 0;  // closed loop: requests in flight; arrivals are then all 0
 };
 
 /// Scenario pointers /workload/...; see docs/scenario.schema.json.
 struct WorkloadSpec {
-  std::string trace;                      // file or ServeGen directory, as given; empty = generated
+  std::string trace;  // file or ServeGen directory, as given; empty = generated
   std::string format = "auto";
-  std::optional<int> block_size;          // overrides the format's default
-  double time_scale = 1;                  // 2 = arrivals twice as fast
-  Seconds start = 0, end = 1e300;         // cut, in trace time before scaling
+  std::optional<int> block_size;   // overrides the format's default
+  double time_scale = 1;           // 2 = arrivals twice as fast
+  Seconds start = 0, end = 1e300;  // cut, in trace time before scaling
   std::int64_t max_requests = INT64_MAX;
-  bool spread_timestamps = false;         // spread rows that share a time stamp evenly to the next one
+  bool spread_timestamps = false;  // spread rows that share a time stamp evenly to the next one
   ArrivalSpec arrivals;
   // Fixed-length requests, used when `trace` is empty.
   std::int64_t requests = 0;
