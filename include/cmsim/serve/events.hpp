@@ -14,8 +14,10 @@ enum class Outcome : std::uint8_t { kFinished, kRejected, kFailed, kUnfinished }
 /// Why a request did not finish; kNone for those that did.
 enum class Reason : std::uint8_t {
   kNone,
-  kPromptExceedsKv,     // rejected: prompt + output longer than any KV space
-  kInterrupted,         // unfinished: the run was ended early (Ctrl-C or horizon)
+  kPromptExceedsKv,  // rejected on arrival: prompt + 1 longer than any KV space
+  kOutputExceedsKv,  // failed: prompt + generated tokens outgrew the KV space of a whole die
+  kInterrupted,      // unfinished: the run was ended early (Ctrl-C or horizon)
+  kNotSent,          // unfinished: the run was ended before the request was sent (sent is -1)
 };
 const char* to_string(Outcome outcome);
 const char* to_string(Reason reason);
@@ -23,23 +25,28 @@ const char* to_string(Reason reason);
 /// One request from arrival to end; emitted once, when it ends. The phases
 ///   client wait (closed loop) | prefill queue | cache read | prefill | transfer queue | transfer |
 ///   decode queue | first iteration | decode
-/// are the differences of consecutive times and add up to finished - arrival.
+/// are the differences of consecutive times and add up to finished - arrival. Phases a role does
+/// not have stay -1. Role::kPrefillOnly ends with prefill: first_token = finished = prefill_end.
+/// After a preemption the first times stay: the recomputation counts as decode.
 struct RequestRecord {
-  std::int64_t id = 0;               // row of the trace
+  std::int64_t id = 0;  // row of the trace
   Tokens prompt_tokens = 0, output_tokens = 0;
-  Tokens cached_tokens = 0;          // prompt tokens found in the context cache
-  Seconds arrival = 0;               // due date of the trace
-  Seconds sent = 0;                  // handed to the system (closed loop: after waiting at the client)
-  Seconds cache_read_start = -1;     // taken from the prefill queue
-  Seconds prefill_start = -1;        // its (first) batch starts; cached blocks have arrived
+  Tokens cached_tokens = 0;       // prompt tokens found in the context cache
+  Seconds arrival = 0;            // due date of the trace
+  Seconds sent = 0;               // handed to the system (closed loop: after waiting at the client)
+  Seconds cache_read_start = -1;  // taken from the prefill queue
+  Seconds prefill_start = -1;     // its (first) batch starts; cached blocks have arrived
   Seconds prefill_end = -1;
-  Seconds transfer_start = -1;       // KV pull begins (a decode slot and KV space are reserved)
+  Seconds transfer_start = -1;  // KV pull begins (a decode slot and KV space are reserved)
   Seconds transfer_end = -1;
-  Seconds decode_start = -1;         // first iteration it takes part in begins
-  Seconds first_token = -1;          // end of that iteration
-  Seconds finished = -1;
+  Seconds decode_start = -1;  // first iteration it takes part in begins
+  Seconds first_token = -1;   // end of that iteration
+  Seconds finished = -1;      // end of its last iteration; of the request when rejected or failed
   std::int32_t prefill_instance = -1, decode_instance = -1, decode_rank = -1;
-  std::int64_t iterations = 0;       // decode iterations it took part in
+  std::int64_t iterations = 0;   // decode iterations it took part in
+  std::int32_t preemptions = 0;  // times its KV was dropped for want of space and recomputed
+  Tokens initial_tokens = 0;     // output tokens it came with: > 0 only in the staggered first
+                                 // population of Role::kDecodeOnly (leave out of latencies)
   Outcome outcome = Outcome::kUnfinished;
   Reason reason = Reason::kInterrupted;
 };
@@ -54,12 +61,13 @@ struct PrefillBatchEvent {
 
 struct DecodeStepEvent {
   Seconds start = 0, end = 0;
-  Seconds previous_end = -1;         // end of the instance's step before when it ran back to back, else -1
+  Seconds previous_end = -1;  // end of the instance's step before when it ran back to back, else -1
   std::int32_t instance = 0;
-  std::int64_t sequences = 0;        // taking part
-  std::int64_t continuing = 0;       // of them, those that had emitted a token before (an ITL gap each)
-  std::int64_t tokens = 0;           // output tokens emitted (counted as requests finish: see output.md)
-  Tokens kv_tokens = 0;              // context tokens held at the start
+  std::int64_t sequences = 0;   // taking part
+  std::int64_t continuing = 0;  // of them, those that had emitted a token before (an ITL gap each)
+  std::int64_t tokens = 0;      // output tokens emitted: a request's are spread evenly over its
+                                // iterations; whole tokens, the sum over steps is exact
+  Tokens kv_tokens = 0;         // context tokens held at the start
   Bytes hbm_bytes_per_die = 0, ub_bytes_per_die = 0;
 };
 
@@ -75,18 +83,18 @@ struct QueueEvent {
   Seconds at = 0;
   std::int64_t prefill_waiting = 0;  // arrived, not in a batch
   std::int64_t prefill_running = 0;
-  std::int64_t decode_waiting = 0;   // prefilled, waiting for a slot, KV space or the transfer
+  std::int64_t decode_waiting = 0;  // prefilled, waiting for a slot, KV space or the transfer
   std::int64_t decode_running = 0;
-  Tokens decode_kv_reserved = 0;     // tokens of KV space reserved over all decode dies
+  Tokens decode_kv_reserved = 0;  // tokens of KV space reserved over all decode dies
 };
 
 /// Cache totals so far; emitted with each lookup.
 struct CacheEvent {
   Seconds at = 0;
-  std::int64_t lookup_blocks = 0, hit_blocks = 0;   // of this lookup
+  std::int64_t lookup_blocks = 0, hit_blocks = 0;  // of this lookup
   Tokens lookup_tokens = 0, hit_tokens = 0;
-  std::int64_t stored_blocks = 0;                   // held now
-  std::int64_t evicted_blocks = 0;                  // so far
+  std::int64_t stored_blocks = 0;   // held now
+  std::int64_t evicted_blocks = 0;  // so far
 };
 
 class Listener {
@@ -94,9 +102,9 @@ class Listener {
   virtual ~Listener() = default;
   virtual void on_request_sent(const RequestRecord&) {}
   virtual void on_request_end(const RequestRecord&) {}
-  virtual void on_prefill_batch(const PrefillBatchEvent&) {}   // when it ends
-  virtual void on_decode_step(const DecodeStepEvent&) {}       // when it ends
-  virtual void on_transfer(const TransferEvent&) {}            // when it ends
+  virtual void on_prefill_batch(const PrefillBatchEvent&) {}  // when it ends
+  virtual void on_decode_step(const DecodeStepEvent&) {}      // when it ends
+  virtual void on_transfer(const TransferEvent&) {}           // when it ends
   virtual void on_queue(const QueueEvent&) {}
   virtual void on_cache(const CacheEvent&) {}
 };

@@ -1,0 +1,58 @@
+// Where the roles sit on the machine, and which prefill die serves which decode die.
+//
+// Instances are contiguous: prefill instances first, then decode instances, from die 0 up; every
+// CPU of the supernode belongs to the cache. Pure functions of the deployment; counts are dies
+// unless named.
+#pragma once
+
+#include <cstdint>
+
+#include "cmsim/hw/platform.hpp"
+#include "cmsim/serve/deployment.hpp"
+#include "cmsim/work/trace.hpp"
+
+namespace cmsim::serve {
+
+struct Placement {
+  int prefill_instances = 0, prefill_dies = 0;  // dies of one instance
+  int decode_instances = 0, decode_dies = 0;
+  int cpus = 0;
+
+  int prefill_die(int instance, int rank) const { return instance * prefill_dies + rank; }
+  int decode_die(int instance, int rank) const {
+    return prefill_instances * prefill_dies + instance * decode_dies + rank;
+  }
+  int dies_used() const {
+    return prefill_instances * prefill_dies + decode_instances * decode_dies;
+  }
+};
+
+/// Instances the role does not use take no dies.
+Placement place(const DeploymentSpec& deployment, const hw::Platform& platform, Role role);
+
+/// Throws ConfigError (with the JSON pointer, no file) when the deployment does not fit the
+/// machine: more NPUs than there are, an EP degree other than the dies of an instance, max_num_seqs
+/// that does not divide among the dies of an NPU, more cache DRAM than a node has, values out of
+/// range.
+void check_deployment(const DeploymentSpec& deployment, const hw::Platform& platform, Role role);
+
+/// Throws ConfigError when blocks of the trace cannot be combined to blocks of the cache: the
+/// cache's block must be a whole multiple of the trace's. A cache that is off, has an imposed hit
+/// rate, or a trace without blocks always passes.
+void check_cache_blocks(const CacheSpec& cache, const work::Trace& trace);
+
+/// The published connection map (P §4): which tensor-parallel rank of the prefill instance a decode
+/// rank pulls KV from.
+///   ratio = prefill_tp / decode_tp        group_size = decode_dp / ratio
+///   group_id = floor(decode_dp_rank / group_size)
+///   prefill_tp_rank = group_id * decode_tp + decode_tp_rank
+/// When decode_dp / ratio is not whole, group_size is the exact quotient: group_id =
+/// floor(decode_dp_rank * ratio / decode_dp), so that groups differ by one rank at most and no
+/// prefill rank idles needlessly. A ratio below 1 counts as 1, the rank is then taken modulo
+/// prefill_tp.
+struct ConnectionMap {
+  int prefill_tp = 1, decode_tp = 1, decode_dp = 1;
+  int prefill_tp_rank(int decode_dp_rank, int decode_tp_rank) const;
+};
+
+}  // namespace cmsim::serve
