@@ -1,0 +1,37 @@
+# Install, export and package: `find_package(cmsim)` gives cmsim::cmsim, all rooms but the command line.
+
+include(CMakePackageConfigHelpers)
+set(cmake_directory ${CMAKE_INSTALL_LIBDIR}/cmake/cmsim)
+
+add_library(cmsim_library INTERFACE)
+add_library(cmsim::cmsim ALIAS cmsim_library)
+set_target_properties(cmsim_library PROPERTIES EXPORT_NAME cmsim)
+target_link_libraries(cmsim_library INTERFACE cmsim_run)
+
+install(TARGETS cmsim RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+list(TRANSFORM CMSIM_ROOMS PREPEND cmsim_ OUTPUT_VARIABLE libraries)
+list(REMOVE_ITEM libraries cmsim_cli)
+install(TARGETS cmsim_library cmsim_options ${libraries} EXPORT cmsim
+        ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
+install(DIRECTORY ${CMAKE_SOURCE_DIR}/include/cmsim ${CMAKE_BINARY_DIR}/include/cmsim
+        DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} FILES_MATCHING PATTERN "*.hpp")
+install(DIRECTORY ${CMAKE_SOURCE_DIR}/platforms ${CMAKE_SOURCE_DIR}/workloads
+        DESTINATION ${CMAKE_INSTALL_DATADIR}/cmsim)
+
+install(EXPORT cmsim NAMESPACE cmsim:: FILE cmsimTargets.cmake DESTINATION ${cmake_directory})
+configure_package_config_file(${CMAKE_CURRENT_LIST_DIR}/cmsimConfig.cmake.in cmsimConfig.cmake
+                              INSTALL_DESTINATION ${cmake_directory})
+# Before 1.0 a minor version may break a policy.
+write_basic_package_version_file(cmsimConfigVersion.cmake COMPATIBILITY SameMinorVersion)
+install(FILES ${CMAKE_BINARY_DIR}/cmsimConfig.cmake ${CMAKE_BINARY_DIR}/cmsimConfigVersion.cmake
+        DESTINATION ${cmake_directory})
+
+set(CPACK_GENERATOR DEB)
+set(CPACK_PACKAGE_CONTACT "The CloudMatrixSim authors <cmsim@localhost>")
+set(CPACK_DEBIAN_FILE_NAME DEB-DEFAULT)
+set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS ON)
+set(CPACK_DEBIAN_PACKAGE_SECTION science)
+# What the headers and cmsimConfig.cmake need; the binary itself needs only what SHLIBDEPS finds.
+set(CPACK_DEBIAN_PACKAGE_SUGGESTS "libsimgrid-dev, libboost-graph-dev, libboost-iostreams-dev, \
+nlohmann-json3-dev, libspdlog-dev, pkg-config")
+include(CPack)

@@ -1,0 +1,69 @@
+# Shared by ./scripts/quickstart and ./scripts/test: say, fail, install what is missing, build a preset.
+# Sourced by bash with the current directory anywhere; leaves it at the root of the tree.
+
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+export LC_ALL=C.UTF-8
+
+say() { printf '%s\n' "$*" >&2; }
+fail() { say "error: $*"; exit 1; }
+
+# The packages of the given needs (scripts/packages.txt) under this system's names.
+packages_for() {
+  local os=debian
+  if [ -r /etc/os-release ] && grep -qE '^ID=ubuntu$' /etc/os-release; then os=ubuntu; fi
+  awk -v needs=" $* " -v os="$os" \
+    '/^[^#]/ && index(needs, " " $1 " ") { print (os == "ubuntu" && NF > 2) ? $3 : $2 }' scripts/packages.txt
+}
+
+# Installs the packages of the given needs that are not there yet.
+install_missing() {
+  command -v dpkg-query >/dev/null && command -v apt-get >/dev/null ||
+    fail "this script installs by apt, on Debian 12 or Ubuntu 24.04; elsewhere install what" \
+         "scripts/packages.txt names, then: cmake --preset release && cmake --build --preset release"
+  local wanted present missing
+  wanted=$(packages_for "$@" | sort)
+  # dpkg-query fails when one of the names is unknown to it, which only means: not installed.
+  # shellcheck disable=SC2086
+  present=$(dpkg-query -W -f='${db:Status-Status} ${Package}\n' $wanted 2>/dev/null |
+            awk '$1 == "installed" { print $2 }' | sort -u || true)
+  missing=$(comm -23 <(echo "$wanted") <(echo "$present") | tr '\n' ' ')
+  [ -n "${missing// /}" ] || return 0
+
+  local -a root=()
+  if [ "$(id -u)" -ne 0 ]; then
+    command -v sudo >/dev/null ||
+      fail "these packages are missing, and there is neither root nor sudo to install them: $missing"
+    root=(sudo)
+  fi
+  say "Installing by apt: $missing"
+  local log
+  log=$(mktemp)
+  # shellcheck disable=SC2086
+  if ! { "${root[@]}" apt-get update &&
+         "${root[@]}" env DEBIAN_FRONTEND=noninteractive \
+           apt-get install -y --no-install-recommends $missing; } >"$log" 2>&1; then
+    tail -n 30 "$log" >&2
+    rm -f "$log"
+    fail "apt could not install: $missing"
+  fi
+  rm -f "$log"
+}
+
+# build PRESET [TARGET...]: configures when needed and builds; quiet when there is nothing to do.
+build() {
+  local preset=$1 directory="build/$1" log
+  shift
+  mkdir -p "$directory"
+  log="$directory/build.log"
+  if [ ! -f "$directory/build.ninja" ]; then
+    say "Configuring preset $preset"
+    cmake --preset "$preset" >"$log" 2>&1 || { cat "$log" >&2; fail "cmake --preset $preset failed"; }
+  fi
+  # The dry run (a fraction of a second) only decides what to say.
+  if ! ninja -C "$directory" -n "${@:-all}" 2>/dev/null | grep -q 'no work to do'; then
+    say "Building preset $preset (log: $log)"
+  fi
+  ninja -C "$directory" "${@:-all}" >"$log" 2>&1 || { tail -n 60 "$log" >&2; fail "the build of preset $preset failed"; }
+  ! grep -E 'warning:' "$log" >&2 || say "(warnings above; full log in $log)"
+}
