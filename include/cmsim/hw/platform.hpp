@@ -37,6 +37,7 @@ struct UbSpec {
   BytesPerSecond link_bandwidth = 0;   // one link, one direction
   BytesPerSecond cpu_bandwidth = 0;    // one CPU socket over all its links, one direction
   int l2_chips_per_plane = 0;          // an L1 chip has one uplink of link_bandwidth to each
+  int l2_chip_ports = 0;               // ports of an L2 chip, one per node: the largest supernode
   Spread spread = Spread::kAdaptive;
   PathSpec npu_npu_read, npu_npu_write, npu_cpu_read, npu_cpu_write;
 };
