@@ -1,4 +1,6 @@
-# Install, export and package: `find_package(cmsim)` gives cmsim::cmsim, all rooms but the command line.
+# Install, export and package. `find_package(cmsim)` gives
+#   cmsim::policy   headers only, for a policy plugin: the cmsim binary that loads it has the rest
+#   cmsim::cmsim    all rooms but the command line, for a program of one's own
 
 include(CMakePackageConfigHelpers)
 set(cmake_directory ${CMAKE_INSTALL_LIBDIR}/cmake/cmsim)
@@ -8,10 +10,18 @@ add_library(cmsim::cmsim ALIAS cmsim_library)
 set_target_properties(cmsim_library PROPERTIES EXPORT_NAME cmsim)
 target_link_libraries(cmsim_library INTERFACE cmsim_run)
 
+add_library(cmsim_policy INTERFACE)
+add_library(cmsim::policy ALIAS cmsim_policy)
+set_target_properties(cmsim_policy PROPERTIES EXPORT_NAME policy)
+target_compile_features(cmsim_policy INTERFACE cxx_std_20)
+target_include_directories(cmsim_policy INTERFACE
+  $<BUILD_INTERFACE:${CMAKE_SOURCE_DIR}/include> $<BUILD_INTERFACE:${CMAKE_BINARY_DIR}/include>
+  $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
+
 install(TARGETS cmsim RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
 list(TRANSFORM CMSIM_ROOMS PREPEND cmsim_ OUTPUT_VARIABLE libraries)
 list(REMOVE_ITEM libraries cmsim_cli)
-install(TARGETS cmsim_library cmsim_options ${libraries} EXPORT cmsim
+install(TARGETS cmsim_library cmsim_policy cmsim_options ${libraries} EXPORT cmsim
         ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
 install(DIRECTORY ${CMAKE_SOURCE_DIR}/include/cmsim ${CMAKE_BINARY_DIR}/include/cmsim
         DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} FILES_MATCHING PATTERN "*.hpp")
