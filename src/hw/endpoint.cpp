@@ -1,0 +1,34 @@
+#include "cmsim/hw/endpoint.hpp"
+
+#include <fmt/format.h>
+
+#include <charconv>
+#include <stdexcept>
+
+namespace cmsim::hw {
+
+Endpoint parse_endpoint(std::string_view text) {
+  const auto fail = [&] {
+    throw std::invalid_argument(
+        fmt::format("\"{}\" is not an endpoint, expected e.g. \"die:17\" or \"cpu:3\"", text));
+  };
+  std::string_view rest = text;
+  Endpoint endpoint;
+  if (rest.starts_with("die")) {
+    rest.remove_prefix(3);
+  } else if (rest.starts_with("cpu")) {
+    endpoint.kind = EndpointKind::kCpu;
+    rest.remove_prefix(3);
+  }
+  if (rest.size() != text.size() && rest.starts_with(':')) rest.remove_prefix(1);
+  const char* end = rest.data() + rest.size();
+  const auto [stop, error] = std::from_chars(rest.data(), end, endpoint.index);
+  if (rest.empty() || error != std::errc() || stop != end || endpoint.index < 0) fail();
+  return endpoint;
+}
+
+std::string to_string(Endpoint endpoint) {
+  return fmt::format("{}:{}", endpoint.kind == EndpointKind::kDie ? "die" : "cpu", endpoint.index);
+}
+
+}  // namespace cmsim::hw
