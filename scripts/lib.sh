@@ -21,31 +21,31 @@ install_missing() {
   command -v dpkg-query >/dev/null && command -v apt-get >/dev/null ||
     fail "this script installs by apt, on Debian 12 or Ubuntu 24.04; elsewhere install what" \
          "scripts/packages.txt names, then: cmake --preset release && cmake --build --preset release"
-  local wanted present missing
-  wanted=$(packages_for "$@" | sort)
+  local -a wanted missing=()
+  local present package
+  wanted=($(packages_for "$@"))
   # dpkg-query fails when one of the names is unknown to it, which only means: not installed.
-  # shellcheck disable=SC2086
-  present=$(dpkg-query -W -f='${db:Status-Status} ${Package}\n' $wanted 2>/dev/null |
-            awk '$1 == "installed" { print $2 }' | sort -u || true)
-  missing=$(comm -23 <(echo "$wanted") <(echo "$present") | tr '\n' ' ')
-  [ -n "${missing// /}" ] || return 0
+  present=$(dpkg-query -W -f='${db:Status-Status}:${Package}\n' "${wanted[@]}" 2>/dev/null || true)
+  for package in "${wanted[@]}"; do
+    [[ $'\n'$present$'\n' == *$'\n'"installed:$package"$'\n'* ]] || missing+=("$package")
+  done
+  [ ${#missing[@]} -gt 0 ] || return 0
 
   local -a root=()
   if [ "$(id -u)" -ne 0 ]; then
     command -v sudo >/dev/null ||
-      fail "these packages are missing, and there is neither root nor sudo to install them: $missing"
+      fail "these packages are missing, and there is neither root nor sudo to install them: ${missing[*]}"
     root=(sudo)
   fi
-  say "Installing by apt: $missing"
+  say "Installing by apt: ${missing[*]}"
   local log
   log=$(mktemp)
-  # shellcheck disable=SC2086
   if ! { "${root[@]}" apt-get update &&
          "${root[@]}" env DEBIAN_FRONTEND=noninteractive \
-           apt-get install -y --no-install-recommends $missing; } >"$log" 2>&1; then
+           apt-get install -y -o DPkg::Lock::Timeout=300 --no-install-recommends "${missing[@]}"; } >"$log" 2>&1; then
     tail -n 30 "$log" >&2
     rm -f "$log"
-    fail "apt could not install: $missing"
+    fail "apt could not install: ${missing[*]}"
   fi
   rm -f "$log"
 }
