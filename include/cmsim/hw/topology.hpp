@@ -48,7 +48,7 @@ struct Link {
   BytesPerSecond bandwidth = 0;
 };
 
-using Graph = boost::adjacency_list<boost::vecS, boost::vecS, boost::directedS, Vertex, Link>;
+using Graph = boost::adjacency_list<boost::vecS, boost::vecS, boost::bidirectionalS, Vertex, Link>;
 
 class Topology {
  public:
