@@ -1,0 +1,35 @@
+// The phases of a request: consecutive differences of the times in a RequestRecord.
+//
+// A phase ends at its own time and starts at the last time before it that is known, so the phases
+// that happened add up to finished - arrival. Units are those of the record's times.
+#pragma once
+
+#include <array>
+#include <string_view>
+
+#include "cmsim/serve/events.hpp"
+
+namespace cmsim::metrics {
+
+inline constexpr int kPhases = 9;
+inline constexpr std::array<std::string_view, kPhases> kPhaseNames{
+    "client_wait", "prefill_queue", "cache_read",      "prefill", "transfer_queue",
+    "transfer",    "decode_queue",  "first_iteration", "decode"};
+/// Phases in which a request waits for a place in the system, not for work done on it.
+inline constexpr std::array<int, 3> kWaitingPhases{1, 4, 6};
+
+struct Phase {
+  Seconds start = -1, end = -1;
+  bool happened() const { return end >= 0; }
+  Seconds duration() const { return happened() ? end - start : 0; }
+};
+
+std::array<Phase, kPhases> phases_of(const serve::RequestRecord& record);
+
+/// Of a request that finished: sent -> first output token, sent -> last.
+inline Seconds ttft(const serve::RequestRecord& record) { return record.first_token - record.sent; }
+inline Seconds e2e(const serve::RequestRecord& record) { return record.finished - record.sent; }
+/// (E2E - TTFT) / (output tokens - 1); -1 for a request of one output token.
+Seconds tpot(const serve::RequestRecord& record);
+
+}  // namespace cmsim::metrics

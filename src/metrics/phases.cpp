@@ -1,0 +1,33 @@
+#include "cmsim/metrics/phases.hpp"
+
+namespace cmsim::metrics {
+
+std::array<Phase, kPhases> phases_of(const serve::RequestRecord& r) {
+  const bool decoded = r.decode_start >= 0;
+  // Without a cache read the wait up to prefill_start was all spent in the queue.
+  const Seconds left_queue = r.cache_read_start >= 0 ? r.cache_read_start : r.prefill_start;
+  const std::array<Seconds, kPhases> ends{r.sent,
+                                          left_queue,
+                                          r.cache_read_start >= 0 ? r.prefill_start : -1,
+                                          r.prefill_end,
+                                          r.transfer_start,
+                                          r.transfer_end,
+                                          r.decode_start,
+                                          decoded ? r.first_token : -1,
+                                          decoded && r.first_token >= 0 ? r.finished : -1};
+  std::array<Phase, kPhases> phases;
+  Seconds known = r.arrival;
+  for (int i = 0; i < kPhases; ++i) {
+    if (ends[i] < 0) continue;
+    phases[i] = {known, ends[i]};
+    known = ends[i];
+  }
+  return phases;
+}
+
+Seconds tpot(const serve::RequestRecord& record) {
+  if (record.output_tokens <= 1) return -1;
+  return (record.finished - record.first_token) / static_cast<double>(record.output_tokens - 1);
+}
+
+}  // namespace cmsim::metrics

@@ -1,0 +1,240 @@
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <nlohmann/json.hpp>
+
+#include "cmsim/metrics/result.hpp"
+
+namespace cmsim::metrics {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+Json finite(double value) { return std::isfinite(value) ? Json(value) : Json(nullptr); }
+Json optional(const std::optional<double>& value) { return value ? finite(*value) : Json(nullptr); }
+
+Json milliseconds(const Distribution& d) {
+  if (d.count == 0) return nullptr;
+  return {{"count", d.count}, {"mean", d.mean}, {"median", d.median},
+          {"std", d.std},     {"p99", d.p99},   {"max", d.max}};
+}
+
+/// vLLM's flat keys: mean_ttft_ms, median_ttft_ms, std_ttft_ms, p99_ttft_ms.
+void add_latency(Json& json, const std::string& name, const Distribution& d) {
+  const auto shown = [&](double value) { return d.count > 0 ? finite(value) : Json(nullptr); };
+  json["mean_" + name + "_ms"] = shown(d.mean);
+  json["median_" + name + "_ms"] = shown(d.median);
+  json["std_" + name + "_ms"] = shown(d.std);
+  json["p99_" + name + "_ms"] = shown(d.p99);
+}
+
+Json to_json(const LoadVerdict& load) {
+  return {{"verdict", to_string(load.load)},           {"arrival_rate", load.arrival_rate},
+          {"waiting_by_third", load.waiting_by_third}, {"growth_share", load.growth_share},
+          {"waiting_share", load.waiting_share},       {"drain_s", load.drain}};
+}
+
+Json to_json(const RequestCounts& counts) {
+  Json reasons = Json::object();
+  for (const auto& [reason, count] : counts.not_finished) reasons[reason] = count;
+  return {
+      {"total", counts.total},   {"finished", counts.finished},     {"rejected", counts.rejected},
+      {"failed", counts.failed}, {"unfinished", counts.unfinished}, {"preempted", counts.preempted},
+      {"by_reason", reasons}};
+}
+
+Json to_json(const SloVerdict& slo) {
+  return {{"name", slo.limits.name},
+          {"ttft_ms", finite(slo.limits.ttft * 1e3)},
+          {"tpot_ms", finite(slo.limits.tpot * 1e3)},
+          {"share_ttft", slo.share_ttft},
+          {"share_tpot", slo.share_tpot},
+          {"share_both", slo.share_both},
+          {"met_on_mean", slo.met_on_mean},
+          {"met_at_p99", slo.met_at_p99}};
+}
+
+Json to_json(const std::optional<RoleResult>& role) {
+  if (!role) return nullptr;
+  return {{"instances", role->instances},
+          {"npus", role->npus},
+          {"utilisation", role->utilisation},
+          {"occupancy", role->occupancy},
+          {"tokens_per_second", role->tokens_per_second},
+          {"tokens_per_second_per_npu", role->tokens_per_second / role->npus},
+          {"steady_tokens_per_second", role->steady_tokens_per_second},
+          {"steady_tokens_per_second_per_npu", role->steady_tokens_per_second_per_npu},
+          {"iterations", role->iterations},
+          {"mean_sequences", role->mean_sequences},
+          {"mean_tokens", role->mean_tokens},
+          {"iteration_ms", milliseconds(role->iteration_ms)},
+          {"steady_iteration_ms", role->steady_iteration_ms},
+          {"hbm",
+           {{"bytes", role->hbm.bytes},
+            {"busy_bandwidth_per_die", role->hbm.busy_bandwidth},
+            {"busy_utilisation", role->hbm.busy_utilisation},
+            {"utilisation", role->hbm.utilisation}}},
+          {"ub_bytes", role->ub_bytes}};
+}
+
+double ratio(std::int64_t part, std::int64_t whole) {
+  return whole > 0 ? static_cast<double>(part) / static_cast<double>(whole) : 0;
+}
+
+Json to_json(const CacheResult& cache) {
+  return {{"enabled", cache.enabled},
+          {"block_size", cache.block_size},
+          {"capacity_blocks", cache.capacity_blocks},
+          {"imposed_reuse", optional(cache.imposed_reuse)},
+          {"lookup_blocks", cache.lookup_blocks},
+          {"hit_blocks", cache.hit_blocks},
+          {"hit_rate_by_block", ratio(cache.hit_blocks, cache.lookup_blocks)},
+          {"lookup_tokens", cache.lookup_tokens},
+          {"hit_tokens", cache.hit_tokens},
+          {"hit_rate_by_token", ratio(cache.hit_tokens, cache.lookup_tokens)},
+          {"stored_blocks", cache.stored_blocks},
+          {"peak_blocks", cache.peak_blocks},
+          {"occupancy", ratio(cache.stored_blocks, cache.capacity_blocks)},
+          {"evicted_blocks", cache.evicted_blocks}};
+}
+
+Json phases_json(const std::vector<PhaseResult>& phases) {
+  Json json = Json::object();
+  for (const PhaseResult& phase : phases) {
+    json[phase.name] = {{"mean_ms", phase.ms.mean},
+                        {"p50_ms", phase.ms.median},
+                        {"p99_ms", phase.ms.p99},
+                        {"share", phase.share}};
+  }
+  return json;
+}
+
+Json queues_json(const std::vector<QueueResult>& queues) {
+  Json json = Json::object();
+  for (const QueueResult& queue : queues) {
+    json[queue.name] = {{"mean", queue.mean}, {"p99", queue.p99}, {"max", queue.max}};
+  }
+  return json;
+}
+
+Json transfers_json(const std::vector<TransferResult>& transfers) {
+  Json json = Json::object();
+  for (const TransferResult& t : transfers) {
+    json[t.name] = {{"count", t.count},
+                    {"bytes", t.bytes},
+                    {"mean_ms", t.mean_ms},
+                    {"max_ms", t.max_ms},
+                    {"mean_bandwidth", t.mean_bandwidth}};
+  }
+  return json;
+}
+
+Json links_json(const std::vector<LinkResult>& links) {
+  Json json = Json::array();
+  for (const LinkResult& link : links) {
+    json.push_back({{"class", link.name},
+                    {"direction", link.direction},
+                    {"ports", link.ports},
+                    {"bytes", link.bytes},
+                    {"utilisation", link.utilisation},
+                    {"highest_utilisation", link.highest_utilisation}});
+  }
+  return json;
+}
+
+Json to_json(const Provenance& p) {
+  return {{"version", p.version},
+          {"scenario", p.scenario},
+          {"digest", p.digest},
+          {"seed", p.seed},
+          {"network", p.network},
+          {"trace", p.trace},
+          {"trace_format", p.trace_format},
+          {"trace_dropped", p.trace_dropped},
+          {"trace_dropped_reason", p.trace_dropped_reason},
+          {"workload_digest", p.workload_digest},
+          {"command", p.command},
+          {"simgrid", p.simgrid}};
+}
+
+/// The output gaps of one request: the steps of its instance that end in (first_token, finished].
+Json gaps_of(const serve::RequestRecord& r, const std::vector<StepSample>& steps) {
+  Json gaps = Json::array();
+  auto step =
+      std::upper_bound(steps.begin(), steps.end(), r.first_token,
+                       [](Seconds time, const StepSample& sample) { return time < sample.end; });
+  Seconds previous = r.first_token;
+  for (; step != steps.end() && step->end <= r.finished; ++step) {
+    if (step->instance != r.decode_instance) continue;
+    gaps.push_back(step->end - previous);
+    previous = step->end;
+  }
+  return gaps;
+}
+
+void add_lists(Json& json, const Result& result) {
+  Json ttfts = Json::array(), itls = Json::array();
+  Json inputs = Json::array(), outputs = Json::array();
+  for (const serve::RequestRecord& r : result.records) {
+    if (r.outcome != serve::Outcome::kFinished) continue;
+    ttfts.push_back(ttft(r));
+    itls.push_back(r.decode_start >= 0 ? gaps_of(r, result.steps) : Json::array());
+    inputs.push_back(r.prompt_tokens);
+    outputs.push_back(r.output_tokens);
+  }
+  json["ttfts"] = std::move(ttfts);
+  json["itls"] = std::move(itls);
+  json["input_lens"] = std::move(inputs);
+  json["output_lens"] = std::move(outputs);
+}
+
+}  // namespace
+
+Json to_json(const Result& r, Detail detail) {
+  Json json;
+  json["partial"] = r.partial;
+  json["load"] = to_json(r.load);
+  json["duration"] = r.duration;
+  json["completed"] = r.requests.finished;
+  json["total_input_tokens"] = r.total_input_tokens;
+  json["total_output_tokens"] = r.total_output_tokens;
+  json["request_throughput"] = r.request_throughput;
+  json["request_goodput"] = r.request_goodput;
+  json["output_throughput"] = r.output_throughput;
+  json["total_token_throughput"] = r.total_token_throughput;
+  add_latency(json, "ttft", r.ttft_ms);
+  add_latency(json, "tpot", r.tpot_ms);
+  add_latency(json, "itl", r.itl_ms);
+  add_latency(json, "e2el", r.e2el_ms);
+  const auto role_figure = [](const std::optional<RoleResult>& role, double RoleResult::*figure) {
+    return role ? finite(*role.*figure) : Json(nullptr);
+  };
+  json["prefill_tokens_per_second_per_npu"] =
+      role_figure(r.prefill, &RoleResult::steady_tokens_per_second_per_npu);
+  json["decode_tokens_per_second_per_npu"] =
+      role_figure(r.decode, &RoleResult::steady_tokens_per_second_per_npu);
+  json["decode_iteration_ms"] = role_figure(r.decode, &RoleResult::steady_iteration_ms);
+  json["decode_layer_us"] = optional(r.decode_layer_us);
+  json["requests"] = to_json(r.requests);
+  json["steady"] = {{"from_s", r.steady.from},
+                    {"to_s", r.steady.to},
+                    {"steady", r.steady.steady},
+                    {"output_throughput", r.steady_output_throughput}};
+  json["slo"] = to_json(r.slo);
+  json["slowest_phase"] = r.slowest_phase;
+  json["phases"] = phases_json(r.phases);
+  json["prefill"] = to_json(r.prefill);
+  json["decode"] = to_json(r.decode);
+  json["kv"] = {{"capacity_tokens", r.kv.capacity_tokens},
+                {"mean_occupancy", r.kv.mean_occupancy},
+                {"peak_occupancy", r.kv.peak_occupancy}};
+  json["cache"] = to_json(r.cache);
+  json["queues"] = queues_json(r.queues);
+  json["transfers"] = transfers_json(r.transfers);
+  json["links"] = links_json(r.links);
+  json["provenance"] = to_json(r.provenance);
+  if (detail == Detail::kPerRequest) add_lists(json, r);
+  return json;
+}
+
+}  // namespace cmsim::metrics

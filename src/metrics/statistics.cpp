@@ -1,0 +1,152 @@
+#include "cmsim/metrics/statistics.hpp"
+
+#include <algorithm>
+#include <cassert>
+#include <cmath>
+#include <numeric>
+
+namespace cmsim::metrics {
+namespace {
+
+/// Looks up ranks of the expanded list in ascending order of rank.
+class ExpandedList {
+ public:
+  explicit ExpandedList(std::span<const WeightedSample> sorted) : sorted_(sorted) {}
+
+  double at(std::int64_t rank) {
+    while (rank >= before_ + sorted_[index_].weight) before_ += sorted_[index_++].weight;
+    return sorted_[index_].value;
+  }
+
+ private:
+  std::span<const WeightedSample> sorted_;
+  std::size_t index_ = 0;
+  std::int64_t before_ = 0;
+};
+
+double interpolated(std::span<const WeightedSample> sorted, std::int64_t count, double share) {
+  const double rank = share * static_cast<double>(count - 1);
+  const auto low = static_cast<std::int64_t>(std::floor(rank));
+  ExpandedList list(sorted);
+  const double below = list.at(low);
+  const double above = list.at(std::min(low + 1, count - 1));
+  return below + (above - below) * (rank - static_cast<double>(low));
+}
+
+}  // namespace
+
+double percentile(std::span<const double> sorted, double share) {
+  assert(!sorted.empty());
+  const double rank = share * static_cast<double>(sorted.size() - 1);
+  const auto low = static_cast<std::size_t>(std::floor(rank));
+  const std::size_t high = std::min(low + 1, sorted.size() - 1);
+  return sorted[low] + (sorted[high] - sorted[low]) * (rank - static_cast<double>(low));
+}
+
+double nearest_rank(std::span<const double> sorted, double share) {
+  assert(!sorted.empty());
+  const double rank = std::ceil(share * static_cast<double>(sorted.size()) - 1e-9);
+  return sorted[static_cast<std::size_t>(std::max(1.0, rank)) - 1];
+}
+
+Distribution summarize(std::vector<double> samples, double scale) {
+  Distribution result;
+  if (samples.empty()) return result;
+  std::sort(samples.begin(), samples.end());
+  const auto count = static_cast<double>(samples.size());
+  const double mean = std::accumulate(samples.begin(), samples.end(), 0.0) / count;
+  double squares = 0;
+  for (const double sample : samples) squares += (sample - mean) * (sample - mean);
+  result.count = static_cast<std::int64_t>(samples.size());
+  result.mean = mean * scale;
+  result.median = percentile(samples, 0.5) * scale;
+  result.std = std::sqrt(squares / count) * scale;
+  result.p99 = percentile(samples, 0.99) * scale;
+  result.max = samples.back() * scale;
+  return result;
+}
+
+Distribution summarize(std::vector<WeightedSample> samples, double scale) {
+  Distribution result;
+  std::erase_if(samples, [](const WeightedSample& s) { return s.weight <= 0; });
+  if (samples.empty()) return result;
+  std::sort(samples.begin(), samples.end(), [](const WeightedSample& a, const WeightedSample& b) {
+    return a.value < b.value || (a.value == b.value && a.weight < b.weight);
+  });
+  std::int64_t count = 0;
+  double sum = 0;
+  for (const auto& [value, weight] : samples) {
+    count += weight;
+    sum += value * static_cast<double>(weight);
+  }
+  const double mean = sum / static_cast<double>(count);
+  double squares = 0;
+  for (const auto& [value, weight] : samples) {
+    squares += (value - mean) * (value - mean) * static_cast<double>(weight);
+  }
+  result.count = count;
+  result.mean = mean * scale;
+  result.median = interpolated(samples, count, 0.5) * scale;
+  result.std = std::sqrt(squares / static_cast<double>(count)) * scale;
+  result.p99 = interpolated(samples, count, 0.99) * scale;
+  result.max = samples.back().value * scale;
+  return result;
+}
+
+void Gauge::set(Seconds at, std::int64_t level) {
+  assert(level >= 0);
+  if (!started_) {
+    started_ = true;
+    from_ = since_ = at;
+  }
+  close(at);
+  level_ = level;
+  max_ = std::max(max_, level);
+}
+
+void Gauge::close(Seconds at) {
+  assert(at >= since_);
+  if (at > since_) {
+    const auto index = static_cast<std::size_t>(level_);
+    if (time_at_.size() <= index) time_at_.resize(index + 1, 0.0);
+    time_at_[index] += at - since_;
+  }
+  since_ = at;
+}
+
+double Gauge::mean() const {
+  double area = 0;
+  double total = 0;
+  for (std::size_t level = 0; level < time_at_.size(); ++level) {
+    area += static_cast<double>(level) * time_at_[level];
+    total += time_at_[level];
+  }
+  return total > 0 ? area / total : static_cast<double>(level_);
+}
+
+std::int64_t Gauge::percentile(double share) const {
+  const double total = std::accumulate(time_at_.begin(), time_at_.end(), 0.0);
+  double seen = 0;
+  for (std::size_t level = 0; level < time_at_.size(); ++level) {
+    seen += time_at_[level];
+    if (seen >= share * total && time_at_[level] > 0) return static_cast<std::int64_t>(level);
+  }
+  return level_;
+}
+
+void WideGauge::set(Seconds at, double level) {
+  if (!started_) {
+    started_ = true;
+    from_ = at_ = at;
+  }
+  close(at);
+  level_ = level;
+  max_ = std::max(max_, level);
+}
+
+void WideGauge::close(Seconds at) {
+  area_ += level_ * (at - at_);
+  at_ = at;
+}
+
+}  // namespace cmsim::metrics
