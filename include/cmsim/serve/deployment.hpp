@@ -1,5 +1,6 @@
-// How the supernode is divided among prefill, decode and caching (scenario pointers /deployment/...).
-// Counts of NPUs are packages; EP degrees are dies. Defaults are the published deployment (P §5.1).
+// How the supernode is divided among prefill, decode and caching (scenario pointers
+// /deployment/...). Counts of NPUs are packages; EP degrees are dies. Defaults are the published
+// deployment (P §5.1).
 #pragma once
 
 #include <cstdint>
@@ -13,23 +14,23 @@ namespace cmsim::serve {
 struct PrefillSpec {
   int instances = 6;
   int npus_per_instance = 16;
-  int ep = 32;                              // dies of an instance: one expert-parallel group
-  Tokens max_num_batched_tokens = 16384;    // per NPU; an instance's budget is this times its NPUs
+  int ep = 32;                            // dies of an instance: one expert-parallel group
+  Tokens max_num_batched_tokens = 16384;  // per NPU; an instance's budget is this times its NPUs
 };
 
 struct DecodeSpec {
   int instances = 1;
   int npus_per_instance = 160;
-  int ep = 320;                             // dies of an instance; also the DP degree
-  int max_num_seqs = 96;                    // per NPU
+  int ep = 320;           // dies of an instance; also the DP degree
+  int max_num_seqs = 96;  // per NPU
 };
 
 struct CacheSpec {
   bool enabled = true;
-  int block_size = 512;                     // tokens
-  Bytes dram_per_node = 0;                  // of each node's DRAM given to the cache
-  coll::Plane plane = coll::Plane::kUb;     // which network cached blocks are read over
-  double reuse = -1;                        // imposed hit rate in [0,1] by token; < 0 = from block ids
+  int block_size = 512;                  // tokens
+  Bytes dram_per_node = 0;               // of each node's DRAM given to the cache
+  coll::Plane plane = coll::Plane::kUb;  // which network cached blocks are read over
+  double reuse = -1;                     // imposed hit rate in [0,1] by token; < 0 = from block ids
 };
 
 struct DeploymentSpec {
@@ -39,8 +40,8 @@ struct DeploymentSpec {
 };
 
 struct MtpSpec {
-  int draft_tokens = 1;                     // 0 = MTP off
-  double acceptance = 0.7;                  // of each draft token, given those before it were accepted
+  int draft_tokens = 1;     // 0 = MTP off
+  double acceptance = 0.7;  // of each draft token, given those before it were accepted
 };
 
 /// What a scenario exercises: the whole system, or one role alone in steady state (closed loop).

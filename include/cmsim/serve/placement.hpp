@@ -16,7 +16,7 @@ namespace cmsim::serve {
 struct Placement {
   int prefill_instances = 0, prefill_dies = 0;  // dies of one instance
   int decode_instances = 0, decode_dies = 0;
-  int cpus = 0;
+  int nodes = 0, cpus = 0;  // of the supernode: all hold cache
 
   int prefill_die(int instance, int rank) const { return instance * prefill_dies + rank; }
   int decode_die(int instance, int rank) const {

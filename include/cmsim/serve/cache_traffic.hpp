@@ -1,0 +1,66 @@
+// The context cache at work: look-ups, and the flows that read and write its blocks. Internal to
+// serve/.
+//
+// A request's blocks lie on many CPUs (consistent hashing). To bound the number of flows a
+// request's blocks are dealt in turn to at most kFlowsPerRequest flows; a flow carries the bytes of
+// its blocks and runs between the CPU that holds the first of them and one die of the instance, the
+// flows of an instance taking its sequence-parallel dies in turn. Totals are exact; CPUs are loaded
+// alike on average, because holders are hashed. A block is found from the end of its write on, not
+// while it is still being computed. A trace without block ids gives no hits and no writes, unless a
+// hit rate is imposed.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <vector>
+
+#include "cmsim/serve/cluster_state.hpp"
+#include "cmsim/serve/context_cache.hpp"
+
+namespace cmsim::serve {
+
+constexpr std::int32_t kFlowsPerRequest = 4;
+
+struct CacheHit {
+  std::int32_t blocks = 0;
+  Tokens tokens = 0;  // at most context - 1: the last token is always computed
+};
+
+class CacheTraffic {
+ public:
+  explicit CacheTraffic(ClusterState& state);
+
+  /// The longest leading run of the request's blocks held now. With an imposed hit rate:
+  /// floor(reuse * context) tokens, not rounded to blocks.
+  CacheHit look_up(RequestIndex index) const;
+  /// Takes a hit: refreshes its blocks and emits a CacheEvent.
+  void take(RequestIndex index, const CacheHit& hit);
+  /// Starts the flows that bring `hit` to the dies of `instance`; `done` runs once, after the last.
+  void read(RequestIndex index, std::int32_t instance, const CacheHit& hit,
+            coll::Runtime::Callback done);
+  /// Starts the flows that write back the blocks not held yet, from the dies of `instance`.
+  void write(RequestIndex index, std::int32_t instance);
+
+ private:
+  struct WriteJob {
+    RequestIndex request;
+    std::int32_t pending;
+  };
+  bool imposed() const { return state_.config.deployment.cache.reuse >= 0; }
+  /// Blocks of the prompt in the cache's block size; 0 when the cache knows nothing of the request.
+  std::int32_t block_count(RequestIndex index) const;
+  BlockId block(RequestIndex index, std::int32_t number) const;
+  Tokens block_tokens(Tokens total, std::int32_t number) const;
+  hw::Endpoint next_die(std::int32_t instance);
+  std::int32_t acquire_job(RequestIndex index, std::int32_t flows);
+  void finish_write(std::int32_t job);
+
+  ClusterState& state_;
+  ContextCache cache_;
+  std::int32_t combine_ = 1;  // blocks of the trace in one of the cache
+  std::vector<std::int32_t> next_die_;
+  std::vector<WriteJob> jobs_;
+  std::vector<std::int32_t> free_jobs_;
+};
+
+}  // namespace cmsim::serve

@@ -1,0 +1,117 @@
+// The decode instances: admission, KV pull, continuous batching, preemption. Internal to serve/.
+//
+// All data-parallel ranks (dies) of an instance step together. A step costs O(ranks) additions on
+// flat arrays and O(requests that join or leave): how many iterations a request takes is drawn
+// before, and its output is spread evenly over them, so that a rank's KV grows by one known amount
+// a step. A request joins at the first step boundary after its pull. Its KV space is reserved from
+// admission on (context first, then growth); when a rank's space is exceeded, the request that
+// joined it last is preempted: its KV is dropped and recomputed by prefill, over prompt and
+// generated tokens. Invariant: reserved KV of a rank = whole_tokens(running_kv_) + pending_kv_ <=
+// capacity after a step.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <vector>
+
+#include "cmsim/serve/cluster_state.hpp"
+#include "cmsim/serve/policy.hpp"
+#include "cmsim/serve/waiting_list.hpp"
+
+namespace cmsim::serve {
+
+class DecodePool {
+ public:
+  struct Hooks {
+    std::function<void(RequestIndex)> pulled;     // KV has left the prefill instance
+    std::function<void(RequestIndex)> finished;   // all output tokens are out
+    std::function<void(RequestIndex)> preempted;  // KV dropped; context is set to what to recompute
+    std::function<void(RequestIndex)> outgrown;   // context no longer fits a die
+  };
+  /// Whether KV comes from a prefill instance or is there when the request arrives (decode alone).
+  enum class KvSource { kPrefill, kInPlace };
+
+  DecodePool(ClusterState& state, const model::DecodeModel& model, DecodeAdmission& admission,
+             DecodeRouter& router, KvSource source, Hooks hooks);
+
+  /// Whether a die could ever hold a context of so many tokens and generate one more.
+  bool can_hold(Tokens context) const { return context + 1 <= kv_capacity_; }
+  /// The request's context is prefilled: it waits for a slot and KV space.
+  void enqueue(RequestIndex index);
+  /// Throws InvariantError unless every slot and all KV is free and reserved = released.
+  void check_empty() const;
+  /// Throws InvariantError unless the KV reserved and not released is what ranks hold.
+  void check_balance() const;
+
+ private:
+  struct Finish {
+    std::int64_t step;
+    RequestIndex request;
+    std::int32_t epoch;  // preemptions of the request when it joined; else the entry is stale
+  };
+  struct Instance {
+    std::size_t first_rank = 0;
+    std::int64_t step = 0;  // of the current or next step
+    bool busy = false;
+    std::int64_t running = 0;
+    FixedTokens growth = 0;   // output tokens of one step, all ranks
+    FixedTokens emitted = 0;  // so far
+    Tokens emitted_reported = 0;
+    std::vector<RequestIndex> ready;  // join at the next boundary
+    std::vector<RequestIndex> fresh;  // their first iteration is the running one
+    std::vector<RequestIndex> done;   // scratch: finished in this step
+    std::vector<Finish> finishes;     // min-heap by (step, request)
+    Seconds last_end = -1;
+    DecodeStepEvent event;  // of the running step
+  };
+
+  void wake();
+  void decide();
+  void admit();
+  void reserve(RequestIndex index, std::size_t rank);
+  void pull(RequestIndex index);
+  void make_ready(RequestIndex index);
+  void join(Instance& inst, RequestIndex index);
+  void start_step(std::int32_t number);
+  void finish_step(std::int32_t number);
+  bool grow(const Instance& inst);
+  void leave(Instance& inst, RequestIndex index, std::int64_t iterations_done);
+  void relieve(Instance& inst);
+  void preempt_newest(Instance& inst, std::size_t rank);
+  void update_reserved(std::size_t rank);
+
+  std::int32_t instance_of(std::size_t rank) const {
+    return static_cast<std::int32_t>(rank / ranks_per_instance_);
+  }
+  Instance& instance(std::int32_t number) { return instances_[static_cast<std::size_t>(number)]; }
+
+  ClusterState& state_;
+  const model::DecodeModel& model_;
+  DecodeAdmission& admission_;
+  DecodeRouter& router_;
+  KvSource source_;
+  Hooks hooks_;
+  ConnectionMap connections_;
+  std::size_t ranks_per_instance_ = 0;
+  std::int32_t slots_per_rank_ = 0;
+  Tokens kv_capacity_ = 0;
+
+  WaitingList waiting_;
+  std::vector<Instance> instances_;
+  // One element a rank, instance after instance.
+  std::vector<std::int32_t> occupied_;    // slots: being pulled, ready or running
+  std::vector<std::int32_t> sequences_;   // running
+  std::vector<FixedTokens> running_kv_;   // context of the running ones
+  std::vector<FixedTokens> rank_growth_;  // of running_kv_ in a step
+  std::vector<Tokens> pending_kv_;        // context of those not running yet
+  std::vector<Tokens> reserved_kv_;       // both: what a router sees
+  std::vector<Tokens> kv_tokens_;         // running_kv_ in whole tokens, for the model
+  std::vector<RequestIndex> newest_;      // of the running ones by date of joining
+
+  std::int64_t occupied_total_ = 0;
+  FixedTokens reserved_ever_ = 0, released_ever_ = 0;
+  bool can_admit_ = false;  // something changed since the last request that no rank took
+  bool awake_ = false;      // decide() is scheduled for this date, or a step's end will do its work
+};
+
+}  // namespace cmsim::serve

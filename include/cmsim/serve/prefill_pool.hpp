@@ -1,0 +1,83 @@
+// The prefill instances: queue, forming of batches, cache reads ahead, running. Internal to serve/.
+//
+// An instance runs one batch and forms the next meanwhile: a request taken into it looks up the
+// context cache at once, and its cached blocks are read while the running batch computes. A batch
+// counts tokens to be computed against the budget; a prompt of which more than a whole budget must
+// be computed takes several batches (chunked prefill). When the instance is free and reads are
+// still under way, the batch is closed and starts with the last read. KV space of a request is held
+// from being taken until its KV has been pulled.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <vector>
+
+#include "cmsim/serve/cache_traffic.hpp"
+#include "cmsim/serve/cluster_state.hpp"
+#include "cmsim/serve/policy.hpp"
+#include "cmsim/serve/waiting_list.hpp"
+
+namespace cmsim::serve {
+
+class PrefillPool {
+ public:
+  using Hook = std::function<void(RequestIndex)>;
+
+  /// `prefilled` runs when the KV of a request's whole context is there.
+  PrefillPool(ClusterState& state, const model::PrefillModel& model, PrefillRouter& router,
+              PrefillBatcher& batcher, Hook prefilled);
+
+  /// Whether an instance could ever hold the KV of so many tokens.
+  bool can_hold(Tokens context) const { return context <= kv_capacity_; }
+  /// Routes the request to an instance and queues it.
+  void enqueue(RequestIndex index);
+  /// The KV of the request is no longer needed on its prefill instance.
+  void release_kv(RequestIndex index);
+  /// KV tokens reserved now, over all instances.
+  Tokens kv_reserved() const;
+
+ private:
+  struct Slice {  // what a batch computes of a request
+    RequestIndex request;
+    Tokens new_tokens;
+    Tokens cached_tokens;  // context before them
+  };
+  struct Instance {
+    WaitingList waiting;
+    std::vector<Slice> next, running;
+    RequestIndex unfinished = kNoRequest;  // its next chunk opens the batch after the one it is in
+    Tokens budget_left = 0;                // of `next`
+    bool closed = false;                   // `next` takes no more
+    bool busy = false;
+    std::int32_t pending_reads = 0;  // requests of `next` whose blocks are still coming
+    Seconds batch_start = 0;
+    model::PrefillIteration iteration;
+  };
+
+  void wake();
+  void decide();
+  void fill(std::int32_t number);
+  bool take(std::int32_t number, std::size_t position);
+  void add_slice(std::int32_t number, RequestIndex index);
+  void try_start(std::int32_t number);
+  void finish_batch(std::int32_t number);
+
+  Instance& instance(std::int32_t number) { return instances_[static_cast<std::size_t>(number)]; }
+  PrefillInstanceView& view(std::int32_t number) {
+    return views_[static_cast<std::size_t>(number)];
+  }
+
+  ClusterState& state_;
+  const model::PrefillModel& model_;
+  PrefillRouter& router_;
+  PrefillBatcher& batcher_;
+  Hook prefilled_;
+  CacheTraffic cache_;
+  Tokens budget_ = 0, kv_capacity_ = 0;
+  std::vector<Instance> instances_;
+  std::vector<PrefillInstanceView> views_;
+  std::vector<model::PrefillSequence> sequences_;  // scratch
+  bool awake_ = false;                             // decide() is scheduled for this date
+};
+
+}  // namespace cmsim::serve

@@ -1,0 +1,165 @@
+#include "cmsim/serve/cache_traffic.hpp"
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+namespace cmsim::serve {
+namespace {
+
+std::int64_t capacity_in_blocks(const ClusterState& state, int nodes) {
+  const CacheSpec& cache = state.config.deployment.cache;
+  const Bytes block_bytes = cache.block_size * state.config.kv_bytes_per_token;
+  if (!cache.enabled || block_bytes <= 0) return 0;
+  return cache.dram_per_node * nodes / block_bytes;
+}
+
+std::int32_t ceil_div(std::int64_t a, std::int64_t b) {
+  return static_cast<std::int32_t>((a + b - 1) / b);
+}
+
+}  // namespace
+
+CacheTraffic::CacheTraffic(ClusterState& state)
+    : state_(state),
+      cache_(capacity_in_blocks(state, state.placement.nodes)),
+      next_die_(static_cast<std::size_t>(state.placement.prefill_instances), 0) {
+  const CacheSpec& cache = state.config.deployment.cache;
+  if (state.trace.has_blocks() && !imposed()) combine_ = cache.block_size / state.trace.block_size;
+  combine_ = std::max(combine_, 1);
+}
+
+std::int32_t CacheTraffic::block_count(RequestIndex index) const {
+  const CacheSpec& cache = state_.config.deployment.cache;
+  if (!cache.enabled) return 0;
+  const work::TraceRow& row = state_.trace.rows[static_cast<std::size_t>(index)];
+  if (imposed()) return ceil_div(row.prompt_tokens, cache.block_size);
+  return ceil_div(row.block_count, combine_);
+}
+
+BlockId CacheTraffic::block(RequestIndex index, std::int32_t number) const {
+  if (imposed()) {  // no content is modelled: only a place is needed
+    return (static_cast<BlockId>(index) << 20) + static_cast<BlockId>(number);
+  }
+  // Ids are prefix-chained, so the last block of a group names the whole group.
+  const auto ids = state_.trace.blocks(static_cast<std::size_t>(index));
+  const std::size_t last =
+      static_cast<std::size_t>(number + 1) * static_cast<std::size_t>(combine_);
+  return ids[std::min(last, ids.size()) - 1];
+}
+
+Tokens CacheTraffic::block_tokens(Tokens total, std::int32_t number) const {
+  const Tokens size = state_.config.deployment.cache.block_size;
+  return std::clamp<Tokens>(total - number * size, 0, size);
+}
+
+CacheHit CacheTraffic::look_up(RequestIndex index) const {
+  const Request& request = state_.request(index);
+  const CacheSpec& cache = state_.config.deployment.cache;
+  CacheHit hit;
+  if (!cache.enabled) return hit;
+  if (imposed()) {
+    hit.tokens = static_cast<Tokens>(cache.reuse * static_cast<double>(request.context));
+    hit.tokens = std::min(hit.tokens, request.context - 1);
+    hit.blocks = ceil_div(hit.tokens, cache.block_size);
+    return hit;
+  }
+  const std::int32_t blocks = block_count(index);
+  while (hit.blocks < blocks && cache_.contains(block(index, hit.blocks))) ++hit.blocks;
+  const Tokens held =
+      std::min<Tokens>(Tokens{hit.blocks} * cache.block_size, request.record.prompt_tokens);
+  hit.tokens = std::min(held, request.context - 1);
+  return hit;
+}
+
+void CacheTraffic::take(RequestIndex index, const CacheHit& hit) {
+  const std::int32_t blocks = block_count(index);
+  if (blocks == 0) return;
+  if (!imposed()) {
+    for (std::int32_t b = hit.blocks; b-- > 0;) cache_.touch(block(index, b));
+  }
+  CacheEvent event;
+  event.at = state_.now();
+  event.lookup_blocks = blocks;
+  event.hit_blocks = hit.blocks;
+  event.lookup_tokens = state_.request(index).context;
+  event.hit_tokens = hit.tokens;
+  event.stored_blocks = cache_.size();
+  event.evicted_blocks = cache_.evicted();
+  state_.listeners.emit(&Listener::on_cache, event);
+}
+
+hw::Endpoint CacheTraffic::next_die(std::int32_t instance) {
+  std::int32_t& next = next_die_[static_cast<std::size_t>(instance)];
+  const std::int32_t rank = next;
+  next = (next + 1) % state_.placement.prefill_dies;
+  return hw::die(state_.placement.prefill_die(instance, rank));
+}
+
+void CacheTraffic::read(RequestIndex index, std::int32_t instance, const CacheHit& hit,
+                        coll::Runtime::Callback done) {
+  std::array<Bytes, kFlowsPerRequest> bytes{};
+  const std::int32_t flows = std::min(hit.blocks, kFlowsPerRequest);
+  for (std::int32_t b = 0; b < hit.blocks; ++b) {
+    bytes[static_cast<std::size_t>(b % flows)] +=
+        block_tokens(hit.tokens, b) * state_.config.kv_bytes_per_token;
+  }
+  state_.request(index).pending_reads = flows;
+  for (std::int32_t f = 0; f < flows; ++f) {
+    const hw::Endpoint holder = hw::cpu(cpu_of_block(block(index, f), state_.placement.cpus));
+    state_.transfer({next_die(instance), holder, bytes[static_cast<std::size_t>(f)],
+                     state_.config.deployment.cache.plane, coll::Op::kRead},
+                    TransferKind::kCacheRead, [this, index, done] {
+                      if (--state_.request(index).pending_reads == 0) done();
+                    });
+  }
+}
+
+void CacheTraffic::write(RequestIndex index, std::int32_t instance) {
+  const Request& request = state_.request(index);
+  if (!imposed() && cache_.capacity() == 0) return;
+  const std::int32_t blocks = block_count(index);
+  std::array<Bytes, kFlowsPerRequest> bytes{};
+  std::array<BlockId, kFlowsPerRequest> first{};
+  std::int32_t missing = 0;
+  for (std::int32_t b = request.hit_blocks; b < blocks; ++b) {
+    const BlockId id = block(index, b);
+    if (!imposed() && cache_.contains(id)) continue;
+    const auto flow = static_cast<std::size_t>(missing % kFlowsPerRequest);
+    if (missing < kFlowsPerRequest) first[flow] = id;
+    bytes[flow] += block_tokens(request.record.prompt_tokens, b) * state_.config.kv_bytes_per_token;
+    ++missing;
+  }
+  if (missing == 0) return;
+  const std::int32_t flows = std::min(missing, kFlowsPerRequest);
+  const std::int32_t job = acquire_job(index, flows);
+  for (std::int32_t f = 0; f < flows; ++f) {
+    const hw::Endpoint holder =
+        hw::cpu(cpu_of_block(first[static_cast<std::size_t>(f)], state_.placement.cpus));
+    state_.transfer({next_die(instance), holder, bytes[static_cast<std::size_t>(f)],
+                     state_.config.deployment.cache.plane, coll::Op::kWrite},
+                    TransferKind::kCacheWrite, [this, job] { finish_write(job); });
+  }
+}
+
+std::int32_t CacheTraffic::acquire_job(RequestIndex index, std::int32_t flows) {
+  if (free_jobs_.empty()) {
+    jobs_.push_back({index, flows});
+    return static_cast<std::int32_t>(jobs_.size()) - 1;
+  }
+  const std::int32_t job = free_jobs_.back();
+  free_jobs_.pop_back();
+  jobs_[static_cast<std::size_t>(job)] = {index, flows};
+  return job;
+}
+
+void CacheTraffic::finish_write(std::int32_t job_index) {
+  WriteJob& job = jobs_[static_cast<std::size_t>(job_index)];
+  if (--job.pending > 0) return;
+  const RequestIndex index = job.request;
+  free_jobs_.push_back(job_index);
+  if (imposed()) return;
+  for (std::int32_t b = block_count(index); b-- > 0;) cache_.insert(block(index, b));
+}
+
+}  // namespace cmsim::serve

@@ -1,0 +1,285 @@
+#include "cmsim/serve/cluster.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "cmsim/base/error.hpp"
+#include "cmsim/serve/cluster_state.hpp"
+#include "cmsim/serve/decode_pool.hpp"
+#include "cmsim/serve/mtp.hpp"
+#include "cmsim/serve/prefill_pool.hpp"
+
+namespace cmsim::serve {
+namespace {
+
+/// Fraction of its output that request `number` of the first population already has: stratified
+/// within each rank's share, so that ages are uniform over the cluster and on each rank when
+/// requests are dealt to ranks in turn.
+double initial_progress(std::int64_t number, std::int64_t population, std::int64_t ranks) {
+  constexpr double kGolden = 0.6180339887498949;  // fractional multiples are spread evenly
+  const std::int64_t strata = (population + ranks - 1) / ranks;
+  const double jitter = static_cast<double>(number % ranks) * kGolden + 0.5;
+  const double within = jitter - std::floor(jitter);
+  return (static_cast<double>(number / ranks) + within) / static_cast<double>(strata);
+}
+
+/// The times of a request never decrease, so its phases add up to its latency.
+void check_phases(const RequestRecord& r) {
+  Seconds last = r.arrival;
+  for (const Seconds time :
+       {r.sent, r.cache_read_start, r.prefill_start, r.prefill_end, r.transfer_start,
+        r.transfer_end, r.decode_start, r.first_token, r.finished}) {
+    if (time < 0) continue;
+    require(time >= last, "the phases of a request follow each other");
+    last = time;
+  }
+}
+
+}  // namespace
+
+class Cluster::Impl {
+ public:
+  Impl(coll::Runtime& runtime, const hw::Platform& platform, const ClusterConfig& config,
+       const StepModels& models, Policies policies, const work::Trace& trace);
+
+  void start();
+  void finish(RunEnd end);
+
+  ClusterState state;
+
+ private:
+  bool closed_loop() const { return state.config.concurrency > 0; }
+  bool trace_left() const { return next_row_ < state.requests.size(); }
+
+  // The client.
+  void wait_for_next_arrival();
+  void send_due();
+  void send(RequestIndex index);
+
+  // A request's way through the parts.
+  void prefilled(RequestIndex index);
+  void preempted(RequestIndex index);
+  void end(RequestIndex index, Outcome outcome, Reason reason);
+
+  void check_totals(RunEnd end) const;
+
+  Policies policies_;
+  std::optional<PrefillPool> prefill_;
+  std::optional<DecodePool> decode_;
+  RandomStream mtp_random_;
+  bool due_dates_ = false;  // closed loop: the trace has arrival times to respect
+  std::size_t next_row_ = 0;
+  std::int64_t in_system_ = 0;
+  bool sending_ = false;
+  bool arrival_scheduled_ = false;
+};
+
+Cluster::Impl::Impl(coll::Runtime& runtime, const hw::Platform& platform,
+                    const ClusterConfig& config, const StepModels& models, Policies policies,
+                    const work::Trace& trace)
+    : state{.runtime = runtime,
+            .trace = trace,
+            .config = config,
+            .placement = place(config.deployment, platform, config.role),
+            .listeners = {},
+            .totals = {},
+            .requests = {},
+            .last_queue = {}},
+      policies_(std::move(policies)),
+      mtp_random_(config.seed, "serve/mtp"),
+      due_dates_(trace.duration() > 0) {
+  if (config.role != Role::kDecodeOnly) {
+    prefill_.emplace(state, *models.prefill, *policies_.prefill_router, *policies_.prefill_batcher,
+                     [this](RequestIndex index) { prefilled(index); });
+  }
+  if (config.role != Role::kPrefillOnly) {
+    const auto source = config.role == Role::kDecodeOnly ? DecodePool::KvSource::kInPlace
+                                                         : DecodePool::KvSource::kPrefill;
+    DecodePool::Hooks hooks{
+        .pulled = [this](RequestIndex index) { prefill_->release_kv(index); },
+        .finished = [this](RequestIndex index) { end(index, Outcome::kFinished, Reason::kNone); },
+        .preempted = [this](RequestIndex index) { preempted(index); },
+        .outgrown =
+            [this](RequestIndex index) { end(index, Outcome::kFailed, Reason::kOutputExceedsKv); }};
+    decode_.emplace(state, *models.decode, *policies_.decode_admission, *policies_.decode_router,
+                    source, std::move(hooks));
+  }
+  state.requests.resize(trace.rows.size());
+  state.totals.requests = static_cast<std::int64_t>(trace.rows.size());
+  for (std::size_t row = 0; row < trace.rows.size(); ++row) {
+    RequestRecord& record = state.requests[row].record;
+    record.id = static_cast<std::int64_t>(row);
+    record.prompt_tokens = trace.rows[row].prompt_tokens;
+    record.output_tokens = trace.rows[row].output_tokens;
+    record.arrival = trace.rows[row].arrival;
+    record.sent = -1;
+  }
+}
+
+void Cluster::Impl::start() { wait_for_next_arrival(); }
+
+/// Schedules send_due() for the next row of the trace, unless a slot of the closed loop must free
+/// first.
+void Cluster::Impl::wait_for_next_arrival() {
+  if (arrival_scheduled_ || !trace_left()) return;
+  if (closed_loop() && in_system_ >= state.config.concurrency) return;
+  arrival_scheduled_ = true;
+  const Seconds due = state.trace.rows[next_row_].arrival;
+  state.runtime.schedule_at(std::max(due, state.now()), coll::Priority::kArrival, [this] {
+    arrival_scheduled_ = false;
+    send_due();
+    state.flush_queue();
+  });
+}
+
+void Cluster::Impl::send_due() {
+  if (std::exchange(sending_, true)) return;  // a request rejected at once ends while we send
+  while (trace_left() && state.trace.rows[next_row_].arrival <= state.now() &&
+         (!closed_loop() || in_system_ < state.config.concurrency)) {
+    send(static_cast<RequestIndex>(next_row_++));
+  }
+  sending_ = false;
+  wait_for_next_arrival();
+}
+
+void Cluster::Impl::send(RequestIndex index) {
+  Request& request = state.request(index);
+  RequestRecord& record = request.record;
+  record.sent = state.now();
+  if (closed_loop() && !due_dates_) record.arrival = record.sent;
+  ++state.totals.sent;
+  ++in_system_;
+  request.context = record.prompt_tokens;
+  if (decode_) {
+    request.iterations = draw_iterations(record.output_tokens, state.config.mtp, mtp_random_);
+    request.growth = to_fixed(record.output_tokens) / request.iterations;
+  }
+  if (!prefill_ && closed_loop() && index < state.config.concurrency) {
+    const std::int64_t ranks =
+        std::int64_t{state.placement.decode_instances} * state.placement.decode_dies;
+    request.iterations_before_join =
+        static_cast<std::int64_t>(initial_progress(index, state.config.concurrency, ranks) *
+                                  static_cast<double>(request.iterations));
+    const FixedTokens generated = request.iterations_before_join * request.growth;
+    record.initial_tokens = whole_tokens(generated);
+    request.context += whole_tokens(generated);
+  }
+  state.listeners.emit(&Listener::on_request_sent, record);
+  if ((prefill_ && !prefill_->can_hold(request.context)) ||
+      (decode_ && !decode_->can_hold(record.prompt_tokens))) {
+    end(index, Outcome::kRejected, Reason::kPromptExceedsKv);
+  } else if (decode_ && !decode_->can_hold(request.context)) {  // first population of decode alone
+    end(index, Outcome::kFailed, Reason::kOutputExceedsKv);
+  } else if (prefill_) {
+    prefill_->enqueue(index);
+  } else {
+    decode_->enqueue(index);
+  }
+}
+
+void Cluster::Impl::prefilled(RequestIndex index) {
+  if (decode_) {
+    decode_->enqueue(index);
+    return;
+  }
+  prefill_->release_kv(index);
+  RequestRecord& record = state.request(index).record;
+  record.first_token = record.prefill_end;
+  end(index, Outcome::kFinished, Reason::kNone);
+}
+
+void Cluster::Impl::preempted(RequestIndex index) {
+  if (!prefill_) {
+    decode_->enqueue(index);
+  } else if (prefill_->can_hold(state.request(index).context)) {
+    prefill_->enqueue(index);
+  } else {
+    end(index, Outcome::kFailed, Reason::kOutputExceedsKv);
+  }
+}
+
+void Cluster::Impl::end(RequestIndex index, Outcome outcome, Reason reason) {
+  Request& request = state.request(index);
+  RequestRecord& record = request.record;
+  require(request.stage != Stage::kEnded, "a request ends once");
+  request.stage = Stage::kEnded;
+  record.outcome = outcome;
+  record.reason = reason;
+  if (outcome != Outcome::kUnfinished) {
+    record.finished = state.now();
+    --in_system_;
+  }
+  check_phases(record);
+  switch (outcome) {
+    case Outcome::kFinished:
+      ++state.totals.finished;
+      break;
+    case Outcome::kRejected:
+      ++state.totals.rejected;
+      break;
+    case Outcome::kFailed:
+      ++state.totals.failed;
+      break;
+    case Outcome::kUnfinished:
+      ++state.totals.unfinished;
+      break;
+  }
+  state.listeners.emit(&Listener::on_request_end, record);
+  if (closed_loop() && outcome != Outcome::kUnfinished) send_due();
+}
+
+void Cluster::Impl::finish(RunEnd run_end) {
+  const ClusterTotals& totals = state.totals;
+  const std::int64_t left = totals.requests - totals.finished - totals.rejected - totals.failed;
+  if (run_end == RunEnd::kDrained && left > 0) {
+    throw SimulationError(std::to_string(left) + " of " + std::to_string(totals.requests) +
+                          " requests never ended: a policy lets them wait for ever");
+  }
+  if (prefill_) {
+    require(totals.prefill_kv_reserved - totals.prefill_kv_released == prefill_->kv_reserved(),
+            "prefill KV reserved = released + held");
+  }
+  if (decode_) decode_->check_balance();
+  for (std::size_t row = 0; row < state.requests.size(); ++row) {
+    const Request& request = state.requests[row];
+    if (request.stage == Stage::kEnded) continue;
+    end(static_cast<RequestIndex>(row), Outcome::kUnfinished,
+        request.stage == Stage::kNotSent ? Reason::kNotSent : Reason::kInterrupted);
+  }
+  check_totals(run_end);
+}
+
+void Cluster::Impl::check_totals(RunEnd run_end) const {
+  const ClusterTotals& t = state.totals;
+  require(t.requests == t.finished + t.rejected + t.failed + t.unfinished,
+          "requests in = finished + rejected + failed + unfinished");
+  if (run_end == RunEnd::kInterrupted) return;
+  require(t.sent == t.requests && in_system_ == 0, "every request was sent and has left");
+  require(t.prefill_kv_reserved == t.prefill_kv_released, "prefill KV reserved = released");
+  require(state.in_prefill == 0 && state.prefill_running == 0 && state.decode_waiting == 0 &&
+              state.decode_running == 0 && state.decode_kv_reserved == 0,
+          "every queue is empty at the end");
+  if (decode_) decode_->check_empty();
+}
+
+Cluster::Cluster(coll::Runtime& runtime, const hw::Platform& platform, const ClusterConfig& config,
+                 const StepModels& models, Policies policies, const work::Trace& trace)
+    : impl_(std::make_unique<Impl>(runtime, platform, config, models, std::move(policies), trace)) {
+}
+Cluster::~Cluster() = default;
+
+void Cluster::add_listener(Listener& listener) { impl_->state.listeners.add(listener); }
+void Cluster::start() { impl_->start(); }
+void Cluster::finish(RunEnd end) { impl_->finish(end); }
+const ClusterTotals& Cluster::totals() const { return impl_->state.totals; }
+std::int64_t Cluster::ended() const {
+  const ClusterTotals& t = impl_->state.totals;
+  return t.finished + t.rejected + t.failed + t.unfinished;
+}
+
+}  // namespace cmsim::serve

@@ -1,0 +1,345 @@
+#include "cmsim/serve/decode_pool.hpp"
+
+#include <algorithm>
+#include <utility>
+
+#include "cmsim/base/error.hpp"
+
+namespace cmsim::serve {
+namespace {
+
+/// KV tokens of a request after so many iterations.
+FixedTokens kv_after(const Request& request, std::int64_t iterations) {
+  return to_fixed(request.record.prompt_tokens) + iterations * request.growth;
+}
+
+constexpr auto later = [](const auto& a, const auto& b) {  // makes a min-heap
+  return a.step != b.step ? a.step > b.step : a.request > b.request;
+};
+
+}  // namespace
+
+DecodePool::DecodePool(ClusterState& state, const model::DecodeModel& model,
+                       DecodeAdmission& admission, DecodeRouter& router, KvSource source,
+                       Hooks hooks)
+    : state_(state),
+      model_(model),
+      admission_(admission),
+      router_(router),
+      source_(source),
+      hooks_(std::move(hooks)),
+      connections_{std::max(1, state.placement.prefill_dies), 1, state.placement.decode_dies},
+      ranks_per_instance_(static_cast<std::size_t>(state.placement.decode_dies)),
+      slots_per_rank_(state.config.deployment.decode.max_num_seqs *
+                      state.config.deployment.decode.npus_per_instance /
+                      state.placement.decode_dies),
+      kv_capacity_(model.kv_capacity_per_die()),
+      instances_(static_cast<std::size_t>(state.placement.decode_instances)) {
+  const std::size_t ranks = instances_.size() * ranks_per_instance_;
+  for (std::size_t i = 0; i < instances_.size(); ++i) {
+    instances_[i].first_rank = i * ranks_per_instance_;
+  }
+  occupied_.assign(ranks, 0);
+  sequences_.assign(ranks, 0);
+  running_kv_.assign(ranks, 0);
+  rank_growth_.assign(ranks, 0);
+  pending_kv_.assign(ranks, 0);
+  reserved_kv_.assign(ranks, 0);
+  kv_tokens_.assign(ranks, 0);
+  newest_.assign(ranks, kNoRequest);
+}
+
+void DecodePool::enqueue(RequestIndex index) {
+  Request& request = state_.request(index);
+  const RequestRecord& record = request.record;
+  request.stage = Stage::kDecodeQueue;
+  waiting_.push_back({record.id, record.prompt_tokens, request.context, record.sent, state_.now(),
+                      record.preemptions});
+  ++state_.decode_waiting;
+  can_admit_ = true;
+  wake();
+}
+
+void DecodePool::wake() {
+  if (std::exchange(awake_, true)) return;
+  state_.runtime.schedule_at(state_.now(), coll::Priority::kDecision, [this] { decide(); });
+}
+
+void DecodePool::decide() {
+  admit();
+  awake_ = false;
+  for (std::int32_t number = 0; number < static_cast<std::int32_t>(instances_.size()); ++number) {
+    if (!instance(number).busy) start_step(number);
+  }
+  state_.flush_queue();
+}
+
+void DecodePool::admit() {
+  const auto slots = static_cast<std::int64_t>(occupied_.size()) * slots_per_rank_;
+  const Tokens kv_total = static_cast<Tokens>(occupied_.size()) * kv_capacity_;
+  while (can_admit_ && !waiting_.empty() && occupied_total_ < slots) {
+    const auto admission =
+        admission_.admit({state_.now(), waiting_.view(), slots - occupied_total_, slots,
+                          kv_total - state_.decode_kv_reserved, kv_capacity_});
+    if (!admission) break;
+    if (admission->index >= waiting_.size()) {
+      throw SimulationError("the decode admission chose a request beyond the queue");
+    }
+    const DecodeRouterView view{
+        state_.now(),        waiting_[admission->index],
+        admission->headroom, occupied_,
+        reserved_kv_,        slots_per_rank_,
+        kv_capacity_,        static_cast<std::int32_t>(ranks_per_instance_)};
+    const auto rank = router_.route(view);
+    if (!rank) {
+      can_admit_ = false;
+      break;
+    }
+    if (*rank >= occupied_.size() || !view.fits(*rank)) {
+      throw SimulationError("the decode router chose a rank without room for the request");
+    }
+    const auto index = static_cast<RequestIndex>(view.request.id);
+    waiting_.erase(admission->index);
+    reserve(index, *rank);
+    pull(index);
+  }
+}
+
+void DecodePool::update_reserved(std::size_t rank) {
+  const Tokens reserved = whole_tokens(running_kv_[rank]) + pending_kv_[rank];
+  state_.decode_kv_reserved += reserved - reserved_kv_[rank];
+  reserved_kv_[rank] = reserved;
+}
+
+void DecodePool::reserve(RequestIndex index, std::size_t rank) {
+  Request& request = state_.request(index);
+  request.rank = static_cast<std::int32_t>(rank);
+  request.record.decode_instance = instance_of(rank);
+  request.record.decode_rank = static_cast<std::int32_t>(rank % ranks_per_instance_);
+  ++occupied_[rank];
+  ++occupied_total_;
+  pending_kv_[rank] += request.context;
+  reserved_ever_ += to_fixed(request.context);
+  update_reserved(rank);
+}
+
+void DecodePool::pull(RequestIndex index) {
+  if (source_ == KvSource::kInPlace) {
+    make_ready(index);
+    return;
+  }
+  Request& request = state_.request(index);
+  request.stage = Stage::kPull;
+  set_once(request.record.transfer_start, state_.now());
+  const RequestRecord& record = request.record;
+  const int prefill_rank = connections_.prefill_tp_rank(record.decode_rank, 0);
+  const hw::Endpoint from =
+      hw::die(state_.placement.prefill_die(record.prefill_instance, prefill_rank));
+  const hw::Endpoint to =
+      hw::die(state_.placement.decode_die(record.decode_instance, record.decode_rank));
+  state_.transfer({to, from, request.context * state_.config.kv_bytes_per_token, coll::Plane::kRdma,
+                   coll::Op::kRead},
+                  TransferKind::kKvPull, [this, index] {
+                    set_once(state_.request(index).record.transfer_end, state_.now());
+                    hooks_.pulled(index);
+                    make_ready(index);
+                  });
+}
+
+void DecodePool::make_ready(RequestIndex index) {
+  Request& request = state_.request(index);
+  request.stage = Stage::kReady;
+  Instance& inst = instance(request.record.decode_instance);
+  inst.ready.push_back(index);
+  if (!inst.busy) wake();
+}
+
+void DecodePool::join(Instance& inst, RequestIndex index) {
+  Request& request = state_.request(index);
+  const auto rank = static_cast<std::size_t>(request.rank);
+  const FixedTokens kv = kv_after(request, request.iterations_before_join);
+  request.stage = Stage::kDecode;
+  request.joined_step = inst.step;
+  request.older = newest_[rank];
+  request.newer = kNoRequest;
+  if (request.older != kNoRequest) state_.request(request.older).newer = index;
+  newest_[rank] = index;
+  ++sequences_[rank];
+  rank_growth_[rank] += request.growth;
+  running_kv_[rank] += kv;
+  pending_kv_[rank] -= request.context;
+  reserved_ever_ += kv - to_fixed(request.context);  // the fraction of a token generated before
+  update_reserved(rank);
+  inst.growth += request.growth;
+  ++inst.running;
+  --state_.decode_waiting;
+  ++state_.decode_running;
+  if (request.record.decode_start < 0) {
+    request.record.decode_start = state_.now();
+    inst.fresh.push_back(index);
+  }
+  inst.finishes.push_back({inst.step + request.iterations - request.iterations_before_join - 1,
+                           index, request.record.preemptions});
+  std::push_heap(inst.finishes.begin(), inst.finishes.end(), later);
+}
+
+void DecodePool::start_step(std::int32_t number) {
+  Instance& inst = instance(number);
+  DecodeStepEvent& event = inst.event;
+  event.continuing = inst.running;
+  for (const RequestIndex index : inst.ready) join(inst, index);
+  inst.ready.clear();
+  if (inst.running == 0) return;
+  const std::size_t first = inst.first_rank;
+  Tokens total = 0;
+  for (std::size_t rank = first; rank < first + ranks_per_instance_; ++rank) {
+    kv_tokens_[rank] = whole_tokens(running_kv_[rank]);
+    total += kv_tokens_[rank];
+  }
+  const model::DecodeIteration iteration =
+      model_.iteration({std::span(sequences_).subspan(first, ranks_per_instance_),
+                        std::span(kv_tokens_).subspan(first, ranks_per_instance_)});
+  require(iteration.duration > 0, "a decode iteration takes time");
+  event.start = state_.now();
+  event.previous_end = inst.last_end == event.start ? inst.last_end : -1;
+  event.instance = number;
+  event.sequences = inst.running;
+  event.kv_tokens = total;
+  event.hbm_bytes_per_die = iteration.hbm_bytes_per_die;
+  event.ub_bytes_per_die = iteration.ub_bytes_per_die;
+  inst.busy = true;
+  ++state_.totals.decode_steps;
+  state_.runtime.schedule_at(event.start + iteration.duration, coll::Priority::kIterationDone,
+                             [this, number] { finish_step(number); });
+}
+
+/// One step of KV growth on every rank; true when a rank now exceeds its space.
+bool DecodePool::grow(const Instance& inst) {
+  const std::size_t first = inst.first_rank, last = first + ranks_per_instance_;
+  Tokens total = 0, before = 0, most = 0;
+  for (std::size_t rank = first; rank < last; ++rank) {
+    running_kv_[rank] += rank_growth_[rank];
+    const Tokens reserved = whole_tokens(running_kv_[rank]) + pending_kv_[rank];
+    before += reserved_kv_[rank];
+    total += reserved;
+    reserved_kv_[rank] = reserved;
+    most = std::max(most, reserved);
+  }
+  state_.decode_kv_reserved += total - before;
+  return most > kv_capacity_;
+}
+
+void DecodePool::finish_step(std::int32_t number) {
+  Instance& inst = instance(number);
+  const Seconds now = state_.now();
+  const bool was_awake = std::exchange(awake_, true);  // admission happens below, without an event
+  const bool exceeded = grow(inst);
+  reserved_ever_ += inst.growth;
+  inst.emitted += inst.growth;
+  for (const RequestIndex index : inst.fresh) state_.request(index).record.first_token = now;
+  inst.fresh.clear();
+
+  inst.done.clear();
+  while (!inst.finishes.empty() && inst.finishes.front().step <= inst.step) {
+    const Finish finish = inst.finishes.front();
+    std::pop_heap(inst.finishes.begin(), inst.finishes.end(), later);
+    inst.finishes.pop_back();
+    Request& request = state_.request(finish.request);
+    if (request.stage != Stage::kDecode || request.record.preemptions != finish.epoch) continue;
+    leave(inst, finish.request, request.iterations);
+    request.record.iterations += inst.step - request.joined_step + 1;
+    inst.emitted += to_fixed(request.record.output_tokens) - request.iterations * request.growth;
+    inst.done.push_back(finish.request);
+  }
+  if (exceeded) relieve(inst);
+
+  DecodeStepEvent event = inst.event;
+  event.end = now;
+  event.tokens = whole_tokens(inst.emitted) - inst.emitted_reported;
+  inst.emitted_reported += event.tokens;
+  ++inst.step;
+  inst.last_end = now;
+  inst.busy = false;
+  state_.listeners.emit(&Listener::on_decode_step, event);
+  for (const RequestIndex index : inst.done) hooks_.finished(index);
+
+  admit();
+  start_step(number);
+  awake_ = was_awake;
+  for (const Instance& other : instances_) {  // admission may have made an idle one ready
+    if (!other.busy && !other.ready.empty()) wake();
+  }
+  state_.flush_queue();
+}
+
+/// Takes a running request off its rank; `iterations_done` is over all its stays.
+void DecodePool::leave(Instance& inst, RequestIndex index, std::int64_t iterations_done) {
+  Request& request = state_.request(index);
+  const auto rank = static_cast<std::size_t>(request.rank);
+  const FixedTokens kv = kv_after(request, iterations_done);
+  if (request.newer != kNoRequest) {
+    state_.request(request.newer).older = request.older;
+  } else {
+    newest_[rank] = request.older;
+  }
+  if (request.older != kNoRequest) state_.request(request.older).newer = request.newer;
+  --sequences_[rank];
+  --occupied_[rank];
+  --occupied_total_;
+  --inst.running;
+  --state_.decode_running;
+  inst.growth -= request.growth;
+  rank_growth_[rank] -= request.growth;
+  running_kv_[rank] -= kv;
+  released_ever_ += kv;
+  update_reserved(rank);
+  can_admit_ = true;
+}
+
+void DecodePool::relieve(Instance& inst) {
+  const std::size_t last = inst.first_rank + ranks_per_instance_;
+  for (std::size_t rank = inst.first_rank; rank < last; ++rank) {
+    while (reserved_kv_[rank] > kv_capacity_) preempt_newest(inst, rank);
+  }
+}
+
+void DecodePool::preempt_newest(Instance& inst, std::size_t rank) {
+  const RequestIndex index = newest_[rank];
+  require(index != kNoRequest, "pulls reserve no more than the KV space of a rank");
+  Request& request = state_.request(index);
+  const std::int64_t stay = inst.step - request.joined_step + 1;
+  request.iterations_before_join += stay;
+  request.record.iterations += stay;
+  leave(inst, index, request.iterations_before_join);
+  request.context = whole_tokens(kv_after(request, request.iterations_before_join));
+  request.rank = -1;
+  if (!can_hold(request.context)) {
+    hooks_.outgrown(index);
+    return;
+  }
+  ++request.record.preemptions;
+  ++state_.totals.preemptions;
+  hooks_.preempted(index);
+}
+
+void DecodePool::check_balance() const {
+  FixedTokens held = 0;
+  for (std::size_t rank = 0; rank < occupied_.size(); ++rank) {
+    held += running_kv_[rank] + to_fixed(pending_kv_[rank]);
+  }
+  require(reserved_ever_ - released_ever_ == held, "decode KV reserved = released + held");
+  state_.totals.decode_kv_reserved = whole_tokens(reserved_ever_);
+  state_.totals.decode_kv_released = whole_tokens(released_ever_);
+}
+
+void DecodePool::check_empty() const {
+  const auto all_zero = [](const auto& values) {
+    return std::all_of(values.begin(), values.end(), [](auto v) { return v == 0; });
+  };
+  require(reserved_ever_ == released_ever_, "decode KV reserved = released");
+  require(all_zero(occupied_) && all_zero(sequences_), "every decode slot is free at the end");
+  require(all_zero(running_kv_) && all_zero(pending_kv_) && all_zero(rank_growth_),
+          "every decode die's KV space is free at the end");
+}
+
+}  // namespace cmsim::serve

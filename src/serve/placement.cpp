@@ -1,0 +1,124 @@
+#include "cmsim/serve/placement.hpp"
+
+#include <algorithm>
+#include <string>
+
+#include "cmsim/base/error.hpp"
+
+namespace cmsim::serve {
+namespace {
+
+bool uses_prefill(Role role) { return role != Role::kDecodeOnly; }
+bool uses_decode(Role role) { return role != Role::kPrefillOnly; }
+
+[[noreturn]] void fail(const std::string& pointer, const std::string& message) {
+  throw ConfigError({"", 0, "/deployment/" + pointer}, message);
+}
+
+void check_at_least(const std::string& pointer, std::int64_t value, std::int64_t least) {
+  if (value < least) {
+    fail(pointer, "found " + std::to_string(value) + ", must be at least " + std::to_string(least));
+  }
+}
+
+/// An instance is one expert-parallel group, so the EP degree is its number of dies.
+void check_ep(const std::string& role, int npus, int ep, int dies_per_npu) {
+  const int dies = npus * dies_per_npu;
+  if (ep == dies) return;
+  std::string message =
+      "an EP degree of " + std::to_string(ep) + " does not fit " + std::to_string(npus) +
+      " NPUs an instance: an instance is one EP group, so " + "ep must be npus_per_instance x " +
+      std::to_string(dies_per_npu) + " dies = " + std::to_string(dies);
+  if (ep > 0 && ep % dies_per_npu == 0) {
+    message += " (or set npus_per_instance to " + std::to_string(ep / dies_per_npu) + ")";
+  }
+  fail(role + "/ep", message);
+}
+
+}  // namespace
+
+Placement place(const DeploymentSpec& deployment, const hw::Platform& platform, Role role) {
+  Placement placement;
+  if (uses_prefill(role)) {
+    placement.prefill_instances = deployment.prefill.instances;
+    placement.prefill_dies = deployment.prefill.npus_per_instance * platform.dies_per_npu;
+  }
+  if (uses_decode(role)) {
+    placement.decode_instances = deployment.decode.instances;
+    placement.decode_dies = deployment.decode.npus_per_instance * platform.dies_per_npu;
+  }
+  placement.nodes = platform.nodes;
+  placement.cpus = platform.cpus();
+  return placement;
+}
+
+void check_deployment(const DeploymentSpec& deployment, const hw::Platform& platform, Role role) {
+  const PrefillSpec& prefill = deployment.prefill;
+  const DecodeSpec& decode = deployment.decode;
+  const CacheSpec& cache = deployment.cache;
+  std::int64_t npus = 0;
+  if (uses_prefill(role)) {
+    check_at_least("prefill/instances", prefill.instances, 1);
+    check_at_least("prefill/npus_per_instance", prefill.npus_per_instance, 1);
+    check_at_least("prefill/max_num_batched_tokens", prefill.max_num_batched_tokens, 1);
+    npus += std::int64_t{prefill.instances} * prefill.npus_per_instance;
+  }
+  if (uses_decode(role)) {
+    check_at_least("decode/instances", decode.instances, 1);
+    check_at_least("decode/npus_per_instance", decode.npus_per_instance, 1);
+    check_at_least("decode/max_num_seqs", decode.max_num_seqs, 1);
+    npus += std::int64_t{decode.instances} * decode.npus_per_instance;
+  }
+  if (npus > platform.npus()) {
+    std::string message = "the instances need " + std::to_string(npus) + " NPUs (";
+    if (uses_prefill(role)) {
+      message += std::to_string(prefill.instances) + " x " +
+                 std::to_string(prefill.npus_per_instance) + " prefill";
+    }
+    if (role == Role::kAll) message += " + ";
+    if (uses_decode(role)) {
+      message += std::to_string(decode.instances) + " x " +
+                 std::to_string(decode.npus_per_instance) + " decode";
+    }
+    message += "), the platform has " + std::to_string(platform.npus());
+    throw ConfigError({"", 0, "/deployment"}, message);
+  }
+  if (uses_prefill(role)) {
+    check_ep("prefill", prefill.npus_per_instance, prefill.ep, platform.dies_per_npu);
+  }
+  if (uses_decode(role)) {
+    check_ep("decode", decode.npus_per_instance, decode.ep, platform.dies_per_npu);
+    if (decode.max_num_seqs % platform.dies_per_npu != 0) {
+      fail("decode/max_num_seqs", "found " + std::to_string(decode.max_num_seqs) +
+                                      " sequences per NPU, must be a multiple of " +
+                                      std::to_string(platform.dies_per_npu) +
+                                      ", the dies they are divided among");
+    }
+  }
+  check_at_least("cache/block_size", cache.block_size, 1);
+  check_at_least("cache/dram_per_node", cache.dram_per_node, 0);
+  if (cache.enabled && cache.dram_per_node > platform.dram_per_node) {
+    fail("cache/dram_per_node",
+         "found " + format_quantity(static_cast<double>(cache.dram_per_node), Dimension::kBytes) +
+             ", a node has " +
+             format_quantity(static_cast<double>(platform.dram_per_node), Dimension::kBytes));
+  }
+  if (cache.reuse > 1) fail("cache/reuse", "found a hit rate above 1; allowed is 0 to 1");
+}
+
+void check_cache_blocks(const CacheSpec& cache, const work::Trace& trace) {
+  if (!cache.enabled || cache.reuse >= 0 || !trace.has_blocks()) return;
+  if (cache.block_size >= trace.block_size && cache.block_size % trace.block_size == 0) return;
+  fail("cache/block_size", "found " + std::to_string(cache.block_size) +
+                               " tokens, but the blocks of the trace have " +
+                               std::to_string(trace.block_size) +
+                               ": the cache's block must be a whole multiple of them");
+}
+
+int ConnectionMap::prefill_tp_rank(int decode_dp_rank, int decode_tp_rank) const {
+  const std::int64_t ratio = std::max(1, prefill_tp / decode_tp);
+  const std::int64_t group_id = decode_dp_rank * ratio / decode_dp;
+  return static_cast<int>((group_id * decode_tp + decode_tp_rank) % prefill_tp);
+}
+
+}  // namespace cmsim::serve

@@ -1,0 +1,199 @@
+#include "cmsim/serve/prefill_pool.hpp"
+
+#include <algorithm>
+#include <string>
+#include <utility>
+
+#include "cmsim/base/error.hpp"
+
+namespace cmsim::serve {
+
+PrefillPool::PrefillPool(ClusterState& state, const model::PrefillModel& model,
+                         PrefillRouter& router, PrefillBatcher& batcher, Hook prefilled)
+    : state_(state),
+      model_(model),
+      router_(router),
+      batcher_(batcher),
+      prefilled_(std::move(prefilled)),
+      cache_(state),
+      budget_(state.config.deployment.prefill.max_num_batched_tokens *
+              state.config.deployment.prefill.npus_per_instance),
+      kv_capacity_(model.kv_capacity()),
+      instances_(static_cast<std::size_t>(state.placement.prefill_instances)),
+      views_(instances_.size()) {
+  for (Instance& i : instances_) i.budget_left = budget_;
+  for (PrefillInstanceView& v : views_) v.kv_free = kv_capacity_;
+}
+
+void PrefillPool::enqueue(RequestIndex index) {
+  Request& request = state_.request(index);
+  const RequestRecord& record = request.record;
+  const RequestView as_seen{record.id,   record.prompt_tokens, request.context,
+                            record.sent, state_.now(),         record.preemptions};
+  const std::int32_t number = router_.route({state_.now(), as_seen, views_});
+  if (number < 0 || number >= static_cast<std::int32_t>(instances_.size())) {
+    throw SimulationError("the prefill router chose instance " + std::to_string(number) + " of " +
+                          std::to_string(instances_.size()));
+  }
+  request.stage = Stage::kPrefillQueue;
+  request.record.prefill_instance = number;
+  request.computed = 0;
+  instance(number).waiting.push_back(as_seen);
+  ++view(number).waiting_requests;
+  view(number).waiting_tokens += request.context;
+  ++state_.in_prefill;
+  wake();
+}
+
+void PrefillPool::release_kv(RequestIndex index) {
+  const Request& request = state_.request(index);
+  view(request.record.prefill_instance).kv_free += request.context;
+  state_.totals.prefill_kv_released += request.context;
+  wake();
+}
+
+Tokens PrefillPool::kv_reserved() const {
+  Tokens sum = 0;
+  for (const PrefillInstanceView& v : views_) sum += kv_capacity_ - v.kv_free;
+  return sum;
+}
+
+void PrefillPool::wake() {
+  if (std::exchange(awake_, true)) return;
+  state_.runtime.schedule_at(state_.now(), coll::Priority::kDecision, [this] { decide(); });
+}
+
+/// After everything else of this date has happened: requests that arrive together are batched
+/// together.
+void PrefillPool::decide() {
+  awake_ = false;
+  for (std::int32_t number = 0; number < static_cast<std::int32_t>(instances_.size()); ++number) {
+    fill(number);
+    try_start(number);
+  }
+  state_.flush_queue();
+}
+
+void PrefillPool::fill(std::int32_t number) {
+  Instance& inst = instance(number);
+  while (!inst.closed && inst.budget_left > 0 && !inst.waiting.empty()) {
+    const auto position =
+        batcher_.pick({state_.now(), number, inst.waiting.view(), budget_, inst.budget_left,
+                       static_cast<std::int64_t>(inst.next.size()), view(number).kv_free});
+    if (!position || !take(number, *position)) break;
+  }
+}
+
+/// Takes a waiting request into the next batch; false when it does not fit.
+bool PrefillPool::take(std::int32_t number, std::size_t position) {
+  Instance& inst = instance(number);
+  PrefillInstanceView& seen = view(number);
+  if (position >= inst.waiting.size()) {
+    throw SimulationError("the prefill batcher picked a request beyond the queue");
+  }
+  const auto index = static_cast<RequestIndex>(inst.waiting[position].id);
+  Request& request = state_.request(index);
+  if (request.context > seen.kv_free) return false;  // until KV is pulled off the instance
+  const CacheHit hit = cache_.look_up(index);
+  const Tokens to_compute = request.context - hit.tokens;
+  if (to_compute > inst.budget_left && inst.budget_left < budget_) {
+    inst.closed = true;
+    return false;
+  }
+  cache_.take(index, hit);
+  inst.waiting.erase(position);
+  --seen.waiting_requests;
+  seen.waiting_tokens -= request.context;
+  seen.kv_free -= request.context;
+  state_.totals.prefill_kv_reserved += request.context;
+  request.stage = Stage::kPrefill;
+  request.computed = hit.tokens;
+  request.hit_blocks = hit.blocks;
+  if (request.record.cache_read_start < 0) request.record.cached_tokens = hit.tokens;
+  set_once(request.record.cache_read_start, state_.now());
+  add_slice(number, index);
+  if (hit.tokens > 0) {
+    ++inst.pending_reads;
+    cache_.read(index, number, hit, [this, number] {
+      --instance(number).pending_reads;
+      wake();
+    });
+  }
+  return true;
+}
+
+void PrefillPool::add_slice(std::int32_t number, RequestIndex index) {
+  Instance& inst = instance(number);
+  const Request& request = state_.request(index);
+  const Tokens left = request.context - request.computed;
+  const Tokens tokens = std::min(left, inst.budget_left);
+  inst.next.push_back({index, tokens, request.computed});
+  inst.budget_left -= tokens;
+  view(number).batched_tokens += tokens;
+  if (tokens < left) inst.unfinished = index;
+}
+
+void PrefillPool::try_start(std::int32_t number) {
+  Instance& inst = instance(number);
+  if (inst.busy || inst.next.empty()) return;
+  if (inst.pending_reads > 0) {
+    inst.closed = true;
+    return;
+  }
+  std::swap(inst.running, inst.next);
+  sequences_.clear();
+  for (const Slice& slice : inst.running) {
+    sequences_.push_back({slice.new_tokens, slice.cached_tokens});
+    Request& request = state_.request(slice.request);
+    request.computed += slice.new_tokens;
+    set_once(request.record.prefill_start, state_.now());
+  }
+  inst.busy = true;
+  inst.batch_start = state_.now();
+  inst.iteration = model_.batch(sequences_);
+  require(inst.iteration.duration >= 0, "a prefill batch takes no negative time");
+  state_.prefill_running += static_cast<std::int64_t>(inst.running.size());
+  ++state_.totals.prefill_batches;
+  state_.runtime.schedule_at(state_.now() + inst.iteration.duration, coll::Priority::kIterationDone,
+                             [this, number] { finish_batch(number); });
+  inst.next.clear();
+  inst.budget_left = budget_;
+  inst.closed = false;
+  if (inst.unfinished != kNoRequest) {
+    add_slice(number, std::exchange(inst.unfinished, kNoRequest));
+  }
+  fill(number);
+}
+
+void PrefillPool::finish_batch(std::int32_t number) {
+  Instance& inst = instance(number);
+  PrefillBatchEvent event;
+  event.start = inst.batch_start;
+  event.end = state_.now();
+  event.instance = number;
+  event.sequences = static_cast<std::int32_t>(inst.running.size());
+  event.hbm_bytes_per_die = inst.iteration.hbm_bytes_per_die;
+  event.ub_bytes_per_die = inst.iteration.ub_bytes_per_die;
+  for (const Slice& slice : inst.running) {
+    event.new_tokens += slice.new_tokens;
+    event.cached_tokens += slice.cached_tokens;
+  }
+  inst.busy = false;
+  view(number).batched_tokens -= event.new_tokens;
+  state_.prefill_running -= event.sequences;
+  state_.listeners.emit(&Listener::on_prefill_batch, event);
+  for (const Slice& slice : inst.running) {
+    const RequestIndex index = slice.request;
+    Request& request = state_.request(index);
+    if (slice.cached_tokens + slice.new_tokens < request.context) continue;  // more chunks to come
+    set_once(request.record.prefill_end, state_.now());
+    --state_.in_prefill;
+    cache_.write(index, number);
+    prefilled_(index);
+  }
+  inst.running.clear();
+  wake();
+  state_.flush_queue();
+}
+
+}  // namespace cmsim::serve
