@@ -1,0 +1,145 @@
+#include <fmt/format.h>
+
+#include "arrivals.hpp"
+#include "cmsim/base/error.hpp"
+#include "cmsim/work/trace_reader.hpp"
+#include "cmsim/work/workload.hpp"
+
+namespace cmsim::work {
+namespace {
+
+[[noreturn]] void fail(const std::string& pointer, const std::string& message) {
+  throw ConfigError({.file = "", .line = 0, .pointer = "/workload/" + pointer}, message);
+}
+
+constexpr std::int64_t kMost = INT32_MAX;  // requests, and tokens of one
+
+bool cuts_time(const WorkloadSpec& spec) { return spec.start > 0 || spec.end < 1e300; }
+
+/// The parts of a spec that contradict each other; none is quietly without effect.
+void check(const WorkloadSpec& spec) {
+  if (!(spec.time_scale > 0)) {
+    fail("time_scale", fmt::format("found {}, allowed is above 0", spec.time_scale));
+  }
+  if (spec.start >= spec.end) {
+    fail("end", fmt::format("{} s is not after start ({} s)", spec.end, spec.start));
+  }
+  if (spec.arrivals.kind != ArrivalKind::kTrace && spec.time_scale != 1) {
+    fail("time_scale", fmt::format("has no effect with arrivals of kind {}, use arrivals/rate",
+                                   name_of(spec.arrivals.kind)));
+  }
+  if (spec.arrivals.kind != ArrivalKind::kTrace && spec.spread_timestamps) {
+    fail("spread_timestamps",
+         fmt::format("has no effect with arrivals of kind {}", name_of(spec.arrivals.kind)));
+  }
+  if (spec.arrivals.kind == ArrivalKind::kClosedLoop && spec.arrivals.concurrency < 1) {
+    fail("arrivals/concurrency",
+         fmt::format("found {}, a closed loop needs at least 1", spec.arrivals.concurrency));
+  }
+  if (spec.trace.empty()) {
+    const auto need = [](const char* key, std::int64_t found) {
+      if (found >= 1 && found <= kMost) return;
+      fail(key, fmt::format("found {}, without a trace 1 to {} is needed", found, kMost));
+    };
+    need("requests", spec.requests);
+    need("prompt_length", spec.prompt_length);
+    need("output_length", spec.output_length);
+    if (spec.arrivals.kind == ArrivalKind::kTrace) {
+      fail("arrivals/kind",
+           "is trace, but there is no trace; allowed are poisson, gamma, constant, "
+           "all_at_once, closed_loop");
+    }
+    if (cuts_time(spec)) fail("start", "start and end cut a trace, and there is none");
+  } else if (spec.requests != 0 || spec.prompt_length != 0 || spec.output_length != 0) {
+    fail("trace",
+         "is given together with requests, prompt_length or output_length; allowed is "
+         "either a trace (cut by max_requests) or these three");
+  }
+}
+
+Trace fixed_length_requests(const WorkloadSpec& spec) {
+  Trace trace;
+  trace.name = fmt::format("{} x {}+{}", spec.requests, spec.prompt_length, spec.output_length);
+  trace.format = "fixed";
+  trace.has_arrivals = false;
+  trace.block_size = spec.block_size.value_or(trace.block_size);
+  trace.rows.assign(static_cast<std::size_t>(std::min(spec.requests, spec.max_requests)),
+                    {.prompt_tokens = static_cast<std::int32_t>(spec.prompt_length),
+                     .output_tokens = static_cast<std::int32_t>(spec.output_length)});
+  return trace;
+}
+
+Trace open_trace(const WorkloadSpec& spec, std::uint64_t seed) {
+  Trace trace = read_trace(spec.trace, {.format = spec.format,
+                                        .block_size = spec.block_size,
+                                        .start = spec.start,
+                                        .end = spec.end,
+                                        .seed = seed});
+  if (!trace.has_arrivals && cuts_time(spec)) {
+    fail("start", "start and end need time stamps, and the trace has lengths only");
+  }
+  if (!trace.has_arrivals && spec.arrivals.kind == ArrivalKind::kTrace) {
+    fail("arrivals/kind",
+         "is trace, but the trace has lengths only; allowed are poisson, gamma, "
+         "constant, all_at_once, closed_loop");
+  }
+  if (trace.rows.empty()) {
+    throw ConfigError(
+        {.file = spec.trace, .line = 0, .pointer = ""},
+        fmt::format("has no request between start ({} s) and end ({} s)", spec.start, spec.end));
+  }
+  if (static_cast<std::int64_t>(trace.rows.size()) > spec.max_requests) {
+    trace.rows.resize(static_cast<std::size_t>(spec.max_requests));
+    const TraceRow& last = trace.rows.back();
+    if (last.block_count > 0) trace.block_ids.resize(last.first_block + last.block_count);
+  }
+  return trace;
+}
+
+/// Rows that share a time stamp are spaced evenly up to the next stamp; the last ones as those
+/// before.
+void spread(Trace& trace) {
+  auto& rows = trace.rows;
+  Seconds step_to_next = 0;
+  for (std::size_t first = 0; first < rows.size();) {
+    std::size_t next = first;
+    const Seconds stamp = rows[first].arrival;
+    while (next < rows.size() && rows[next].arrival == stamp) ++next;
+    if (next < rows.size()) step_to_next = rows[next].arrival - stamp;
+    const auto shared = static_cast<double>(next - first);
+    for (std::size_t i = first; i < next; ++i) {
+      rows[i].arrival = stamp + step_to_next * static_cast<double>(i - first) / shared;
+    }
+    first = next;
+  }
+}
+
+void set_arrivals(Trace& trace, const WorkloadSpec& spec, std::uint64_t seed) {
+  switch (spec.arrivals.kind) {
+    case ArrivalKind::kTrace:
+      for (TraceRow& row : trace.rows) row.arrival -= spec.start;
+      if (spec.spread_timestamps) spread(trace);
+      for (TraceRow& row : trace.rows) row.arrival /= spec.time_scale;
+      break;
+    case ArrivalKind::kAllAtOnce:
+    case ArrivalKind::kClosedLoop:
+      for (TraceRow& row : trace.rows) row.arrival = 0;
+      break;
+    default:
+      ArrivalProcess process(spec.arrivals, "/workload/arrivals",
+                             RandomStream(seed, "work/arrivals"));
+      for (TraceRow& row : trace.rows) row.arrival = process.next();
+  }
+  trace.has_arrivals = true;
+}
+
+}  // namespace
+
+Trace make_workload(const WorkloadSpec& spec, std::uint64_t seed) {
+  check(spec);
+  Trace trace = spec.trace.empty() ? fixed_length_requests(spec) : open_trace(spec, seed);
+  set_arrivals(trace, spec, seed);
+  return trace;
+}
+
+}  // namespace cmsim::work

@@ -1,0 +1,36 @@
+// Walking the regular files of a tar (ustar, with GNU or pax long names), front to back.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "input_stream.hpp"
+
+namespace cmsim::work {
+
+constexpr std::size_t kTarBlock = 512;
+
+/// True when `head` (the first 512 bytes) is a ustar header.
+bool is_tar(std::string_view head);
+
+struct TarMember {
+  std::string path;
+  std::uint64_t size = 0;
+};
+
+class TarReader {
+ public:
+  explicit TarReader(InputStream& input) : input_(input) {}
+
+  /// The next regular file; its content may then be taken by content(), else it is skipped.
+  std::optional<TarMember> next();
+  std::string content();
+
+ private:
+  InputStream& input_;
+  std::uint64_t unread_ = 0, padding_ = 0;  // of the current member
+};
+
+}  // namespace cmsim::work
