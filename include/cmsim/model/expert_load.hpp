@@ -1,0 +1,60 @@
+// How many rows the ranks of an EP group get: the fast interface of the step models. Popularity,
+// placement and layout are resolved in the constructor; queries are table look-ups.
+//
+// A row is one token at one expert (a token-expert pair); the shared expert's rows count too.
+// Invariant: straggler_rows(l, t) >= mean_rows(t); with placement `balanced` routed ranks are
+// equal.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <vector>
+
+#include "cmsim/model/architecture.hpp"
+#include "cmsim/model/expert_placement.hpp"
+#include "cmsim/model/expert_popularity.hpp"
+#include "cmsim/model/options.hpp"
+
+namespace cmsim::model {
+
+class ExpertLoad {
+ public:
+  ExpertLoad(const Architecture& architecture, const ExpertLayout& layout,
+             const ExpertOptions& options, Phase phase, std::uint64_t seed,
+             const PopularityParameters& popularity = fitted_popularity());
+
+  /// MoE layers, then MTP layers.
+  int layers() const { return static_cast<int>(layers_.size()); }
+  const ExpertLayout& layout() const { return layout_; }
+
+  /// Expected rows on the most loaded rank of `layer` when all ranks together dispatch `tokens`
+  /// tokens, sampling noise of the finite batch included (multinomial; none when `balanced`).
+  double straggler_rows(int layer, double tokens) const;
+  /// Rows of all experts over all ranks.
+  double mean_rows(double tokens) const { return tokens * rows_per_token_ / layout_.ranks; }
+  /// Routed rows of the most loaded rank over the mean of the routed ranks, without noise.
+  double max_over_mean(int layer) const { return layers_[layer].peak; }
+  /// Fraction of the routed pairs of each rank (0 on dedicated shared ranks); sums to 1.
+  const std::vector<double>& rank_shares(int layer) const { return layers_[layer].shares; }
+  /// Rows of the shared expert on each rank that has it.
+  double shared_rows(double tokens) const { return tokens * shared_rows_per_token_; }
+
+ private:
+  // Expected maximum of the routed rows = mean * peak + noise(mean) * sqrt(mean), where `noise`
+  // varies slowly and is kept per octave of the mean.
+  static constexpr int kOctaves = 24;
+  static constexpr int kFirstOctave = -4;
+  struct Layer {
+    double peak = 1;
+    std::array<double, kOctaves + 1> noise{};
+    std::vector<double> shares;
+  };
+
+  ExpertLayout layout_;
+  double rows_per_token_ = 0;
+  double shared_rows_per_token_ = 0;
+  double routed_mean_per_token_ = 0;
+  std::vector<Layer> layers_;
+};
+
+}  // namespace cmsim::model

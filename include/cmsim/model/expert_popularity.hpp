@@ -1,0 +1,55 @@
+// How often each routed expert of each MoE layer is chosen: a heavy-tailed law whose parameters are
+// fitted to measured counts (workloads/models/expert-popularity.json), not the counts themselves.
+//
+// Units: shares, i.e. fractions of a layer's token-expert pairs. Invariant: the shares of a layer
+// are positive and sum to 1; the same (phase, skew, staleness, seed) gives the same shares
+// everywhere.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "cmsim/base/config.hpp"
+
+namespace cmsim::model {
+
+enum class Phase { kPrefill, kDecode };
+
+/// The law of one phase; see expert_popularity.cpp for the formula and docs/model.md for the fit.
+struct PopularityLaw {
+  double log_spread_mean = 0;       // mean over layers of ln(sigma)
+  double log_spread_deviation = 0;  // its standard deviation over layers
+  double tail = 0;                  // g: how much heavier the upper tail is than a lognormal's
+  double stale_correlation = 1;     // of the scores of two workloads (staleness 1)
+};
+
+/// Defaults are the fitted values of workloads/models/expert-popularity.json.
+struct PopularityParameters {
+  PopularityLaw prefill;
+  PopularityLaw decode;
+
+  const PopularityLaw& law(Phase phase) const {
+    return phase == Phase::kPrefill ? prefill : decode;
+  }
+};
+
+/// The parameters compiled in: equal to workloads/models/expert-popularity.json.
+PopularityParameters fitted_popularity();
+
+/// Reads an object {prefill: {...}, decode: {...}}; absent keys keep their fitted values.
+PopularityParameters read_popularity(const ConfigNode& node);
+
+struct LayerPopularity {
+  std::vector<double> placed;  // shares the placement was computed from
+  std::vector<double> served;  // shares that arrive; equal to `placed` when staleness is 0
+};
+
+/// Shares of `experts` experts in each of `layers` layers.
+/// `skew` scales the spread of the logarithms (1 = measured, 0 = uniform). `staleness` in [0, 2]:
+/// the scores behind the two shares are correlated with max(0, 1 - staleness * (1 -
+/// stale_correlation)). Throws std::invalid_argument on a value out of range.
+std::vector<LayerPopularity> draw_popularity(const PopularityLaw& law, Phase phase, int layers,
+                                             int experts, double skew, double staleness,
+                                             std::uint64_t seed);
+
+}  // namespace cmsim::model
