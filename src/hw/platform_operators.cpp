@@ -5,6 +5,8 @@ namespace {
 
 constexpr double kLeastEfficiency = 0.001;
 constexpr Seconds kLongestOverhead = 1.0;
+constexpr double kLargestReserve = 1e12;
+constexpr int kMostCores = 4096;
 
 }  // namespace
 
@@ -16,6 +18,8 @@ OperatorSpec read_operators(const ConfigNode& node) {
   spec.gemm_bf16_efficiency = node.number("gemm_bf16_efficiency", kLeastEfficiency, 1);
   spec.operator_overhead =
       node.quantity("operator_overhead", Dimension::kTime, 0, kLongestOverhead);
+  spec.hbm_reserved =
+      static_cast<Bytes>(node.quantity("hbm_reserved", Dimension::kBytes, 0, kLargestReserve));
   node.close();
   return spec;
 }
@@ -26,9 +30,9 @@ TokenExchangeSpec read_token_exchange(const ConfigNode& node) {
   };
   TokenExchangeSpec spec;
   spec.startup = time("startup");
-  spec.dispatch_message = time("dispatch_message");
-  spec.combine_message = time("combine_message");
-  spec.local_message = time("local_message");
+  spec.message_interval = time("message_interval");
+  spec.saturating_aiv_cores =
+      static_cast<int>(node.integer("saturating_aiv_cores", 1, kMostCores));
   spec.sdma_startup = time("sdma_startup");
   node.close();
   return spec;

@@ -60,16 +60,16 @@ struct OperatorSpec {
   double mla_efficiency = 0;          // share of BF16 peak of compute-bound MLA
   double gemm_int8_efficiency = 0;    // share of INT8 peak of a large grouped GEMM
   double gemm_bf16_efficiency = 0;    // share of BF16 peak of a large GEMM
-  Seconds operator_overhead = 0;      // start and synchronisation of one operator on its stream
+  Seconds operator_overhead = 0;      // start and synchronisation of one dependent kernel on its stream
+  Bytes hbm_reserved = 0;             // of a die's HBM: runtime, graphs and activations
 };
 
-/// Costs of issuing token messages from AIV cores (FusedDispatch / FusedCombine) and of SDMA.
+/// Token exchange between ranks: what the AIV cores that issue messages, and SDMA, cost.
 struct TokenExchangeSpec {
-  Seconds startup = 0;                // start of the fused operator incl. its closing synchronisation
-  Seconds dispatch_message = 0;       // one AIV core, one 7.5 KB message over UB, excl. path latency
-  Seconds combine_message = 0;        // one AIV core, one 14 KB message over UB, excl. path latency
-  Seconds local_message = 0;          // one AIV core, one message that stays in the package
-  Seconds sdma_startup = 0;           // one SDMA transfer
+  Seconds startup = 0;                // start and closing synchronisation of one fused exchange
+  Seconds message_interval = 0;       // between two messages a die sends off its package, cores saturating
+  int saturating_aiv_cores = 0;       // AIV cores that reach that rate; fewer issue proportionally slower
+  Seconds sdma_startup = 0;           // one SDMA all-to-all
 };
 
 struct Platform {
