@@ -7,12 +7,14 @@
 #include <boost/iostreams/filter/gzip.hpp>
 #include <boost/iostreams/filter/zstd.hpp>
 #include <boost/iostreams/filtering_streambuf.hpp>
+#include <boost/iostreams/stream.hpp>
 #include <cerrno>
 #include <cstring>
 #include <fstream>
 #include <system_error>
 
 #include "cmsim/base/error.hpp"
+#include "zstd_frames.hpp"
 
 namespace cmsim::work {
 namespace {
@@ -42,26 +44,31 @@ InputStream::InputStream(const std::filesystem::path& path)
   errno = 0;
   std::ifstream file(path, std::ios::binary);
   if (!file) fail(fmt::format("cannot be opened: {}", std::strerror(errno)));
-  char head[4] = {};
-  file.read(head, sizeof head);
-  detect_compression({head, static_cast<std::size_t>(file.gcount())});
+  detect_compression(file);
   open();
 }
 
 InputStream::InputStream(std::string_view content, std::string name)
     : name_(std::move(name)), source_(std::make_unique<Source>()) {
   source_->content = content;
-  detect_compression(content.substr(0, 4));
+  io::stream<io::array_source> bytes(content.data(), content.size());
+  detect_compression(bytes);
   open();
 }
 
 InputStream::~InputStream() = default;
 
-void InputStream::detect_compression(std::string_view head) {
+void InputStream::detect_compression(std::istream& bytes) {
+  char first[4] = {};
+  bytes.read(first, sizeof first);
+  const std::string_view head(first, static_cast<std::size_t>(bytes.gcount()));
   if (head.starts_with(kGzipMagic)) {
     source_->compression = "gzip";
   } else if (head.starts_with(kZstdMagic)) {
     source_->compression = "zstd";
+    bytes.clear();
+    bytes.seekg(0);
+    if (!has_whole_zstd_frames(bytes)) fail("the zstd data is cut short");
   } else if (name_.ends_with(".gz") || name_.ends_with(".tgz")) {
     fail("is not gzip data, as its name says (its first bytes are not 1f 8b)");
   } else if (name_.ends_with(".zst")) {

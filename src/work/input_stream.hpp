@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <filesystem>
+#include <istream>
 #include <memory>
 #include <optional>
 #include <string>
@@ -38,7 +39,7 @@ class InputStream {
  private:
   struct Source;  // hides Boost.Iostreams
   void open();
-  void detect_compression(std::string_view head);
+  void detect_compression(std::istream& bytes);
   bool fill();  // appends more bytes to the buffer; false at the end
 
   std::string name_;
