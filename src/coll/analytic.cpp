@@ -8,7 +8,8 @@ namespace cmsim::coll {
 namespace {
 
 PortLoads no_loads(const Fabric& fabric) {
-  return {.wire_bytes = std::vector<double>(fabric.ports().size(), 0),
+  return {.bytes = std::vector<double>(fabric.ports().size(), 0),
+          .wire_bytes = std::vector<double>(fabric.ports().size(), 0),
           .flows = std::vector<double>(fabric.ports().size(), 0)};
 }
 
@@ -96,6 +97,7 @@ class ProductLoads {
     for (const PortId id : path.ports) {
       const auto i = static_cast<std::size_t>(id);
       if (fabric_.ports()[i].direction != side) continue;
+      loads_.bytes[i] += bytes / path.stripes;
       loads_.wire_bytes[i] += bytes / (path.efficiency * path.stripes);
       loads_.flows[i] += flows;
     }
@@ -130,9 +132,10 @@ PortLoads port_loads(const Fabric& fabric, const PairTraffic& traffic) {
     const Path path = fabric.path(hw::die(pair.from), hw::die(pair.to), traffic.plane, traffic.op);
     loads.latency = std::max(loads.latency, path.latency);
     for (const PortId id : path.ports) {
-      loads.wire_bytes[static_cast<std::size_t>(id)] +=
-          pair.bytes / (path.efficiency * path.stripes);
-      loads.flows[static_cast<std::size_t>(id)] += 1;
+      const auto i = static_cast<std::size_t>(id);
+      loads.bytes[i] += pair.bytes / path.stripes;
+      loads.wire_bytes[i] += pair.bytes / (path.efficiency * path.stripes);
+      loads.flows[i] += 1;
     }
   }
   return loads;
@@ -163,9 +166,10 @@ std::vector<BusyLink> busiest_links(const Fabric& fabric, const PortLoads& loads
   std::vector<BusyLink> links;
   for (const PortId id : worst) {
     if (id < 0) continue;
-    const Port& port = fabric.ports()[static_cast<std::size_t>(id)];
-    links.push_back({id, port.cls, name_of(port), loads.wire_bytes[static_cast<std::size_t>(id)],
-                     busy(id), duration > 0 ? busy(id) / duration : 0});
+    const auto i = static_cast<std::size_t>(id);
+    const Port& port = fabric.ports()[i];
+    links.push_back({id, port.cls, name_of(port), loads.bytes[i], loads.wire_bytes[i], busy(id),
+                     duration > 0 ? busy(id) / duration : 0});
   }
   std::stable_sort(links.begin(), links.end(),
                    [](const BusyLink& a, const BusyLink& b) { return a.busy > b.busy; });

@@ -79,7 +79,8 @@ Fabric::Fabric(const hw::Platform& platform, Uplinks uplinks) : platform_(platfo
   } else {
     add_group(PortClass::kUplink, platform.nodes, ways, 1, of_planes(pooled(c.uplink, chips)));
   }
-  add_group(PortClass::kDieToDie, platform.dies(), 1, 1, c.die_to_die);
+  const int dies_with_siblings = platform.dies_per_npu > 1 ? platform.dies() : 0;
+  add_group(PortClass::kDieToDie, dies_with_siblings, 1, 1, c.die_to_die);
   add_group(PortClass::kRdma, platform.dies(), 1, 1, c.rdma);
   add_group(PortClass::kVpc, platform.nodes, 1, 1, c.vpc);
 

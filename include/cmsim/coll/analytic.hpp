@@ -21,6 +21,7 @@ struct BusyLink {
   PortId port = 0;
   PortClass cls = PortClass::kDieUb;
   std::string name;
+  double bytes = 0;
   double wire_bytes = 0;
   Seconds busy = 0;        // wire_bytes / capacity
   double utilisation = 0;  // busy / duration of the exchange
@@ -33,8 +34,9 @@ struct ExchangeResult {
       busiest;  // one per class and direction that carries anything, busiest first
 };
 
-/// Wire bytes and number of flows on every port, indexed by PortId.
+/// Payload, wire bytes and number of flows on every port, indexed by PortId.
 struct PortLoads {
+  std::vector<double> bytes;
   std::vector<double> wire_bytes;
   std::vector<double> flows;
   Seconds latency = 0;

@@ -1,0 +1,51 @@
+// What every port has carried: bytes of flows begun and ended, wire bytes, and the pressure on
+// uplinks that the paths leave out. Payload is counted in whole bytes, so that conservation is
+// exact.
+#pragma once
+
+#include <span>
+#include <vector>
+
+#include "cmsim/coll/fabric.hpp"
+#include "cmsim/engine/runtime.hpp"
+
+namespace cmsim::engine {
+
+/// A flow as the ledger sees it: its ports in `stripes` groups of equal size, in order.
+struct FlowRecord {
+  std::span<const coll::PortId> ports;
+  int stripes = 1;
+  Bytes bytes = 0;
+  double wire_bytes = 0;
+  bool may_leave_node = false;  // counts for the pressure on uplinks
+};
+
+class PortLedger {
+ public:
+  explicit PortLedger(const coll::Fabric& fabric);
+
+  void begin(const FlowRecord& flow);
+  void end(const FlowRecord& flow);
+  /// A flow that was cut off: as if it had never begun.
+  void abandon(const FlowRecord& flow);
+
+  double uplink_pressure() const { return uplink_pressure_; }
+  std::vector<ClassUse> class_use(Seconds elapsed) const;
+  std::vector<PortUse> busiest_ports(int count, Seconds elapsed) const;
+  void check_bytes_conserved() const;
+
+ private:
+  void add_begun(const FlowRecord& flow, Bytes sign);
+  void open(const FlowRecord& flow, int step);
+  PortUse use_of(std::size_t port, Seconds elapsed) const;
+
+  const coll::Fabric& fabric_;
+  std::vector<Bytes> begun_;
+  std::vector<Bytes> ended_;
+  std::vector<double> wire_;
+  std::vector<int> open_flows_;         // of those that may leave their node
+  std::vector<double> node_potential_;  // [node][direction]: capacity of the ports with such flows
+  double uplink_pressure_ = 0;
+};
+
+}  // namespace cmsim::engine

@@ -1,0 +1,81 @@
+#include "simgrid_zone.hpp"
+
+#include <fmt/format.h>
+
+#include <simgrid/kernel/resource/NetworkModelIntf.hpp>
+#include <simgrid/kernel/routing/NetPoint.hpp>
+#include <stdexcept>
+#include <unordered_set>
+
+namespace cmsim::engine {
+namespace {
+
+namespace sg = simgrid;
+
+constexpr double kRawLatency =
+    1e-6;  // of a route of weight 1; any value does, if all have the same
+
+}  // namespace
+
+SimGridZone::SimGridZone(const coll::Fabric& fabric) : NetZoneImpl("supernode"), fabric_(fabric) {
+  sg::s4u::NetZone* zone = get_iface();
+  for (int die = 0; die < fabric.platform().dies(); ++die) {
+    hosts_.push_back(zone->create_host(fmt::format("d{}", die), 1.0)->seal());
+  }
+  if (hosts_.size() == 1) hosts_.push_back(zone->create_host("other", 1.0)->seal());
+  links_.reserve(fabric.ports().size());
+  for (std::size_t i = 0; i < fabric.ports().size(); ++i) {
+    const auto* link = zone->create_link(fmt::format("p{}", i), fabric.ports()[i].capacity)->seal();
+    links_.push_back(link->get_impl());
+  }
+  zone->seal();
+  install_factors();
+}
+
+int SimGridZone::die_of(const sg::s4u::Host* host) const {
+  return static_cast<int>(host->get_netpoint()->id());
+}
+
+coll::Path SimGridZone::pair_path(int from, int to) const {
+  return fabric_.path(hw::die(from), hw::die(to), pair_routes_.plane, pair_routes_.op);
+}
+
+void SimGridZone::install_factors() {
+  sg::kernel::resource::NetworkModelIntf* model = get_iface()->get_network_model();
+  model_ = dynamic_cast<sg::kernel::resource::Model*>(model);
+  if (model_ == nullptr) throw std::logic_error("SimGrid's network model is not a Model");
+  using Links = std::vector<sg::s4u::Link*>;
+  using Zones = std::unordered_set<sg::s4u::NetZone*>;
+  model->set_lat_factor_cb(
+      [this](double, const sg::s4u::Host*, const sg::s4u::Host*, const Links&, const Zones&) {
+        if (route_ == nullptr) return pair_routes_.latency / kRawLatency;
+        return route_->latency * route_->weight / kRawLatency;
+      });
+  model->set_bw_factor_cb([this](double, const sg::s4u::Host* from, const sg::s4u::Host* to,
+                                 const Links&, const Zones&) {
+    if (route_ != nullptr) return route_->bandwidth_factor;
+    const coll::Path path = pair_path(die_of(from), die_of(to));
+    return path.efficiency * path.stripes * pair_routes_.scale;
+  });
+}
+
+void SimGridZone::get_local_route(const sg::kernel::routing::NetPoint* from,
+                                  const sg::kernel::routing::NetPoint* to,
+                                  sg::kernel::routing::Route* route, double* latency) {
+  const auto add = [&](std::span<const coll::PortId> ports) {
+    for (const coll::PortId id : ports) {
+      route->link_list_.push_back(links_[static_cast<std::size_t>(id)]);
+    }
+  };
+  if (route_ != nullptr) {
+    add(route_->ports);
+    *latency += kRawLatency / route_->weight;
+  } else {
+    add(pair_path(static_cast<int>(from->id()), static_cast<int>(to->id())).ports);
+    *latency += kRawLatency;
+  }
+  // A route without links would have infinite bandwidth.
+  if (route->link_list_.empty()) throw std::logic_error("a flow without ports reached SimGrid");
+}
+
+}  // namespace cmsim::engine

@@ -1,0 +1,59 @@
+// The one SimGrid zone: links are the ports of coll::Fabric, and a route is what the flow being
+// started says it is. Every route has the raw latency 1 us / weight, because SimGrid shares
+// bandwidth in inverse proportion to it; the true latency and the efficiency of the path come in
+// through its factors.
+#pragma once
+
+#include <simgrid/kernel/resource/Model.hpp>
+#include <simgrid/kernel/routing/NetZoneImpl.hpp>
+#include <simgrid/s4u.hpp>
+#include <span>
+#include <vector>
+
+#include "cmsim/coll/fabric.hpp"
+
+namespace cmsim::engine {
+
+/// How the next flow runs. SimGrid asks for route and factors synchronously when a flow starts.
+struct FlowRoute {
+  std::span<const coll::PortId> ports;
+  double latency = 0;
+  double bandwidth_factor = 1;  // simulated bytes per byte on the wire
+  double weight = 1;            // flows that this one stands for
+};
+
+/// Routes of flows that actors start between dies, looked up by host.
+struct PairRoutes {
+  coll::Plane plane = coll::Plane::kUb;
+  coll::Op op = coll::Op::kWrite;
+  double latency = 0;  // of every pair
+  double scale = 1;    // simulated size / bytes
+};
+
+class SimGridZone : public simgrid::kernel::routing::NetZoneImpl {
+ public:
+  explicit SimGridZone(const coll::Fabric& fabric);
+
+  void set_route(const FlowRoute* route) { route_ = route; }
+  void set_pair_routes(const PairRoutes& routes) { pair_routes_ = routes; }
+  simgrid::s4u::Host* host(int die) const { return hosts_[static_cast<std::size_t>(die)]; }
+  /// Flows have ended at the current date, and SimGrid has not yet reported them.
+  bool has_unreported_ends() const { return !model_->get_finished_action_set()->empty(); }
+
+ private:
+  void get_local_route(const simgrid::kernel::routing::NetPoint* from,
+                       const simgrid::kernel::routing::NetPoint* to,
+                       simgrid::kernel::routing::Route* route, double* latency) override;
+  void install_factors();
+  coll::Path pair_path(int from, int to) const;
+  int die_of(const simgrid::s4u::Host* host) const;
+
+  const coll::Fabric& fabric_;
+  const FlowRoute* route_ = nullptr;
+  PairRoutes pair_routes_;
+  simgrid::kernel::resource::Model* model_ = nullptr;
+  std::vector<simgrid::s4u::Host*> hosts_;                           // one a die
+  std::vector<simgrid::kernel::resource::StandardLinkImpl*> links_;  // by PortId
+};
+
+}  // namespace cmsim::engine
