@@ -1,6 +1,6 @@
 # Install, export and package. `find_package(cmsim)` gives
 #   cmsim::policy   headers only, for a policy plugin: the cmsim binary that loads it has the rest
-#   cmsim::cmsim    all rooms but the command line, for a program of one's own
+#   cmsim::cmsim    all rooms, for a program of one's own
 
 include(CMakePackageConfigHelpers)
 set(cmake_directory ${CMAKE_INSTALL_LIBDIR}/cmake/cmsim)
@@ -8,7 +8,7 @@ set(cmake_directory ${CMAKE_INSTALL_LIBDIR}/cmake/cmsim)
 add_library(cmsim_library INTERFACE)
 add_library(cmsim::cmsim ALIAS cmsim_library)
 set_target_properties(cmsim_library PROPERTIES EXPORT_NAME cmsim)
-target_link_libraries(cmsim_library INTERFACE cmsim_run)
+target_link_libraries(cmsim_library INTERFACE cmsim_cli)
 
 add_library(cmsim_policy INTERFACE)
 add_library(cmsim::policy ALIAS cmsim_policy)
@@ -20,7 +20,6 @@ target_include_directories(cmsim_policy INTERFACE
 
 install(TARGETS cmsim RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
 list(TRANSFORM CMSIM_ROOMS PREPEND cmsim_ OUTPUT_VARIABLE libraries)
-list(REMOVE_ITEM libraries cmsim_cli)
 install(TARGETS cmsim_library cmsim_policy cmsim_options ${libraries} EXPORT cmsim
         ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR}
         FILE_SET HEADERS DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
