@@ -30,7 +30,7 @@ class ExpertLoad {
   /// Expected rows on the most loaded rank of `layer` when all ranks together dispatch `tokens`
   /// tokens, sampling noise of the finite batch included (multinomial; none when `balanced`).
   double straggler_rows(int layer, double tokens) const;
-  /// Rows of all experts over all ranks.
+  /// Rows of a rank on average, the shared expert included.
   double mean_rows(double tokens) const { return tokens * rows_per_token_ / layout_.ranks; }
   /// Routed rows of the most loaded rank over the mean of the routed ranks, without noise.
   double max_over_mean(int layer) const { return layers_[layer].peak; }
@@ -54,6 +54,7 @@ class ExpertLoad {
   double rows_per_token_ = 0;
   double shared_rows_per_token_ = 0;
   double routed_mean_per_token_ = 0;
+  double most_routed_per_token_ = 0;  // a rank gets at most this many rows of a token
   std::vector<Layer> layers_;
 };
 

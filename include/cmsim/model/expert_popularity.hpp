@@ -15,12 +15,15 @@ namespace cmsim::model {
 
 enum class Phase { kPrefill, kDecode };
 
-/// The law of one phase; see expert_popularity.cpp for the formula and docs/model.md for the fit.
+/// The law of one phase: ln(load) of an expert is sigma * (exp(tail * w) - 1) / tail, where
+/// w = z / sqrt(1 + (z / bound)^2), z is standard normal, and ln(sigma) of a layer is normal.
+/// tail = 0 and bound = infinity is the lognormal.
 struct PopularityLaw {
   double log_spread_mean = 0;       // mean over layers of ln(sigma)
   double log_spread_deviation = 0;  // its standard deviation over layers
-  double tail = 0;                  // g: how much heavier the upper tail is than a lognormal's
-  double stale_correlation = 1;     // of the scores of two workloads (staleness 1)
+  double tail = 0;                  // > 0: hot experts stand out more than cold ones
+  double bound = 6;                 // no score exceeds it: the very hottest are held back
+  double stale_correlation = 1;     // of the z of two workloads (staleness 1)
 };
 
 /// Defaults are the fitted values of workloads/models/expert-popularity.json.
