@@ -171,6 +171,7 @@ void DecodePool::join(Instance& inst, RequestIndex index) {
   reserved_ever_ += kv - to_fixed(request.context);  // the fraction of a token generated before
   update_reserved(rank);
   inst.growth += request.growth;
+  inst.emitted += fraction_of(kv);  // of a token begun before, see preempt_newest()
   ++inst.running;
   --state_.decode_waiting;
   ++state_.decode_running;
@@ -311,7 +312,9 @@ void DecodePool::preempt_newest(Instance& inst, std::size_t rank) {
   request.iterations_before_join += stay;
   request.record.iterations += stay;
   leave(inst, index, request.iterations_before_join);
-  request.context = whole_tokens(kv_after(request, request.iterations_before_join));
+  const FixedTokens kv = kv_after(request, request.iterations_before_join);
+  inst.emitted -= fraction_of(kv);  // counted where the request goes on, maybe another instance
+  request.context = whole_tokens(kv);
   request.rank = -1;
   if (!can_hold(request.context)) {
     hooks_.outgrown(index);

@@ -24,6 +24,7 @@ using FixedTokens = std::int64_t;
 constexpr int kTokenFraction = 20;
 constexpr FixedTokens to_fixed(Tokens tokens) { return tokens << kTokenFraction; }
 constexpr Tokens whole_tokens(FixedTokens tokens) { return tokens >> kTokenFraction; }
+constexpr FixedTokens fraction_of(FixedTokens tokens) { return tokens & (to_fixed(1) - 1); }
 
 enum class Stage : std::uint8_t {
   kNotSent,

@@ -1,0 +1,150 @@
+// A cluster on a fake clock with step models whose times can be worked out by hand.
+//
+// Machine: 2 nodes x 4 NPUs x 2 dies, 2 CPUs a node. Deployment: one prefill NPU (2 dies) and one
+// decode NPU (2 dies, 2 ranks) unless a test says otherwise. KV: 1,000 B a token. Wires: RDMA 1
+// MB/s, so 1 ms a token; UB 10 MB/s, so 0.1 ms a token; nothing contends.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <stdexcept>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "cmsim/serve/cluster.hpp"
+#include "cmsim/serve/placement.hpp"
+#include "tests/coll/fake_runtime.hpp"
+
+namespace cmsim::serve::testing {
+
+/// 1 ms a computed token.
+class LinearPrefill : public model::PrefillModel {
+ public:
+  model::PrefillIteration batch(std::span<const model::PrefillSequence> sequences) const override {
+    model::PrefillIteration iteration;
+    for (const auto& s : sequences) iteration.duration += 1e-3 * static_cast<double>(s.new_tokens);
+    batches.emplace_back(sequences.begin(), sequences.end());
+    return iteration;
+  }
+  Tokens kv_capacity() const override { return capacity; }
+
+  Tokens capacity = 1'000'000;
+  mutable std::vector<std::vector<model::PrefillSequence>> batches;  // seen
+};
+
+/// 50 ms a step, whatever runs.
+class ConstantDecode : public model::DecodeModel {
+ public:
+  model::DecodeIteration iteration(const model::DecodeBatch& batch) const override {
+    if (keep) {
+      sequences.emplace_back(batch.sequences.begin(), batch.sequences.end());
+      kv_tokens.emplace_back(batch.kv_tokens.begin(), batch.kv_tokens.end());
+    }
+    return {0.050, 0, 0};
+  }
+  Tokens kv_capacity_per_die() const override { return capacity; }
+
+  Tokens capacity = 100'000;
+  bool keep = true;
+  mutable std::vector<std::vector<std::int32_t>> sequences;  // seen, one element a step
+  mutable std::vector<std::vector<std::int64_t>> kv_tokens;
+};
+
+class Recorder : public Listener {
+ public:
+  void on_request_sent(const RequestRecord& r) override { sent.push_back(r.id); }
+  void on_request_end(const RequestRecord& r) override {
+    if (!records.emplace(r.id, r).second) throw std::logic_error("a request ended twice");
+  }
+  void on_prefill_batch(const PrefillBatchEvent& e) override { batches.push_back(e); }
+  void on_decode_step(const DecodeStepEvent& e) override { steps.push_back(e); }
+  void on_transfer(const TransferEvent& e) override { transfers.push_back(e); }
+  void on_queue(const QueueEvent& e) override { queues.push_back(e); }
+  void on_cache(const CacheEvent& e) override { lookups.push_back(e); }
+
+  std::vector<std::int64_t> sent;
+  std::map<std::int64_t, RequestRecord> records;
+  std::vector<PrefillBatchEvent> batches;
+  std::vector<DecodeStepEvent> steps;
+  std::vector<TransferEvent> transfers;
+  std::vector<QueueEvent> queues;
+  std::vector<CacheEvent> lookups;
+};
+
+inline hw::Platform small_platform() {
+  hw::Platform platform;
+  platform.nodes = 2;
+  platform.npus_per_node = 4;
+  platform.dies_per_npu = 2;
+  platform.cpus_per_node = 2;
+  platform.dram_per_node = 1'000'000'000;
+  return platform;
+}
+
+struct Ask {
+  Seconds arrival;
+  int prompt, output;
+  std::vector<std::uint64_t> blocks = {};
+};
+
+inline work::Trace make_trace(const std::vector<Ask>& asks, int block_size = 100) {
+  work::Trace trace;
+  trace.block_size = block_size;
+  for (const Ask& ask : asks) {
+    trace.rows.push_back({ask.arrival, ask.prompt, ask.output,
+                          static_cast<std::uint32_t>(trace.block_ids.size()),
+                          static_cast<std::uint32_t>(ask.blocks.size())});
+    trace.block_ids.insert(trace.block_ids.end(), ask.blocks.begin(), ask.blocks.end());
+  }
+  return trace;
+}
+
+inline Policies default_policies() {
+  const PolicyRegistry registry = builtin_policies();
+  return {registry.make_prefill_router("least_loaded", {}),
+          registry.make_prefill_batcher("fcfs", {}), registry.make_decode_admission("fcfs", {}),
+          registry.make_decode_router("least_loaded", {})};
+}
+
+/// Set the members, then run().
+struct Harness {
+  Harness() {
+    config.deployment.prefill = {1, 1, 2, 1000};
+    config.deployment.decode = {1, 1, 2, 4};  // 4 sequences an NPU: 2 slots a rank
+    config.deployment.cache.enabled = false;
+    config.deployment.cache.block_size = 100;
+    config.deployment.cache.dram_per_node = 100'000'000;  // 1,000 blocks a node
+    config.mtp = {0, 0};
+    config.kv_bytes_per_token = 1000;
+    runtime.wire(coll::Plane::kRdma).bandwidth = 1e6;
+    runtime.wire(coll::Plane::kUb).bandwidth = 1e7;
+  }
+
+  /// Until all is done, or to `until` (and then interrupted).
+  void run(const std::vector<Ask>& asks, Seconds until = 1e300) {
+    trace = make_trace(asks, trace_block_size);
+    check_deployment(config.deployment, platform, config.role);
+    check_cache_blocks(config.deployment.cache, trace);
+    Cluster cluster(runtime, platform, config, {&prefill, &decode}, std::move(policies), trace);
+    cluster.add_listener(seen);
+    cluster.start();
+    runtime.run(until);
+    cluster.finish(until < 1e300 ? RunEnd::kInterrupted : RunEnd::kDrained);
+    totals = cluster.totals();
+  }
+  const RequestRecord& record(std::int64_t id) const { return seen.records.at(id); }
+
+  coll::FakeRuntime runtime;
+  hw::Platform platform = small_platform();
+  ClusterConfig config;
+  LinearPrefill prefill;
+  ConstantDecode decode;
+  Policies policies = default_policies();
+  int trace_block_size = 100;
+  work::Trace trace;
+  Recorder seen;
+  ClusterTotals totals;
+};
+
+}  // namespace cmsim::serve::testing

@@ -1,0 +1,127 @@
+// Where instances sit, what is refused, and the published connection map.
+
+#include "cmsim/serve/placement.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <set>
+#include <string>
+
+#include "cmsim/base/error.hpp"
+
+namespace cmsim::serve {
+namespace {
+
+using ::testing::HasSubstr;
+
+hw::Platform supernode() {
+  hw::Platform platform;
+  platform.nodes = 48;
+  platform.npus_per_node = 8;
+  platform.dies_per_npu = 2;
+  platform.cpus_per_node = 4;
+  platform.dram_per_node = 1'500'000'000'000;
+  return platform;
+}
+
+std::string refusal(const DeploymentSpec& deployment, Role role = Role::kAll) {
+  try {
+    check_deployment(deployment, supernode(), role);
+  } catch (const ConfigError& error) {
+    return error.what();
+  }
+  return "";
+}
+
+TEST(Placement, OfThePublishedDeployment) {
+  const Placement p = place({}, supernode(), Role::kAll);
+  EXPECT_EQ(p.prefill_die(0, 0), 0);
+  EXPECT_EQ(p.prefill_die(5, 31), 191);  // 6 x 16 NPUs x 2 dies = 192 dies
+  EXPECT_EQ(p.decode_die(0, 0), 192);
+  EXPECT_EQ(p.decode_die(0, 319), 511);  // + 160 NPUs x 2
+  EXPECT_EQ(p.dies_used(), 512);         // 256 of 384 NPUs
+  EXPECT_EQ(p.cpus, 192);
+  EXPECT_EQ(place({}, supernode(), Role::kDecodeOnly).decode_die(0, 0), 0);
+}
+
+TEST(CheckDeployment, AcceptsThePublishedOne) { EXPECT_EQ(refusal({}), ""); }
+
+TEST(CheckDeployment, RefusesMoreNpusThanThereAre) {
+  DeploymentSpec d;
+  d.decode = {2, 160, 320, 96};  // 96 + 320 = 416 > 384
+  EXPECT_THAT(refusal(d), HasSubstr("need 416 NPUs"));
+  EXPECT_THAT(refusal(d), HasSubstr("has 384"));
+  EXPECT_EQ(refusal(d, Role::kDecodeOnly), "");  // 320 alone fit
+}
+
+TEST(CheckDeployment, RefusesAnEpDegreeThatDoesNotFit) {
+  DeploymentSpec d;
+  d.decode.ep = 128;
+  EXPECT_THAT(refusal(d), HasSubstr("/deployment/decode/ep"));
+  EXPECT_THAT(refusal(d), HasSubstr("= 320"));
+  EXPECT_THAT(refusal(d), HasSubstr("npus_per_instance to 64"));
+  d = {};
+  d.prefill.npus_per_instance = 8;
+  EXPECT_THAT(refusal(d), HasSubstr("/deployment/prefill/ep"));
+}
+
+TEST(CheckDeployment, RefusesSequencesThatDoNotDivideAmongDies) {
+  DeploymentSpec d;
+  d.decode.max_num_seqs = 95;
+  EXPECT_THAT(refusal(d), HasSubstr("/deployment/decode/max_num_seqs"));
+}
+
+TEST(CheckDeployment, RefusesMoreDramThanANodeHas) {
+  DeploymentSpec d;
+  d.cache.dram_per_node = 2'000'000'000'000;
+  EXPECT_THAT(refusal(d), HasSubstr("/deployment/cache/dram_per_node"));
+}
+
+TEST(CheckCacheBlocks, NeedsAMultipleOfTheTraceBlock) {
+  work::Trace trace;
+  trace.block_size = 512;
+  trace.block_ids = {1};
+  CacheSpec cache;
+  EXPECT_NO_THROW(check_cache_blocks(cache, trace));
+  cache.block_size = 1024;
+  EXPECT_NO_THROW(check_cache_blocks(cache, trace));
+  cache.block_size = 768;
+  EXPECT_THROW(check_cache_blocks(cache, trace), ConfigError);
+  cache.block_size = 128;
+  EXPECT_THROW(check_cache_blocks(cache, trace), ConfigError);
+  cache.enabled = false;
+  EXPECT_NO_THROW(check_cache_blocks(cache, trace));
+}
+
+TEST(ConnectionMap, AsPublished) {
+  // ratio = 32 / 1, group_size = 320 / 32 = 10: ranks 0-9 <- 0, 10-19 <- 1, ..., 310-319 <- 31.
+  const ConnectionMap map{32, 1, 320};
+  for (int rank = 0; rank < 320; ++rank) EXPECT_EQ(map.prefill_tp_rank(rank, 0), rank / 10);
+}
+
+TEST(ConnectionMap, WithDecodeTensorParallelism) {
+  // ratio = 32 / 4 = 8, group_size = 16 / 8 = 2; rank 5 is in group 2: 2 * 4 + tp rank.
+  const ConnectionMap map{32, 4, 16};
+  EXPECT_EQ(map.prefill_tp_rank(5, 0), 8);
+  EXPECT_EQ(map.prefill_tp_rank(5, 3), 11);
+  EXPECT_EQ(map.prefill_tp_rank(15, 3), 31);
+}
+
+TEST(ConnectionMap, SpreadsEvenlyWhenNothingDivides) {
+  // 100 ranks over 32: floor(rank * 32 / 100): groups of 3 or 4, every prefill rank used, none
+  // beyond.
+  const ConnectionMap uneven{32, 1, 100};
+  std::vector<int> served(32);
+  for (int rank = 0; rank < 100; ++rank) {
+    ++served.at(static_cast<std::size_t>(uneven.prefill_tp_rank(rank, 0)));
+  }
+  for (const int count : served) EXPECT_TRUE(count == 3 || count == 4) << count;
+  // Fewer decode ranks than prefill ranks: 8 ranks over 32 use every fourth.
+  EXPECT_EQ((ConnectionMap{32, 1, 8}.prefill_tp_rank(3, 0)), 12);
+  // Decode wider than prefill: ratio counts as 1.
+  EXPECT_EQ((ConnectionMap{2, 4, 8}.prefill_tp_rank(7, 3)), 1);
+}
+
+}  // namespace
+}  // namespace cmsim::serve
