@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <ostream>
 #include <stdexcept>
 #include <string>
 
@@ -24,6 +25,8 @@ struct Cell {
   double gigabytes_per_second;
   double microseconds;
 };
+
+void PrintTo(const Cell& cell, std::ostream* out) { *out << cell.name; }
 
 class Table1 : public testing::TestWithParam<Cell> {};
 
