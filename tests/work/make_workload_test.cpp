@@ -1,0 +1,184 @@
+#include <gmock/gmock.h>
+
+#include <cmath>
+#include <fstream>
+
+#include "cmsim/work/workload.hpp"
+#include "support.hpp"
+
+namespace cmsim::work {
+namespace {
+
+using test::error_of;
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+std::vector<Seconds> arrivals_of(const Trace& trace) {
+  std::vector<Seconds> arrivals;
+  for (const TraceRow& row : trace.rows) arrivals.push_back(row.arrival);
+  return arrivals;
+}
+
+class MakeWorkload : public testing::Test {
+ protected:
+  MakeWorkload() {
+    // Two batches of two at 3 s and 9 s, then one request at 12 s.
+    std::ofstream out(path_);
+    for (const int ms : {3000, 3000, 9000, 9000, 12000}) {
+      out << R"({"timestamp": )" << ms
+          << R"(, "input_length": 600, "output_length": 7, "hash_ids": [0, )" << ms << "]}\n";
+    }
+    spec_.trace = path_.string();
+  }
+  ~MakeWorkload() override { std::filesystem::remove(path_); }
+
+  std::filesystem::path path_ = std::filesystem::path(testing::TempDir()) / "cmsim_workload.jsonl";
+  WorkloadSpec spec_;
+};
+
+TEST_F(MakeWorkload, KeepsTheTraceByDefault) {
+  EXPECT_THAT(arrivals_of(make_workload(spec_, 1)), ElementsAre(3, 3, 9, 9, 12));
+}
+
+TEST_F(MakeWorkload, CutsThenScales) {
+  spec_.start = 3;
+  spec_.end = 12;
+  spec_.time_scale = 2;
+  // (3 - 3) / 2, (9 - 3) / 2; the row at 12 s is outside [3, 12).
+  EXPECT_THAT(arrivals_of(make_workload(spec_, 1)), ElementsAre(0, 0, 3, 3));
+}
+
+TEST_F(MakeWorkload, TakesTheFirstRequestsAndTheirBlocks) {
+  spec_.max_requests = 3;
+  const Trace trace = make_workload(spec_, 1);
+  EXPECT_THAT(arrivals_of(trace), ElementsAre(3, 3, 9));
+  EXPECT_EQ(trace.block_ids.size(), 6u);
+  EXPECT_THAT(trace.blocks(2), ElementsAre(0, 9000));
+}
+
+TEST_F(MakeWorkload, SpreadsSharedStampsOverTheTimeToTheNext) {
+  spec_.spread_timestamps = true;
+  // 3 + (9 - 3) / 2 = 6 and 9 + (12 - 9) / 2 = 10.5; the last stamp is not shared.
+  EXPECT_THAT(arrivals_of(make_workload(spec_, 1)), ElementsAre(3, 6, 9, 10.5, 12));
+}
+
+TEST_F(MakeWorkload, ReplacesArrivalsButNotRequests) {
+  spec_.arrivals = {.kind = ArrivalKind::kConstant, .rate = 4};
+  const Trace constant = make_workload(spec_, 1);
+  EXPECT_THAT(arrivals_of(constant), ElementsAre(0, 0.25, 0.5, 0.75, 1));
+  EXPECT_THAT(constant.blocks(4), ElementsAre(0, 12000));
+  spec_.arrivals = {.kind = ArrivalKind::kAllAtOnce};
+  EXPECT_THAT(arrivals_of(make_workload(spec_, 1)), ElementsAre(0, 0, 0, 0, 0));
+  spec_.arrivals = {.kind = ArrivalKind::kClosedLoop, .concurrency = 2};
+  EXPECT_THAT(arrivals_of(make_workload(spec_, 1)), ElementsAre(0, 0, 0, 0, 0));
+}
+
+TEST_F(MakeWorkload, RefusesContradictions) {
+  const auto error_with = [&](auto change) {
+    WorkloadSpec spec = spec_;
+    change(spec);
+    return error_of([&] { make_workload(spec, 1); });
+  };
+  EXPECT_THAT(error_with([](auto& s) { s.prompt_length = 5; }), HasSubstr("/workload/trace"));
+  EXPECT_THAT(error_with([](auto& s) { s.start = 20; }), HasSubstr("has no request between start"));
+  EXPECT_THAT(error_with([](auto& s) { s.start = s.end = 5; }), HasSubstr("/workload/end"));
+  EXPECT_THAT(error_with([](auto& s) { s.time_scale = 0; }), HasSubstr("/workload/time_scale"));
+  EXPECT_THAT(error_with([](auto& s) {
+                s.arrivals = {.kind = ArrivalKind::kPoisson, .rate = 1};
+                s.time_scale = 2;
+              }),
+              HasSubstr("/workload/time_scale: has no effect with arrivals of kind poisson"));
+  EXPECT_THAT(error_with([](auto& s) { s.arrivals = {.kind = ArrivalKind::kPoisson, .rate = 0}; }),
+              HasSubstr("/workload/arrivals/rate"));
+  EXPECT_THAT(error_with([](auto& s) { s.arrivals = {.kind = ArrivalKind::kClosedLoop}; }),
+              HasSubstr("/workload/arrivals/concurrency"));
+  EXPECT_THAT(error_with([](auto& s) { s.trace = ""; }), HasSubstr("/workload/requests"));
+}
+
+TEST_F(MakeWorkload, NeedsArrivalsForLengthsOnly) {
+  std::ofstream(path_) << "num_prefill_tokens,num_decode_tokens\n5,6\n";
+  EXPECT_THAT(error_of([&] { make_workload(spec_, 1); }),
+              HasSubstr("/workload/arrivals/kind: is trace, but the trace has lengths only"));
+  spec_.arrivals.kind = ArrivalKind::kAllAtOnce;
+  EXPECT_TRUE(make_workload(spec_, 1).has_arrivals);
+}
+
+WorkloadSpec fixed_lengths(ArrivalSpec arrivals, std::int64_t requests) {
+  WorkloadSpec spec;
+  spec.arrivals = arrivals;
+  spec.requests = requests;
+  spec.prompt_length = 4096;
+  spec.output_length = 128;
+  return spec;
+}
+
+TEST(FixedLengths, AreWhatWasAskedFor) {
+  const Trace trace = make_workload(fixed_lengths({.kind = ArrivalKind::kAllAtOnce}, 10), 1);
+  ASSERT_EQ(trace.rows.size(), 10u);
+  EXPECT_EQ(trace.rows[9].prompt_tokens, 4096);
+  EXPECT_EQ(trace.rows[9].output_tokens, 128);
+  EXPECT_THAT(error_of([] { make_workload(fixed_lengths({}, 10), 1); }),
+              HasSubstr("/workload/arrivals/kind: is trace, but there is no trace"));
+}
+
+TEST(Arrivals, HaveTheRateAndBurstinessAskedFor) {
+  constexpr std::int64_t kRequests = 100001;
+  for (const ArrivalSpec& arrivals :
+       {ArrivalSpec{.kind = ArrivalKind::kPoisson, .rate = 50},
+        ArrivalSpec{.kind = ArrivalKind::kGamma, .rate = 50, .burstiness = 0.25},
+        ArrivalSpec{.kind = ArrivalKind::kGamma, .rate = 50, .burstiness = 4}}) {
+    const auto times = arrivals_of(make_workload(fixed_lengths(arrivals, kRequests), 1));
+    const double mean = times.back() / (kRequests - 1);
+    double squares = 0;
+    for (std::size_t i = 1; i < times.size(); ++i) squares += std::pow(times[i] - times[i - 1], 2);
+    const double cv = std::sqrt(squares / (kRequests - 1) / (mean * mean) - 1);
+    // Five standard errors of a mean of 100,000 gaps: 5 cv / sqrt(100000) = 1.6 % cv.
+    const double expected_cv = 1 / std::sqrt(arrivals.burstiness);
+    EXPECT_NEAR(mean * 50, 1, 0.016 * expected_cv);
+    EXPECT_NEAR(cv / expected_cv, 1, 0.05);
+  }
+}
+
+TEST(Arrivals, FollowTheSeed) {
+  const auto spec = fixed_lengths({.kind = ArrivalKind::kPoisson, .rate = 1}, 5);
+  EXPECT_EQ(arrivals_of(make_workload(spec, 1)), arrivals_of(make_workload(spec, 1)));
+  EXPECT_NE(arrivals_of(make_workload(spec, 1)), arrivals_of(make_workload(spec, 2)));
+}
+
+WorkloadSpec spec_of(const std::string& json) {
+  const auto document = ConfigDocument::from_text(json, "s.json");
+  return read_workload(ConfigNode(document), "/scenarios");
+}
+
+TEST(ReadWorkload, ReadsEveryKey) {
+  const WorkloadSpec spec = spec_of(R"({
+    "trace": "../traces/t.jsonl", "format": "mooncake", "block_size": 256, "time_scale": 4,
+    "start": "1min", "end": "2min", "max_requests": 7, "spread_timestamps": true,
+    "arrivals": {"kind": "gamma", "rate": {"value": 3.5, "source": "x"}, "burstiness": 0.5},
+    "role": "decode"})");
+  EXPECT_EQ(spec.trace, "/scenarios/../traces/t.jsonl");
+  EXPECT_EQ(spec.block_size, 256);
+  EXPECT_EQ(spec.start, 60);
+  EXPECT_EQ(spec.end, 120);
+  EXPECT_EQ(spec.max_requests, 7);
+  EXPECT_TRUE(spec.spread_timestamps);
+  EXPECT_EQ(spec.arrivals.kind, ArrivalKind::kGamma);
+  EXPECT_EQ(spec.arrivals.rate, 3.5);
+  EXPECT_EQ(spec.arrivals.burstiness, 0.5);
+  EXPECT_EQ(spec_of(R"({"arrivals": {"kind": "poisson", "rate": "90/min"}})").arrivals.rate, 1.5);
+}
+
+TEST(ReadWorkload, NamesWhatIsWrong) {
+  const auto message = [](const std::string& json) { return error_of([&] { spec_of(json); }); };
+  EXPECT_THAT(message(R"({"tracee": "x"})"), HasSubstr("did you mean \"trace\""));
+  EXPECT_THAT(message(R"({"trace": "x", "requests": 5})"), HasSubstr("s.json:1: /requests"));
+  EXPECT_THAT(message(R"({"format": "moncake"})"), HasSubstr("did you mean \"mooncake\""));
+  EXPECT_THAT(message(R"({"start": 5})"), HasSubstr("/start"));
+  EXPECT_THAT(message(R"({"prompt_length": -5})"), HasSubstr("/prompt_length"));
+  EXPECT_THAT(message(R"({"arrivals": {"kind": "poisson"}})"), HasSubstr("need a rate above 0"));
+  EXPECT_THAT(message(R"({"arrivals": {"kind": "closed_loop"}})"),
+              HasSubstr("/arrivals/concurrency"));
+}
+
+}  // namespace
+}  // namespace cmsim::work
