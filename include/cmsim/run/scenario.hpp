@@ -1,4 +1,8 @@
-// A scenario is a value: everything a run depends on. Result run(const Scenario&) has no other input.
+// A scenario is a value: everything a run depends on. Result run(const Scenario&) has no other
+// input.
+//
+// Loading reports every mistake that can be seen before simulating as a ConfigError naming file,
+// line and JSON pointer. Keys: docs/scenario.schema.json.
 #pragma once
 
 #include <cstdint>
@@ -6,24 +10,20 @@
 #include <string>
 #include <vector>
 
-#include <nlohmann/json_fwd.hpp>
-
+#include "cmsim/coll/analytic.hpp"
 #include "cmsim/hw/platform.hpp"
+#include "cmsim/metrics/slo.hpp"
 #include "cmsim/model/architecture.hpp"
 #include "cmsim/model/options.hpp"
 #include "cmsim/serve/deployment.hpp"
+#include "cmsim/serve/policy.hpp"
 #include "cmsim/work/workload.hpp"
 
 namespace cmsim::run {
 
-enum class Network { kAnalytic, kHose, kFlow };   // fidelity of the collectives; transfers are always flows
+using coll::Network;  // fidelity of the collectives; transfers are always flows
 
-struct SloSpec {
-  Seconds ttft = 2.0;
-  Seconds tpot = 0.050;
-};
-
-struct PolicyNames {                  // /policies/*; see `cmsim policies`
+struct PolicyNames {  // /policies/*; see `cmsim policies`
   std::string prefill_routing = "least_loaded";
   std::string prefill_batching = "fcfs";
   std::string decode_routing = "least_loaded";
@@ -31,23 +31,32 @@ struct PolicyNames {                  // /policies/*; see `cmsim policies`
 };
 
 struct Scenario {
-  std::string name;                   // file it came from
-  std::string digest;                 // of the fully resolved document (platform and model spliced in)
+  std::string name;    // the file it came from, as given
+  std::string digest;  // of the fully resolved document (platform and model spliced in)
   std::uint64_t seed = 1;
   hw::Platform platform;
   model::Architecture model;
   model::ModelOptions options;
   serve::DeploymentSpec deployment;
-  serve::Role role = serve::Role::kAll;     // /workload/role: all | prefill | decode
+  serve::Role role = serve::Role::kAll;  // /workload/role: all | prefill | decode
   PolicyNames policies;
   work::WorkloadSpec workload;
-  SloSpec slo;
+  metrics::SloSpec slo;
   Network network = Network::kAnalytic;
-  Seconds horizon = 1e300;            // /horizon: simulated time at which an overloaded run is cut
+  Seconds horizon = 1e300;  // /horizon: simulated time at which an overloaded run is cut
 };
 
-/// Reads the file, splices in /platform and /model, applies `sets` ("/pointer=value") in order, checks
-/// everything that can be checked before simulating. Throws ConfigError.
-Scenario load_scenario(const std::filesystem::path& file, const std::vector<std::string>& sets = {});
+/// Reads the file, splices in /platform and /model (a path or an object), applies `sets`
+/// ("/pointer=value") in order, and checks everything that can be checked before simulating.
+/// A path in a set is looked for from the working directory first, then beside the scenario.
+/// Throws ConfigError.
+Scenario load_scenario(const std::filesystem::path& file, const std::vector<std::string>& sets = {},
+                       const serve::PolicyRegistry& registry = serve::builtin_policies());
+
+/// The same from text; `name` stands for the file in messages, paths are relative to the working
+/// directory.
+Scenario parse_scenario(const std::string& text, const std::string& name,
+                        const std::vector<std::string>& sets = {},
+                        const serve::PolicyRegistry& registry = serve::builtin_policies());
 
 }  // namespace cmsim::run

@@ -1,0 +1,143 @@
+#include <fmt/format.h>
+
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
+#include "cmsim/run/output.hpp"
+#include "cmsim/run/run.hpp"
+#include "commands.hpp"
+#include "interrupt.hpp"
+#include "plugin.hpp"
+#include "progress.hpp"
+#include "report.hpp"
+
+namespace cmsim::cli {
+namespace {
+
+struct RunCommand {
+  std::string scenario;
+  std::vector<std::string> sets, plugins;
+  std::optional<std::string> trace, network, out;
+  std::optional<std::uint64_t> seed;
+  bool json = false, quiet = false, strict = false, detailed = false;
+
+  /// The options that have a scenario pointer are short for --set; they come last and win.
+  std::vector<std::string> all_sets() const {
+    std::vector<std::string> all = sets;
+    if (trace) all.push_back("/workload/trace=" + *trace);
+    if (seed) all.push_back("/seed=" + std::to_string(*seed));
+    if (network) all.push_back("/network=" + *network);
+    return all;
+  }
+
+  /// As typed, without what cannot change the result (where it goes, how it is shown).
+  std::string provenance() const {
+    std::string text = "cmsim run " + scenario;
+    for (const std::string& set : sets) text += " --set " + set;
+    for (const std::string& plugin : plugins) text += " --plugin " + plugin;
+    if (trace) text += " --trace " + *trace;
+    if (seed) text += " --seed " + std::to_string(*seed);
+    if (network) text += " --network " + *network;
+    return text;
+  }
+
+  /// Files are written unless JSON on stdout is all that was asked for.
+  std::optional<std::filesystem::path> output_directory(const run::Scenario& loaded) const {
+    if (out) return *out;
+    if (json) return std::nullopt;
+    return run::default_output_directory(loaded);
+  }
+};
+
+template <class... Args>
+void note(const RunCommand& command, fmt::format_string<Args...> format, Args&&... args) {
+  if (!command.quiet) fmt::print(stderr, format, std::forward<Args>(args)...);
+}
+
+int verdict(const RunCommand& command, const metrics::Result& result) {
+  const bool interrupted = interrupt_flag();
+  const std::int64_t missing = result.requests.total - result.requests.finished;
+  if (interrupted) {
+    fmt::print(stderr, "cmsim: interrupted, the result is partial: {} of {} requests ended\n",
+               grouped(result.requests.total - result.requests.unfinished),
+               grouped(result.requests.total));
+    return kFailed;
+  }
+  if (!command.strict || missing == 0) return kOk;
+  fmt::print(stderr, "cmsim: --strict: {} of {} requests did not finish\n", grouped(missing),
+             grouped(result.requests.total));
+  return kFailed;
+}
+
+int execute(const RunCommand& command, serve::PolicyRegistry& registry) {
+  for (const std::string& file : command.plugins) load_plugin(file, registry);
+  const run::Scenario scenario = run::load_scenario(command.scenario, command.all_sets(), registry);
+  const auto directory = command.output_directory(scenario);
+  if (directory) run::prepare_output_directory(*directory);
+
+  Progress progress;
+  run::RunOptions options;
+  if (is_terminal(Stream::kError) && !command.quiet) options.listeners.push_back(&progress);
+  options.on_workload = [&](const work::Trace& trace) {
+    progress.set_total(static_cast<std::int64_t>(trace.rows.size()));
+  };
+  options.interrupt = &interrupt_flag();
+  options.registry = registry;
+  options.command = command.provenance();
+  const metrics::Result result = run::run(scenario, options);
+  progress.clear();
+
+  const auto detail = command.detailed ? metrics::Detail::kPerRequest : metrics::Detail::kSummary;
+  if (command.json) {
+    fmt::print("{}\n", metrics::to_json(result, detail).dump(2));
+  } else if (!command.quiet) {
+    fmt::print("{}", format_report(result, paint_for(Stream::kOut)));
+  }
+  if (directory) {
+    for (const auto& file : run::write_outputs(*directory, scenario, result, detail)) {
+      note(command, "wrote {}\n", file.string());
+    }
+  }
+  return verdict(command, result);
+}
+
+}  // namespace
+
+void add_run(CLI::App& app, Session& session) {
+  auto command = std::make_shared<RunCommand>();
+  CLI::App* sub = app.add_subcommand("run", "Replay a workload through the supernode");
+  sub->add_option("SCENARIO", command->scenario, "Scenario file, JSON with comments")->required();
+  sub->add_option("--set", command->sets,
+                  "Change one key, with units: --set /slo/tpot=15ms (repeatable, in order)")
+      ->type_name("/POINTER=VALUE")
+      ->allow_extra_args(false);
+  sub->add_option("--trace", command->trace, "Short for --set /workload/trace=FILE")
+      ->type_name("FILE");
+  sub->add_option("--seed", command->seed, "Short for --set /seed=N");
+  sub->add_option("--network", command->network, "Fidelity of the collectives")
+      ->type_name("analytic|hose|flow");
+  sub->add_option("--out", command->out,
+                  "Directory for result.json and requests.csv [out/<scenario>; with --json only "
+                  "when given]")
+      ->type_name("DIR");
+  sub->add_option("--plugin", command->plugins, "Shared object that registers policies")
+      ->type_name("FILE.so")
+      ->allow_extra_args(false);
+  sub->add_flag("--json", command->json, "Print the result as JSON and nothing else on stdout");
+  sub->add_flag("--quiet", command->quiet, "No table, no notes");
+  sub->add_flag("--strict", command->strict, "Exit with 3 when any request did not finish");
+  sub->add_flag("--detailed,--save-detailed", command->detailed,
+                "Add ttfts, itls, input_lens and output_lens to the JSON");
+  sub->footer(
+      "Examples:\n"
+      "  cmsim run workloads/scenarios/cloudmatrix384.json\n"
+      "  cmsim run workloads/scenarios/cloudmatrix384.json --trace mooncake.jsonl.gz \\\n"
+      "      --set /workload/time_scale=10 --set /deployment/decode/max_num_seqs=64\n"
+      "  cmsim run workloads/scenarios/cloudmatrix384.json --set /platform/ub/sub_planes=4 --json\n"
+      "Ctrl-C ends a run early: files are written, marked partial, exit code 3.");
+  sub->callback([command, &session] {
+    session.action = [command, &session] { return execute(*command, session.registry); };
+  });
+}
+
+}  // namespace cmsim::cli

@@ -1,0 +1,29 @@
+// The commands of cmsim, one file each. To add one: write add_<name>() in command_<name>.cpp,
+// declare it here, and add it to kCommands.
+//
+// A command declares its options on a subcommand of `app` and, when it is the one chosen, sets
+// session.action; main runs it after parsing, inside the one catch.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <functional>
+#include <string>
+
+#include "cmsim/cli/main.hpp"
+#include "cmsim/serve/policy.hpp"
+
+namespace cmsim::cli {
+
+struct Session {
+  serve::PolicyRegistry registry;
+  std::function<int()> action;  // returns the exit code
+};
+
+void add_run(CLI::App& app, Session& session);
+void add_p2p(CLI::App& app, Session& session);
+void add_trace(CLI::App& app, Session& session);
+void add_policies(CLI::App& app, Session& session);
+
+inline constexpr auto kCommands = {add_run, add_p2p, add_trace, add_policies};
+
+}  // namespace cmsim::cli

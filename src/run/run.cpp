@@ -1,0 +1,120 @@
+#include "cmsim/run/run.hpp"
+
+#include <algorithm>
+
+#include "cmsim/base/error.hpp"
+#include "cmsim/base/version.hpp"
+#include "cmsim/engine/runtime.hpp"
+#include "cmsim/metrics/collector.hpp"
+#include "cmsim/run/digest.hpp"
+#include "cmsim/serve/cluster.hpp"
+#include "cmsim/serve/placement.hpp"
+#include "cmsim/work/workload.hpp"
+#include "horizon.hpp"
+#include "step_models.hpp"
+
+namespace cmsim::run {
+namespace {
+
+serve::Policies make_policies(const Scenario& scenario, const serve::PolicyRegistry& registry) {
+  const serve::PolicyContext context{scenario.seed};
+  const PolicyNames& names = scenario.policies;
+  return {registry.make_prefill_router(names.prefill_routing, context),
+          registry.make_prefill_batcher(names.prefill_batching, context),
+          registry.make_decode_admission(names.decode_admission, context),
+          registry.make_decode_router(names.decode_routing, context)};
+}
+
+serve::ClusterConfig cluster_config(const Scenario& scenario) {
+  const model::DecodeOptions& decode = scenario.options.decode;
+  const bool bf16 = scenario.options.precision.kv_cache == model::Precision::kBf16;
+  const bool closed = scenario.workload.arrivals.kind == work::ArrivalKind::kClosedLoop;
+  serve::ClusterConfig config;
+  config.deployment = scenario.deployment;
+  config.mtp = {decode.draft_tokens, decode.acceptance};
+  config.role = scenario.role;
+  config.kv_bytes_per_token = scenario.model.kv_bytes_per_token(bf16 ? 2 : 1);
+  config.concurrency = closed ? scenario.workload.arrivals.concurrency : 0;
+  config.seed = scenario.seed;
+  return config;
+}
+
+metrics::SystemFacts facts_of(const Scenario& scenario, const serve::ClusterConfig& config,
+                              const StepModels& models) {
+  const hw::Platform& platform = scenario.platform;
+  const serve::CacheSpec& cache = scenario.deployment.cache;
+  metrics::SystemFacts facts;
+  facts.role = scenario.role;
+  facts.deployment = scenario.deployment;
+  facts.dies_per_npu = platform.dies_per_npu;
+  facts.hbm_bandwidth = platform.die.hbm_bandwidth;
+  if (models.decode) facts.decode_kv_per_die = models.decode->kv_capacity_per_die();
+  if (cache.enabled) {
+    facts.cache_capacity_blocks =
+        cache.dram_per_node * platform.nodes / (config.kv_bytes_per_token * cache.block_size);
+  }
+  facts.slo = scenario.slo;
+  return facts;
+}
+
+metrics::Provenance provenance_of(const Scenario& scenario, const work::Trace& trace,
+                                  const engine::SimGridRuntime& runtime,
+                                  const RunOptions& options) {
+  metrics::Provenance provenance;
+  provenance.version = kVersion;
+  provenance.scenario = scenario.name;
+  provenance.digest = scenario.digest;
+  provenance.workload_digest = digest_of(trace);
+  provenance.seed = scenario.seed;
+  provenance.network = coll::to_string(scenario.network);
+  provenance.command = options.command;
+  provenance.trace = trace.name;
+  provenance.trace_format = trace.format;
+  provenance.trace_dropped = trace.dropped;
+  provenance.trace_dropped_reason = trace.dropped_reason;
+  provenance.simgrid = runtime.settings();
+  return provenance;
+}
+
+std::vector<metrics::LinkResult> links_of(const engine::SimGridRuntime& runtime) {
+  std::vector<metrics::LinkResult> links;
+  for (const engine::ClassUse& use : runtime.class_use()) {
+    links.push_back({coll::to_string(use.cls), coll::to_string(use.direction), use.ports,
+                     static_cast<double>(use.bytes), use.utilisation, use.highest_utilisation});
+  }
+  return links;
+}
+
+}  // namespace
+
+Result run(const Scenario& scenario, const RunOptions& options) {
+  serve::Policies policies = make_policies(scenario, options.registry);
+  const work::Trace trace = work::make_workload(scenario.workload, scenario.seed);
+  serve::check_cache_blocks(scenario.deployment.cache, trace);
+  if (options.on_workload) options.on_workload(trace);
+  const StepModels models = make_step_models(scenario);
+  const serve::ClusterConfig config = cluster_config(scenario);
+
+  engine::SimGridRuntime runtime(scenario.platform);
+  runtime.set_interrupt_flag(options.interrupt);
+  serve::Cluster cluster(runtime, scenario.platform, config,
+                         {models.prefill.get(), models.decode.get()}, std::move(policies), trace);
+  metrics::Collector collector(facts_of(scenario, config, models));
+  HorizonListener horizon(runtime, scenario.horizon);
+  cluster.add_listener(collector);
+  cluster.add_listener(horizon);
+  for (serve::Listener* listener : options.listeners) cluster.add_listener(*listener);
+
+  cluster.start();
+  runtime.run();
+  const bool cut = runtime.interrupted() || horizon.reached();
+  cluster.finish(cut ? serve::RunEnd::kInterrupted : serve::RunEnd::kDrained);
+  if (!cut) runtime.check_bytes_conserved();
+
+  Result result = collector.result(runtime.now());
+  result.provenance = provenance_of(scenario, trace, runtime, options);
+  result.links = links_of(runtime);
+  return result;
+}
+
+}  // namespace cmsim::run

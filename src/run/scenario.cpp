@@ -1,0 +1,194 @@
+#include "cmsim/run/scenario.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "cmsim/base/config.hpp"
+#include "cmsim/run/digest.hpp"
+#include "cmsim/serve/placement.hpp"
+#include "step_models.hpp"
+
+namespace cmsim::run {
+namespace {
+
+namespace fs = std::filesystem;
+
+serve::PrefillSpec read_prefill(const ConfigNode& node) {
+  serve::PrefillSpec spec;
+  spec.instances = static_cast<int>(node.integer_or("instances", spec.instances, 1, 100000));
+  spec.npus_per_instance =
+      static_cast<int>(node.integer_or("npus_per_instance", spec.npus_per_instance, 1, 100000));
+  spec.ep = static_cast<int>(node.integer_or("ep", spec.ep, 1, 1000000));
+  spec.max_num_batched_tokens =
+      node.integer_or("max_num_batched_tokens", spec.max_num_batched_tokens, 1, 1'000'000'000);
+  node.close();
+  return spec;
+}
+
+serve::DecodeSpec read_decode(const ConfigNode& node) {
+  serve::DecodeSpec spec;
+  spec.instances = static_cast<int>(node.integer_or("instances", spec.instances, 1, 100000));
+  spec.npus_per_instance =
+      static_cast<int>(node.integer_or("npus_per_instance", spec.npus_per_instance, 1, 100000));
+  spec.ep = static_cast<int>(node.integer_or("ep", spec.ep, 1, 1000000));
+  spec.max_num_seqs =
+      static_cast<int>(node.integer_or("max_num_seqs", spec.max_num_seqs, 1, 1'000'000));
+  node.close();
+  return spec;
+}
+
+serve::CacheSpec read_cache(const ConfigNode& node) {
+  serve::CacheSpec spec;
+  spec.enabled = node.boolean_or("enabled", spec.enabled);
+  spec.block_size = static_cast<int>(node.integer_or("block_size", spec.block_size, 1, 1'000'000));
+  spec.dram_per_node = static_cast<Bytes>(node.quantity_or(
+      "dram_per_node", Dimension::kBytes, static_cast<double>(spec.dram_per_node)));
+  const std::string plane = node.choice_or("plane", "ub", {"ub", "vpc"});
+  spec.plane = plane == "ub" ? coll::Plane::kUb : coll::Plane::kVpc;
+  if (node.has("reuse")) spec.reuse = node.number("reuse", 0, 1);
+  node.close();
+  return spec;
+}
+
+serve::DeploymentSpec read_deployment(const ConfigNode& node) {
+  serve::DeploymentSpec spec{read_prefill(node.child_or_empty("prefill")),
+                             read_decode(node.child_or_empty("decode")),
+                             read_cache(node.child_or_empty("cache"))};
+  node.close();
+  return spec;
+}
+
+PolicyNames read_policies(const ConfigNode& node) {
+  PolicyNames names;
+  names.prefill_routing = node.text_or("prefill_routing", names.prefill_routing);
+  names.prefill_batching = node.text_or("prefill_batching", names.prefill_batching);
+  names.decode_routing = node.text_or("decode_routing", names.decode_routing);
+  names.decode_admission = node.text_or("decode_admission", names.decode_admission);
+  node.close();
+  return names;
+}
+
+metrics::SloSpec read_slo(const ConfigNode& root) {
+  if (root.raw().contains("slo") && root.raw()["slo"].is_string()) {
+    std::vector<std::string> names;
+    for (const metrics::SloSpec& set : metrics::named_slos()) names.push_back(set.name);
+    const std::string name = root.choice("slo", names);
+    return *std::find_if(metrics::named_slos().begin(), metrics::named_slos().end(),
+                         [&](const metrics::SloSpec& set) { return set.name == name; });
+  }
+  metrics::SloSpec slo;
+  const ConfigNode node = root.child_or_empty("slo");
+  slo.ttft = node.quantity_or("ttft", Dimension::kTime, slo.ttft);
+  slo.tpot = node.quantity_or("tpot", Dimension::kTime, slo.tpot);
+  node.close();
+  return slo;
+}
+
+serve::Role read_role(const ConfigNode& workload) {
+  const std::string role = workload.choice_or("role", "all", {"all", "prefill", "decode"});
+  if (role == "prefill") return serve::Role::kPrefillOnly;
+  return role == "decode" ? serve::Role::kDecodeOnly : serve::Role::kAll;
+}
+
+Network read_network(const ConfigNode& root) {
+  const std::string network = root.choice_or("network", "analytic", {"analytic", "hose", "flow"});
+  if (network == "hose") return Network::kHose;
+  return network == "flow" ? Network::kFlow : Network::kAnalytic;
+}
+
+/// A check of another room knows the pointer; the document knows where that is written.
+template <class Check>
+void located(const ConfigDocument& document, const Check& check) {
+  try {
+    check();
+  } catch (const ConfigError& error) {
+    if (!error.where().file.empty() || error.where().pointer.empty()) throw;
+    const std::string prefix = error.where().pointer + ": ";
+    std::string message = error.what();
+    if (message.starts_with(prefix)) message.erase(0, prefix.size());
+    throw ConfigError(document.location(error.where().pointer), message);
+  }
+}
+
+void check_policies(const PolicyNames& names, const serve::PolicyRegistry& registry) {
+  using Kind = serve::PolicyKind;
+  registry.check(Kind::kPrefillRouting, names.prefill_routing);
+  registry.check(Kind::kPrefillBatching, names.prefill_batching);
+  registry.check(Kind::kDecodeRouting, names.decode_routing);
+  registry.check(Kind::kDecodeAdmission, names.decode_admission);
+}
+
+/// A path given on the command line is meant from the working directory: rewrites it to be relative
+/// to the scenario's directory, where the document looks. Anything else is left as it is.
+std::string anchored(const std::string& assignment, const fs::path& directory) {
+  for (const char* pointer : {"/platform=", "/model=", "/workload/trace="}) {
+    if (!assignment.starts_with(pointer)) continue;
+    const fs::path path = assignment.substr(std::string_view(pointer).size());
+    std::error_code error;
+    if (path.empty() || path.is_absolute() || !fs::exists(path, error)) return assignment;
+    const fs::path base = directory.empty() ? fs::path(".") : directory;
+    return pointer +
+           nlohmann::json(fs::proximate(fs::absolute(path), fs::absolute(base)).string()).dump();
+  }
+  return assignment;
+}
+
+void splice(ConfigDocument& document, const std::vector<std::string>& sets,
+            const fs::path& directory) {
+  document.include_file("/platform");
+  document.include_file("/model");
+  for (const std::string& assignment : sets) {
+    document.apply_set(anchored(assignment, directory));
+    document.include_file("/platform");
+    document.include_file("/model");
+  }
+}
+
+Scenario read(ConfigDocument& document, const fs::path& directory,
+              const std::vector<std::string>& sets, const serve::PolicyRegistry& registry) {
+  splice(document, sets, directory);
+  const ConfigNode root(document);
+  Scenario scenario;
+  scenario.name = document.name();
+  root.ignore("description");
+  scenario.platform = hw::read_platform(root.child("platform"));
+  scenario.model = model::read_architecture(root.child("model"));
+  scenario.seed = static_cast<std::uint64_t>(root.integer_or("seed", 1, 0));
+  scenario.options = model::read_model_options(root, scenario.platform);
+  scenario.deployment = read_deployment(root.child_or_empty("deployment"));
+  scenario.policies = read_policies(root.child_or_empty("policies"));
+  const ConfigNode workload = root.child("workload");
+  scenario.role = read_role(workload);
+  scenario.workload = work::read_workload(workload, directory);
+  scenario.slo = read_slo(root);
+  scenario.network = read_network(root);
+  scenario.horizon = root.quantity_or("horizon", Dimension::kTime, scenario.horizon);
+  root.close();
+  located(document, [&] { check_policies(scenario.policies, registry); });
+  located(document,
+          [&] { serve::check_deployment(scenario.deployment, scenario.platform, scenario.role); });
+  located(document, [&] { make_step_models(scenario); });  // refuses what does not fit HBM
+  Digest digest;
+  digest.add(document.value().dump());
+  scenario.digest = digest.hex();
+  return scenario;
+}
+
+}  // namespace
+
+Scenario parse_scenario(const std::string& text, const std::string& name,
+                        const std::vector<std::string>& sets,
+                        const serve::PolicyRegistry& registry) {
+  ConfigDocument document = ConfigDocument::from_text(text, name);
+  return read(document, "", sets, registry);
+}
+
+Scenario load_scenario(const fs::path& file, const std::vector<std::string>& sets,
+                       const serve::PolicyRegistry& registry) {
+  ConfigDocument document = ConfigDocument::from_file(file);
+  return read(document, file.parent_path(), sets, registry);
+}
+
+}  // namespace cmsim::run
