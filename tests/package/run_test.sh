@@ -17,18 +17,27 @@ cmake --build build
 
 cmsim=$prefix/bin/cmsim
 scenario=$prefix/share/cmsim/workloads/scenarios/cloudmatrix384.json
-short=(--set /workload/max_requests=200)
+# 300 requests at once and small prefill batches: a queue, so that its order matters.
+workload=(/workload/max_requests=300 /workload/arrivals/kind=all_at_once
+          /deployment/prefill/max_num_batched_tokens=1024)
+sets=("${workload[@]/#/--set=}")
+policy=--set=/policies/prefill_batching=shortest_prompt_first
 
-# Without the plugin its policy is unknown, with it the run must differ from the default policy's.
-if "$cmsim" run "$scenario" "${short[@]}" --set /policies/prefill_batching=shortest_prompt_first --json \
-     >none.json 2>none.log; then
-  echo "a policy nobody registered was accepted" >&2
+if "$cmsim" run "$scenario" "${sets[@]}" "$policy" --json >unknown.json 2>unknown.log; then
+  echo "a policy that nobody registered was accepted" >&2
   exit 1
 fi
-grep -q shortest_prompt_first none.log
-"$cmsim" run "$scenario" "${short[@]}" --json >default.json
-"$cmsim" run "$scenario" "${short[@]}" --plugin build/shortest_prompt_first.so \
-  --set /policies/prefill_batching=shortest_prompt_first --json >plugin.json
-# The one program that links the libraries gives what the binary gives.
-./build/own_program "$scenario" >own.txt
-cat own.txt
+grep shortest_prompt_first unknown.log
+"$cmsim" run "$scenario" "${sets[@]}" --json >default.json
+"$cmsim" run "$scenario" "${sets[@]}" "$policy" --plugin build/shortest_prompt_first.so --json >plugin.json
+./build/own_program "$scenario" "${workload[@]}" | tee own.txt
+
+# Shortest first has the lowest mean waiting time; a program and the binary give the same numbers.
+python3 - <<'END'
+import json
+default, plugin = (json.load(open(name + ".json")) for name in ("default", "plugin"))
+print("mean TTFT, ms: default", default["mean_ttft_ms"], "shortest first", plugin["mean_ttft_ms"])
+assert plugin["mean_ttft_ms"] < default["mean_ttft_ms"]
+expected = f"{default['completed']} finished, {default['output_throughput']:.6f} tokens/s"
+assert open("own.txt").read().strip() == expected, expected
+END
