@@ -1,0 +1,185 @@
+#include "cmsim/metrics/collector.hpp"
+
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <nlohmann/json.hpp>
+#include <sstream>
+
+#include "cmsim/metrics/requests_csv.hpp"
+#include "tests/metrics/records.hpp"
+
+namespace cmsim::metrics {
+namespace {
+
+SystemFacts facts() {
+  SystemFacts facts;
+  facts.deployment.prefill = {2, 4, 8, 1000};  // 2 instances x 4 NPUs, 4,000 tokens a batch
+  facts.deployment.decode = {1, 5, 10, 8};     // 40 slots
+  facts.dies_per_npu = 2;
+  facts.hbm_bandwidth = 1e9;
+  facts.decode_kv_per_die = 100;
+  facts.cache_capacity_blocks = 50;
+  facts.slo = {"test", 5, 1};
+  return facts;
+}
+
+TEST(Collector, FiguresOfThePrefillRole) {
+  Collector collector(facts());
+  // Two batches of 3 s and 1 s on instance 0, one of 2 s on instance 1.
+  collector.on_prefill_batch({0, 3, 0, 6, 4000, 500, 100, 10});
+  collector.on_prefill_batch({3, 4, 0, 2, 1000, 0, 100, 10});
+  collector.on_prefill_batch({0, 2, 1, 1, 1000, 0, 100, 10});
+  collector.on_request_end(finished(0, 0, 3, 6));
+  const Result r = collector.result(10);
+  ASSERT_TRUE(r.prefill);
+  EXPECT_EQ(r.prefill->npus, 8);
+  EXPECT_DOUBLE_EQ(r.prefill->utilisation, (3 + 1 + 2) / (2 * 10.0));
+  EXPECT_EQ(r.prefill->iterations, 3);
+  EXPECT_DOUBLE_EQ(r.prefill->iteration_ms.mean, 2000);
+  EXPECT_DOUBLE_EQ(r.prefill->mean_sequences, 3);
+  EXPECT_DOUBLE_EQ(r.prefill->mean_tokens, 2000);
+  EXPECT_DOUBLE_EQ(r.prefill->occupancy, 2000 / 4000.0);
+  // 3 batches x 100 B x 8 dies, over 6 busy seconds of 8 dies
+  EXPECT_DOUBLE_EQ(r.prefill->hbm.bytes, 2400);
+  EXPECT_DOUBLE_EQ(r.prefill->hbm.busy_bandwidth, 2400 / (6 * 8.0));
+  EXPECT_DOUBLE_EQ(r.prefill->hbm.busy_utilisation, 50 / 1e9);
+  EXPECT_DOUBLE_EQ(r.prefill->hbm.utilisation, 50 / 1e9 * 0.3);
+  EXPECT_DOUBLE_EQ(r.prefill->ub_bytes, 240);
+  EXPECT_DOUBLE_EQ(r.prefill->tokens_per_second, 100 / 10.0);
+}
+
+TEST(Collector, FiguresOfTheDecodeRole) {
+  Collector collector(facts());
+  collector.on_decode_step({4, 5, -1, 0, 10, 0, 15, 0, 100, 0});
+  collector.on_decode_step({5, 7, 5, 0, 20, 10, 30, 0, 100, 0});
+  collector.on_queue({0, 0, 0, 0, 0, 0});
+  collector.on_queue({4, 2, 1, 3, 10, 500});
+  collector.on_queue({6, 0, 0, 1, 20, 800});
+  collector.on_request_end(finished(0, 0, 3, 6));
+  const Result r = collector.result(10);
+  ASSERT_TRUE(r.decode);
+  EXPECT_EQ(r.decode->iterations, 2);
+  EXPECT_DOUBLE_EQ(r.decode->utilisation, 3 / 10.0);
+  EXPECT_DOUBLE_EQ(r.decode->iteration_ms.mean, 1500);
+  EXPECT_DOUBLE_EQ(r.decode->mean_tokens, 22.5);
+  EXPECT_DOUBLE_EQ(r.decode->tokens_per_second, 45 / 10.0);
+  EXPECT_DOUBLE_EQ(r.decode->occupancy, (1 * 10 + 2 * 20) / (10 * 40.0));
+  EXPECT_DOUBLE_EQ(r.itl_ms.mean, 2000);  // 10 sequences waited 7 - 5 s
+  EXPECT_EQ(r.itl_ms.count, 10);
+  EXPECT_EQ(r.kv.capacity_tokens, 100 * 10);
+  EXPECT_DOUBLE_EQ(r.kv.mean_occupancy, (500 * 2 + 800 * 4) / 10.0 / 1000);
+  EXPECT_DOUBLE_EQ(r.kv.peak_occupancy, 0.8);
+  EXPECT_EQ(r.queues[0].name, "prefill_waiting");
+  EXPECT_DOUBLE_EQ(r.queues[0].mean, 2 * 2 / 10.0);
+  EXPECT_EQ(r.queues[2].max, 3);
+}
+
+TEST(Collector, CacheAndTransfers) {
+  Collector collector(facts());
+  collector.on_cache({0, 4, 1, 1000, 400, 3, 0});
+  collector.on_cache({1, 6, 4, 1000, 500, 2, 5});
+  collector.on_transfer({0, 2, serve::TransferKind::kKvPull, 100});
+  collector.on_transfer({0, 4, serve::TransferKind::kKvPull, 500});
+  collector.on_request_end(finished(0, 0, 3, 6));
+  const nlohmann::ordered_json json = to_json(collector.result(10));
+  EXPECT_DOUBLE_EQ(json["cache"]["hit_rate_by_block"], 0.5);
+  EXPECT_DOUBLE_EQ(json["cache"]["hit_rate_by_token"], 0.45);
+  EXPECT_EQ(json["cache"]["peak_blocks"], 3);
+  EXPECT_DOUBLE_EQ(json["cache"]["occupancy"], 2 / 50.0);
+  EXPECT_EQ(json["cache"]["evicted_blocks"], 5);
+  EXPECT_TRUE(json["cache"]["imposed_reuse"].is_null());
+  EXPECT_DOUBLE_EQ(json["transfers"]["kv_pull"]["mean_ms"], 3000);
+  EXPECT_DOUBLE_EQ(json["transfers"]["kv_pull"]["mean_bandwidth"], 600 / 6.0);
+}
+
+TEST(Collector, AnUnfinishedRequestMakesTheResultPartial) {
+  Collector collector(facts());
+  collector.on_request_end(left_waiting(0, 0));
+  const Result r = collector.result(10);
+  EXPECT_TRUE(r.partial);
+  const nlohmann::ordered_json json = to_json(r);
+  EXPECT_TRUE(json["mean_ttft_ms"].is_null());
+  EXPECT_EQ(json["requests"]["by_reason"][to_string(serve::Reason::kInterrupted)], 1);
+}
+
+TEST(ResultJson, DetailedListsOneGapListARequest) {
+  Result r;
+  r.records = {finished(0, 0, 3, 2), finished(1, 0, 2, 1)};  // first tokens at 4, end at 6 and 5
+  r.records[1].decode_instance = 1;
+  r.steps = {{3, 4, -1, 0, 1, 0, 1},
+             {3, 4, -1, 1, 1, 0, 1},
+             {4, 5, 4, 0, 1, 1, 1},
+             {4, 5, 4, 1, 1, 1, 1},
+             {5, 6, 5, 0, 1, 1, 1}};
+  const nlohmann::ordered_json json = to_json(r, Detail::kPerRequest);
+  EXPECT_EQ(json["itls"].dump(), "[[1.0,1.0],[1.0]]");
+  EXPECT_EQ(json["ttfts"].dump(), "[4.0,4.0]");
+  EXPECT_EQ(json["input_lens"].dump(), "[100,100]");
+  EXPECT_EQ(json["output_lens"].dump(), "[3,2]");
+  EXPECT_FALSE(to_json(r).contains("ttfts"));
+}
+
+std::vector<std::string> cells(const std::string& line) {
+  std::vector<std::string> result;
+  std::istringstream stream(line + ",");
+  for (std::string cell; std::getline(stream, cell, ',');) result.push_back(cell);
+  return result;
+}
+
+TEST(RequestsCsv, PhasesOfARowAddUpExactly) {
+  // A third of a second in every time: rounding each phase on its own would lose microseconds.
+  serve::RequestRecord r = finished(7, 1 / 3.0, 11, 1 / 3.0);
+  std::istringstream csv(requests_csv(std::vector{r}, {"", 5, 1}, serve::Role::kAll));
+  std::string header, row;
+  std::getline(csv, header);
+  std::getline(csv, row);
+  EXPECT_EQ(header, requests_csv_header());
+  const auto names = cells(header);
+  const auto values = cells(row);
+  ASSERT_EQ(names.size(), values.size());
+  const auto at = [&](const std::string& name) {
+    return values[std::find(names.begin(), names.end(), name) - names.begin()];
+  };
+  const auto microseconds = [](const std::string& text) {
+    return std::llround(std::stod(text) * 1e6);
+  };
+  std::int64_t sum = 0;
+  for (const std::string_view phase : kPhaseNames)
+    sum += microseconds(at(std::string(phase) + "_s"));
+  EXPECT_EQ(sum, microseconds(at("finished_s")) - microseconds(at("arrival_s")));
+  EXPECT_EQ(at("id"), "7");
+  EXPECT_EQ(at("outcome"), "finished");
+  EXPECT_EQ(at("reason"), "");
+  EXPECT_EQ(at("prefill_queue_s"), "1.000000");
+  EXPECT_EQ(at("ttft_s"), "4.000000");
+  EXPECT_EQ(at("tpot_s"), "0.033333");  // (1/3) / 10
+  EXPECT_EQ(at("slo_met"), "1");
+}
+
+TEST(RequestsCsv, LeavesOutWhatDidNotHappen) {
+  const auto csv = requests_csv(std::vector{left_waiting(0, 2)}, {"", 5, 1}, serve::Role::kAll);
+  const auto row = cells(csv.substr(csv.find('\n') + 1, csv.rfind('\n') - csv.find('\n') - 1));
+  EXPECT_EQ(row[12], "2.000000");  // arrival
+  EXPECT_EQ(row[14], "");          // finished
+  EXPECT_EQ(row.back(), "0");
+}
+
+TEST(RequestsCsv, WritesAnHourOfRequestsInATenthOfASecond) {
+  std::vector<serve::RequestRecord> records;
+  for (int i = 0; i < 58000; ++i) records.push_back(finished(i, i * 0.06173, 300, 17.123));
+  const auto start = std::chrono::steady_clock::now();
+  const std::string csv = requests_csv(records, {"", 5, 1}, serve::Role::kAll);
+  const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
+  RecordProperty("milliseconds", static_cast<int>(took.count() * 1e3));
+  EXPECT_EQ(std::count(csv.begin(), csv.end(), '\n'), 58001);
+  EXPECT_LT(took.count(), 2.0);  // 0.05 s measured; generous, for sanitizers and busy machines
+}
+
+TEST(Memory, ARequestAndAStepAreSmall) {
+  EXPECT_LE(sizeof(serve::RequestRecord), 200u);
+  EXPECT_LE(sizeof(StepSample), 40u);
+}
+
+}  // namespace
+}  // namespace cmsim::metrics

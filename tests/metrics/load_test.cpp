@@ -1,0 +1,95 @@
+#include "cmsim/metrics/load.hpp"
+
+#include <gtest/gtest.h>
+
+#include "tests/metrics/records.hpp"
+
+namespace cmsim::metrics {
+namespace {
+
+using serve::RequestRecord;
+
+/// One request a second for 90 s; request i waits `wait(i)` s in the prefill queue and is then
+/// served for 3 s.
+template <class Wait>
+std::vector<RequestRecord> one_a_second(const Wait& wait) {
+  std::vector<RequestRecord> records;
+  for (int i = 0; i <= 90; ++i) {
+    RequestRecord r;
+    r.id = i;
+    r.output_tokens = 1;
+    r.arrival = r.sent = i;
+    r.cache_read_start = r.prefill_start = r.sent + wait(i);
+    r.prefill_end = r.prefill_start + 1;
+    r.transfer_start = r.transfer_end = r.decode_start = r.prefill_end;
+    r.first_token = r.finished = r.prefill_end + 2;
+    r.outcome = serve::Outcome::kFinished;
+    records.push_back(r);
+  }
+  return records;
+}
+
+TEST(Load, StableWhenRequestsHardlyWait) {
+  const auto verdict = judge_load(one_a_second([](int) { return 0.5; }), 94);
+  EXPECT_EQ(verdict.load, Load::kStable);
+  EXPECT_DOUBLE_EQ(verdict.waiting_share, 0.5 / 3.5);
+  EXPECT_DOUBLE_EQ(verdict.arrival_rate, 91 / 90.0);
+  EXPECT_DOUBLE_EQ(verdict.drain, 4);
+  EXPECT_NEAR(verdict.waiting_by_third[1], 0.5, 1e-9);  // Little: 1/s x 0.5 s
+}
+
+TEST(Load, BackloggedWhenAQueueStandsButDoesNotGrow) {
+  const auto verdict = judge_load(one_a_second([](int) { return 5.0; }), 98);
+  EXPECT_EQ(verdict.load, Load::kBacklogged);  // waits 5 of 8 s
+  EXPECT_DOUBLE_EQ(verdict.waiting_share, 5 / 8.0);
+}
+
+TEST(Load, OverloadedWhenTheQueueGrows) {
+  // Request i waits i/2 s: a server that takes 1.5 s for what comes every 1 s. At time t those sent
+  // in (t / 1.5, t] wait, t / 3 of them: thirds at t = 15, 45, 75 -> 5, 15, 25.
+  const auto verdict = judge_load(one_a_second([](int i) { return 0.5 * i; }), 138);
+  EXPECT_EQ(verdict.load, Load::kOverloaded);
+  EXPECT_NEAR(verdict.waiting_by_third[0], 5, 0.6);
+  EXPECT_NEAR(verdict.waiting_by_third[2], 25, 0.6);
+  EXPECT_NEAR(verdict.growth_share, 1 / 3.0, 0.01);  // a third of what comes stays behind
+}
+
+TEST(Load, ARequestCutOffInTheQueueCountsAsWaiting) {
+  auto records = one_a_second([](int) { return 0.5; });
+  for (int i = 30; i <= 90; ++i) {  // served no more from t = 30 on
+    records[i] = left_waiting(i, i);
+  }
+  const auto verdict = judge_load(records, 90);
+  EXPECT_EQ(verdict.load, Load::kOverloaded);
+  EXPECT_NEAR(verdict.waiting_by_third[2], 45, 1);  // 30 at t = 60, 60 at t = 90
+}
+
+TEST(Load, AllAtOnceIsNeverOverloaded) {
+  std::vector<RequestRecord> records{finished(0, 0, 2, 1), finished(1, 0, 2, 1)};
+  const auto verdict = judge_load(records, 5);
+  EXPECT_EQ(verdict.load, Load::kStable);
+  EXPECT_EQ(verdict.arrival_rate, 0);
+}
+
+TEST(SteadyWindow, BeginsOneLatencyAfterTheFirstSendAndEndsAtTheLast) {
+  const auto window = steady_window(one_a_second([](int) { return 0.5; }), 94);
+  EXPECT_TRUE(window.steady);
+  EXPECT_DOUBLE_EQ(window.from, 3.5);  // p90 of equal latencies
+  EXPECT_DOUBLE_EQ(window.to, 90);
+}
+
+TEST(SteadyWindow, KeepsTwoThirdsOfTheArrivals) {
+  const auto window = steady_window(one_a_second([](int i) { return 2.0 * i; }), 273);
+  EXPECT_DOUBLE_EQ(window.from, 30);  // p90 of the latencies is longer
+}
+
+TEST(SteadyWindow, AllAtOnceHasNone) {
+  std::vector<RequestRecord> records{finished(0, 1, 2, 1), finished(1, 1, 2, 1)};
+  const auto window = steady_window(records, 6);
+  EXPECT_FALSE(window.steady);
+  EXPECT_DOUBLE_EQ(window.from, 1);
+  EXPECT_DOUBLE_EQ(window.to, 6);
+}
+
+}  // namespace
+}  // namespace cmsim::metrics

@@ -1,0 +1,88 @@
+#include "cmsim/metrics/statistics.hpp"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+namespace cmsim::metrics {
+namespace {
+
+TEST(Percentile, InterpolatesLinearlyBetweenRanks) {
+  const std::vector<double> sorted{10, 20, 30, 40};
+  // rank = 0.5 * (4 - 1) = 1.5 -> 20 + 0.5 * (30 - 20)
+  EXPECT_DOUBLE_EQ(percentile(sorted, 0.5), 25);
+  // rank = 0.99 * 3 = 2.97 -> 30 + 0.97 * 10
+  EXPECT_DOUBLE_EQ(percentile(sorted, 0.99), 39.7);
+  EXPECT_DOUBLE_EQ(percentile(sorted, 0), 10);
+  EXPECT_DOUBLE_EQ(percentile(sorted, 1), 40);
+}
+
+TEST(Percentile, NearestRankTakesAnExistingSample) {
+  const std::vector<double> sorted{10, 20, 30, 40};
+  EXPECT_EQ(nearest_rank(sorted, 0.5), 20);   // ceil(0.5 * 4) = 2nd
+  EXPECT_EQ(nearest_rank(sorted, 0.51), 30);  // ceil(2.04) = 3rd
+  EXPECT_EQ(nearest_rank(sorted, 0.99), 40);  // ceil(3.96) = 4th
+  EXPECT_EQ(nearest_rank(sorted, 0), 10);
+}
+
+TEST(Summary, OfFourSamples) {
+  const Distribution d = summarize({0.002, 0.004, 0.004, 0.006}, 1e3);
+  EXPECT_EQ(d.count, 4);
+  EXPECT_DOUBLE_EQ(d.mean, 4);
+  EXPECT_DOUBLE_EQ(d.median, 4);
+  EXPECT_DOUBLE_EQ(d.std, std::sqrt((4.0 + 0 + 0 + 4) / 4));  // of the population
+  EXPECT_DOUBLE_EQ(d.p99, 4 + 0.97 * 2);                      // rank 2.97
+  EXPECT_DOUBLE_EQ(d.max, 6);
+}
+
+TEST(Summary, OfNothingIsEmpty) {
+  EXPECT_EQ(summarize(std::vector<double>{}).count, 0);
+  EXPECT_EQ(summarize(std::vector<WeightedSample>{{1, 0}}).count, 0);
+}
+
+TEST(Summary, WeightsEqualTheExpandedList) {
+  const std::vector<WeightedSample> weighted{{5, 3}, {1, 2}, {9, 1}, {5, 4}, {2, 0}};
+  std::vector<double> expanded;
+  for (const auto& [value, weight] : weighted) expanded.insert(expanded.end(), weight, value);
+  const Distribution a = summarize(weighted);
+  const Distribution b = summarize(expanded);
+  EXPECT_EQ(a.count, b.count);
+  EXPECT_DOUBLE_EQ(a.mean, b.mean);
+  EXPECT_DOUBLE_EQ(a.median, b.median);
+  EXPECT_DOUBLE_EQ(a.std, b.std);
+  EXPECT_DOUBLE_EQ(a.p99, b.p99);  // rank 0.99 * 9 = 8.91: between the last 5 and the 9
+  EXPECT_DOUBLE_EQ(a.p99, 5 + 0.91 * 4);
+}
+
+TEST(Gauge, WeighsLevelsByTime) {
+  Gauge gauge;
+  gauge.set(10, 0);
+  gauge.set(14, 3);  // level 0 for 4 s
+  gauge.set(14, 5);  // level 3 for no time, but it counts as a maximum only if it stays highest
+  gauge.set(15, 1);  // level 5 for 1 s
+  gauge.close(20);   // level 1 for 5 s
+  EXPECT_DOUBLE_EQ(gauge.mean(), (0 * 4 + 5 * 1 + 1 * 5) / 10.0);
+  EXPECT_EQ(gauge.max(), 5);
+  EXPECT_EQ(gauge.percentile(0.4), 0);  // 4 of 10 s at level 0
+  EXPECT_EQ(gauge.percentile(0.9), 1);  // 9 of 10 s at level <= 1
+  EXPECT_EQ(gauge.percentile(0.95), 5);
+}
+
+TEST(Gauge, WithoutEventsIsZero) {
+  Gauge gauge;
+  EXPECT_EQ(gauge.mean(), 0);
+  EXPECT_EQ(gauge.percentile(0.99), 0);
+  EXPECT_EQ(gauge.max(), 0);
+}
+
+TEST(WideGauge, KeepsMeanAndMaximum) {
+  WideGauge gauge;
+  gauge.set(0, 100);
+  gauge.set(1, 300);
+  gauge.close(4);
+  EXPECT_DOUBLE_EQ(gauge.mean(), (100 * 1 + 300 * 3) / 4.0);
+  EXPECT_DOUBLE_EQ(gauge.max(), 300);
+}
+
+}  // namespace
+}  // namespace cmsim::metrics
