@@ -1,3 +1,4 @@
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 
 #include "cmsim/work/trace_reader.hpp"
@@ -28,8 +29,9 @@ const std::string kBailian =
 
 std::string row(const std::string& timestamp, const std::string& input, const std::string& output,
                 const std::string& ids) {
-  return R"({"timestamp": )" + timestamp + R"(, "input_length": )" + input +
-         R"(, "output_length": )" + output + R"(, "hash_ids": [)" + ids + "]}\n";
+  return fmt::format(
+      "{{\"timestamp\": {}, \"input_length\": {}, \"output_length\": {}, \"hash_ids\": [{}]}}\n",
+      timestamp, input, output, ids);
 }
 
 std::string mooncake_error(const std::string& text) {
