@@ -313,7 +313,8 @@ TEST(Provenance, SettingsNameTheVersionAndEveryOption) {
 
 TEST(Provenance, OtherOptionsInTheSameProcessAreRefused) {
   { SimGridRuntime first(cloudmatrix()); }
-  EXPECT_THROW(SimGridRuntime(cloudmatrix(), {.sharing = Sharing::kFull, .simgrid_options = {}}), std::logic_error);
+  EXPECT_THROW(SimGridRuntime(cloudmatrix(), {.sharing = Sharing::kFull, .simgrid_options = {}}),
+               std::logic_error);
 }
 
 TEST(Provenance, TwoRuntimesAtOnceAreRefused) {

@@ -1,0 +1,125 @@
+#include "cmsim/coll/fabric.hpp"
+
+#include <gtest/gtest.h>
+
+#include <set>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+namespace cmsim::coll {
+namespace {
+
+hw::Platform cloudmatrix(hw::Spread spread = hw::Spread::kAdaptive) {
+  hw::Platform p = hw::load_platform(CMSIM_SOURCE_DIR "/platforms/cloudmatrix384.json");
+  p.ub.spread = spread;
+  return p;
+}
+
+std::vector<std::string> names(const Fabric& fabric, const Path& path) {
+  std::vector<std::string> list;
+  for (const PortId id : path.ports) {
+    list.push_back(name_of(fabric.ports()[static_cast<std::size_t>(id)]));
+  }
+  return list;
+}
+
+using Names = std::vector<std::string>;
+
+TEST(Fabric, PooledPortsOfTheAdaptiveSpread) {
+  const Fabric fabric(cloudmatrix());
+  // Both ways: UB, die-to-die and RDMA of 768 dies, 192 CPUs, uplinks and VPC cards of 48 nodes.
+  EXPECT_EQ(fabric.ports().size(), 2u * (3 * 768 + 192 + 2 * 48));
+  const Path path = fabric.path(hw::die(0), hw::die(16), Plane::kUb, Op::kWrite);
+  EXPECT_EQ(names(fabric, path), (Names{"die:0 die_ub out", "die:16 die_ub in"}));
+  EXPECT_DOUBLE_EQ(fabric.ports()[static_cast<std::size_t>(path.ports[0])].capacity, 196e9);
+  EXPECT_DOUBLE_EQ(path.efficiency, 135.0 / 196);
+  EXPECT_DOUBLE_EQ(path.latency, 2.1e-6);
+}
+
+TEST(Fabric, PathsByDistanceAndKind) {
+  const Fabric fabric(cloudmatrix());
+  const auto path = [&](hw::Endpoint a, hw::Endpoint b, Op op) {
+    return fabric.path(a, b, Plane::kUb, op);
+  };
+  EXPECT_EQ(names(fabric, path(hw::die(2), hw::die(3), Op::kRead)),
+            (Names{"die:2 die_to_die out", "die:3 die_to_die in"}));
+  EXPECT_DOUBLE_EQ(path(hw::die(0), hw::die(15), Op::kRead).latency, 1.2e-6);
+  EXPECT_EQ(names(fabric, path(hw::cpu(3), hw::die(0), Op::kRead)),
+            (Names{"cpu:3 cpu_ub out", "die:0 die_ub in"}));
+  EXPECT_DOUBLE_EQ(path(hw::cpu(3), hw::die(0), Op::kRead).latency, 1.0e-6);  // same node
+  EXPECT_DOUBLE_EQ(path(hw::cpu(4), hw::die(0), Op::kRead).latency, 1.7e-6);  // next node
+  EXPECT_DOUBLE_EQ(path(hw::die(0), hw::cpu(4), Op::kWrite).latency, 1.9e-6);
+  EXPECT_TRUE(path(hw::die(7), hw::die(7), Op::kWrite).ports.empty());
+}
+
+TEST(Fabric, OtherPlanes) {
+  const Fabric fabric(cloudmatrix());
+  EXPECT_EQ(names(fabric, fabric.path(hw::die(0), hw::die(1), Plane::kRdma, Op::kRead)),
+            (Names{"die:0 rdma out", "die:1 rdma in"}));
+  EXPECT_EQ(names(fabric, fabric.path(hw::cpu(0), hw::die(16), Plane::kVpc, Op::kWrite)),
+            (Names{"node:0 vpc out", "node:1 vpc in"}));
+  EXPECT_THROW(fabric.path(hw::cpu(0), hw::die(1), Plane::kRdma, Op::kRead), std::invalid_argument);
+}
+
+TEST(Fabric, RefusesEndpointsItHasNot) {
+  const Fabric fabric(cloudmatrix());
+  for (const hw::Endpoint bad : {hw::die(768), hw::die(-1), hw::cpu(192)}) {
+    EXPECT_THROW(fabric.path(hw::die(0), bad, Plane::kUb, Op::kRead), std::invalid_argument);
+    EXPECT_THROW(fabric.path(bad, hw::die(0), Plane::kUb, Op::kRead), std::invalid_argument);
+  }
+}
+
+TEST(Fabric, StripeUsesEverySubPlane) {
+  const Fabric fabric(cloudmatrix(hw::Spread::kStripe));
+  const Path path = fabric.path(hw::die(0), hw::die(16), Plane::kUb, Op::kRead);
+  EXPECT_EQ(path.ports.size(), 14u);  // 7 out, 7 in
+  EXPECT_EQ(path.stripes, 7);
+  EXPECT_EQ(names(fabric, path).front(), "die:0 die_ub out plane 0");
+  EXPECT_EQ(names(fabric, path).back(), "die:16 die_ub in plane 6");
+}
+
+TEST(Fabric, HashTakesOneWayPerPairAndUsesThemAll) {
+  const Fabric fabric(cloudmatrix(hw::Spread::kHash));
+  std::set<PortId> uplinks;
+  for (int from = 0; from < 64; ++from) {
+    for (int to = 64; to < 128; ++to) {
+      const Path path = fabric.path(hw::die(from), hw::die(to), Plane::kUb, Op::kRead);
+      ASSERT_EQ(path.ports.size(), 4u);  // die out, uplink out, uplink in, die in
+      const Port& out = fabric.ports()[static_cast<std::size_t>(path.ports[1])];
+      const Port& in = fabric.ports()[static_cast<std::size_t>(path.ports[2])];
+      EXPECT_EQ(out.plane, in.plane);  // sub-planes are independent
+      EXPECT_EQ(out.chip, in.chip);    // through one L2 chip
+      uplinks.insert(path.ports[1]);
+      EXPECT_EQ(path.ports, fabric.path(hw::die(from), hw::die(to), Plane::kUb, Op::kWrite).ports);
+    }
+  }
+  EXPECT_EQ(uplinks.size(), 4u * 7 * 16);  // all uplinks of the four sending nodes
+}
+
+TEST(Fabric, UplinksJoinThePathsWhenDiesAloneCanFillThem) {
+  hw::Platform p = cloudmatrix();
+  EXPECT_FALSE(Fabric(p).uplinks_in_paths());
+  EXPECT_TRUE(Fabric(p, Uplinks::kAlways).uplinks_in_paths());
+  p.ub.l2_chips_per_plane = 15;
+  const Fabric thin(p);
+  EXPECT_TRUE(thin.uplinks_in_paths());
+  EXPECT_NEAR(thin.node_uplink_capacity(), 15 * 7 * 28e9, 1);
+  EXPECT_EQ(
+      names(thin, thin.path(hw::die(0), hw::die(16), Plane::kUb, Op::kRead)),
+      (Names{"die:0 die_ub out", "node:0 uplink out", "node:1 uplink in", "die:16 die_ub in"}));
+  // Inside a node they are not used.
+  EXPECT_EQ(thin.path(hw::die(0), hw::die(2), Plane::kUb, Op::kRead).ports.size(), 2u);
+}
+
+TEST(Fabric, SourceAndDestinationFollowTheOperation) {
+  const Transfer read{hw::die(1), hw::die(2), 1, Plane::kUb, Op::kRead};
+  EXPECT_EQ(source_of(read), hw::die(2));
+  EXPECT_EQ(destination_of(read), hw::die(1));
+  const Transfer write{hw::die(1), hw::die(2), 1, Plane::kUb, Op::kWrite};
+  EXPECT_EQ(source_of(write), hw::die(1));
+  EXPECT_EQ(destination_of(write), hw::die(2));
+}
+
+}  // namespace
+}  // namespace cmsim::coll

@@ -1,0 +1,126 @@
+#include "cmsim/hw/platform.hpp"
+
+#include <gtest/gtest.h>
+
+#include <ostream>
+#include <string>
+#include <vector>
+
+#include "cmsim/base/config.hpp"
+#include "cmsim/base/error.hpp"
+
+namespace cmsim::hw {
+namespace {
+
+constexpr const char* kFile = CMSIM_SOURCE_DIR "/platforms/cloudmatrix384.json";
+
+Platform with(const std::vector<std::string>& assignments) {
+  ConfigDocument document = ConfigDocument::from_file(kFile);
+  for (const std::string& assignment : assignments) document.apply_set(assignment);
+  return read_platform(ConfigNode(document));
+}
+
+TEST(Platform, PublishedSizes) {
+  const Platform p = load_platform(kFile);
+  EXPECT_EQ(p.dies(), 768);          // 48 nodes * 8 NPUs * 2 dies
+  EXPECT_EQ(p.npus(), 384);          // 48 * 8
+  EXPECT_EQ(p.cpus(), 192);          // 48 * 4
+  EXPECT_EQ(p.dies_per_node(), 16);  // 8 * 2
+  EXPECT_EQ(p.node_of_die(767), 47);
+  EXPECT_EQ(p.node_of_cpu(4), 1);
+}
+
+TEST(Platform, PublishedRates) {
+  const Platform p = load_platform(kFile);
+  EXPECT_DOUBLE_EQ(p.ub_bandwidth_per_die(), 196e9);    // 7 * 224 Gbps / 8
+  EXPECT_DOUBLE_EQ(p.rdma.bandwidth_per_die, 25e9);     // 200 Gbps / 8
+  EXPECT_DOUBLE_EQ(p.vpc.bandwidth_per_node, 50e9);     // 400 Gbps / 8
+  EXPECT_DOUBLE_EQ(p.die.bf16_peak * 768, 288.768e15);  // 289 PFLOPS in all
+  EXPECT_DOUBLE_EQ(p.die.int8_peak, 2 * p.die.bf16_peak);
+  EXPECT_EQ(p.die.hbm_capacity, 64'000'000'000);
+}
+
+TEST(Platform, EfficienciesGiveBackTable1) {
+  const Platform p = load_platform(kFile);
+  // P Table 1 in GB/s: efficiency times the rate of the slower port, 196 or 160.
+  EXPECT_NEAR(p.ub.npu_npu_read.inter_node_efficiency * 196, 164, 1e-9);
+  EXPECT_NEAR(p.ub.npu_npu_write.intra_node_efficiency * 196, 137, 1e-9);
+  EXPECT_NEAR(p.ub.npu_cpu_read.inter_node_efficiency * 160, 147, 1e-9);
+  EXPECT_NEAR(p.ub.npu_cpu_write.intra_node_efficiency * 160, 110, 1e-9);
+}
+
+/// Every leaf of the file has a source, but for its name.
+void expect_sources(const nlohmann::json& value, const std::string& pointer) {
+  if (value.is_object() && value.contains("value")) {
+    EXPECT_TRUE(value.contains("source") && !value["source"].get<std::string>().empty()) << pointer;
+    return;
+  }
+  if (value.is_object()) {
+    for (const auto& [key, child] : value.items()) expect_sources(child, pointer + "/" + key);
+    return;
+  }
+  EXPECT_EQ(pointer, "/name") << "a parameter without a source";
+}
+
+TEST(Platform, EveryParameterHasItsSource) {
+  expect_sources(ConfigDocument::from_file(kFile).value(), "");
+}
+
+struct Nonsense {
+  const char* assignment;
+  const char* pointer;
+};
+void PrintTo(const Nonsense& nonsense, std::ostream* out) { *out << nonsense.assignment; }
+class NonsensePlatform : public testing::TestWithParam<Nonsense> {};
+
+TEST_P(NonsensePlatform, IsRefusedWithItsPointer) {
+  try {
+    with({GetParam().assignment});
+    FAIL() << "accepted " << GetParam().assignment;
+  } catch (const ConfigError& error) {
+    EXPECT_EQ(error.where().pointer, GetParam().pointer) << error.what();
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Values, NonsensePlatform,
+    testing::Values(Nonsense{"/nodes=0", "/nodes"}, Nonsense{"/nodes=-48", "/nodes"},
+                    Nonsense{"/nodes=1.5", "/nodes"}, Nonsense{"/nodes=49", "/nodes"},
+                    Nonsense{"/nodes=768", "/nodes"},
+                    Nonsense{"/npus_per_node=0", "/npus_per_node"},
+                    Nonsense{"/dies_per_npu=100", "/dies_per_npu"},
+                    Nonsense{"/ub/sub_planes=0", "/ub/sub_planes"},
+                    Nonsense{"/ub/link_bandwidth=28", "/ub/link_bandwidth"},
+                    Nonsense{"/ub/link_bandwidth=28us", "/ub/link_bandwidth"},
+                    Nonsense{"/ub/link_bandwidth=-1GB/s", "/ub/link_bandwidth"},
+                    Nonsense{"/ub/link_bandwidth=0GB/s", "/ub/link_bandwidth"},
+                    Nonsense{"/ub/l2_chips_per_plane=0", "/ub/l2_chips_per_plane"},
+                    Nonsense{"/ub/spread=random", "/ub/spread"},
+                    Nonsense{"/ub/paths/npu_npu_read/inter_node_efficiency=1.2",
+                             "/ub/paths/npu_npu_read/inter_node_efficiency"},
+                    Nonsense{"/ub/paths/npu_npu_read/inter_node_latency=-1us",
+                             "/ub/paths/npu_npu_read/inter_node_latency"},
+                    Nonsense{"/rdma/efficiency=0", "/rdma/efficiency"},
+                    Nonsense{"/die/hbm_bandwith=1TB/s", "/die/hbm_bandwith"},
+                    Nonsense{"/operators/hbm_efficiency=84", "/operators/hbm_efficiency"}));
+
+TEST(Platform, AMisspeltKeyIsExplained) {
+  try {
+    with({"/die/hbm_bandwith=1TB/s"});
+    FAIL();
+  } catch (const ConfigError& error) {
+    EXPECT_NE(std::string(error.what()).find("hbm_bandwidth"), std::string::npos) << error.what();
+  }
+}
+
+TEST(Platform, ParametersCanBeSetWithUnits) {
+  EXPECT_DOUBLE_EQ(with({"/ub/link_bandwidth=400Gbps"}).ub.link_bandwidth, 50e9);
+  EXPECT_DOUBLE_EQ(
+      with({"/ub/paths/npu_npu_read/inter_node_latency=800ns"}).ub.npu_npu_read.inter_node_latency,
+      800e-9);
+  EXPECT_EQ(with({"/ub/spread=hash"}).ub.spread, Spread::kHash);
+  EXPECT_EQ(with({"/nodes=96", "/ub/l2_chip_ports=96"}).dies(), 1536);
+}
+
+}  // namespace
+}  // namespace cmsim::hw
