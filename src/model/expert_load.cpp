@@ -1,16 +1,17 @@
 #include "cmsim/model/expert_load.hpp"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <functional>
-#include <limits>
 #include <numbers>
+#include <numeric>
 #include <span>
 
 namespace cmsim::model {
 namespace {
 
-// -ln Phi(t) of the standard normal, tabulated: 0 beyond +6, linear in the table's step of 1/64.
+// -ln Phi(t) of the standard normal, linear between the points of a table.
 class LogTail {
  public:
   LogTail() {
@@ -20,77 +21,110 @@ class LogTail {
     }
   }
 
-  /// Adds the value and the slope at t; returns false where both are 0.
-  bool add(double t, double& value, double& slope) const {
-    if (t >= kHigh) return false;
-    const double at = std::max(0.0, (t - kLow) * kPerUnit);
-    const int i = std::min(static_cast<int>(at), kSteps - 1);
+  static constexpr double kLow = -6, kHigh = 6;
+
+  struct Value {
+    double value, slope;
+  };
+  /// For t < kHigh; the value is negligible beyond.
+  Value at(double t) const {
+    const double place = std::max(0.0, (t - kLow) * kPerUnit);
+    const int i = std::min(static_cast<int>(place), kSteps - 1);
     const double step = values_[i + 1] - values_[i];
-    value += values_[i] + step * (at - i);
-    slope += step * kPerUnit;
-    return true;
+    return {values_[i] + step * (place - i), step * kPerUnit};
   }
 
  private:
-  static constexpr double kLow = -6, kHigh = 6;
   static constexpr int kPerUnit = 64;
   static constexpr int kSteps = 12 * kPerUnit;
   std::array<double, kSteps + 1> values_{};
 };
 
-// Expected maximum of the binomial rows of ranks whose mean rows are mean_rows * ratio[r], ratios
-// falling. X^(2/3) of a Poisson variable of mean m is normal to good accuracy, with mean
-// m^(2/3) (1 - 1/(9m)) and deviation 2/3 m^(1/6) (Anscombe); (1 - p) turns Poisson into binomial.
-// The ranks are taken as independent, so the maximum has -ln F(x) = sum of -ln Phi(t_r(x)), which
-// is inverted at the three Gauss-Legendre nodes of F and averaged.
+// Expected maximum of the multinomial rows of ranks whose mean rows are mean * ratio[r], ratios
+// falling. The rows are taken as independent Poisson variables: that they add up to a fixed number
+// lowers their variance to m (1 - p) but also drives them apart, and for n equal ranks the two
+// cancel exactly (deviation sqrt(m (1 - 1/n)) times sqrt(1 + 1/(n - 1))). X^(2/3) of a Poisson
+// variable of mean m is normal to good accuracy, with mean m^(2/3) - m^(-1/3)/9 and deviation 2/3
+// m^(1/6) (Anscombe). So -ln F(x) of the maximum is the sum of -ln Phi(t_r(x)), which is inverted
+// at the three Gauss-Legendre nodes of F and averaged. Colder ranks are taken together in growing
+// bunches of nearly equal ratio, so that 288 ranks cost what 40 do.
 class ExpectedMaximum {
  public:
-  explicit ExpectedMaximum(std::span<const double> ratios)
-      : ratios_(ratios), centre_(ratios.size()), scale_(ratios.size()) {}
-
-  double at(double mean_rows, const LogTail& tail) {
-    const double ranks = static_cast<double>(ratios_.size());
-    for (std::size_t r = 0; r < ratios_.size(); ++r) {
-      const double m = std::max(mean_rows * ratios_[r], 1e-6);
-      const double sixth = std::cbrt(std::sqrt(m));
-      const double p = std::min(ratios_[r] / ranks, 1.0);
-      centre_[r] = sixth * sixth * sixth * sixth - sixth * sixth * sixth * sixth / (9 * m);
-      scale_[r] = 1.5 / (sixth * std::sqrt(std::max(1 - p, 1e-12)));
+  explicit ExpectedMaximum(std::span<const double> ratios) {
+    std::size_t size = 1;
+    for (std::size_t first = 0; first < ratios.size(); first += size) {
+      size = std::min(std::max<std::size_t>(1, first / 8), ratios.size() - first);
+      const auto bunch = ratios.subspan(first, size);
+      const double count = static_cast<double>(size);
+      const double ratio = std::max(std::accumulate(bunch.begin(), bunch.end(), 0.0) / count, 1e-9);
+      const double sixth = std::cbrt(std::sqrt(ratio));
+      ranks_.push_back({.count = count,
+                        .fourth = std::pow(sixth, 4),
+                        .inverse_square = 1 / (sixth * sixth),
+                        .scale = 1.5 / sixth});
     }
-    constexpr double kOuter = 0.11270166537925831;  // (1 - sqrt(3/5)) / 2
-    double x = centre_[0];
+    now_.resize(ranks_.size());
+  }
+
+  /// For means that rise by factors of two from call to call (the last answer starts the search).
+  double at(double mean, const LogTail& tail) {
+    const double sixth = std::cbrt(std::sqrt(mean));
+    for (std::size_t r = 0; r < ranks_.size(); ++r) {
+      now_[r] = {.count = ranks_[r].count,
+                 .centre = std::pow(sixth, 4) * ranks_[r].fourth -
+                           ranks_[r].inverse_square / (9 * sixth * sixth),
+                 .scale = ranks_[r].scale / sixth};
+    }
     double expected = 0;
-    for (const auto& [quantile, weight] :
-         {std::pair{kOuter, 5.0 / 18}, {0.5, 8.0 / 18}, {1 - kOuter, 5.0 / 18}}) {
-      x = invert(-std::log(quantile), x, tail);
-      expected += weight * std::pow(std::max(x, 0.0), 1.5);
+    for (Node& node : nodes_) {
+      const double start = node.x > 0 ? node.x * std::cbrt(4.0) : now_[0].centre;
+      node.x = invert(node.target, std::max(start, now_[0].centre), tail);
+      expected += node.weight * std::pow(std::max(node.x, 0.0), 1.5);
     }
     return expected;
   }
 
  private:
+  struct Rank {
+    double count, fourth, inverse_square;  // ranks alike, their ratio^(4/6) and ratio^(-2/6)
+    double scale;                          // 1 / deviation at mean 1
+  };
+  struct Normal {
+    double count, centre, scale;
+  };
+  struct Node {
+    double target, weight;  // -ln F at the node; Gauss-Legendre weight
+    double x;               // the last solution, to the power 2/3
+  };
+  static constexpr double kOuter = 0.11270166537925831;  // (1 - sqrt(3/5)) / 2
+
   // Newton on ln(sum), which is nearly straight in the upper tail.
   double invert(double target, double x, const LogTail& tail) const {
     for (int step = 0; step < 30; ++step) {
       double value = 0, slope = 0;
-      for (std::size_t r = 0; r < centre_.size(); ++r) {
-        double s = 0;
-        if (!tail.add((x - centre_[r]) * scale_[r], value, s)) break;  // the rest is colder
-        slope += s * scale_[r];
+      for (const Normal& rank : now_) {
+        const double t = (x - rank.centre) * rank.scale;
+        if (t >= LogTail::kHigh) break;  // the rest is colder
+        const auto [v, dv] = tail.at(t);
+        value += rank.count * v;
+        slope += rank.count * rank.scale * dv;
       }
       if (value <= 0) {  // beyond every rank: back towards the hottest
-        x = centre_[0] + 0.5 * (x - centre_[0]);
+        x = now_[0].centre + 0.5 * (x - now_[0].centre);
         continue;
       }
       const double move = value * std::log(target / value) / slope;
       x += move;
-      if (std::abs(move) * scale_[0] < 1e-4) break;
+      if (std::abs(move) * now_[0].scale < 5e-3) break;  // the next move would be its square
     }
     return x;
   }
 
-  std::span<const double> ratios_;
-  std::vector<double> centre_, scale_;
+  std::vector<Rank> ranks_;
+  std::vector<Normal> now_;
+  std::array<Node, 3> nodes_{{{-std::log(kOuter), 5.0 / 18, 0},
+                              {-std::log(0.5), 8.0 / 18, 0},
+                              {-std::log(1 - kOuter), 5.0 / 18, 0}}};
 };
 
 std::vector<double> shares_on_ranks(const ExpertLayout& layout, Placement placement,
@@ -129,9 +163,11 @@ ExpertLoad::ExpertLoad(const Architecture& architecture, const ExpertLayout& lay
     }
     return;
   }
+  const PopularityShape shape{.layers = layers,
+                              .experts = architecture.routed_experts,
+                              .groups = std::max(1, architecture.expert_groups)};
   const auto drawn =
-      draw_popularity(popularity.law(phase), phase, layers, architecture.routed_experts,
-                      options.skew, options.staleness, seed);
+      draw_popularity(popularity.law(phase), phase, shape, options.skew, options.staleness, seed);
   const LogTail tail;
   for (int l = 0; l < layers; ++l) {
     Layer& layer = layers_[l];
@@ -153,10 +189,9 @@ double ExpertLoad::straggler_rows(int layer, double tokens) const {
   if (!(tokens > 0)) return 0;
   const Layer& of = layers_[layer];
   const double mean = tokens * routed_mean_per_token_;
-  // Octave and place within it, without a logarithm.
-  int exponent = 0;
-  const double fraction = std::frexp(mean, &exponent);  // mean = fraction * 2^exponent, [1/2, 1)
-  double at = exponent - 1 - kFirstOctave + (2 * fraction - 1);
+  // Octave and place within it, without a logarithm: the bits of a double count in just that way.
+  double at =
+      static_cast<double>(std::bit_cast<std::int64_t>(mean)) * 0x1p-52 - (1023 + kFirstOctave);
   at = std::clamp(at, 0.0, static_cast<double>(kOctaves));
   const int i = std::min(static_cast<int>(at), kOctaves - 1);
   const double noise = of.noise[i] + (of.noise[i + 1] - of.noise[i]) * (at - i);

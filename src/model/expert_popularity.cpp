@@ -38,11 +38,18 @@ std::vector<double> draw_spreads(const PopularityLaw& law, Phase phase, int laye
   return spreads;
 }
 
-std::vector<double> draw_scores(Phase phase, std::string_view what, int layer, int experts,
-                                std::uint64_t seed) {
-  RandomStream stream(seed, stream_name(phase, fmt::format("{}/{}", what, layer)));
-  std::vector<double> scores(experts);
-  for (double& score : scores) score = stream.normal(0, 1);
+// Standard normal scores; those of one group have a part in common.
+std::vector<double> draw_scores(const PopularityLaw& law, RandomStream stream,
+                                PopularityShape shape) {
+  const double common = std::sqrt(law.group_correlation);
+  const double own = std::sqrt(1 - law.group_correlation);
+  const int group_size = shape.experts / shape.groups;
+  std::vector<double> scores;
+  scores.reserve(shape.experts);
+  for (int group = 0; group < shape.groups; ++group) {
+    const double of_group = common * stream.normal(0, 1);
+    for (int i = 0; i < group_size; ++i) scores.push_back(of_group + own * stream.normal(0, 1));
+  }
   return scores;
 }
 
@@ -67,6 +74,7 @@ PopularityLaw read_law(const ConfigNode& node, const PopularityLaw& fitted) {
       node.number_or("log_spread_deviation", fitted.log_spread_deviation, 0, 2);
   law.tail = node.number_or("tail", fitted.tail, 0, 1);
   law.bound = node.number_or("bound", fitted.bound, 1, 1e6);
+  law.group_correlation = node.number_or("group_correlation", fitted.group_correlation, 0, 1);
   law.stale_correlation = node.number_or("stale_correlation", fitted.stale_correlation, 0, 1);
   node.close();
   return law;
@@ -76,16 +84,18 @@ PopularityLaw read_law(const ConfigNode& node, const PopularityLaw& fitted) {
 
 PopularityParameters fitted_popularity() {
   PopularityParameters fitted;
-  fitted.prefill = {.log_spread_mean = -0.113,
-                    .log_spread_deviation = 0.175,
-                    .tail = 0.053,
-                    .bound = 5.9,
-                    .stale_correlation = 0.75};
-  fitted.decode = {.log_spread_mean = -0.394,
-                   .log_spread_deviation = 0.170,
-                   .tail = 0.125,
-                   .bound = 5.25,
-                   .stale_correlation = 0.75};
+  fitted.prefill = {.log_spread_mean = -0.088,
+                    .log_spread_deviation = 0.100,
+                    .tail = 0.072,
+                    .bound = 10.0,
+                    .group_correlation = 0.556,
+                    .stale_correlation = 0.875};
+  fitted.decode = {.log_spread_mean = -0.372,
+                   .log_spread_deviation = 0.052,
+                   .tail = 0.163,
+                   .bound = 9.4,
+                   .group_correlation = 0.641,
+                   .stale_correlation = 0.85};
   return fitted;
 }
 
@@ -98,13 +108,15 @@ PopularityParameters read_popularity(const ConfigNode& node) {
   return parameters;
 }
 
-std::vector<LayerPopularity> draw_popularity(const PopularityLaw& law, Phase phase, int layers,
-                                             int experts, double skew, double staleness,
+std::vector<LayerPopularity> draw_popularity(const PopularityLaw& law, Phase phase,
+                                             PopularityShape shape, double skew, double staleness,
                                              std::uint64_t seed) {
-  if (layers < 1 || experts < 1) {
-    throw std::invalid_argument(
-        fmt::format("expert popularity: {} layers of {} experts; allowed: at least 1 of each",
-                    layers, experts));
+  if (shape.layers < 1 || shape.experts < 1 || shape.groups < 1 ||
+      shape.experts % shape.groups != 0) {
+    throw std::invalid_argument(fmt::format(
+        "expert popularity: {} layers of {} experts in {} groups; allowed: at least 1 of each, and "
+        "groups | experts",
+        shape.layers, shape.experts, shape.groups));
   }
   if (!(skew >= 0 && skew <= 10)) {
     throw std::invalid_argument(fmt::format("expert skew: {}; allowed: 0 to 10", skew));
@@ -114,23 +126,22 @@ std::vector<LayerPopularity> draw_popularity(const PopularityLaw& law, Phase pha
   }
   const double correlation = std::max(0.0, 1 - staleness * (1 - law.stale_correlation));
   const double rest = std::sqrt(1 - correlation * correlation);
-  const std::vector<double> spreads = draw_spreads(law, phase, layers, seed);
+  const std::vector<double> spreads = draw_spreads(law, phase, shape.layers, seed);
+  const auto stream = [&](std::string_view load, int layer) {
+    return RandomStream(seed, stream_name(phase, fmt::format("{}/{}", load, layer)));
+  };
 
-  std::vector<LayerPopularity> popularity;
-  popularity.reserve(layers);
-  for (int layer = 0; layer < layers; ++layer) {
+  std::vector<LayerPopularity> popularity(shape.layers);
+  for (int layer = 0; layer < shape.layers; ++layer) {
     const double spread = skew * spreads[layer];
-    std::vector<double> scores = draw_scores(phase, "served", layer, experts, seed);
-    LayerPopularity shares;
-    shares.served = to_shares(law, spread, scores);
+    std::vector<double> scores = draw_scores(law, stream("served", layer), shape);
+    auto& [placed, served] = popularity[layer];
+    served = to_shares(law, spread, scores);
     if (correlation < 1) {
-      const auto other = draw_scores(phase, "placed", layer, experts, seed);
-      for (int e = 0; e < experts; ++e) scores[e] = correlation * scores[e] + rest * other[e];
-      shares.placed = to_shares(law, spread, scores);
-    } else {
-      shares.placed = shares.served;
+      const auto other = draw_scores(law, stream("placed", layer), shape);
+      for (int e = 0; e < shape.experts; ++e) scores[e] = correlation * scores[e] + rest * other[e];
     }
-    popularity.push_back(std::move(shares));
+    placed = to_shares(law, spread, scores);
   }
   return popularity;
 }

@@ -42,8 +42,8 @@ class ExpertLoad {
  private:
   // Expected maximum of the routed rows = mean * peak + noise(mean) * sqrt(mean), where `noise`
   // varies slowly and is kept per octave of the mean.
-  static constexpr int kOctaves = 24;
-  static constexpr int kFirstOctave = -4;
+  static constexpr int kOctaves = 20;
+  static constexpr int kFirstOctave = -3;
   struct Layer {
     double peak = 1;
     std::array<double, kOctaves + 1> noise{};

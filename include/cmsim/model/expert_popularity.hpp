@@ -17,12 +17,14 @@ enum class Phase { kPrefill, kDecode };
 
 /// The law of one phase: ln(load) of an expert is sigma * (exp(tail * w) - 1) / tail, where
 /// w = z / sqrt(1 + (z / bound)^2), z is standard normal, and ln(sigma) of a layer is normal.
-/// tail = 0 and bound = infinity is the lognormal.
+/// Experts of one routing group share a part of z (their correlation is group_correlation), which
+/// is what makes a contiguous placement bad. tail = 0, bound = infinity: the lognormal.
 struct PopularityLaw {
   double log_spread_mean = 0;       // mean over layers of ln(sigma)
   double log_spread_deviation = 0;  // its standard deviation over layers
   double tail = 0;                  // > 0: hot experts stand out more than cold ones
   double bound = 6;                 // no score exceeds it: the very hottest are held back
+  double group_correlation = 0;     // of the z of two experts of one routing group
   double stale_correlation = 1;     // of the z of two workloads (staleness 1)
 };
 
@@ -47,12 +49,19 @@ struct LayerPopularity {
   std::vector<double> served;  // shares that arrive; equal to `placed` when staleness is 0
 };
 
-/// Shares of `experts` experts in each of `layers` layers.
+/// How many laws to draw.
+struct PopularityShape {
+  int layers = 0;
+  int experts = 0;
+  int groups = 1;  // routing groups of neighbouring experts, all of one size
+};
+
+/// Shares of the experts of each layer.
 /// `skew` scales the spread of the logarithms (1 = measured, 0 = uniform). `staleness` in [0, 2]:
 /// the scores behind the two shares are correlated with max(0, 1 - staleness * (1 -
 /// stale_correlation)). Throws std::invalid_argument on a value out of range.
-std::vector<LayerPopularity> draw_popularity(const PopularityLaw& law, Phase phase, int layers,
-                                             int experts, double skew, double staleness,
+std::vector<LayerPopularity> draw_popularity(const PopularityLaw& law, Phase phase,
+                                             PopularityShape shape, double skew, double staleness,
                                              std::uint64_t seed);
 
 }  // namespace cmsim::model

@@ -1,0 +1,142 @@
+#include "cmsim/model/expert_load.hpp"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <numeric>
+#include <random>
+
+namespace cmsim::model {
+namespace {
+
+Architecture deepseek() {
+  Architecture a;
+  a.layers = 61;
+  a.dense_layers = 3;
+  a.routed_experts = 256;
+  a.shared_experts = 1;
+  a.experts_per_token = 8;
+  a.expert_groups = 8;
+  a.mtp_layers = 1;
+  return a;
+}
+
+ExpertLoad load(int ranks, ExpertOptions options = {}, Phase phase = Phase::kDecode) {
+  return ExpertLoad(deepseek(), derive_layout(deepseek(), ranks), options, phase, 1);
+}
+
+// Expected maximum over ranks of multinomial rows, by drawing them.
+double drawn_maximum(const std::vector<double>& shares, std::int64_t pairs, int trials) {
+  std::mt19937_64 engine(7);
+  double sum = 0;
+  for (int trial = 0; trial < trials; ++trial) {
+    std::int64_t left = pairs, most = 0;
+    double rest = 1;
+    for (double share : shares) {
+      if (share <= 0 || left == 0) continue;
+      const double p = std::clamp(share / rest, 0.0, 1.0);
+      const std::int64_t rows = std::binomial_distribution<std::int64_t>(left, p)(engine);
+      most = std::max(most, rows);
+      left -= rows;
+      rest -= share;
+    }
+    sum += static_cast<double>(most);
+  }
+  return sum / trials;
+}
+
+// 96 tokens a die, EP320: 30720 tokens. Shared ranks 30720 / 32 = 960 rows; routed ranks
+// 30720 * 8 / 288 = 853.3; over all ranks 30720 * 9 / 320 = 864.
+TEST(ExpertLoad, BalancedIsTheMeanOfEachKindOfRank) {
+  const ExpertLoad ep320 = load(320, {.placement = Placement::kBalanced});
+  EXPECT_EQ(ep320.layers(), 59);
+  EXPECT_DOUBLE_EQ(ep320.mean_rows(30720), 864);
+  EXPECT_DOUBLE_EQ(ep320.shared_rows(30720), 960);
+  EXPECT_DOUBLE_EQ(ep320.straggler_rows(0, 30720), 960);
+  EXPECT_DOUBLE_EQ(ep320.max_over_mean(58), 1);
+  EXPECT_DOUBLE_EQ(ep320.rank_shares(0)[31], 0);
+  EXPECT_DOUBLE_EQ(ep320.rank_shares(0)[32], 1.0 / 288);
+  // EP32: 3072 tokens, 3072 / 32 shared + 3072 * 8 / 32 routed = 96 + 768 on every rank.
+  const ExpertLoad ep32 = load(32, {.placement = Placement::kBalanced});
+  EXPECT_DOUBLE_EQ(ep32.straggler_rows(0, 3072), 864);
+  EXPECT_DOUBLE_EQ(ep32.mean_rows(3072), 864);
+}
+
+TEST(ExpertLoad, ExpectedMaximumAgreesWithDraws) {
+  struct Case {
+    int ranks;
+    double tokens_per_rank, skew;
+    Placement placement;
+    double tolerance;
+  };
+  for (const Case& c :
+       {Case{320, 96, 1, Placement::kEplb, 0.01}, Case{320, 8, 1, Placement::kEplb, 0.015},
+        Case{320, 1, 1, Placement::kEplb, 0.02}, Case{320, 96, 0, Placement::kEplb, 0.01},
+        Case{144, 16, 1, Placement::kEplb, 0.01}, Case{32, 512, 1, Placement::kEplb, 0.01},
+        Case{32, 16, 1, Placement::kContiguous, 0.01}, Case{8, 64, 1, Placement::kEplb, 0.01},
+        Case{2, 64, 0, Placement::kEplb, 0.01}}) {
+    const ExpertLoad ours = load(c.ranks, {.placement = c.placement, .skew = c.skew});
+    for (int layer : {0, 30}) {
+      const double tokens = c.tokens_per_rank * c.ranks;
+      const double routed =
+          drawn_maximum(ours.rank_shares(layer), static_cast<std::int64_t>(8 * tokens), 600);
+      const double shared = ours.shared_rows(tokens);
+      const double drawn = c.ranks == 320 ? std::max(routed, shared) : routed + shared;
+      EXPECT_NEAR(ours.straggler_rows(layer, tokens) / drawn, 1, c.tolerance)
+          << "EP" << c.ranks << " " << c.tokens_per_rank << " tokens a rank, layer " << layer;
+    }
+  }
+}
+
+// The table is interpolated between octaves of the mean: nothing may jump or fall.
+TEST(ExpertLoad, StragglerRisesWithTokensAndStaysAboveTheMean) {
+  for (int ranks : {8, 32, 320}) {
+    const ExpertLoad ours = load(ranks);
+    double last = 0;
+    for (double tokens = 1; tokens < 1e7; tokens *= 1.07) {
+      const double rows = ours.straggler_rows(5, tokens);
+      EXPECT_GE(rows, last) << ranks << " " << tokens;
+      EXPECT_GE(rows, ours.mean_rows(tokens) * (1 - 1e-12)) << ranks << " " << tokens;
+      last = rows;
+    }
+    EXPECT_EQ(ours.straggler_rows(5, 0), 0);
+  }
+}
+
+// 1e9 tokens: the noise is gone (deviation / mean of 28e6 rows is 2e-4), the skew is left.
+TEST(ExpertLoad, NoiseVanishesInALargeBatch) {
+  const ExpertLoad ours = load(320);
+  const double mean = 1e9 * 8 / 288;
+  EXPECT_NEAR(ours.straggler_rows(3, 1e9) / (mean * ours.max_over_mean(3)), 1, 1e-3);
+}
+
+TEST(ExpertLoad, SharesAreThoseOfTheRoutedRanks) {
+  const ExpertLoad ours = load(320, {}, Phase::kPrefill);
+  for (int layer = 0; layer < ours.layers(); ++layer) {
+    const std::vector<double>& shares = ours.rank_shares(layer);
+    EXPECT_EQ(shares.size(), 320u);
+    EXPECT_NEAR(std::accumulate(shares.begin(), shares.end(), 0.0), 1, 1e-12);
+    EXPECT_EQ(std::count(shares.begin(), shares.end(), 0.0), 32);
+    EXPECT_NEAR(*std::max_element(shares.begin(), shares.end()) * 288, ours.max_over_mean(layer),
+                1e-12);
+  }
+}
+
+TEST(ExpertLoad, WorsePlacementsWaitLonger) {
+  double eplb = 0, stale = 0, contiguous = 0, flatter = 0;
+  const ExpertLoad a = load(32), b = load(32, {.staleness = 1}),
+                   c = load(32, {.placement = Placement::kContiguous}),
+                   d = load(32, {.placement = Placement::kContiguous, .skew = 0.5});
+  for (int l = 0; l < a.layers(); ++l) {
+    eplb += a.max_over_mean(l);
+    stale += b.max_over_mean(l);
+    contiguous += c.max_over_mean(l);
+    flatter += d.max_over_mean(l);
+  }
+  EXPECT_LT(eplb, stale);
+  EXPECT_LT(stale, flatter);
+  EXPECT_LT(flatter, contiguous);
+}
+
+}  // namespace
+}  // namespace cmsim::model
