@@ -1,6 +1,6 @@
-// One SimGrid flow per pair of an exchange, started by one actor per sending die. Actors, because
-// SimGrid 3.32 scans the list of its starter's flows whenever one ends: maestro's would hold them
-// all.
+// One SimGrid flow per pair of an exchange: one actor per die, with a mailbox that its peers write
+// to. Mailboxes, because SimGrid 3.32 keeps all other flows in one list that it scans whenever one
+// ends.
 #pragma once
 
 #include <functional>
