@@ -1,4 +1,5 @@
-// The language model as a value: DeepSeek-V3/R1's shape (V3 technical report), from workloads/models/*.json.
+// The language model as a value: DeepSeek-V3/R1's shape (V3 technical report), from
+// workloads/models/*.json.
 #pragma once
 
 #include <filesystem>
@@ -11,27 +12,28 @@ namespace cmsim::model {
 
 struct Architecture {
   std::string name;
-  int layers = 0;                 // transformer layers, dense ones first
+  int layers = 0;  // transformer layers, dense ones first
   int dense_layers = 0;
   int hidden = 0;
   int heads = 0;
-  int q_lora_rank = 0;            // query compression
-  int kv_lora_rank = 0;           // KV compression
-  int rope_head_dim = 0;          // decoupled RoPE part of a head
-  int nope_head_dim = 0;          // the rest of a query/key head
+  int q_lora_rank = 0;    // query compression
+  int kv_lora_rank = 0;   // KV compression
+  int rope_head_dim = 0;  // decoupled RoPE part of a head
+  int nope_head_dim = 0;  // the rest of a query/key head
   int v_head_dim = 0;
   int routed_experts = 0;
   int shared_experts = 0;
-  int experts_per_token = 0;      // top-k
-  int expert_groups = 0;          // routing groups
-  int groups_per_token = 0;       // node-limited routing
+  int experts_per_token = 0;  // top-k
+  int expert_groups = 0;      // routing groups
+  int groups_per_token = 0;   // node-limited routing
   int expert_intermediate = 0;
   int dense_intermediate = 0;
   int vocabulary = 0;
   int mtp_layers = 0;
 
   int moe_layers() const { return layers - dense_layers; }
-  /// KV cache of one token over all layers: (kv_lora_rank + rope_head_dim) * element bytes * layers.
+  /// KV cache of one token over all layers: (kv_lora_rank + rope_head_dim) * element bytes *
+  /// layers.
   Bytes kv_bytes_per_token(int bytes_per_element) const {
     return Bytes{kv_lora_rank + rope_head_dim} * bytes_per_element * layers;
   }

@@ -7,43 +7,49 @@
 
 #include "cmsim/base/config.hpp"
 #include "cmsim/base/units.hpp"
+#include "cmsim/hw/platform.hpp"
+#include "cmsim/model/expert_popularity.hpp"
 
 namespace cmsim::model {
 
 enum class Precision { kInt8, kBf16 };
 enum class Placement { kEplb, kContiguous, kBalanced };
-enum class ExchangeKind { kFused, kBasic, kTwoLevel };   // token dispatch/combine implementation
-enum class Launch { kInNpu, kCpu };                      // who launches the graphs of an iteration
+enum class ExchangeKind { kFused, kBasic, kTwoLevel };  // token dispatch/combine implementation
+enum class Launch { kInNpu, kCpu };                     // who launches the graphs of an iteration
 
 struct DecodeOptions {
-  int draft_tokens = 1;               // /decode/mtp/draft_tokens; 0 = MTP off
-  double acceptance = 0.7;            // /decode/mtp/acceptance
-  int microbatches = 2;               // 1 = one stream with all cores
-  bool auto_split = false;            // find the best core split instead of the one given
-  int attention_aic = 16, attention_aiv = 32;   // cores of stream 0 (attention); the rest is stream 1
-  Launch launch = Launch::kInNpu;     // kCpu: launch_time per graph
-  Seconds launch_time = 0.7e-3;       // one graph launch from the CPU (P: 0.6-0.8 ms)
+  int draft_tokens = 1;     // /decode/mtp/draft_tokens; 0 = MTP off
+  double acceptance = 0.7;  // /decode/mtp/acceptance
+  int microbatches = 0;     // 1 = one stream with all cores, 2.. = two streams, 0 = the faster
+  bool auto_split = false;  // find the best core split instead of the one given
+  int attention_aic = 16,
+      attention_aiv = 32;          // cores of stream 0 (attention); the rest is stream 1
+  Launch launch = Launch::kInNpu;  // kCpu: launch_time per graph
+  Seconds launch_time = 0.7e-3;    // one graph launch from the CPU (P: 0.6-0.8 ms)
   ExchangeKind exchange = ExchangeKind::kFused;
+  double staleness = 0;  // of the expert placement, see ExpertOptions
 };
 
 struct PrefillOptions {
-  int microbatches = 2;
-  ExchangeKind exchange = ExchangeKind::kFused;
+  int microbatches = 2;          // 1 = nothing overlaps
+  bool sequence_packing = true;  // false: every sequence is padded to the longest of its batch
+  double staleness = 0;
 };
 
-struct PrecisionOptions {             // of each operator class
+struct PrecisionOptions {  // of each operator class
   Precision attention_projections = Precision::kInt8;
   Precision experts = Precision::kInt8;
-  Precision dispatch = Precision::kInt8;   // quantise before sending
+  Precision dispatch = Precision::kInt8;  // quantise before sending
   Precision kv_cache = Precision::kBf16;
 };
 
 struct ExpertOptions {
   Placement placement = Placement::kEplb;
-  int shared_copies = -1;             // -1 = derived from the EP degree as published
-  int redundant = -1;                 // redundant routed experts; -1 = derived
-  double skew = 1.0;                  // scale of the popularity's spread; 1 = the measured statistics, 0 = uniform
-  double staleness = 0.0;             // 0 = placed on the load it serves, 1 = placed on another workload
+  int shared_copies = -1;  // -1 = derived from the EP degree as published
+  int redundant = -1;      // redundant routed experts; -1 = derived
+  double skew = 1.0;  // scale of the popularity's spread; 1 = the measured statistics, 0 = uniform
+  double staleness = 0.0;  // 0 = placed on the load it serves, 1 = placed on another workload;
+                           // set from the phase's own option
   std::uint64_t seed = 1;
 };
 
@@ -52,9 +58,11 @@ struct ModelOptions {
   PrefillOptions prefill;
   PrecisionOptions precision;
   ExpertOptions experts;
+  PopularityParameters popularity = fitted_popularity();  // /experts/popularity
 };
 
-/// Reads /decode, /prefill, /experts and /precision below the scenario root `root`.
-ModelOptions read_model_options(const ConfigNode& root);
+/// Reads /decode, /prefill, /experts and /precision below the scenario root `root`. Core counts are
+/// checked against `platform`. Throws ConfigError.
+ModelOptions read_model_options(const ConfigNode& root, const hw::Platform& platform);
 
 }  // namespace cmsim::model

@@ -14,14 +14,14 @@ namespace cmsim::model {
 /// The load of every data-parallel rank (die) of a decode instance before the iteration.
 /// Both spans have one element a rank.
 struct DecodeBatch {
-  std::span<const std::int32_t> sequences;   // running sequences on the rank
-  std::span<const std::int64_t> kv_tokens;   // sum of their context lengths, tokens
+  std::span<const std::int32_t> sequences;  // running sequences on the rank
+  std::span<const std::int64_t> kv_tokens;  // sum of their context lengths, tokens
 };
 
 struct DecodeIteration {
-  Seconds duration = 0;          // until every rank has its sampled tokens
-  Bytes hbm_bytes_per_die = 0;   // mean over ranks, read and written
-  Bytes ub_bytes_per_die = 0;    // mean sent over UB by dispatch and combine
+  Seconds duration = 0;         // until every rank has its sampled tokens
+  Bytes hbm_bytes_per_die = 0;  // mean over ranks, read and written
+  Bytes ub_bytes_per_die = 0;   // mean sent over UB by dispatch and combine
 };
 
 class DecodeModel {

@@ -1,0 +1,48 @@
+// What an operator asks of a die, and how long the die takes: a roofline with a streaming term.
+//
+// time = max(ops / (peak * efficiency * share of cores), bytes / (HBM bandwidth * efficiency))
+//        + stages * operator_overhead
+// Work is per die and per call. Efficiencies are measured ones of the platform file; nothing here
+// knows a model architecture.
+#pragma once
+
+#include "cmsim/base/units.hpp"
+#include "cmsim/hw/platform.hpp"
+
+namespace cmsim::model {
+
+struct OperatorWork {
+  double int8_ops = 0;   // matrix operations (2 per multiply-add) on INT8 operands
+  double bf16_ops = 0;   // the same on BF16 operands, GEMM
+  double mla_ops = 0;    // BF16 operations of the attention kernel
+  double hbm_bytes = 0;  // weights, KV cache and activations read and written
+  int stages = 1;        // dependent kernels, each with a start and a synchronisation
+
+  OperatorWork& operator+=(const OperatorWork& other);
+};
+
+struct OperatorCost {
+  Seconds compute = 0;  // on the given share of the matrix cores, at measured efficiency
+  double hbm_bytes = 0;
+  Seconds fixed = 0;  // overhead that neither cores nor bandwidth shorten
+
+  /// Duration when `bandwidth` (bytes/s) of HBM is the operator's own.
+  Seconds alone(BytesPerSecond bandwidth) const;
+};
+
+class Device {
+ public:
+  explicit Device(const hw::Platform& platform);
+
+  /// `aic_share` in (0, 1]: the part of the die's cube cores given to the operator.
+  OperatorCost cost(const OperatorWork& work, double aic_share) const;
+  /// HBM bandwidth a streaming operator reaches, bytes/s.
+  BytesPerSecond hbm_bandwidth() const { return hbm_bandwidth_; }
+
+ private:
+  OpsPerSecond int8_rate_, bf16_rate_, mla_rate_;
+  BytesPerSecond hbm_bandwidth_;
+  Seconds overhead_;
+};
+
+}  // namespace cmsim::model

@@ -1,0 +1,35 @@
+// What lies in a die's HBM beside the KV cache: weights, exchange buffers and a reserve, in bytes.
+#pragma once
+
+#include "cmsim/model/exchange.hpp"
+#include "cmsim/model/expert_placement.hpp"
+#include "cmsim/model/operators.hpp"
+
+namespace cmsim::model {
+
+struct MemoryPlan {
+  double weights = 0;
+  double buffers = 0;
+  double reserved = 0;
+  double capacity = 0;
+  double kv_bytes_per_token = 0;  // over all layers and MTP layers, as one die keeps it
+
+  double free() const { return capacity - weights - buffers - reserved; }
+  /// Tokens of KV cache that fit on one die; 0 when nothing is left.
+  Tokens kv_tokens() const {
+    return free() <= 0 ? 0 : static_cast<Tokens>(free() / kv_bytes_per_token);
+  }
+};
+
+/// A decode die: attention and dense FFN replicated (data parallel), its share of the experts.
+/// `max_tokens` = tokens a rank may dispatch at once (sequences x (1 + drafts)).
+MemoryPlan plan_decode_memory(const hw::Platform& platform, const OperatorList& operators,
+                              const ExpertLayout& layout, const TokenExchange& exchange,
+                              double max_tokens);
+
+/// A prefill die: weights as above; exchange buffers for `max_tokens` tokens of its own batch
+/// share.
+MemoryPlan plan_prefill_memory(const hw::Platform& platform, const OperatorList& operators,
+                               const ExpertLayout& layout, double max_tokens);
+
+}  // namespace cmsim::model

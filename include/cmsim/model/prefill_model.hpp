@@ -1,0 +1,64 @@
+// The prefill batch of one instance: SP-TP-SP attention, expert-parallel MoE, microbatches that
+// overlap AIC compute, AIV dispatch/combine work and SDMA all-to-alls (P §4.3).
+//
+// Tokens of the batch are packed evenly over the ranks (dies). The attention part with its
+// all-gather and all-to-all runs in order on the compute stream; what overlaps is the token
+// exchange of the other microbatch. All ranks wait for the most loaded one in the exchange and the
+// experts. Pure.
+#pragma once
+
+#include <memory>
+
+#include "cmsim/model/breakdown.hpp"
+#include "cmsim/model/exchange.hpp"
+#include "cmsim/model/expert_load.hpp"
+#include "cmsim/model/memory.hpp"
+#include "cmsim/model/operators.hpp"
+#include "cmsim/model/step.hpp"
+
+namespace cmsim::model {
+
+struct PrefillIdeal {
+  bool balanced = false;
+  bool free_exchange = false;
+  bool free_launch = false;
+};
+
+class PrefillPipeline : public PrefillModel {
+ public:
+  /// `max_tokens_per_rank` sizes the buffers: the token budget of a batch over its dies.
+  PrefillPipeline(const hw::Platform& platform, const Architecture& architecture,
+                  const ModelOptions& options, int ranks, double max_tokens_per_rank,
+                  double wire_scale = 1);
+
+  PrefillIteration batch(std::span<const PrefillSequence> sequences) const override;
+  Tokens kv_capacity() const override { return memory_.kv_tokens() * layout_.ranks; }
+
+  StepBreakdown breakdown(std::span<const PrefillSequence> sequences) const;
+  const MemoryPlan& memory() const { return memory_; }
+  const ExpertLoad& experts() const { return experts_; }
+
+  /// Sums of a batch that the costs depend on.
+  struct Totals {
+    double tokens = 0;   // new tokens
+    double context = 0;  // new and cached
+    double pairs = 0;    // query-key pairs of causal attention
+    double sequences = 0;
+  };
+
+ private:
+  friend class PrefillStep;
+
+  hw::Platform platform_;
+  PrefillOptions options_;
+  int mtp_layers_;  // run when decode drafts
+  OperatorList operators_;
+  Device device_;
+  ExpertLayout layout_;
+  ExpertLoad experts_;
+  PeerShares shares_;
+  double wire_scale_;
+  MemoryPlan memory_;
+};
+
+}  // namespace cmsim::model

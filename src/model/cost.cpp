@@ -1,0 +1,37 @@
+#include "cmsim/model/cost.hpp"
+
+#include <algorithm>
+
+namespace cmsim::model {
+
+OperatorWork& OperatorWork::operator+=(const OperatorWork& other) {
+  int8_ops += other.int8_ops;
+  bf16_ops += other.bf16_ops;
+  mla_ops += other.mla_ops;
+  hbm_bytes += other.hbm_bytes;
+  stages += other.stages;
+  return *this;
+}
+
+Seconds OperatorCost::alone(BytesPerSecond bandwidth) const {
+  return std::max(compute, hbm_bytes / bandwidth) + fixed;
+}
+
+Device::Device(const hw::Platform& platform)
+    : int8_rate_(platform.die.int8_peak * platform.operators.gemm_int8_efficiency),
+      bf16_rate_(platform.die.bf16_peak * platform.operators.gemm_bf16_efficiency),
+      mla_rate_(platform.die.bf16_peak * platform.operators.mla_efficiency),
+      hbm_bandwidth_(platform.die.hbm_bandwidth * platform.operators.hbm_efficiency),
+      overhead_(platform.operators.operator_overhead) {}
+
+OperatorCost Device::cost(const OperatorWork& work, double aic_share) const {
+  OperatorCost cost;
+  cost.compute =
+      (work.int8_ops / int8_rate_ + work.bf16_ops / bf16_rate_ + work.mla_ops / mla_rate_) /
+      aic_share;
+  cost.hbm_bytes = work.hbm_bytes;
+  cost.fixed = work.stages * overhead_;
+  return cost;
+}
+
+}  // namespace cmsim::model

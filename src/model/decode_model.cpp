@@ -1,0 +1,129 @@
+#include "cmsim/model/decode_model.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+#include "decode_step.hpp"
+
+namespace cmsim::model {
+namespace {
+
+ExpertOptions with_staleness(ExpertOptions experts, double staleness) {
+  experts.staleness = staleness;
+  return experts;
+}
+
+}  // namespace
+
+DecodePipeline::DecodePipeline(const hw::Platform& platform, const Architecture& architecture,
+                               const ModelOptions& options, int ranks, int max_sequences_per_rank,
+                               double wire_scale)
+    : platform_(platform),
+      architecture_(architecture),
+      options_(options.decode),
+      operators_(architecture, options.precision),
+      device_(platform),
+      layout_(derive_layout(architecture, ranks, options.experts.shared_copies,
+                            options.experts.redundant)),
+      experts_(architecture, layout_, with_staleness(options.experts, options.decode.staleness),
+               Phase::kDecode, options.experts.seed, options.popularity),
+      exchange_(make_exchange(options.decode.exchange, platform, operators_, ranks, wire_scale)),
+      memory_(plan_decode_memory(platform, operators_, layout_, *exchange_,
+                                 max_sequences_per_rank * (1.0 + options.decode.draft_tokens))) {}
+
+DecodePlan DecodePipeline::best_plan(int sequences, double kv_tokens) const {
+  const std::vector<std::int32_t> counts(static_cast<std::size_t>(layout_.ranks), sequences);
+  const std::vector<std::int64_t> contexts(counts.size(), static_cast<std::int64_t>(kv_tokens));
+  const DecodeBatch batch{counts, contexts};
+  std::vector<DecodePlan> candidates;
+  const int aic = platform_.die.aic_cores, aiv = platform_.die.aiv_cores;
+  if (options_.microbatches <= 1) candidates.push_back({1, aic, aiv});
+  if (options_.microbatches != 1) {
+    const int microbatches = options_.microbatches == 0 ? 2 : options_.microbatches;
+    if (options_.auto_split) {
+      for (int cores = aic / 4; cores <= aic - aic / 6; ++cores) {
+        for (int vector_cores = aiv / 4; vector_cores <= aiv * 3 / 4; vector_cores += aiv / 8) {
+          candidates.push_back({microbatches, cores, vector_cores});
+        }
+      }
+    } else {
+      candidates.push_back({microbatches, options_.attention_aic, options_.attention_aiv});
+    }
+  }
+  DecodePlan best = candidates.front();
+  Seconds fastest = duration(batch, best);
+  for (std::size_t i = 1; i < candidates.size(); ++i) {
+    const Seconds time = duration(batch, candidates[i]);
+    if (time < fastest) {
+      fastest = time;
+      best = candidates[i];
+    }
+  }
+  return best;
+}
+
+DecodePlan DecodePipeline::plan(const DecodeBatch& batch) const {
+  if (options_.microbatches == 1) return {1, platform_.die.aic_cores, platform_.die.aiv_cores};
+  if (options_.microbatches > 1 && !options_.auto_split) {
+    return {options_.microbatches, options_.attention_aic, options_.attention_aiv};
+  }
+  // Chosen by the largest rank and its mean context in steps of an eighth of an octave: a function
+  // of the bucket, not of the batches met before.
+  constexpr double kStepsPerOctave = 8;
+  std::int32_t sequences = 0;
+  double kv = 0, running = 0;
+  for (std::size_t r = 0; r < batch.sequences.size(); ++r) {
+    sequences = std::max(sequences, batch.sequences[r]);
+    kv += static_cast<double>(batch.kv_tokens[r]);
+    running += batch.sequences[r];
+  }
+  const double context = running > 0 ? std::max(1.0, kv / running) : 1;
+  const int bucket = static_cast<int>(std::lround(std::log2(context) * kStepsPerOctave));
+  const auto key = std::make_pair(static_cast<int>(sequences), bucket);
+  const auto found = plans_.find(key);
+  if (found != plans_.end()) return found->second;
+  const DecodePlan chosen = best_plan(sequences, sequences * std::exp2(bucket / kStepsPerOctave));
+  plans_.emplace(key, chosen);
+  return chosen;
+}
+
+Seconds DecodePipeline::duration(const DecodeBatch& batch, const DecodePlan& plan,
+                                 const DecodeIdeal& ideal) const {
+  return DecodeStep(*this, plan, ideal).run(batch);
+}
+
+DecodeIteration DecodePipeline::iteration(const DecodeBatch& batch) const {
+  const DecodePlan chosen = plan(batch);
+  DecodeIteration result;
+  result.duration = duration(batch, chosen);
+  double sequences = 0, kv = 0;
+  for (std::size_t r = 0; r < batch.sequences.size(); ++r) {
+    sequences += batch.sequences[r];
+    kv += static_cast<double>(batch.kv_tokens[r]);
+  }
+  if (sequences == 0) return result;
+  const double ranks = layout_.ranks;
+  const double tokens = sequences / ranks * (1 + options_.draft_tokens);
+  const double layers = architecture_.layers + options_.draft_tokens;
+  const double moe_layers = architecture_.moe_layers() + options_.draft_tokens;
+  const double passes = chosen.microbatches;  // each microbatch streams the weights again
+  const double attention =
+      passes * (operators_.mla_prolog(tokens / passes).hbm_bytes +
+                operators_.o_proj(tokens / passes).hbm_bytes) +
+      operators_.fused_attention(kv / ranks, 1 + options_.draft_tokens).hbm_bytes;
+  const double experts =
+      passes *
+      operators_.expert_ffn(experts_.mean_rows(tokens * ranks / passes), layout_.experts_per_rank())
+          .hbm_bytes;
+  const double dense = passes * operators_.dense_ffn(tokens / passes).hbm_bytes;
+  const double heads = (1 + options_.draft_tokens) * operators_.lm_head(tokens).hbm_bytes;
+  result.hbm_bytes_per_die = static_cast<Bytes>(layers * attention + moe_layers * experts +
+                                                architecture_.dense_layers * dense + heads);
+  const double copies =
+      architecture_.experts_per_token +
+      (layout_.shared_hosting == SharedHosting::kDedicatedRanks ? architecture_.shared_experts : 0);
+  result.ub_bytes_per_die = static_cast<Bytes>(moe_layers * exchange_->ub_bytes(tokens, copies));
+  return result;
+}
+
+}  // namespace cmsim::model

@@ -1,0 +1,340 @@
+#include "decode_step.hpp"
+
+#include <algorithm>
+#include <numeric>
+
+#include "stream_pair.hpp"
+
+namespace cmsim::model {
+namespace {
+
+Seconds sum(std::span<const Seconds> values) {
+  return std::accumulate(values.begin(), values.end(), 0.0);
+}
+
+}  // namespace
+
+DecodeStep::DecodeStep(const DecodePipeline& pipeline, const DecodePlan& plan,
+                       const DecodeIdeal& ideal)
+    : pipeline_(pipeline),
+      plan_(plan),
+      ideal_(ideal),
+      bandwidth_(pipeline.device_.hbm_bandwidth()) {
+  const hw::DieSpec& die = pipeline.platform_.die;
+  exchange_aiv_ = die.aiv_cores;
+  if (plan_.microbatches > 1) {
+    attention_share_ = static_cast<double>(plan_.attention_aic) / die.aic_cores;
+    expert_share_ = 1 - attention_share_;
+    exchange_aiv_ = die.aiv_cores - plan_.attention_aiv;
+  }
+}
+
+OperatorCost DecodeStep::cost(const OperatorWork& work, double share) const {
+  OperatorCost result = pipeline_.device_.cost(work, share);
+  if (ideal_.free_launch) result.fixed = 0;
+  return result;
+}
+
+OperatorCost DecodeStep::exchange_cost(Seconds duration, double bytes) const {
+  OperatorCost result;
+  if (!ideal_.free_exchange) {
+    result.compute = duration;
+    result.hbm_bytes = bytes;
+  }
+  return result;
+}
+
+std::array<OperatorCost, 3> DecodeStep::attention_costs(double sequences, double kv_tokens,
+                                                        double tokens_per_sequence,
+                                                        bool mtp) const {
+  const OperatorList& list = pipeline_.operators_;
+  const double tokens = sequences * tokens_per_sequence;
+  OperatorWork prolog = list.mla_prolog(tokens);
+  if (mtp) prolog += list.mtp_projection(tokens);
+  return {cost(prolog, attention_share_),
+          cost(list.fused_attention(kv_tokens, tokens_per_sequence), attention_share_),
+          cost(list.o_proj(tokens), attention_share_)};
+}
+
+ExchangeLoad DecodeStep::exchange_load(double tokens, double rows) const {
+  const Architecture& a = pipeline_.architecture_;
+  const bool shared_travels = pipeline_.layout_.shared_hosting == SharedHosting::kDedicatedRanks;
+  ExchangeLoad load;
+  load.tokens = tokens;
+  load.copies = a.experts_per_token + (shared_travels ? a.shared_experts : 0);
+  load.straggler_rows = rows;
+  load.aiv_cores = exchange_aiv_;
+  return load;
+}
+
+double DecodeStep::straggler_rows(int layer, double tokens) const {
+  const ExpertLoad& experts = pipeline_.experts_;
+  return ideal_.balanced ? experts.mean_rows(tokens) : experts.straggler_rows(layer, tokens);
+}
+
+DecodeStep::TailCost DecodeStep::tail_cost(int microbatch) const {
+  const ExpertLayout& layout = pipeline_.layout_;
+  TailCost result;
+  if (layout.shared_hosting == SharedHosting::kEveryRank) {
+    result.local_rows = pipeline_.experts_.shared_rows(tokens_[microbatch]);
+  }
+  const double weights = layout.experts_per_rank();
+  result.mlp_base = cost(pipeline_.operators_.expert_ffn(0, weights), expert_share_);
+  result.mlp_per_row = cost(pipeline_.operators_.expert_ffn(1, 0), expert_share_);
+  const TokenExchange& exchange = *pipeline_.exchange_;
+  const Seconds none = exchange.combine(exchange_load(max_tokens_, 0)).total();
+  const Seconds one = exchange.combine(exchange_load(max_tokens_, 1)).total();
+  if (!ideal_.free_exchange) {
+    result.combine_base = none;
+    result.combine_per_row = one - none;
+  }
+  return result;
+}
+
+OperatorCost DecodeStep::mlp(const TailCost& cost, double rows) const {
+  OperatorCost result = cost.mlp_base;
+  result.compute += rows * cost.mlp_per_row.compute;
+  result.hbm_bytes += rows * cost.mlp_per_row.hbm_bytes;
+  return result;
+}
+
+Seconds DecodeStep::combine(const TailCost& cost, double rows) const {
+  return cost.combine_base + (rows - cost.local_rows) * cost.combine_per_row;
+}
+
+/// MLP and combine on the busiest rank, which all others wait for.
+Seconds DecodeStep::tail(int layer, int microbatch) const {
+  const double rows = straggler_rows(layer, tokens_[microbatch]);
+  const TailCost& cost = tails_[microbatch];
+  return alone(mlp(cost, rows)) + combine(cost, rows);
+}
+
+void DecodeStep::prepare(const DecodeBatch& batch, double tokens_per_sequence, bool mtp) {
+  // The longest context of each batch size; batch sizes are small integers.
+  int largest = 0;
+  for (const std::int32_t n : batch.sequences) largest = std::max(largest, static_cast<int>(n));
+  std::vector<double> longest(static_cast<std::size_t>(largest) + 1, -1);
+  std::vector<std::int64_t> count(longest.size());
+  for (std::size_t r = 0; r < batch.sequences.size(); ++r) {
+    const auto n = static_cast<std::size_t>(batch.sequences[r]);
+    longest[n] = std::max(longest[n], static_cast<double>(batch.kv_tokens[r]));
+    ++count[n];
+  }
+  ranks_.clear();
+  tokens_.fill(0);
+  for (int n = 0; n <= largest; ++n) {
+    if (count[n] == 0) continue;
+    for (int m = 0; m < plan_.microbatches; ++m) {
+      tokens_[m] += static_cast<double>(count[n]) * part(n, m) * tokens_per_sequence;
+    }
+    if (n == 0) continue;
+    // A rank with fewer sequences and less context cannot be slower in any part.
+    while (!ranks_.empty() && ranks_.back().kv_tokens <= longest[n]) ranks_.pop_back();
+    Rank rank;
+    rank.sequences = n;
+    rank.kv_tokens = longest[n];
+    ranks_.push_back(rank);
+  }
+  max_tokens_ = part(largest, 0) * tokens_per_sequence;
+  for (int m = 0; m < plan_.microbatches; ++m) tails_[m] = tail_cost(m);
+  for (Rank& rank : ranks_) {
+    for (int m = 0; m < plan_.microbatches; ++m) {
+      const double sequences = part(rank.sequences, m);
+      const double tokens = sequences * tokens_per_sequence;
+      const double kv = rank.kv_tokens * sequences / rank.sequences;
+      Seconds attention = 0;
+      for (const OperatorCost& op : attention_costs(sequences, kv, tokens_per_sequence, mtp)) {
+        attention += alone(op);
+      }
+      rank.attention[m] = rank.dense_attention[m] = attention;
+      rank.pre[m] =
+          alone(cost(pipeline_.operators_.gate(tokens), expert_share_)) +
+          alone(exchange_cost(pipeline_.exchange_->dispatch(exchange_load(tokens, 0)).total(), 0));
+      rank.dense[m] = alone(cost(pipeline_.operators_.dense_ffn(tokens), expert_share_));
+    }
+  }
+  prune();
+}
+
+void DecodeStep::prune() {
+  const auto dominated = [&](const Rank& a, const Rank& b) {
+    for (int m = 0; m < plan_.microbatches; ++m) {
+      if (a.attention[m] > b.attention[m] || a.pre[m] > b.pre[m] || a.dense[m] > b.dense[m]) {
+        return false;
+      }
+    }
+    return true;
+  };
+  std::vector<Rank> kept;
+  for (const Rank& rank : ranks_) {
+    const bool covered = std::any_of(kept.begin(), kept.end(),
+                                     [&](const Rank& other) { return dominated(rank, other); });
+    if (covered) continue;
+    std::erase_if(kept, [&](const Rank& other) { return dominated(other, rank); });
+    kept.push_back(rank);
+  }
+  ranks_ = std::move(kept);
+}
+
+/// Stretches both streams by what sharing HBM costs them, found on the pacing rank's typical layer.
+void DecodeStep::contend(double tokens_per_sequence) {
+  const auto pacing = std::max_element(
+      ranks_.begin(), ranks_.end(),
+      [](const Rank& a, const Rank& b) { return a.attention[0] < b.attention[0]; });
+  const double sequences = part(pacing->sequences, 0);
+  const double tokens = sequences * tokens_per_sequence;
+  const double kv = pacing->kv_tokens * sequences / pacing->sequences;
+  const auto attention = attention_costs(sequences, kv, tokens_per_sequence, false);
+  operators_.attention.assign(attention.begin(), attention.end());
+  // The layer with the median straggler stands for all.
+  const int moe_layers = pipeline_.architecture_.moe_layers();
+  std::vector<double> rows(static_cast<std::size_t>(std::max(1, moe_layers)));
+  for (int l = 0; l < moe_layers; ++l) rows[l] = straggler_rows(l, tokens_[0]);
+  std::nth_element(rows.begin(), rows.begin() + moe_layers / 2, rows.end());
+  const double typical = rows[static_cast<std::size_t>(moe_layers / 2)];
+  const ExchangeLoad load = exchange_load(tokens, 0);
+  const double sent = load.tokens * load.copies;
+  operators_.experts = {
+      cost(pipeline_.operators_.gate(tokens), expert_share_),
+      exchange_cost(pipeline_.exchange_->dispatch(load).total(),
+                    2 * sent * pipeline_.operators_.dispatch_message_bytes()),
+      mlp(tails_[0], typical),
+      exchange_cost(combine(tails_[0], typical),
+                    (typical + sent) * pipeline_.operators_.combine_message_bytes())};
+  operators_.dense = {cost(pipeline_.operators_.dense_ffn(tokens), expert_share_)};
+
+  const auto times = [&](const std::vector<OperatorCost>& costs) {
+    std::vector<Seconds> durations;
+    for (const OperatorCost& op : costs) durations.push_back(alone(op));
+    return durations;
+  };
+  operators_.attention_shared = operators_.dense_attention_shared = times(operators_.attention);
+  operators_.experts_shared = times(operators_.experts);
+  operators_.dense_shared = times(operators_.dense);
+  attention_stretch_ = pre_stretch_ = tail_stretch_ = dense_attention_stretch_ = dense_stretch_ = 1;
+  if (plan_.microbatches == 1) return;
+
+  const std::vector<Seconds> attention_alone = operators_.attention_shared;
+  const std::vector<Seconds> experts_alone = operators_.experts_shared;
+  StreamPair moe = share_bandwidth(operators_.attention, operators_.experts, bandwidth_);
+  attention_stretch_ = sum(moe.first) / sum(attention_alone);
+  const auto stretch = [](std::span<const Seconds> now, std::span<const Seconds> before) {
+    const Seconds total = sum(before);
+    return total > 0 ? sum(now) / total : 1.0;
+  };
+  pre_stretch_ = stretch(std::span(moe.second).first(2), std::span(experts_alone).first(2));
+  tail_stretch_ = stretch(std::span(moe.second).last(2), std::span(experts_alone).last(2));
+  StreamPair dense = share_bandwidth(operators_.attention, operators_.dense, bandwidth_);
+  dense_attention_stretch_ = sum(dense.first) / sum(attention_alone);
+  dense_stretch_ = stretch(dense.second, operators_.dense_shared);
+  operators_.attention_shared = std::move(moe.first);
+  operators_.experts_shared = std::move(moe.second);
+  operators_.dense_attention_shared = std::move(dense.first);
+  operators_.dense_shared = std::move(dense.second);
+}
+
+void DecodeStep::run_dense(int layer, SliceRecorder* recorder) {
+  for (int m = 0; m < plan_.microbatches; ++m) {
+    for (Rank& rank : ranks_) {
+      const Seconds begin = std::max(rank.stream0, rank.ready[m]);
+      rank.stream0 = begin + rank.dense_attention[m] * dense_attention_stretch_;
+      const Seconds start = std::max(rank.stream0, rank.stream1);
+      rank.stream1 = rank.ready[m] = start + rank.dense[m] * dense_stretch_;
+      if (plan_.microbatches == 1) rank.stream0 = rank.stream1;
+      if (recorder != nullptr && &rank == &ranks_.front()) {
+        recorder->attention(layer, m, begin);
+        recorder->dense(layer, m, start);
+      }
+    }
+  }
+}
+
+void DecodeStep::run_moe(int layer, int expert_layer, SliceRecorder* recorder) {
+  for (int m = 0; m < plan_.microbatches; ++m) {
+    Seconds barrier = 0;
+    Seconds begin_front = 0, start_front = 0;
+    for (Rank& rank : ranks_) {
+      const Seconds begin = std::max(rank.stream0, rank.ready[m]);
+      rank.stream0 = begin + rank.attention[m] * attention_stretch_;
+      const Seconds start = std::max(rank.stream0, rank.stream1);
+      barrier = std::max(barrier, start + rank.pre[m] * pre_stretch_);
+      if (&rank == &ranks_.front()) {
+        begin_front = begin;
+        start_front = start;
+      }
+    }
+    const Seconds end = barrier + tail(expert_layer, m) * tail_stretch_;
+    for (Rank& rank : ranks_) {
+      rank.stream1 = rank.ready[m] = end;
+      if (plan_.microbatches == 1) rank.stream0 = end;
+    }
+    if (recorder != nullptr) {
+      recorder->attention(layer, m, begin_front);
+      recorder->experts(layer, m, start_front, barrier, end);
+    }
+  }
+}
+
+Seconds DecodeStep::front() const {
+  Seconds latest = 0;
+  for (const Rank& rank : ranks_) {
+    for (int m = 0; m < plan_.microbatches; ++m) latest = std::max(latest, rank.ready[m]);
+  }
+  return latest;
+}
+
+void DecodeStep::join(Seconds at) {
+  for (Rank& rank : ranks_) {
+    rank.stream0 = rank.stream1 = at;
+    rank.ready.fill(at);
+  }
+}
+
+Seconds DecodeStep::head(double tokens) const {
+  OperatorCost op = pipeline_.device_.cost(pipeline_.operators_.lm_head(tokens), 1);
+  if (ideal_.free_launch) op.fixed = 0;
+  return alone(op);
+}
+
+Seconds DecodeStep::run(const DecodeBatch& batch, SliceRecorder* recorder) {
+  const Architecture& a = pipeline_.architecture_;
+  const int drafts = pipeline_.options_.draft_tokens;
+  int largest = 0;
+  for (const std::int32_t n : batch.sequences) largest = std::max(largest, static_cast<int>(n));
+  if (largest == 0) return 0;
+
+  launch_time_ = pipeline_.options_.launch == Launch::kCpu && !ideal_.free_launch
+                     ? pipeline_.options_.launch_time * (1 + drafts)
+                     : 0;
+  prepare(batch, 1 + drafts, false);
+  contend(1 + drafts);
+  join(launch_time_);
+  for (int layer = 0; layer < a.dense_layers; ++layer) run_dense(layer, recorder);
+  dense_time_ = front() - launch_time_;
+  for (int layer = a.dense_layers; layer < a.layers; ++layer) {
+    run_moe(layer, layer - a.dense_layers, recorder);
+  }
+  const Seconds layers_end = front();
+  moe_time_ = layers_end - launch_time_ - dense_time_;
+  layer_time_ = moe_time_ / std::max(1, a.moe_layers());
+  head_time_ = head(largest * (1 + drafts));
+  if (recorder != nullptr) recorder->whole("LMHead", layers_end, head_time_);
+  Seconds now = layers_end + head_time_;
+
+  // The MTP module drafts one token a pass; its first pass also fills its KV for all verified
+  // tokens.
+  for (int draft = 0; draft < drafts; ++draft) {
+    const double tokens = draft == 0 ? 1 + drafts : 1;
+    prepare(batch, tokens, true);
+    join(now);
+    run_moe(a.layers, a.moe_layers(), recorder);
+    const Seconds end = front();
+    const Seconds head_of_draft = head(largest);
+    if (recorder != nullptr) recorder->whole("LMHead", end, head_of_draft);
+    now = end + head_of_draft;
+  }
+  mtp_time_ = now - layers_end - head_time_;
+  return now;
+}
+
+}  // namespace cmsim::model

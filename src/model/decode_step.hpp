@@ -1,0 +1,104 @@
+// One evaluation of the decode recurrence: internal to DecodePipeline.
+//
+// Ranks are reduced to the few that can pace the step: among ranks with equal sequences only the
+// longest context matters, and a rank no slower than another in every part never does.
+#pragma once
+
+#include <array>
+#include <span>
+#include <vector>
+
+#include "cmsim/model/decode_model.hpp"
+
+namespace cmsim::model {
+
+/// Called for every operator block the recurrence places; null when nobody listens.
+class SliceRecorder {
+ public:
+  virtual ~SliceRecorder() = default;
+  virtual void attention(int layer, int microbatch, Seconds start) = 0;
+  virtual void experts(int layer, int microbatch, Seconds start, Seconds barrier, Seconds end) = 0;
+  virtual void dense(int layer, int microbatch, Seconds start) = 0;
+  virtual void whole(const char* name, Seconds start, Seconds duration) = 0;
+};
+
+class DecodeStep {
+ public:
+  static constexpr int kMostMicrobatches = 4;
+
+  DecodeStep(const DecodePipeline& pipeline, const DecodePlan& plan, const DecodeIdeal& ideal);
+
+  /// Duration of the iteration.
+  Seconds run(const DecodeBatch& batch, SliceRecorder* recorder = nullptr);
+
+  /// Operators of microbatch 0 of a MoE layer on the pacing rank, alone and beside the other
+  /// stream.
+  struct Operators {
+    std::vector<OperatorCost> attention, experts, dense;  // experts: gate, dispatch, MLP, combine
+    std::vector<Seconds> attention_shared, experts_shared, dense_attention_shared, dense_shared;
+  };
+  const Operators& operators() const { return operators_; }
+  /// Mean duration of a MoE layer (all microbatches) in the last run.
+  Seconds layer_time() const { return layer_time_; }
+  Seconds dense_time() const { return dense_time_; }
+  Seconds moe_time() const { return moe_time_; }
+  Seconds mtp_time() const { return mtp_time_; }
+  Seconds head_time() const { return head_time_; }
+  Seconds launch_time() const { return launch_time_; }
+
+ private:
+  struct Rank {  // a rank that may pace the step
+    int sequences = 0;
+    double kv_tokens = 0;
+    std::array<Seconds, kMostMicrobatches> attention{}, dense_attention{}, pre{}, dense{};
+    Seconds stream0 = 0, stream1 = 0;
+    std::array<Seconds, kMostMicrobatches> ready{};  // end of the previous layer of a microbatch
+  };
+
+  OperatorCost cost(const OperatorWork& work, double share) const;
+  OperatorCost exchange_cost(Seconds duration, double bytes) const;
+  Seconds alone(const OperatorCost& cost) const { return cost.alone(bandwidth_); }
+  int part(int sequences, int microbatch) const {
+    return (sequences + plan_.microbatches - 1 - microbatch) / plan_.microbatches;
+  }
+  std::array<OperatorCost, 3> attention_costs(double sequences, double kv_tokens,
+                                              double tokens_per_sequence, bool mtp) const;
+  ExchangeLoad exchange_load(double tokens, double rows) const;
+  double straggler_rows(int layer, double tokens) const;
+  /// MLP and combine of the busiest rank as functions of its rows: both are linear but for the
+  /// roofline.
+  struct TailCost {
+    OperatorCost mlp_base, mlp_per_row;
+    Seconds combine_base = 0, combine_per_row = 0;
+    double local_rows = 0;  // rows of the shared expert that do not travel
+  };
+  TailCost tail_cost(int microbatch) const;
+  OperatorCost mlp(const TailCost& cost, double rows) const;
+  Seconds combine(const TailCost& cost, double rows) const;
+  Seconds tail(int layer, int microbatch) const;
+  void prepare(const DecodeBatch& batch, double tokens_per_sequence, bool mtp);
+  void prune();
+  void contend(double tokens_per_sequence);
+  void run_dense(int layer, SliceRecorder* recorder);
+  void run_moe(int layer, int expert_layer, SliceRecorder* recorder);
+  Seconds front() const;
+  void join(Seconds at);
+  Seconds head(double tokens) const;
+
+  const DecodePipeline& pipeline_;
+  const DecodePlan plan_;
+  const DecodeIdeal ideal_;
+  const BytesPerSecond bandwidth_;
+  double attention_share_ = 1, expert_share_ = 1, exchange_aiv_ = 1;
+  std::vector<Rank> ranks_;
+  std::array<double, kMostMicrobatches> tokens_{};  // of all ranks, by microbatch
+  std::array<TailCost, kMostMicrobatches> tails_{};
+  double max_tokens_ = 0;
+  double attention_stretch_ = 1, pre_stretch_ = 1, tail_stretch_ = 1;
+  double dense_attention_stretch_ = 1, dense_stretch_ = 1;
+  Operators operators_;
+  Seconds layer_time_ = 0, dense_time_ = 0, moe_time_ = 0, mtp_time_ = 0, head_time_ = 0,
+          launch_time_ = 0;
+};
+
+}  // namespace cmsim::model

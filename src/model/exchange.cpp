@@ -1,0 +1,202 @@
+#include "cmsim/model/exchange.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+namespace cmsim::model {
+namespace {
+
+/// What the implementations share: distances, bandwidths and the reduction of returned rows.
+class ExchangeBase : public TokenExchange {
+ public:
+  ExchangeBase(const hw::Platform& platform, const OperatorList& operators, int ranks,
+               double wire_scale)
+      : platform_(platform),
+        operators_(operators),
+        ranks_(ranks),
+        shares_(peer_shares(platform, ranks)),
+        hbm_(platform.die.hbm_bandwidth * platform.operators.hbm_efficiency),
+        wire_scale_(wire_scale) {
+    const BytesPerSecond line = platform.ub_bandwidth_per_die();
+    const hw::PathSpec& write = platform.ub.npu_npu_write;
+    node_bandwidth_ = line * write.intra_node_efficiency;
+    remote_bandwidth_ = line * write.inter_node_efficiency;
+    latency_ = shares_.remote > 0 ? write.inter_node_latency
+               : shares_.node > 0 ? write.intra_node_latency
+                                  : 0;
+  }
+
+  double ub_bytes(double tokens, double copies) const override {
+    return tokens * copies * (1 - shares_.package) *
+           (operators_.dispatch_message_bytes() + operators_.combine_message_bytes());
+  }
+
+ protected:
+  /// Time of the busiest port for `rows` messages to uniformly spread peers.
+  Seconds wire(double rows, double message_bytes) const {
+    return wire_scale_ * rows * message_bytes *
+           (shares_.node / node_bandwidth_ + shares_.remote / remote_bandwidth_);
+  }
+  /// Time to issue `rows` messages: the interval holds for the inter-node write path, the shorter
+  /// path inside a node is faster by its bandwidth; a die's own package needs no message.
+  Seconds issue(double rows, double aiv_cores, double node_share, double remote_share) const {
+    const hw::TokenExchangeSpec& spec = platform_.token_exchange;
+    const double starved = std::max(1.0, spec.saturating_aiv_cores / aiv_cores);
+    return rows * spec.message_interval * starved *
+           (node_share * remote_bandwidth_ / node_bandwidth_ + remote_share);
+  }
+  Seconds reduction(const ExchangeLoad& load) const {
+    return operators_.combine_reduce(load.tokens, load.tokens * load.copies).hbm_bytes / hbm_;
+  }
+  Seconds startup() const { return platform_.token_exchange.startup + latency_; }
+
+  const hw::Platform platform_;
+  const OperatorList operators_;
+  const int ranks_;
+  const PeerShares shares_;
+  const BytesPerSecond hbm_;
+  const double wire_scale_;
+  BytesPerSecond node_bandwidth_ = 0, remote_bandwidth_ = 0;
+  Seconds latency_ = 0;
+};
+
+class FusedExchange : public ExchangeBase {
+ public:
+  using ExchangeBase::ExchangeBase;
+
+  ExchangeTime dispatch(const ExchangeLoad& load) const override {
+    const double rows = load.tokens * load.copies, bytes = operators_.dispatch_message_bytes();
+    return {startup(), issue(rows, load.aiv_cores, shares_.node, shares_.remote),
+            wire(std::max(rows, load.straggler_rows), bytes), 0};
+  }
+
+  // Nothing is quantised on the way back, so a saturated AIV group keeps up with the wire; when it
+  // is starved it slows the wire in proportion.
+  ExchangeTime combine(const ExchangeLoad& load) const override {
+    const double starved =
+        std::max(1.0, platform_.token_exchange.saturating_aiv_cores / load.aiv_cores);
+    const Seconds on_wire = wire(load.straggler_rows, operators_.combine_message_bytes());
+    return {startup(), on_wire * starved, on_wire, reduction(load)};
+  }
+
+  double buffer_bytes(double max_tokens) const override {
+    return ranks_ * max_tokens *
+           (operators_.dispatch_message_bytes() + operators_.combine_message_bytes());
+  }
+};
+
+/// Three all-to-alls by SDMA: counts, tokens in BF16, results. Each starts SDMA and synchronises;
+/// rows are packed and unpacked in HBM because SDMA moves contiguous blocks.
+class BasicExchange : public ExchangeBase {
+ public:
+  using ExchangeBase::ExchangeBase;
+
+  ExchangeTime dispatch(const ExchangeLoad& load) const override {
+    const double rows = load.tokens * load.copies, bytes = operators_.combine_message_bytes();
+    const double busiest = std::max(rows, load.straggler_rows);
+    ExchangeTime time;
+    time.startup = 2 * all_to_all_start();  // counts, then tokens
+    time.wire = wire(busiest, bytes) + wire(ranks_, kCountBytes);
+    time.local = 2 * (rows + busiest) * bytes / hbm_;  // pack and unpack: read and write
+    return time;
+  }
+  ExchangeTime combine(const ExchangeLoad& load) const override {
+    const double bytes = operators_.combine_message_bytes();
+    ExchangeTime time;
+    time.startup = all_to_all_start();
+    time.wire = wire(load.straggler_rows, bytes);
+    time.local =
+        2 * (load.straggler_rows + load.tokens * load.copies) * bytes / hbm_ + reduction(load);
+    return time;
+  }
+  double buffer_bytes(double max_tokens) const override {
+    return 2 * ranks_ * max_tokens * operators_.combine_message_bytes();
+  }
+  double ub_bytes(double tokens, double copies) const override {
+    return tokens * copies * (1 - shares_.package) * 2 * operators_.combine_message_bytes();
+  }
+
+ private:
+  static constexpr double kCountBytes = 8;
+  Seconds all_to_all_start() const { return startup() + platform_.token_exchange.sdma_startup; }
+};
+
+/// Node-limited routing: a token is sent once to each of its (at most groups_per_token) nodes and
+/// forwarded there; combine sums inside the node first.
+class TwoLevelExchange : public ExchangeBase {
+ public:
+  using ExchangeBase::ExchangeBase;
+
+  ExchangeTime dispatch(const ExchangeLoad& load) const override {
+    const double bytes = operators_.dispatch_message_bytes();
+    const double remote_rows = load.tokens * nodes_per_token(load.copies);
+    const double busiest = std::max(load.tokens * load.copies, load.straggler_rows);
+    ExchangeTime time;
+    time.startup = 2 * startup();
+    time.issue = issue(remote_rows, load.aiv_cores, 0, 1) +
+                 issue(load.tokens * load.copies, load.aiv_cores, forward_share(), 0);
+    time.wire = wire_scale_ * bytes *
+                (remote_rows / remote_bandwidth_ + busiest * forward_share() / node_bandwidth_);
+    return time;
+  }
+  ExchangeTime combine(const ExchangeLoad& load) const override {
+    const double bytes = operators_.combine_message_bytes();
+    const double remote_rows = load.tokens * nodes_per_token(load.copies);
+    ExchangeTime time;
+    time.startup = 2 * startup();
+    time.wire =
+        wire_scale_ * bytes *
+        (load.straggler_rows * forward_share() / node_bandwidth_ + remote_rows / remote_bandwidth_);
+    time.issue =
+        time.wire * std::max(1.0, platform_.token_exchange.saturating_aiv_cores / load.aiv_cores);
+    // The relay sums the rows of its node, the owner those of the nodes.
+    time.local = 2 * reduction(load);
+    return time;
+  }
+  double buffer_bytes(double max_tokens) const override {
+    return 2 * ranks_ * max_tokens *
+           (operators_.dispatch_message_bytes() + operators_.combine_message_bytes());
+  }
+
+ private:
+  int nodes() const {
+    return std::max(1, (ranks_ + platform_.dies_per_node() - 1) / platform_.dies_per_node());
+  }
+  /// Expected number of other nodes a token goes to: routing picks at most groups_per_token groups.
+  double nodes_per_token(double copies) const {
+    const double groups = operators_.architecture().groups_per_token;
+    const double draws = std::min(copies, groups > 0 ? groups : copies);
+    const double others = nodes() - 1;
+    return others <= 0 ? 0 : others * (1 - std::pow(1 - 1.0 / nodes(), draws));
+  }
+  /// Share of a node's forwarded rows that leave the relay's package.
+  double forward_share() const {
+    const double peers = std::min(ranks_, platform_.dies_per_node());
+    return std::max(0.0, (peers - platform_.dies_per_npu) / peers);
+  }
+};
+
+}  // namespace
+
+PeerShares peer_shares(const hw::Platform& platform, int ranks) {
+  const double n = ranks;
+  const double package = std::min(platform.dies_per_npu, ranks);
+  const double node = std::min(platform.dies_per_node(), ranks);
+  return {package / n, (node - package) / n, (n - node) / n};
+}
+
+std::unique_ptr<TokenExchange> make_exchange(ExchangeKind kind, const hw::Platform& platform,
+                                             const OperatorList& operators, int ranks,
+                                             double wire_scale) {
+  switch (kind) {
+    case ExchangeKind::kFused:
+      return std::make_unique<FusedExchange>(platform, operators, ranks, wire_scale);
+    case ExchangeKind::kBasic:
+      return std::make_unique<BasicExchange>(platform, operators, ranks, wire_scale);
+    case ExchangeKind::kTwoLevel:
+      return std::make_unique<TwoLevelExchange>(platform, operators, ranks, wire_scale);
+  }
+  return nullptr;
+}
+
+}  // namespace cmsim::model

@@ -1,0 +1,107 @@
+#include "cmsim/model/options.hpp"
+
+#include <fmt/format.h>
+
+namespace cmsim::model {
+namespace {
+
+ExchangeKind read_exchange(const ConfigNode& node) {
+  const std::string kind = node.choice_or("exchange", "fused", {"fused", "basic", "two_level"});
+  if (kind == "fused") return ExchangeKind::kFused;
+  return kind == "basic" ? ExchangeKind::kBasic : ExchangeKind::kTwoLevel;
+}
+
+double read_staleness(const ConfigNode& node) {
+  return node.number_or("placement_staleness", 0, 0, 2);
+}
+
+Precision read_precision(const ConfigNode& node, std::string_view key, Precision otherwise) {
+  const std::string fallback = otherwise == Precision::kInt8 ? "int8" : "bf16";
+  return node.choice_or(key, fallback, {"int8", "bf16"}) == "int8" ? Precision::kInt8
+                                                                   : Precision::kBf16;
+}
+
+bool says_auto(const ConfigNode& node, std::string_view key) {
+  const auto found = node.raw().find(std::string(key));
+  if (found == node.raw().end()) return false;
+  const nlohmann::json& value =
+      found->is_object() && found->contains("value") ? found->at("value") : *found;
+  return value.is_string() && value.get<std::string>() == "auto";
+}
+
+DecodeOptions read_decode(const ConfigNode& node, const hw::Platform& platform) {
+  DecodeOptions options;
+  const ConfigNode mtp = node.child_or_empty("mtp");
+  options.draft_tokens =
+      static_cast<int>(mtp.integer_or("draft_tokens", options.draft_tokens, 0, 8));
+  options.acceptance = mtp.number_or("acceptance", options.acceptance, 0, 1);
+  mtp.close();
+  if (node.has("microbatches") && !says_auto(node, "microbatches")) {
+    options.microbatches = static_cast<int>(node.integer("microbatches", 1, 4));
+  }
+  const ConfigNode split = node.child_or_empty("split");
+  options.auto_split = split.boolean_or("auto", false);
+  options.attention_aic = static_cast<int>(split.integer_or(
+      "attention_aic", platform.die.aic_cores * 2 / 3, 1, platform.die.aic_cores - 1));
+  options.attention_aiv = static_cast<int>(split.integer_or(
+      "attention_aiv", platform.die.aiv_cores * 2 / 3, 1, platform.die.aiv_cores - 1));
+  split.close();
+  options.launch = node.choice_or("launch", "in_npu", {"in_npu", "cpu"}) == "cpu" ? Launch::kCpu
+                                                                                  : Launch::kInNpu;
+  options.launch_time =
+      node.quantity_or("launch_time", Dimension::kTime, options.launch_time, 0, 1);
+  options.exchange = read_exchange(node);
+  options.staleness = read_staleness(node);
+  node.close();
+  return options;
+}
+
+PrefillOptions read_prefill(const ConfigNode& node) {
+  PrefillOptions options;
+  options.microbatches =
+      static_cast<int>(node.integer_or("microbatches", options.microbatches, 1, 4));
+  options.sequence_packing = node.boolean_or("sequence_packing", options.sequence_packing);
+  options.staleness = read_staleness(node);
+  node.close();
+  return options;
+}
+
+PrecisionOptions read_precisions(const ConfigNode& node) {
+  PrecisionOptions options;
+  options.attention_projections =
+      read_precision(node, "attention_projections", options.attention_projections);
+  options.experts = read_precision(node, "experts", options.experts);
+  options.dispatch = read_precision(node, "dispatch", options.dispatch);
+  options.kv_cache = read_precision(node, "kv_cache", options.kv_cache);
+  node.close();
+  return options;
+}
+
+ExpertOptions read_experts(const ConfigNode& node, PopularityParameters& popularity) {
+  ExpertOptions options;
+  popularity = read_popularity(node.child_or_empty("popularity"));
+  const std::string placement =
+      node.choice_or("placement", "eplb", {"eplb", "contiguous", "balanced"});
+  options.placement = placement == "eplb"         ? Placement::kEplb
+                      : placement == "contiguous" ? Placement::kContiguous
+                                                  : Placement::kBalanced;
+  options.shared_copies = static_cast<int>(node.integer_or("shared_copies", -1, -1, 1 << 20));
+  options.redundant = static_cast<int>(node.integer_or("redundant", -1, -1, 1 << 20));
+  options.skew = node.number_or("skew", options.skew, 0, 3);
+  options.seed = static_cast<std::uint64_t>(node.integer_or("seed", 1, 0));
+  node.close();
+  return options;
+}
+
+}  // namespace
+
+ModelOptions read_model_options(const ConfigNode& root, const hw::Platform& platform) {
+  ModelOptions options;
+  options.decode = read_decode(root.child_or_empty("decode"), platform);
+  options.prefill = read_prefill(root.child_or_empty("prefill"));
+  options.precision = read_precisions(root.child_or_empty("precision"));
+  options.experts = read_experts(root.child_or_empty("experts"), options.popularity);
+  return options;
+}
+
+}  // namespace cmsim::model

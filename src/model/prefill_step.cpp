@@ -1,0 +1,163 @@
+#include "prefill_step.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+namespace cmsim::model {
+
+PrefillStep::PrefillStep(const PrefillPipeline& pipeline, const PrefillPipeline::Totals& totals,
+                         const PrefillIdeal& ideal)
+    : pipeline_(pipeline), ideal_(ideal), ranks_(pipeline.layout_.ranks) {
+  const Architecture& a = pipeline_.operators_.architecture();
+  // A batch too small to split (under a token a rank and microbatch) runs whole.
+  const int microbatches = totals.tokens >= ranks_ * pipeline_.options_.microbatches
+                               ? pipeline_.options_.microbatches
+                               : 1;
+  part_ = {totals.tokens / microbatches, totals.context / microbatches, totals.pairs / microbatches,
+           totals.sequences / microbatches};
+  const BytesPerSecond bandwidth = pipeline_.device_.hbm_bandwidth();
+
+  std::vector<Task> dense_chain;
+  add_attention(dense_chain);
+  dense_chain.push_back(compute("DenseFFN", pipeline_.operators_.dense_ffn(part_.tokens / ranks_)));
+  if (a.dense_layers > 0) {
+    dense_time_ = schedule_chains(dense_chain, microbatches, a.dense_layers, bandwidth).makespan;
+  }
+
+  add_attention(moe_chain_);
+  add_moe(moe_chain_);
+  const int simulated = std::min(a.moe_layers(), kWarmLayers + kSteadyLayers);
+  schedule_ = schedule_chains(moe_chain_, microbatches, std::max(1, simulated), bandwidth);
+  if (simulated > kWarmLayers) {
+    layer_time_ =
+        (schedule_.repetition_end[simulated - 1] - schedule_.repetition_end[kWarmLayers - 1]) /
+        (simulated - kWarmLayers);
+  } else {
+    layer_time_ = schedule_.makespan / std::max(1, simulated);
+  }
+  moe_time_ =
+      a.moe_layers() == 0 ? 0 : schedule_.makespan + (a.moe_layers() - simulated) * layer_time_;
+  mtp_time_ = pipeline_.mtp_layers_ *
+              (layer_time_ +
+               cost(pipeline_.operators_.mtp_projection(totals.tokens / ranks_)).alone(bandwidth));
+  // Only the last token of each sequence is sampled; sequences are spread over the ranks.
+  head_time_ =
+      cost(pipeline_.operators_.lm_head(std::ceil(totals.sequences / ranks_))).alone(bandwidth);
+
+  const double layers = a.moe_layers() + pipeline_.mtp_layers_;
+  for (const Task& task : moe_chain_) hbm_bytes_ += task.cost.hbm_bytes * microbatches * layers;
+  for (const Task& task : dense_chain)
+    hbm_bytes_ += task.cost.hbm_bytes * microbatches * a.dense_layers;
+  for (const Task& task : moe_chain_) {
+    const std::string_view name = task.name;
+    if (name == "AllGather" || name == "AllToAll" || name == "DispatchA2A" ||
+        name == "CombineA2A") {
+      ub_bytes_ += task.cost.hbm_bytes / 2 * microbatches * layers;  // half of what HBM sees
+    }
+  }
+}
+
+OperatorCost PrefillStep::cost(const OperatorWork& work) const {
+  OperatorCost result = pipeline_.device_.cost(work, 1);
+  if (ideal_.free_launch) result.fixed = 0;
+  return result;
+}
+
+Task PrefillStep::compute(const char* name, const OperatorWork& work) const {
+  return {name, DieUnit::kAic, cost(work)};
+}
+
+Task PrefillStep::vector_work(const char* name, const OperatorWork& work) const {
+  OperatorCost result = cost(work);
+  if (ideal_.free_exchange) result = {};
+  return {name, DieUnit::kAiv, result};
+}
+
+/// Time of `bytes` sent by each rank to uniformly spread peers.
+Seconds PrefillStep::wire_time(double bytes) const {
+  const hw::PathSpec& write = pipeline_.platform_.ub.npu_npu_write;
+  const BytesPerSecond line = pipeline_.platform_.ub_bandwidth_per_die();
+  return pipeline_.wire_scale_ * bytes *
+         (pipeline_.shares_.node / (line * write.intra_node_efficiency) +
+          pipeline_.shares_.remote / (line * write.inter_node_efficiency));
+}
+
+Task PrefillStep::transfer(const char* name, double bytes) const {
+  OperatorCost result;
+  if (!ideal_.free_exchange) {
+    const double off_package = bytes * (1 - pipeline_.shares_.package);
+    result.compute = wire_time(bytes);
+    result.hbm_bytes = 2 * off_package;  // read here, written there
+    result.fixed = ideal_.free_launch ? 0
+                                      : pipeline_.platform_.token_exchange.sdma_startup +
+                                            pipeline_.platform_.ub.npu_npu_write.inter_node_latency;
+  }
+  return {name, DieUnit::kSdma, result};
+}
+
+/// A collective of the attention part: it blocks the compute stream.
+Task PrefillStep::collective(const char* name, double bytes) const {
+  Task task = transfer(name, bytes);
+  task.unit = DieUnit::kAic;
+  return task;
+}
+
+void PrefillStep::add_attention(std::vector<Task>& chain) const {
+  const OperatorList& list = pipeline_.operators_;
+  const Architecture& a = list.architecture();
+  const double tokens = part_.tokens / ranks_;
+  // TP over heads; with more ranks than heads, groups of ranks take different sequences.
+  const double tp = std::min<double>(ranks_, a.heads);
+  const double heads = std::ceil(a.heads / tp);
+  const double group = tp / ranks_;
+  const double cached = part_.context - part_.tokens;
+  const auto in_order = [&](const char* name, const OperatorWork& work) {
+    chain.push_back(compute(name, work));
+  };
+  in_order("Norm", list.prefill_norm(tokens));
+  in_order("DownProjection", list.prefill_down_projection(tokens));
+  chain.push_back(collective("AllGather", group * (part_.tokens * list.latent_bytes() +
+                                                   cached * list.cached_latent_bytes())));
+  in_order("UpProjection",
+           list.prefill_up_projection(part_.tokens * group, part_.context * group, heads));
+  in_order("RoPE", list.prefill_rope(part_.tokens * group, part_.context * group, heads));
+  in_order("Attention", list.prefill_attention(part_.pairs * group, part_.tokens * group,
+                                               part_.context * group, heads));
+  chain.push_back(collective("AllToAll", part_.tokens * group * heads * a.v_head_dim * 2));
+  in_order("Quantise", list.prefill_quantise_attention(tokens));
+  in_order("OProj", list.prefill_o_proj(tokens));
+}
+
+void PrefillStep::add_moe(std::vector<Task>& chain) const {
+  const OperatorList& list = pipeline_.operators_;
+  const Architecture& a = list.architecture();
+  const ExpertLoad& experts = pipeline_.experts_;
+  const ExpertLayout& layout = pipeline_.layout_;
+  const double tokens = part_.tokens / ranks_;
+  double rows = experts.mean_rows(part_.tokens);
+  if (!ideal_.balanced) {
+    rows =
+        0;  // layers differ; the period of a chain is near linear in its rows, so their mean stands
+    for (int l = 0; l < a.moe_layers(); ++l) rows += experts.straggler_rows(l, part_.tokens);
+    rows /= std::max(1, a.moe_layers());
+  }
+  const bool shared_travels = layout.shared_hosting == SharedHosting::kDedicatedRanks;
+  const double local =
+      layout.shared_hosting == SharedHosting::kEveryRank ? experts.shared_rows(part_.tokens) : 0;
+  const double sent = tokens * (a.experts_per_token + (shared_travels ? a.shared_experts : 0));
+  const double received = rows - local;
+  const double busiest = std::max(sent, received);
+  const double weights = layout.experts_per_rank();
+  chain.push_back(compute("Gate", list.prefill_post_norm(tokens)));
+  chain.push_back(vector_work("DispatchPack", list.dispatch_pack(sent)));
+  chain.push_back(transfer("DispatchA2A", busiest * list.dispatch_message_bytes()));
+  chain.push_back(vector_work("DispatchUnpack", list.dispatch_unpack(received)));
+  chain.push_back(compute("ExpertUp", list.expert_up(rows, weights)));
+  chain.push_back(compute("Activation", list.expert_activation(rows)));
+  chain.push_back(compute("ExpertDown", list.expert_down(rows, weights)));
+  chain.push_back(vector_work("CombinePack", list.combine_pack(received)));
+  chain.push_back(transfer("CombineA2A", busiest * list.combine_message_bytes()));
+  chain.push_back(vector_work("CombineReduce", list.combine_reduce(tokens, sent)));
+}
+
+}  // namespace cmsim::model

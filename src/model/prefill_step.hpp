@@ -1,0 +1,49 @@
+// One evaluation of a prefill batch: internal to PrefillPipeline.
+#pragma once
+
+#include <vector>
+
+#include "cmsim/model/prefill_model.hpp"
+#include "task_schedule.hpp"
+
+namespace cmsim::model {
+
+class PrefillStep {
+ public:
+  PrefillStep(const PrefillPipeline& pipeline, const PrefillPipeline::Totals& totals,
+              const PrefillIdeal& ideal);
+
+  Seconds duration() const { return dense_time_ + moe_time_ + mtp_time_ + head_time_; }
+  Seconds dense_time() const { return dense_time_; }
+  Seconds moe_time() const { return moe_time_; }
+  Seconds mtp_time() const { return mtp_time_; }
+  Seconds head_time() const { return head_time_; }
+  Seconds layer_time() const { return layer_time_; }
+  const std::vector<Task>& chain() const { return moe_chain_; }
+  const Schedule& schedule() const { return schedule_; }  // a few MoE layers
+  double hbm_bytes() const { return hbm_bytes_; }
+  double ub_bytes() const { return ub_bytes_; }
+
+ private:
+  static constexpr int kWarmLayers = 2, kSteadyLayers = 4;  // simulated before the period repeats
+
+  OperatorCost cost(const OperatorWork& work) const;
+  Task compute(const char* name, const OperatorWork& work) const;
+  Task vector_work(const char* name, const OperatorWork& work) const;
+  Task transfer(const char* name, double bytes) const;
+  Task collective(const char* name, double bytes) const;
+  Seconds wire_time(double bytes) const;
+  void add_attention(std::vector<Task>& chain) const;
+  void add_moe(std::vector<Task>& chain) const;
+
+  const PrefillPipeline& pipeline_;
+  const PrefillIdeal ideal_;
+  PrefillPipeline::Totals part_;  // of one microbatch, all ranks
+  double ranks_ = 1;
+  std::vector<Task> moe_chain_;
+  Schedule schedule_;
+  Seconds dense_time_ = 0, moe_time_ = 0, mtp_time_ = 0, head_time_ = 0, layer_time_ = 0;
+  double hbm_bytes_ = 0, ub_bytes_ = 0;
+};
+
+}  // namespace cmsim::model
