@@ -60,6 +60,7 @@ class Cluster::Impl {
   void wait_for_next_arrival();
   void send_due();
   void send(RequestIndex index);
+  void age_first_population(Request& request);
 
   // A request's way through the parts.
   void prefilled(RequestIndex index);
@@ -180,6 +181,23 @@ void Cluster::Impl::send(RequestIndex index) {
   } else {
     decode_->enqueue(index);
   }
+}
+
+/// Decode alone, closed loop: the requests that fill the slots at the start are on their way
+/// already.
+void Cluster::Impl::age_first_population(Request& request) {
+  const DecodeSpec& decode = state.config.deployment.decode;
+  const std::int64_t ranks = std::int64_t{decode.instances} * state.placement.decode_dies;
+  const std::int64_t slots =
+      std::int64_t{decode.instances} * decode.npus_per_instance * decode.max_num_seqs;
+  const std::int64_t population = std::min(state.config.concurrency, slots);
+  if (request.record.id >= population) return;
+  request.iterations_before_join =
+      static_cast<std::int64_t>(initial_progress(request.record.id, population, ranks) *
+                                static_cast<double>(request.iterations));
+  const Tokens generated = whole_tokens(request.iterations_before_join * request.growth);
+  request.record.initial_tokens = generated;
+  request.context += generated;
 }
 
 void Cluster::Impl::prefilled(RequestIndex index) {

@@ -104,6 +104,7 @@ bool PrefillPool::take(std::int32_t number, std::size_t position) {
   inst.waiting.erase(position);
   --seen.waiting_requests;
   seen.waiting_tokens -= request.context;
+  seen.batched_tokens += to_compute;
   seen.kv_free -= request.context;
   state_.totals.prefill_kv_reserved += request.context;
   request.stage = Stage::kPrefill;
@@ -129,7 +130,6 @@ void PrefillPool::add_slice(std::int32_t number, RequestIndex index) {
   const Tokens tokens = std::min(left, inst.budget_left);
   inst.next.push_back({index, tokens, request.computed});
   inst.budget_left -= tokens;
-  view(number).batched_tokens += tokens;
   if (tokens < left) inst.unfinished = index;
 }
 

@@ -55,6 +55,7 @@ struct Load {
   Role role;
   std::int64_t concurrency;
   Tokens die_kv, prefill_kv;
+  bool preempts;
 };
 
 class RandomLoad : public ::testing::TestWithParam<Load> {};
@@ -85,18 +86,19 @@ TEST_P(RandomLoad, EveryRequestEndsAndEveryTokenIsReleased) {
     if (load.role != Role::kPrefillOnly && h.totals.failed == 0) {
       EXPECT_EQ(emitted, asked);
     }
+    EXPECT_EQ(h.totals.preemptions > 0, load.preempts) << h.totals.preemptions;
     EXPECT_LE(h.seen.lookups.empty() ? 0 : h.seen.lookups.back().stored_blocks, 10);
   }
 }
 
 INSTANTIATE_TEST_SUITE_P(Loads, RandomLoad,
-                         ::testing::Values(Load{"plenty", Role::kAll, 0, 100'000, 100'000},
-                                           Load{"closed", Role::kAll, 10, 100'000, 100'000},
-                                           Load{"tight", Role::kAll, 0, 600, 700},
-                                           Load{"tightest", Role::kAll, 3, 450, 420},
-                                           Load{"decode", Role::kDecodeOnly, 12, 700, 0},
-                                           Load{"decode_open", Role::kDecodeOnly, 0, 500, 0},
-                                           Load{"prefill", Role::kPrefillOnly, 0, 0, 500}),
+                         ::testing::Values(Load{"plenty", Role::kAll, 0, 100'000, 100'000, false},
+                                           Load{"closed", Role::kAll, 10, 100'000, 100'000, false},
+                                           Load{"tight", Role::kAll, 0, 600, 700, true},
+                                           Load{"tightest", Role::kAll, 16, 450, 420, true},
+                                           Load{"decode", Role::kDecodeOnly, 12, 700, 0, true},
+                                           Load{"decode_open", Role::kDecodeOnly, 0, 500, 0, true},
+                                           Load{"prefill", Role::kPrefillOnly, 0, 0, 500, false}),
                          [](const auto& tested) { return std::string(tested.param.name); });
 
 }  // namespace

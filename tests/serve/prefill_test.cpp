@@ -81,6 +81,15 @@ TEST(Prefill, LeastLoadedRoutesByTokens) {
   for (int id = 1; id <= 4; ++id) EXPECT_EQ(h.record(id).prefill_instance, 1) << id;
 }
 
+TEST(Prefill, ChunksStillToComeCountAsLoad) {
+  Harness h = prefill_only();
+  h.config.deployment.prefill.instances = 2;
+  h.run({{0, 3000, 1}, {0.1, 1500, 1}, {0.2, 900, 1}});
+  // At 0.2 instance 0 has 3,000 tokens in batches (1,000 of them running), instance 1 has 1,500.
+  EXPECT_EQ(h.record(1).prefill_instance, 1);
+  EXPECT_EQ(h.record(2).prefill_instance, 1);
+}
+
 TEST(Prefill, RoundRobinTakesTurns) {
   Harness h = prefill_only();
   h.config.deployment.prefill.instances = 2;
