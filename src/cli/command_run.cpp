@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include <cstdio>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
@@ -93,6 +94,7 @@ int execute(const RunCommand& command, serve::PolicyRegistry& registry) {
   } else if (!command.quiet) {
     fmt::print("{}", format_report(result, paint_for(Stream::kOut)));
   }
+  std::fflush(stdout);
   if (directory) {
     for (const auto& file : run::write_outputs(*directory, scenario, result, detail)) {
       note(command, "wrote {}\n", file.string());

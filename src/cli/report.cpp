@@ -53,19 +53,17 @@ void add_head(Report& report, const Result& r) {
     requests += fmt::format(", {} preempted", grouped(r.requests.preempted));
   report.row("Requests", requests + fmt::format(" in {} s", figure(r.duration)) +
                              (r.partial ? report.style("  PARTIAL", Style::kBad) : ""));
-  report.row(
-      "Load",
-      report.style(to_string(load.load), style) +
-          fmt::format(": {} requests/s sent, {} of latency spent waiting, {} s to drain",
-                      figure(load.arrival_rate), percent(load.waiting_share), figure(load.drain)));
+  report.row("Load", report.style(to_string(load.load), style) +
+                         fmt::format(": {} requests/s, {} of latency spent waiting, {} s to drain",
+                                     figure(load.arrival_rate), percent(load.waiting_share),
+                                     figure(load.drain)));
 }
 
 void add_throughput(Report& report, const Result& r) {
-  report.row(
-      "Throughput",
-      fmt::format("{} output tokens/s, {} total tokens/s, {} requests/s, goodput {} requests/s",
-                  figure(r.output_throughput), figure(r.total_token_throughput),
-                  figure(r.request_throughput), figure(r.request_goodput)));
+  report.row("Throughput",
+             fmt::format("{} output tokens/s, {} tokens/s in all, {} requests/s, goodput {}/s",
+                         figure(r.output_throughput), figure(r.total_token_throughput),
+                         figure(r.request_throughput), figure(r.request_goodput)));
   std::string steady;
   const auto add = [&](const char* name, const std::optional<metrics::RoleResult>& role) {
     if (!role) return;
@@ -123,43 +121,50 @@ void add_slo(Report& report, const Result& r) {
                                           : report.style("  missed at p99", Style::kWarn)));
 }
 
+void add_role(Report& report, const char* name, const std::optional<metrics::RoleResult>& role,
+              const char* occupied) {
+  if (!role) return;
+  report.row(
+      name, fmt::format("{} NPUs {} busy, {} of {}, HBM {} while busy, iteration {} ms", role->npus,
+                        percent(role->utilisation), percent(role->occupancy), occupied,
+                        percent(role->hbm.busy_utilisation), figure(role->iteration_ms.mean)));
+}
+
+void add_cache(Report& report, const metrics::CacheResult& cache) {
+  if (!cache.enabled || cache.lookup_tokens == 0) return;
+  const double hit =
+      static_cast<double>(cache.hit_tokens) / static_cast<double>(cache.lookup_tokens);
+  report.row("Cache", fmt::format("{} of prompt tokens hit{}, {} of {} blocks held, {} evicted",
+                                  percent(hit), cache.imposed_reuse ? " (imposed)" : "",
+                                  grouped(cache.stored_blocks), grouped(cache.capacity_blocks),
+                                  grouped(cache.evicted_blocks)));
+}
+
+/// The three classes with the busiest ports.
+void add_links(Report& report, std::vector<metrics::LinkResult> links) {
+  std::erase_if(links, [](const metrics::LinkResult& link) { return link.bytes <= 0; });
+  std::ranges::stable_sort(links, std::ranges::greater{},
+                           &metrics::LinkResult::highest_utilisation);
+  if (links.size() > 3) links.resize(3);
+  std::string text;
+  for (const metrics::LinkResult& link : links) {
+    text +=
+        fmt::format("{}{} {} {} (busiest {})", text.empty() ? "" : ", ", link.name, link.direction,
+                    percent(link.utilisation), percent(link.highest_utilisation));
+  }
+  if (!text.empty()) report.row("Links", text);
+}
+
 void add_use(Report& report, const Result& r) {
-  const auto add = [&](const char* name, const std::optional<metrics::RoleResult>& role,
-                       const char* occupied) {
-    if (!role) return;
-    report.row(
-        name,
-        fmt::format("{} NPUs, {} busy, {} {}, HBM {} while busy; {} of {} ms on average",
-                    role->npus, percent(role->utilisation), percent(role->occupancy), occupied,
-                    percent(role->hbm.busy_utilisation), grouped(role->iterations) + " iterations",
-                    figure(role->iteration_ms.mean)));
-  };
-  add("Prefill", r.prefill, "of the token budget used");
-  add("Decode", r.decode, "of the slots used");
+  add_role(report, "Prefill", r.prefill, "token budget");
+  add_role(report, "Decode", r.decode, "slots");
   if (r.decode && r.kv.capacity_tokens > 0) {
     report.row("KV space", fmt::format("{} tokens, {} reserved on average, {} at most",
                                        grouped(r.kv.capacity_tokens), percent(r.kv.mean_occupancy),
                                        percent(r.kv.peak_occupancy)));
   }
-  if (r.cache.enabled && r.cache.lookup_tokens > 0) {
-    const auto share = [](std::int64_t part, std::int64_t whole) {
-      return percent(whole > 0 ? static_cast<double>(part) / static_cast<double>(whole) : 0);
-    };
-    report.row(
-        "Cache",
-        fmt::format("{} of prompt tokens hit{}, {} of {} blocks held, {} evicted",
-                    share(r.cache.hit_tokens, r.cache.lookup_tokens),
-                    r.cache.imposed_reuse ? " (imposed)" : "", grouped(r.cache.stored_blocks),
-                    grouped(r.cache.capacity_blocks), grouped(r.cache.evicted_blocks)));
-  }
-  std::string links;
-  for (const metrics::LinkResult& link : r.links) {
-    if (link.bytes <= 0) continue;
-    links +=
-        fmt::format("{}{} {} {} (busiest {})", links.empty() ? "" : ", ", link.name, link.direction,
-                    percent(link.utilisation), percent(link.highest_utilisation));
-  }
-  if (!links.empty()) report.row("Links", links);
+  add_cache(report, r.cache);
+  add_links(report, r.links);
 }
 
 }  // namespace

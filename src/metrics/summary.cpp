@@ -53,7 +53,8 @@ void add_phases(Result& result) {
   }
   double slowest = -1;
   for (int i = 0; i < kPhases; ++i) {
-    if (samples[i].empty()) continue;
+    // An open loop has no wait at the client; a phase of a role not run has no sample.
+    if (samples[i].empty() || (i == 0 && std::ranges::max(samples[i]) == 0)) continue;
     PhaseResult phase{std::string(kPhaseNames[i]), summarize(std::move(samples[i]), 1e3), 0};
     const double sum = phase.ms.mean * 1e-3 * static_cast<double>(phase.ms.count);
     phase.share = total > 0 ? sum / total : 0;
