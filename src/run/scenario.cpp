@@ -152,7 +152,7 @@ Scenario read(ConfigDocument& document, const fs::path& directory,
   const ConfigNode root(document);
   Scenario scenario;
   scenario.name = document.name();
-  root.ignore("description");
+  root.text_or("description", "");
   scenario.platform = hw::read_platform(root.child("platform"));
   scenario.model = model::read_architecture(root.child("model"));
   scenario.seed = static_cast<std::uint64_t>(root.integer_or("seed", 1, 0));

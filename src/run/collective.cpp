@@ -1,0 +1,201 @@
+#include "cmsim/run/collective.hpp"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <cmath>
+#include <stdexcept>
+
+#include "cmsim/base/error.hpp"
+#include "cmsim/coll/traffic.hpp"
+#include "cmsim/engine/exchange.hpp"
+#include "cmsim/model/expert_load.hpp"
+#include "cmsim/model/operators.hpp"
+
+namespace cmsim::run {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr double kBf16 = 2;  // bytes
+
+void check(const hw::Platform& platform, const model::Architecture& architecture,
+           const CollectiveSpec& spec) {
+  const auto in_range = [](const char* what, std::int64_t value, std::int64_t low,
+                           std::int64_t high) {
+    if (value >= low && value <= high) return;
+    throw std::invalid_argument(
+        fmt::format("{}: found {}, allowed {} to {}", what, value, low, high));
+  };
+  in_range("--ep", spec.ranks, 2, platform.dies());
+  in_range("--tokens", spec.tokens, 1, 1'000'000'000);
+  in_range("--aiv", spec.aiv_cores, 0, platform.die.aiv_cores);
+  in_range("--top-k", spec.top_k, 0, architecture.routed_experts);
+  if (!(spec.skew >= 0)) throw std::invalid_argument("--skew: allowed are numbers from 0");
+}
+
+/// What the benchmark runs: no shared expert, and just enough replicas to fill every rank evenly.
+struct Benchmark {
+  Benchmark(model::Architecture shape, const CollectiveSpec& spec)
+      : architecture(std::move(shape)) {
+    architecture.shared_experts = 0;
+    if (spec.top_k > 0) architecture.experts_per_token = spec.top_k;
+    const int experts = architecture.routed_experts;
+    const int slots = (experts + spec.ranks - 1) / spec.ranks * spec.ranks;
+    layout = model::derive_layout(architecture, spec.ranks, 0, slots - experts);
+  }
+  model::Architecture architecture;
+  model::ExpertLayout layout;
+};
+
+/// Mean over the MoE layers of the expected rows of the busiest rank.
+double mean_straggler(const model::ExpertLoad& load, int moe_layers, double tokens) {
+  double rows = 0;
+  for (int layer = 0; layer < moe_layers; ++layer) rows += load.straggler_rows(layer, tokens);
+  return rows / moe_layers;
+}
+
+/// Rows of one exchange by rank: the busiest has `straggler`, the others share the rest evenly.
+std::vector<double> shares_with_straggler(int ranks, double rows, double straggler) {
+  const double hot = std::min(1.0, straggler / rows);
+  std::vector<double> share(static_cast<std::size_t>(ranks), (1 - hot) / (ranks - 1));
+  share.front() = hot;
+  return share;
+}
+
+/// Parts in the order in which a tie is broken: the wire is named before the cores that keep up
+/// with it.
+const char* largest_part(const model::ExchangeTime& time) {
+  const std::pair<const char*, Seconds> parts[] = {
+      {"wire", time.wire}, {"issue", time.issue}, {"local", time.local}, {"startup", time.startup}};
+  return std::max_element(std::begin(parts), std::end(parts),
+                          [](const auto& a, const auto& b) { return a.second < b.second; })
+      ->first;
+}
+
+void take_links(CollectiveResult& result, std::vector<coll::BusyLink> links) {
+  for (coll::BusyLink& link : links) link.utilisation = link.busy / result.time.total();
+  result.busiest = std::move(links);
+}
+
+CollectiveResult token_exchange(const hw::Platform& platform,
+                                const model::Architecture& architecture,
+                                const CollectiveSpec& spec) {
+  const Benchmark benchmark(architecture, spec);
+  const int top_k = benchmark.architecture.experts_per_token;
+  const model::OperatorList operators(benchmark.architecture, {});
+  model::ExpertOptions options;
+  options.placement = model::Placement::kContiguous;
+  options.skew = spec.skew;
+  const model::ExpertLoad experts(benchmark.architecture, benchmark.layout, options,
+                                  model::Phase::kDecode, spec.seed);
+  const double all_tokens = static_cast<double>(spec.tokens) * spec.ranks;
+  const double straggler = mean_straggler(experts, benchmark.architecture.moe_layers(), all_tokens);
+
+  const bool forward = spec.op == CollectiveOp::kDispatch;
+  const bool quantised = forward && spec.exchange != model::ExchangeKind::kBasic;
+  const double message =
+      quantised ? operators.dispatch_message_bytes() : operators.combine_message_bytes();
+  const auto share = shares_with_straggler(spec.ranks, all_tokens * top_k, straggler);
+  const auto dies = coll::consecutive_dies(0, spec.ranks);
+  const auto tokens = static_cast<double>(spec.tokens);
+  const coll::ProductTraffic traffic = forward ? coll::dispatch(dies, tokens, top_k, message, share)
+                                               : coll::combine(dies, tokens, top_k, message, share);
+  const coll::ExchangeResult fabric = engine::measure_exchange(platform, traffic, spec.network);
+
+  // The exchange's formula knows the distances of uniform peers; the fabric knows every port.
+  const model::PeerShares peers = model::peer_shares(platform, spec.ranks);
+  const hw::PathSpec& path = platform.ub.npu_npu_write;
+  const double busiest_rows = std::max(tokens * top_k, straggler);
+  const Seconds formula =
+      busiest_rows * message / platform.ub_bandwidth_per_die() *
+      (peers.node / path.intra_node_efficiency + peers.remote / path.inter_node_efficiency);
+
+  CollectiveResult result;
+  if (formula > 0) result.wire_scale = (fabric.duration - fabric.latency) / formula;
+  const auto exchange =
+      model::make_exchange(spec.exchange, platform, operators, spec.ranks, result.wire_scale);
+  const double aiv = spec.aiv_cores > 0 ? spec.aiv_cores : platform.die.aiv_cores;
+  const model::ExchangeLoad load{tokens, static_cast<double>(top_k), straggler, aiv};
+  result.time = forward ? exchange->dispatch(load) : exchange->combine(load);
+  result.bytes_per_rank = tokens * top_k * message;
+  result.straggler_rows = straggler;
+  result.mean_rows = experts.mean_rows(all_tokens);
+  take_links(result, fabric.busiest);
+  return result;
+}
+
+CollectiveResult sdma_collective(const hw::Platform& platform,
+                                 const model::Architecture& architecture,
+                                 const CollectiveSpec& spec) {
+  const double shard = static_cast<double>(spec.tokens) * architecture.hidden * kBf16;
+  const auto dies = coll::consecutive_dies(0, spec.ranks);
+  const bool gather = spec.op == CollectiveOp::kAllGather;
+  const coll::ProductTraffic traffic =
+      gather ? coll::all_gather(dies, shard) : coll::all_to_all(dies, shard / spec.ranks);
+  const coll::ExchangeResult fabric = engine::measure_exchange(platform, traffic, spec.network);
+  CollectiveResult result;
+  result.time.startup = platform.token_exchange.sdma_startup + fabric.latency;
+  result.time.wire = fabric.duration - fabric.latency;
+  result.bytes_per_rank = gather ? shard * spec.ranks : shard;
+  take_links(result, fabric.busiest);
+  return result;
+}
+
+}  // namespace
+
+const char* to_string(CollectiveOp op) {
+  switch (op) {
+    case CollectiveOp::kDispatch:
+      return "dispatch";
+    case CollectiveOp::kCombine:
+      return "combine";
+    case CollectiveOp::kAllGather:
+      return "allgather";
+    case CollectiveOp::kAllToAll:
+      return "alltoall";
+  }
+  return "";
+}
+
+CollectiveResult measure_collective(const hw::Platform& platform,
+                                    const model::Architecture& architecture,
+                                    const CollectiveSpec& spec) {
+  check(platform, architecture, spec);
+  const bool exchange = spec.op == CollectiveOp::kDispatch || spec.op == CollectiveOp::kCombine;
+  CollectiveResult result = exchange ? token_exchange(platform, architecture, spec)
+                                     : sdma_collective(platform, architecture, spec);
+  result.bound_by = largest_part(result.time);
+  return result;
+}
+
+// Measured CPU seconds of SimGrid 3.32 with exact sharing on an exchange of equal and of unequal
+// pairs, as power laws through 64 and 320 ranks (docs/performance.md).
+double flow_rung_cpu_seconds(int ranks, double skew) {
+  const bool equal_pairs = skew <= 0;
+  const double at_64 = equal_pairs ? 0.06 : 0.56, at_320 = equal_pairs ? 7.1 : 158;
+  const double exponent = std::log(at_320 / at_64) / std::log(320.0 / 64);
+  return at_64 * std::pow(ranks / 64.0, exponent);
+}
+
+fs::path find_model(const fs::path& named, const fs::path& platform) {
+  if (!named.empty()) return named;
+  const fs::path models = fs::path("workloads") / "models" / "deepseek-r1.json";
+  std::error_code error;
+  const fs::path program = fs::read_symlink("/proc/self/exe", error);
+  const std::vector<fs::path> places{
+      platform.parent_path() / ".." / models,
+      program.parent_path() / ".." / "share" / "cmsim" / models,
+      models,
+  };
+  std::vector<std::string> tried;
+  for (const fs::path& place : places) {
+    if (fs::is_regular_file(place, error)) return place;
+    tried.push_back(place.lexically_normal().string());
+  }
+  throw ConfigError(
+      fmt::format("no model file found (tried {}); name one with --model", fmt::join(tried, ", ")));
+}
+
+}  // namespace cmsim::run
