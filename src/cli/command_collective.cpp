@@ -1,0 +1,175 @@
+#include <fmt/format.h>
+
+#include <cmath>
+#include <cstdio>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <stdexcept>
+
+#include "cmsim/base/config.hpp"
+#include "cmsim/coll/fabric.hpp"
+#include "cmsim/run/collective.hpp"
+#include "commands.hpp"
+#include "terminal.hpp"
+
+namespace cmsim::cli {
+namespace {
+
+struct CollectiveCommand {
+  std::string platform, model, op, network = "analytic", exchange = "fused";
+  run::CollectiveSpec spec;
+  std::vector<std::string> sets;
+  bool json = false;
+};
+
+hw::Platform read_platform(const CollectiveCommand& command) {
+  ConfigDocument document = ConfigDocument::from_file(command.platform);
+  for (const std::string& set : command.sets) document.apply_set(set);
+  return hw::read_platform(ConfigNode(document));
+}
+
+run::CollectiveSpec spec_of(const CollectiveCommand& command) {
+  run::CollectiveSpec spec = command.spec;
+  for (const auto op : {run::CollectiveOp::kDispatch, run::CollectiveOp::kCombine,
+                        run::CollectiveOp::kAllGather, run::CollectiveOp::kAllToAll}) {
+    if (command.op == run::to_string(op)) spec.op = op;
+  }
+  for (const auto network :
+       {coll::Network::kAnalytic, coll::Network::kHose, coll::Network::kFlow}) {
+    if (command.network == coll::to_string(network)) spec.network = network;
+  }
+  if (command.exchange == "basic") spec.exchange = model::ExchangeKind::kBasic;
+  if (command.exchange == "two_level") spec.exchange = model::ExchangeKind::kTwoLevel;
+  return spec;
+}
+
+bool exchanges_tokens(const run::CollectiveSpec& spec) {
+  return spec.op == run::CollectiveOp::kDispatch || spec.op == run::CollectiveOp::kCombine;
+}
+
+/// One flow a pair costs minutes of CPU on a large group: say so before starting.
+void warn_of_cost(const run::CollectiveSpec& spec) {
+  if (spec.network != coll::Network::kFlow) return;
+  const double seconds = run::flow_rung_cpu_seconds(
+      spec.ranks, exchanges_tokens(spec) ? 1.0 : 0.0);  // the busiest rank makes pairs unequal
+  if (seconds < 5) return;
+  fmt::print(stderr,
+             "cmsim: the flow rung simulates {} flows; expect some {} s of CPU (Ctrl-C ends it, "
+             "--network hose takes milliseconds)\n",
+             grouped(static_cast<std::int64_t>(spec.ranks) * (spec.ranks - 1)), figure(seconds));
+}
+
+nlohmann::ordered_json to_json(const CollectiveCommand& command, const run::CollectiveSpec& spec,
+                               const run::CollectiveResult& result) {
+  const auto us = [](Seconds seconds) { return seconds * 1e6; };
+  nlohmann::ordered_json links = nlohmann::ordered_json::array();
+  for (const coll::BusyLink& link : result.busiest) {
+    links.push_back({{"class", coll::to_string(link.cls)},
+                     {"name", link.name},
+                     {"bytes", link.bytes},
+                     {"utilisation", link.utilisation}});
+  }
+  nlohmann::ordered_json json{{"op", command.op}, {"ep", spec.ranks}, {"tokens", spec.tokens}};
+  json["exchange"] = exchanges_tokens(spec) ? command.exchange : "sdma";
+  json["network"] = command.network;
+  json["latency_us"] = us(result.time.total());
+  json["parts"] = {{"startup_us", us(result.time.startup)},
+                   {"issue_us", us(result.time.issue)},
+                   {"wire_us", us(result.time.wire)},
+                   {"local_us", us(result.time.local)}};
+  json["bound_by"] = result.bound_by;
+  json["bytes_per_rank"] = result.bytes_per_rank;
+  json["straggler_rows"] = result.straggler_rows;
+  json["mean_rows"] = result.mean_rows;
+  json["bandwidth_gb_per_s"] = result.bandwidth() / 1e9;
+  json["wire_scale"] = result.wire_scale;
+  json["busiest_links"] = std::move(links);
+  return json;
+}
+
+void print_table(const CollectiveCommand& command, const run::CollectiveSpec& spec,
+                 const run::CollectiveResult& result) {
+  const auto row = [](const char* name, const std::string& text) {
+    fmt::print("{:<12}{}\n", name, text);
+  };
+  const model::ExchangeTime& time = result.time;
+  fmt::print("{} of {} tokens per rank, EP{}, {}, network {}\n", command.op, grouped(spec.tokens),
+             spec.ranks, exchanges_tokens(spec) ? command.exchange + " exchange" : "SDMA",
+             command.network);
+  row("latency", fmt::format("{:.2f} us = start-up + max(issue, wire) + local, bound by {}",
+                             time.total() * 1e6, result.bound_by));
+  row("  start-up", fmt::format("{:>9.2f} us", time.startup * 1e6));
+  row("  issue", fmt::format("{:>9.2f} us", time.issue * 1e6));
+  row("  wire", fmt::format("{:>9.2f} us", time.wire * 1e6));
+  row("  local", fmt::format("{:>9.2f} us", time.local * 1e6));
+  row("bandwidth", fmt::format("{:.2f} GB/s for {} nominal bytes a rank", result.bandwidth() / 1e9,
+                               grouped(std::llround(result.bytes_per_rank))));
+  if (exchanges_tokens(spec)) {
+    row("rows", fmt::format("{:.1f} on the busiest rank, {:.1f} on average", result.straggler_rows,
+                            result.mean_rows));
+  }
+  for (const coll::BusyLink& link : result.busiest) {
+    row(&link == &result.busiest.front() ? "links" : "",
+        fmt::format("{:<32}{:>8} of the latency, {} bytes", link.name, percent(link.utilisation),
+                    grouped(std::llround(link.bytes))));
+  }
+}
+
+int execute(const CollectiveCommand& command) {
+  const hw::Platform platform = read_platform(command);
+  const model::Architecture architecture =
+      model::load_architecture(run::find_model(command.model, command.platform));
+  const run::CollectiveSpec spec = spec_of(command);
+  warn_of_cost(spec);
+  try {
+    const run::CollectiveResult result = run::measure_collective(platform, architecture, spec);
+    if (command.json) {
+      fmt::print("{}\n", to_json(command, spec, result).dump(2));
+    } else {
+      print_table(command, spec, result);
+    }
+  } catch (const std::invalid_argument& error) {
+    throw ConfigError(error.what());
+  }
+  return kOk;
+}
+
+}  // namespace
+
+void add_collective(CLI::App& app, Session& session) {
+  auto command = std::make_shared<CollectiveCommand>();
+  CLI::App* sub = app.add_subcommand("collective", "Measure one collective alone on the machine");
+  sub->add_option("PLATFORM", command->platform, "Platform file")->required();
+  sub->add_option("--op", command->op, "What is exchanged")
+      ->required()
+      ->check(CLI::IsMember({"dispatch", "combine", "allgather", "alltoall"}));
+  sub->add_option("--ep", command->spec.ranks, "Ranks: dies 0 to N-1")->required();
+  sub->add_option("--tokens", command->spec.tokens, "Tokens of each rank")->required();
+  sub->add_option("--network", command->network, "Fidelity of the fabric")
+      ->check(CLI::IsMember({"analytic", "hose", "flow"}))
+      ->capture_default_str();
+  sub->add_option("--exchange", command->exchange, "How dispatch and combine are done")
+      ->check(CLI::IsMember({"fused", "basic", "two_level"}))
+      ->capture_default_str();
+  sub->add_option("--skew", command->spec.skew,
+                  "Spread of expert popularity: 1 = measured, 0 = uniform")
+      ->capture_default_str();
+  sub->add_option("--aiv", command->spec.aiv_cores, "AIV cores given to the exchange [all]");
+  sub->add_option("--top-k", command->spec.top_k, "Experts of a token [the model's]");
+  sub->add_option("--seed", command->spec.seed, "Seed of the popularity")->capture_default_str();
+  sub->add_option("--model", command->model,
+                  "Model file [../workloads/models/deepseek-r1.json beside PLATFORM's directory]")
+      ->type_name("FILE");
+  sub->add_option("--set", command->sets, "Change one key of the platform (repeatable)")
+      ->type_name("/POINTER=VALUE")
+      ->allow_extra_args(false);
+  sub->add_flag("--json", command->json, "Print JSON");
+  sub->footer(
+      "Examples:\n"
+      "  cmsim collective platforms/cloudmatrix384.json --op dispatch --ep 256 --tokens 128\n"
+      "  cmsim collective platforms/cloudmatrix384.json --op combine --ep 64 --tokens 96 \\\n"
+      "      --skew 1 --network flow --set /ub/spread=hash --json");
+  sub->callback([command, &session] { session.action = [command] { return execute(*command); }; });
+}
+
+}  // namespace cmsim::cli
