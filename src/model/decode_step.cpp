@@ -237,13 +237,14 @@ void DecodeStep::run_dense(int layer, SliceRecorder* recorder) {
   for (int m = 0; m < plan_.microbatches; ++m) {
     for (Rank& rank : ranks_) {
       const Seconds begin = std::max(rank.stream0, rank.ready[m]);
-      rank.stream0 = begin + rank.dense_attention[m] * dense_attention_stretch_;
+      const Seconds attended = begin + rank.dense_attention[m] * dense_attention_stretch_;
+      rank.stream0 = attended;
       const Seconds start = std::max(rank.stream0, rank.stream1);
       rank.stream1 = rank.ready[m] = start + rank.dense[m] * dense_stretch_;
       if (plan_.microbatches == 1) rank.stream0 = rank.stream1;
       if (recorder != nullptr && &rank == &ranks_.front()) {
-        recorder->attention(layer, m, begin);
-        recorder->dense(layer, m, start);
+        recorder->attention(layer, m, begin, attended);
+        recorder->dense(layer, m, start, rank.stream1);
       }
     }
   }
@@ -252,7 +253,7 @@ void DecodeStep::run_dense(int layer, SliceRecorder* recorder) {
 void DecodeStep::run_moe(int layer, int expert_layer, SliceRecorder* recorder) {
   for (int m = 0; m < plan_.microbatches; ++m) {
     Seconds barrier = 0;
-    Seconds begin_front = 0, start_front = 0;
+    Seconds begin_front = 0, attended_front = 0, start_front = 0;
     for (Rank& rank : ranks_) {
       const Seconds begin = std::max(rank.stream0, rank.ready[m]);
       rank.stream0 = begin + rank.attention[m] * attention_stretch_;
@@ -260,6 +261,7 @@ void DecodeStep::run_moe(int layer, int expert_layer, SliceRecorder* recorder) {
       barrier = std::max(barrier, start + rank.pre[m] * pre_stretch_);
       if (&rank == &ranks_.front()) {
         begin_front = begin;
+        attended_front = rank.stream0;
         start_front = start;
       }
     }
@@ -269,7 +271,7 @@ void DecodeStep::run_moe(int layer, int expert_layer, SliceRecorder* recorder) {
       if (plan_.microbatches == 1) rank.stream0 = end;
     }
     if (recorder != nullptr) {
-      recorder->attention(layer, m, begin_front);
+      recorder->attention(layer, m, begin_front, attended_front);
       recorder->experts(layer, m, start_front, barrier, end);
     }
   }

@@ -16,9 +16,9 @@ namespace cmsim::model {
 class SliceRecorder {
  public:
   virtual ~SliceRecorder() = default;
-  virtual void attention(int layer, int microbatch, Seconds start) = 0;
+  virtual void attention(int layer, int microbatch, Seconds start, Seconds end) = 0;
   virtual void experts(int layer, int microbatch, Seconds start, Seconds barrier, Seconds end) = 0;
-  virtual void dense(int layer, int microbatch, Seconds start) = 0;
+  virtual void dense(int layer, int microbatch, Seconds start, Seconds end) = 0;
   virtual void whole(const char* name, Seconds start, Seconds duration) = 0;
 };
 

@@ -129,7 +129,9 @@ OperatorWork OperatorList::prefill_down_projection(double tokens) const {
       static_cast<double>(a.hidden) * (a.q_lora_rank + a.kv_lora_rank + a.rope_head_dim);
   OperatorWork work;
   add_projection(work, tokens, weights);
-  work.hbm_bytes = weights * projection_bytes() + tokens * (a.hidden * kInt8 + latent_bytes());
+  // The latents are written, then normalised: read and written again.
+  work.stages = 2;
+  work.hbm_bytes = weights * projection_bytes() + tokens * (a.hidden * kInt8 + 3 * latent_bytes());
   return work;
 }
 
@@ -151,10 +153,12 @@ OperatorWork OperatorList::prefill_up_projection(double tokens, double context,
 
 OperatorWork OperatorList::prefill_rope(double tokens, double context, double heads) const {
   const Architecture& a = architecture_;
-  OperatorWork work;  // read and write the rotated queries, and the shared rotated key
-  work.hbm_bytes =
-      2 * kBf16 *
-      (tokens * heads * (a.nope_head_dim + a.rope_head_dim) + context * a.rope_head_dim);
+  // Queries are read and written; keys are put together per head: the part without RoPE is read,
+  // the whole key written.
+  OperatorWork work;
+  work.hbm_bytes = kBf16 * heads *
+                   (2 * tokens * (a.nope_head_dim + a.rope_head_dim) +
+                    context * (2 * a.nope_head_dim + a.rope_head_dim));
   return work;
 }
 

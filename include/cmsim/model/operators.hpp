@@ -42,6 +42,7 @@ class OperatorList {
   /// TP stage: up-projections of queries (`tokens`) and of keys and values (`context` = tokens and
   /// cached context) of all ranks, for `heads` heads.
   OperatorWork prefill_up_projection(double tokens, double context, double heads) const;
+  /// Rotates queries and assembles the keys of each head.
   OperatorWork prefill_rope(double tokens, double context, double heads) const;
   /// Causal attention: `pairs` = sum over tokens of the context each sees.
   OperatorWork prefill_attention(double pairs, double tokens, double context, double heads) const;

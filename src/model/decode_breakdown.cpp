@@ -1,0 +1,141 @@
+// Where the time of a decode iteration goes: runs the recurrence once with a recorder and again
+// with each mechanism's cost taken away.
+#include <array>
+#include <numeric>
+
+#include "cmsim/model/decode_model.hpp"
+#include "decode_step.hpp"
+
+namespace cmsim::model {
+namespace {
+
+constexpr std::array<const char*, 3> kAttention{"MLAProlog", "FusedAttention", "OProj"};
+constexpr std::array<const char*, 4> kExperts{"Gate", "Dispatch", "MLP", "Combine"};
+
+Seconds sum(const std::vector<Seconds>& values) {
+  return std::accumulate(values.begin(), values.end(), 0.0);
+}
+
+/// Turns the blocks of the recurrence into slices of operators on the pacing rank.
+class Slices : public SliceRecorder {
+ public:
+  Slices(const DecodeStep& step, std::vector<StepSlice>& slices) : step_(step), slices_(slices) {}
+
+  void attention(int layer, int microbatch, Seconds start, Seconds end) override {
+    split(kAttention.data(), step_.operators().attention_shared, "stream 0", layer, microbatch,
+          start, end);
+  }
+  void experts(int layer, int microbatch, Seconds start, Seconds barrier, Seconds end) override {
+    const std::vector<Seconds>& all = step_.operators().experts_shared;
+    split(kExperts.data(), {all.begin(), all.begin() + 2}, "stream 1", layer, microbatch, start,
+          barrier);
+    split(kExperts.data() + 2, {all.begin() + 2, all.end()}, "stream 1", layer, microbatch, barrier,
+          end);
+  }
+  void dense(int layer, int microbatch, Seconds start, Seconds end) override {
+    slices_.push_back({"DenseFFN", "stream 1", start, end - start, layer, microbatch});
+  }
+  void whole(const char* name, Seconds start, Seconds duration) override {
+    slices_.push_back({name, "stream 0", start, duration, -1, 0});
+  }
+
+ private:
+  /// Divides [start, end) in proportion to the typical durations of the operators.
+  void split(const char* const* names, const std::vector<Seconds>& weights, const char* track,
+             int layer, int microbatch, Seconds start, Seconds end) {
+    const Seconds total = sum(weights);
+    if (total <= 0) return;
+    for (std::size_t i = 0; i < weights.size(); ++i) {
+      const Seconds length = (end - start) * weights[i] / total;
+      slices_.push_back({names[i], track, start, length, layer, microbatch});
+      start += length;
+    }
+  }
+
+  const DecodeStep& step_;
+  std::vector<StepSlice>& slices_;
+};
+
+/// Walks back from the last slice to end: the one that ended when it started, on its own microbatch
+/// or its own track, is what it waited for.
+std::vector<std::pair<std::string, Seconds>> critical_path(const std::vector<StepSlice>& slices) {
+  std::vector<std::pair<std::string, Seconds>> path;
+  const auto add = [&](const std::string& name, Seconds time) {
+    for (auto& [known, total] : path) {
+      if (known == name) {
+        total += time;
+        return;
+      }
+    }
+    path.emplace_back(name, time);
+  };
+  constexpr Seconds kSlack = 1e-9;
+  std::size_t at = slices.size();
+  Seconds latest = -1;
+  for (std::size_t i = 0; i < slices.size(); ++i) {
+    if (slices[i].start + slices[i].duration > latest) {
+      latest = slices[i].start + slices[i].duration;
+      at = i;
+    }
+  }
+  while (at < slices.size()) {
+    const StepSlice& slice = slices[at];
+    add(slice.name, slice.duration);
+    std::size_t before = slices.size();
+    Seconds end = -1;
+    for (std::size_t i = 0; i < at; ++i) {  // slices are recorded in an order that respects waiting
+      const StepSlice& other = slices[i];
+      const bool related = other.track == slice.track || other.microbatch == slice.microbatch ||
+                           other.layer < 0 || slice.layer < 0;
+      const Seconds ended = other.start + other.duration;
+      if (related && ended <= slice.start + kSlack && ended > end) {
+        end = ended;
+        before = i;
+      }
+    }
+    if (before < slices.size() && slice.start - end > kSlack) add("(waiting)", slice.start - end);
+    at = before;
+  }
+  return path;
+}
+
+}  // namespace
+
+StepBreakdown DecodePipeline::breakdown(const DecodeBatch& batch) const {
+  StepBreakdown result;
+  const DecodePlan chosen = plan(batch);
+  DecodeStep step(*this, chosen, {});
+  Slices recorder(step, result.slices);
+  result.duration = step.run(batch, &recorder);
+  if (result.duration <= 0) return result;
+  result.microbatches = chosen.microbatches;
+  result.attention_aic = chosen.attention_aic;
+  result.attention_aiv = chosen.attention_aiv;
+  result.layer = step.layer_time();
+  result.dense_layers = step.dense_time();
+  result.moe_layers = step.moe_time();
+  result.mtp = step.mtp_time();
+  result.head = step.head_time();
+  result.launch = step.launch_time();
+
+  const DecodeStep::Operators& operators = step.operators();
+  const auto list = [&](const char* const* names, const char* track,
+                        const std::vector<OperatorCost>& costs,
+                        const std::vector<Seconds>& shared) {
+    for (std::size_t i = 0; i < costs.size(); ++i) {
+      result.operators.push_back({names[i], track, costs[i].alone(device_.hbm_bandwidth()),
+                                  shared[i], costs[i].hbm_bytes});
+    }
+  };
+  list(kAttention.data(), "stream 0", operators.attention, operators.attention_shared);
+  list(kExperts.data(), "stream 1", operators.experts, operators.experts_shared);
+  result.streams = {{"stream 0", sum(operators.attention_shared)},
+                    {"stream 1", sum(operators.experts_shared)}};
+  result.critical_path = critical_path(result.slices);
+  result.losses.imbalance = result.duration - duration(batch, chosen, {.balanced = true});
+  result.losses.communication = result.duration - duration(batch, chosen, {.free_exchange = true});
+  result.losses.launch = result.duration - duration(batch, chosen, {.free_launch = true});
+  return result;
+}
+
+}  // namespace cmsim::model
