@@ -50,20 +50,22 @@ install_missing() {
   rm -f "$log"
 }
 
-# build PRESET [TARGET...]: configures when needed and builds; quiet when there is nothing to do.
+# build PRESET [TARGET...]: configures when needed and builds. On a terminal ninja's own progress line is
+# shown; elsewhere only what went wrong.
 build() {
-  local preset=$1 directory="build/$1" log
+  local preset=$1 directory="build/$1" log="build/$1/build.log"
   shift
   mkdir -p "$directory"
-  log="$directory/build.log"
   if [ ! -f "$directory/build.ninja" ]; then
-    say "Configuring preset $preset"
+    say "Configuring $directory"
     cmake --preset "$preset" >"$log" 2>&1 || { cat "$log" >&2; fail "cmake --preset $preset failed"; }
   fi
-  # The dry run (a fraction of a second) only decides what to say.
-  if ! ninja -C "$directory" -n "${@:-all}" 2>/dev/null | grep -q 'no work to do'; then
-    say "Building preset $preset (log: $log)"
+  if [ -t 2 ]; then
+    ninja -C "$directory" "${@:-all}" >&2 || fail "the build of $directory failed"
+  else
+    say "Building $directory (log: $log)"
+    ninja -C "$directory" "${@:-all}" >"$log" 2>&1 ||
+      { grep -v '^\[' "$log" | head -n 60 >&2; fail "the build of $directory failed"; }
+    ! grep 'warning:' "$log" >&2 || say "(warnings; all of it in $log)"
   fi
-  ninja -C "$directory" "${@:-all}" >"$log" 2>&1 || { tail -n 60 "$log" >&2; fail "the build of preset $preset failed"; }
-  ! grep -E 'warning:' "$log" >&2 || say "(warnings above; full log in $log)"
 }
