@@ -146,6 +146,35 @@ void splice(ConfigDocument& document, const std::vector<std::string>& sets,
   }
 }
 
+/// A closed loop without a concurrency keeps the scenario's one role exactly full: every decode slot, or
+/// one whole batch for each prefill instance. Without a number of requests it lasts long enough for a
+/// steady state.
+void fill_closed_loop(const ConfigNode& workload, Scenario& scenario) {
+  work::WorkloadSpec& spec = scenario.workload;
+  if (spec.arrivals.kind != work::ArrivalKind::kClosedLoop) return;
+  constexpr std::int64_t kDecodeGenerations = 3, kPrefillBatches = 8;
+  const bool decode = scenario.role == serve::Role::kDecodeOnly;
+  if (spec.arrivals.concurrency == 0) {
+    if (scenario.role == serve::Role::kAll) {
+      workload.fail("arrivals/concurrency",
+                    "missing, a closed loop needs it unless /workload/role is prefill or decode");
+    }
+    const serve::DeploymentSpec& d = scenario.deployment;
+    if (decode) {
+      spec.arrivals.concurrency =
+          std::int64_t{d.decode.instances} * d.decode.npus_per_instance * d.decode.max_num_seqs;
+    } else {
+      if (spec.prompt_length == 0) workload.fail("prompt_length", "missing, this key is required");
+      const std::int64_t budget = d.prefill.max_num_batched_tokens * d.prefill.npus_per_instance;
+      spec.arrivals.concurrency =
+          d.prefill.instances * std::max<std::int64_t>(1, budget / spec.prompt_length);
+    }
+  }
+  if (spec.trace.empty() && spec.requests == 0 && scenario.role != serve::Role::kAll) {
+    spec.requests = spec.arrivals.concurrency * (decode ? kDecodeGenerations : kPrefillBatches);
+  }
+}
+
 Scenario read(ConfigDocument& document, const fs::path& directory,
               const std::vector<std::string>& sets, const serve::PolicyRegistry& registry) {
   splice(document, sets, directory);
@@ -162,6 +191,7 @@ Scenario read(ConfigDocument& document, const fs::path& directory,
   const ConfigNode workload = root.child("workload");
   scenario.role = read_role(workload);
   scenario.workload = work::read_workload(workload, directory);
+  fill_closed_loop(workload, scenario);
   scenario.slo = read_slo(root);
   scenario.network = read_network(root);
   scenario.horizon = root.quantity_or("horizon", Dimension::kTime, scenario.horizon);

@@ -46,9 +46,6 @@ ArrivalSpec read_arrivals(const ConfigNode& node) {
   }
   spec.burstiness = node.number_or("burstiness", spec.burstiness, 1e-4, 1e6);
   spec.concurrency = node.integer_or("concurrency", spec.concurrency, 1);
-  if (spec.kind == ArrivalKind::kClosedLoop && spec.concurrency < 1) {
-    node.fail("concurrency", "a closed loop needs a concurrency of at least 1");
-  }
   node.close();
   return spec;
 }
