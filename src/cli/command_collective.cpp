@@ -48,15 +48,15 @@ bool exchanges_tokens(const run::CollectiveSpec& spec) {
 }
 
 /// One flow a pair costs minutes of CPU on a large group: say so before starting.
-void warn_of_cost(const run::CollectiveSpec& spec) {
+void warn_of_cost(const hw::Platform& platform, const run::CollectiveSpec& spec) {
   if (spec.network != coll::Network::kFlow) return;
-  const double seconds = run::flow_rung_cpu_seconds(
-      spec.ranks, exchanges_tokens(spec) ? 1.0 : 0.0);  // the busiest rank makes pairs unequal
+  const double seconds = run::flow_rung_cpu_seconds(spec.ranks, platform.ub.spread);
   if (seconds < 5) return;
   fmt::print(stderr,
              "cmsim: the flow rung simulates {} flows; expect some {} s of CPU (Ctrl-C ends it, "
              "--network hose takes milliseconds)\n",
-             grouped(static_cast<std::int64_t>(spec.ranks) * (spec.ranks - 1)), figure(seconds));
+             grouped(static_cast<std::int64_t>(spec.ranks) * (spec.ranks - 1)),
+             std::lround(seconds));
 }
 
 nlohmann::ordered_json to_json(const CollectiveCommand& command, const run::CollectiveSpec& spec,
@@ -120,7 +120,7 @@ int execute(const CollectiveCommand& command) {
   const model::Architecture architecture =
       model::load_architecture(run::find_model(command.model, command.platform));
   const run::CollectiveSpec spec = spec_of(command);
-  warn_of_cost(spec);
+  warn_of_cost(platform, spec);
   try {
     const run::CollectiveResult result = run::measure_collective(platform, architecture, spec);
     if (command.json) {

@@ -92,8 +92,8 @@ int execute(const P2pCommand& command) {
     fmt::print("{}\n", json.dump(2));
     return kOk;
   }
-  fmt::print("{} {} {} {}, {} bytes over the {} plane\n", hw::to_string(transfer.initiator),
-             command.op == "read" ? "reads from" : "writes to", hw::to_string(transfer.target), "",
+  fmt::print("{} {} {}, {} bytes over the {} plane\n", hw::to_string(transfer.initiator),
+             command.op == "read" ? "reads from" : "writes to", hw::to_string(transfer.target),
              grouped(transfer.bytes), command.plane);
   fmt::print(
       "time       {:.3f} us\nbandwidth  {:.2f} GB/s\nlatency    {:.3f} us at 512 B\npath       "

@@ -22,9 +22,12 @@ struct Session {
 void add_run(CLI::App& app, Session& session);
 void add_p2p(CLI::App& app, Session& session);
 void add_collective(CLI::App& app, Session& session);
+void add_step(CLI::App& app, Session& session);
 void add_trace(CLI::App& app, Session& session);
 void add_policies(CLI::App& app, Session& session);
+void add_validate(CLI::App& app, Session& session);
 
-inline constexpr auto kCommands = {add_run, add_p2p, add_collective, add_trace, add_policies};
+inline constexpr auto kCommands = {add_run,   add_p2p,      add_collective, add_step,
+                                   add_trace, add_policies, add_validate};
 
 }  // namespace cmsim::cli

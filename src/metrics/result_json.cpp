@@ -3,6 +3,7 @@
 #include <map>
 #include <nlohmann/json.hpp>
 
+#include "cmsim/metrics/breakdown_json.hpp"
 #include "cmsim/metrics/result.hpp"
 
 namespace cmsim::metrics {
@@ -148,6 +149,7 @@ Json to_json(const Provenance& p) {
           {"digest", p.digest},
           {"seed", p.seed},
           {"network", p.network},
+          {"network_note", p.network_note},
           {"trace", p.trace},
           {"trace_format", p.trace_format},
           {"trace_dropped", p.trace_dropped},
@@ -232,6 +234,11 @@ Json to_json(const Result& r, Detail detail) {
   json["queues"] = queues_json(r.queues);
   json["transfers"] = transfers_json(r.transfers);
   json["links"] = links_json(r.links);
+  const auto broken_down = [](const std::optional<model::StepBreakdown>& breakdown) {
+    return breakdown ? to_json(*breakdown) : Json(nullptr);
+  };
+  json["breakdown"] = {{"decode", broken_down(r.decode_breakdown)},
+                       {"prefill", broken_down(r.prefill_breakdown)}};
   json["provenance"] = to_json(r.provenance);
   if (detail == Detail::kPerRequest) add_lists(json, r);
   return json;

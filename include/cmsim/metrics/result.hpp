@@ -15,6 +15,7 @@
 #include "cmsim/metrics/phases.hpp"
 #include "cmsim/metrics/slo.hpp"
 #include "cmsim/metrics/statistics.hpp"
+#include "cmsim/model/breakdown.hpp"
 #include "cmsim/serve/events.hpp"
 
 namespace cmsim::metrics {
@@ -122,6 +123,7 @@ struct Provenance {
   std::string version, scenario, digest, workload_digest;
   std::uint64_t seed = 0;
   std::string network, command;
+  std::string network_note;  // how the fabric was measured; empty when the analytic bound is exact
   std::string trace, trace_format;
   std::int64_t trace_dropped = 0;
   std::string trace_dropped_reason;
@@ -158,6 +160,8 @@ struct Result {
   std::vector<QueueResult> queues;
   std::vector<TransferResult> transfers;
   std::vector<LinkResult> links;
+  // The mean step and batch of the steady window, without slices.
+  std::optional<model::StepBreakdown> decode_breakdown, prefill_breakdown;
 
   // In requests.csv, and in JSON on request.
   std::vector<serve::RequestRecord> records;  // by id
