@@ -27,6 +27,19 @@ std::string shown(const json& value) {
   return text;
 }
 
+/// The JSON pointer of a member: its key may hold the two characters that pointers escape.
+std::string below(const std::string& pointer, std::string_view key) {
+  std::string text = pointer + "/";
+  for (const char c : key) {
+    if (c == '~' || c == '/') {
+      text += c == '~' ? "~0" : "~1";
+    } else {
+      text += c;
+    }
+  }
+  return text;
+}
+
 std::string spelled(double value, Dimension dimension) {
   if (dimension == Dimension::kNumber) return fmt::format("{:g}", value);
   return format_quantity(value, dimension);
@@ -54,7 +67,7 @@ ConfigNode::ConfigNode(const ConfigDocument& document, std::string pointer)
 }
 
 SourceLocation ConfigNode::where(std::string_view key) const {
-  return document_->location(key.empty() ? pointer_ : pointer_ + "/" + std::string(key));
+  return document_->location(key.empty() ? pointer_ : below(pointer_, key));
 }
 
 void ConfigNode::fail(const std::string& message) const { throw ConfigError(where(), message); }
@@ -77,7 +90,8 @@ const json* ConfigNode::find(std::string_view key) const {
     static const std::vector<std::string> kAnnotations{"value", "source", "note"};
     for (const auto& [name, ignored] : found->items()) {
       if (std::find(kAnnotations.begin(), kAnnotations.end(), name) == kAnnotations.end()) {
-        fail(std::string(key) + "/" + name, "unknown key, allowed are value, source, note");
+        throw ConfigError(document_->location(below(below(pointer_, key), name)),
+                          "unknown key, allowed are value, source, note");
       }
     }
   }
@@ -96,7 +110,7 @@ void ConfigNode::ignore(std::string_view key) const { known_->insert(std::string
 
 ConfigNode ConfigNode::child_or_empty(std::string_view key) const {
   const json* found = find(key);
-  ConfigNode node(*document_, pointer_ + "/" + std::string(key));
+  ConfigNode node(*document_, below(pointer_, key));
   if (found != nullptr && !found->is_object()) {
     fail(key, fmt::format("found {}, expected an object", shown(*found)));
   }
@@ -113,7 +127,7 @@ std::vector<ConfigNode> ConfigNode::elements(std::string_view key) const {
   if (!array.is_array()) fail(key, fmt::format("found {}, expected an array", shown(array)));
   std::vector<ConfigNode> nodes;
   for (std::size_t i = 0; i < array.size(); ++i) {
-    nodes.emplace_back(*document_, fmt::format("{}/{}/{}", pointer_, key, i));
+    nodes.emplace_back(*document_, below(below(pointer_, key), std::to_string(i)));
   }
   return nodes;
 }

@@ -97,7 +97,9 @@ double parse_quantity(std::string_view text, Dimension dimension) {
   const std::string_view unit =
       trim(trimmed.substr(static_cast<std::size_t>(end - trimmed.data())));
   for (const Unit& candidate : units_of(dimension)) {
-    if (candidate.spelling == unit) return number * candidate.factor;
+    if (candidate.spelling != unit) continue;
+    if (const double value = number * candidate.factor; std::isfinite(value)) return value;
+    throw UnitError(fmt::format("found \"{}\", which is too large a number", text));
   }
   if (unit.empty()) {
     throw UnitError(fmt::format("found \"{}\" without a unit, expected one of {} (e.g. \"{}\")",

@@ -21,7 +21,7 @@ namespace {
 
 namespace io = boost::iostreams;
 
-constexpr std::size_t kChunk = 256 * 1024;
+constexpr std::size_t kChunk = 64 * 1024;
 constexpr std::size_t kLongestLine = 64 * 1024 * 1024;
 constexpr std::string_view kGzipMagic = "\x1f\x8b", kZstdMagic = "\x28\xb5\x2f\xfd";
 

@@ -91,10 +91,12 @@ class Profile {
     return window > 0 ? windows[window].start - windows[window - 1].start : kUsualWindow;
   }
 
-  static bool selected(const ServeGenClient& client, std::size_t window,
-                       const ReadOptions& options) {
-    const Seconds start = client.windows[window].start;
-    return start < options.end && start + window_length(client, window) > options.start;
+  /// How much of a window is to be drawn: from its start, for the draws to be those of the whole
+  /// day.
+  static Seconds drawn_length(const ServeGenClient& client, std::size_t window,
+                              const ReadOptions& options) {
+    const Seconds start = client.windows[window].start, length = window_length(client, window);
+    return start + length > options.start ? std::min(length, options.end - start) : 0;
   }
 
   void check(const ReadOptions& options) const {
@@ -108,8 +110,7 @@ class Profile {
         fail(fmt::format("chunk-{}-dataset.json is missing", number));
       }
       for (std::size_t i = 0; i < client.windows.size(); ++i) {
-        if (!selected(client, i, options)) continue;
-        expected += client.windows[i].rate * window_length(client, i);
+        expected += client.windows[i].rate * std::max(0.0, drawn_length(client, i, options));
       }
     }
     if (expected > kMostRequests) {
@@ -129,18 +130,20 @@ class Profile {
         fmt::format("has requests in the window at {} s, but no lengths for them", time));
   }
 
-  /// Every window has a stream of its own: a part of the day is drawn as it is in the whole day.
+  /// Every window has streams of its own: a part of the day is drawn as it is in the whole day.
   void draw_client(int number, const ServeGenClient& client, const ReadOptions& options,
                    Trace& trace) const {
     for (std::size_t i = 0; i < client.windows.size(); ++i) {
       const RateWindow& window = client.windows[i];
-      if (window.rate <= 0 || !selected(client, i, options)) continue;
+      const Seconds length = drawn_length(client, i, options);
+      if (window.rate <= 0 || length <= 0) continue;
       const auto& lengths = lengths_at(client, window.start);
-      RandomStream random(options.seed, fmt::format("work/servegen/{}/{}", number, i));
-      for (const Seconds arrival : draw_window(window, window_length(client, i), random)) {
+      const std::string stream = fmt::format("work/servegen/{}/{}/", number, i);
+      RandomStream gaps(options.seed, stream + "gaps"), tokens(options.seed, stream + "tokens");
+      for (const Seconds arrival : draw_window(window, length, gaps)) {
         const TraceRow row{.arrival = arrival,
-                           .prompt_tokens = static_cast<std::int32_t>(lengths.prompt.draw(random)),
-                           .output_tokens = static_cast<std::int32_t>(lengths.output.draw(random))};
+                           .prompt_tokens = static_cast<std::int32_t>(lengths.prompt.draw(tokens)),
+                           .output_tokens = static_cast<std::int32_t>(lengths.output.draw(tokens))};
         if (arrival >= options.start && arrival < options.end) trace.rows.push_back(row);
       }
     }

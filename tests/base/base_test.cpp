@@ -94,6 +94,18 @@ TEST(Config, SetsValuesAndNamesTheirOrigin) {
   EXPECT_THAT(error_of([&] { document.apply_set("/seed/x=2"); }), HasSubstr("not an object"));
 }
 
+TEST(Units, RefusesWhatOverflows) {
+  // 1e308 GB would be 1e317 B, beyond the largest double (1.8e308).
+  EXPECT_THROW(parse_quantity("1e308GB", Dimension::kBytes), UnitError);
+}
+
+TEST(Config, ReadsKeysThatPointersEscape) {
+  const auto document = ConfigDocument::from_text(R"({"a~/b": {"c": 1, "d": 2}})", "s.json");
+  const ConfigNode node = ConfigNode(document).child("a~/b");
+  EXPECT_EQ(node.integer("c"), 1);
+  EXPECT_EQ(node.where("c").pointer, "/a~0~1b/c");  // RFC 6901: ~ is ~0, / is ~1
+}
+
 TEST(Random, StreamsAreNamedAndIndependent) {
   RandomStream a(1, "work/arrivals"), again(1, "work/arrivals"), other(1, "work/lengths"),
       reseeded(2, "work/arrivals");

@@ -23,7 +23,7 @@ std::vector<std::string> lines_of(const std::string& bytes) {
   return lines;
 }
 
-/// Text longer than the 256 KiB of one read, so that lines straddle reads.
+/// Text longer than the 64 KiB of one read, so that lines straddle reads.
 std::string long_text() {
   std::string text;
   for (int i = 0; i < 60000; ++i) text += "line " + std::to_string(i) + "\n";
