@@ -156,8 +156,8 @@ void fill_closed_loop(const ConfigNode& workload, Scenario& scenario) {
   const bool decode = scenario.role == serve::Role::kDecodeOnly;
   if (spec.arrivals.concurrency == 0) {
     if (scenario.role == serve::Role::kAll) {
-      workload.fail("arrivals/concurrency",
-                    "missing, a closed loop needs it unless /workload/role is prefill or decode");
+      workload.child_or_empty("arrivals").fail(
+          "concurrency", "missing, a closed loop needs it unless /workload/role is prefill or decode");
     }
     const serve::DeploymentSpec& d = scenario.deployment;
     if (decode) {

@@ -176,8 +176,6 @@ TEST(ReadWorkload, NamesWhatIsWrong) {
   EXPECT_THAT(message(R"({"start": 5})"), HasSubstr("/start"));
   EXPECT_THAT(message(R"({"prompt_length": -5})"), HasSubstr("/prompt_length"));
   EXPECT_THAT(message(R"({"arrivals": {"kind": "poisson"}})"), HasSubstr("need a rate above 0"));
-  EXPECT_THAT(message(R"({"arrivals": {"kind": "closed_loop"}})"),
-              HasSubstr("/arrivals/concurrency"));
 }
 
 }  // namespace
