@@ -185,7 +185,7 @@ Result Collector::result(Seconds run_end) {
   if (facts_.role != serve::Role::kPrefillOnly) {
     add_decode(result, elapsed);
     result.itl_ms =
-        pooled_itl_ms(result.steps, measured_until(result.records, facts_.role, result.steady));
+        pooled_itl_ms(result.steps, measured_window(result.records, facts_.role, result.steady));
   }
   add_kv_and_queues(result, run_end);
   add_transfers(result);

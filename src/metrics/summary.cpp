@@ -12,27 +12,14 @@ namespace {
 using serve::Outcome;
 using serve::RequestRecord;
 
-/// A first population that was already under way when the run began has no latencies, nor has, in a
-/// run of one role, what ends while the closed loop drains.
-bool has_latency(const RequestRecord& r, Seconds measured_until) {
-  return r.outcome == Outcome::kFinished && r.initial_tokens == 0 && r.finished <= measured_until;
+bool inside(Seconds time, const SteadyWindow& window) {
+  return time > window.from && time <= window.to;
 }
 
-/// Which requests the latencies are of: all that finished; where one role runs alone to show its
-/// steady state, those that finished inside it (no ramp, no drain).
-class Measured {
- public:
-  Measured(serve::Role role, const SteadyWindow& window)
-      : whole_(role == serve::Role::kAll || !window.steady), window_(window) {}
-  bool operator()(const RequestRecord& r) const {
-    return has_latency(r) && (whole_ || (r.finished > window_.from && r.finished <= window_.to));
-  }
-  bool whole() const { return whole_; }
-
- private:
-  bool whole_;
-  SteadyWindow window_;
-};
+/// A first population that was already under way when the run began has no latencies.
+bool has_latency(const RequestRecord& r, const SteadyWindow& measured) {
+  return r.outcome == Outcome::kFinished && r.initial_tokens == 0 && inside(r.finished, measured);
+}
 
 void count(RequestCounts& counts, std::span<const RequestRecord> records) {
   std::map<std::string, std::int64_t> reasons;
@@ -58,11 +45,11 @@ void count(RequestCounts& counts, std::span<const RequestRecord> records) {
   counts.not_finished.assign(reasons.begin(), reasons.end());
 }
 
-void add_phases(Result& result, const Measured& measured) {
+void add_phases(Result& result, Seconds until) {
   std::array<std::vector<double>, kPhases> samples;
   double total = 0;
   for (const RequestRecord& r : result.records) {
-    if (!measured(r)) continue;
+    if (!has_latency(r, until)) continue;
     const auto phases = phases_of(r);
     for (int i = 0; i < kPhases; ++i) {
       if (phases[i].happened()) samples[i].push_back(phases[i].duration());
@@ -93,13 +80,13 @@ bool at_most(std::vector<double>& samples, Seconds limit, SloVerdict& verdict) {
 
 }  // namespace
 
-Seconds measured_until(std::span<const RequestRecord> records, serve::Role role,
-                       const SteadyWindow& window) {
+SteadyWindow measured_window(std::span<const RequestRecord> records, serve::Role role,
+                             const SteadyWindow& steady) {
   constexpr Seconds kForever = std::numeric_limits<double>::infinity();
-  if (role == serve::Role::kAll || !window.steady) return kForever;
-  const bool any = std::ranges::any_of(
-      records, [&](const RequestRecord& r) { return has_latency(r, window.to); });
-  return any ? window.to : kForever;
+  const bool any =
+      std::ranges::any_of(records, [&](const RequestRecord& r) { return has_latency(r, steady); });
+  if (role == serve::Role::kAll || !steady.steady || !any) return {-kForever, kForever, false};
+  return steady;
 }
 
 Tokens output_of(const RequestRecord& record, serve::Role role) {
@@ -115,9 +102,7 @@ void summarize_requests(Result& result, serve::Role role, const SloSpec& slo, Se
   const std::span<const RequestRecord> records = result.records;
   count(result.requests, records);
   result.steady = steady_window(records, run_end);
-  const Seconds until = measured_until(records, role, result.steady);
-  result.steady = steady_window(records, run_end);
-  const Measured measured(role, result.steady);
+  const SteadyWindow measured = measured_window(records, role, result.steady);
   Seconds first_sent = run_end;
   Seconds last_finish = -1;
   std::vector<double> ttfts, tpots, e2es;
@@ -131,7 +116,7 @@ void summarize_requests(Result& result, serve::Role role, const SloSpec& slo, Se
     last_finish = std::max(last_finish, r.finished);
     result.total_input_tokens += r.prompt_tokens;
     result.total_output_tokens += output_of(r, role);
-    if (!measured(r)) continue;
+    if (!has_latency(r, until)) continue;
     ++judged;
     const bool decoded = role != serve::Role::kPrefillOnly;
     ttfts.push_back(ttft(r));
@@ -158,9 +143,8 @@ void summarize_requests(Result& result, serve::Role role, const SloSpec& slo, Se
     const auto input = static_cast<double>(result.total_input_tokens);
     const auto output = static_cast<double>(result.total_output_tokens);
     result.request_throughput = static_cast<double>(result.requests.finished) / result.duration;
-    const Seconds observed =
-        measured.whole() ? result.duration : result.steady.to - result.steady.from;
-    result.request_goodput = observed > 0 ? good / observed : 0;
+    result.request_goodput =
+        good / (measured.steady ? measured.to - measured.from : result.duration);
     result.output_throughput = output / result.duration;
     result.total_token_throughput = (input + output) / result.duration;
   }
@@ -168,15 +152,15 @@ void summarize_requests(Result& result, serve::Role role, const SloSpec& slo, Se
   result.tpot_ms = summarize(std::move(tpots), 1e3);
   result.e2el_ms = summarize(std::move(e2es), 1e3);
   result.load = judge_load(records, run_end);
-  add_phases(result, measured);
+  add_phases(result, until);
 }
 
-Distribution pooled_itl_ms(std::span<const StepSample> steps, Seconds until) {
+Distribution pooled_itl_ms(std::span<const StepSample> steps, const SteadyWindow& measured) {
   std::vector<WeightedSample> gaps;
   gaps.reserve(steps.size());
   for (const StepSample& step : steps) {
-    if (step.previous_end >= 0 && step.end <= until)
-      gaps.push_back({step.end - step.previous_end, step.continuing});
+    if (step.previous_end < 0 || !inside(step.end, measured)) continue;
+    gaps.push_back({step.end - step.previous_end, step.continuing});
   }
   return summarize(std::move(gaps), 1e3);
 }

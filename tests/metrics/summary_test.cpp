@@ -77,17 +77,21 @@ TEST(Summarize, AStaggeredFirstPopulationHasNoLatencies) {
   EXPECT_EQ(result.total_output_tokens, 11 + 7);  // what this run has made
 }
 
-TEST(Summarize, OneRoleMeasuresUntilItsLoopIsNotRefilled) {
-  Result result;  // sent at 0 and 6; the first ends at 5, the second in the drain, at 15
-  result.records = {finished(0, 0, 11, 1), finished(1, 6, 11, 5)};
-  summarize_requests(result, Role::kDecodeOnly, {"", 5, 1}, 15);
-  EXPECT_EQ(result.tpot_ms.count, 1);
-  EXPECT_DOUBLE_EQ(result.tpot_ms.mean, 100);
-  EXPECT_EQ(result.requests.finished, 2);
+TEST(Summarize, OneRoleMeasuresItsSteadyWindow) {
+  // Sent at 0, 6 and 30, ended at 5, 15 and 39: the arrival window is 30 s, the steady one begins
+  // min(p90 latency, 30 / 3) = 9 s later (of 5, 9, 9) and ends at 30.
+  Result result;
+  result.records = {finished(0, 0, 11, 1), finished(1, 6, 11, 5), finished(2, 30, 11, 5)};
   Result all;
   all.records = result.records;
-  summarize_requests(all, Role::kAll, {"", 5, 1}, 15);
-  EXPECT_EQ(all.tpot_ms.count, 2);
+  summarize_requests(result, Role::kDecodeOnly, {"", 5, 1}, 39);
+  EXPECT_DOUBLE_EQ(result.steady.from, 9);
+  EXPECT_EQ(result.tpot_ms.count, 1);  // the one that ended at 15
+  EXPECT_DOUBLE_EQ(result.tpot_ms.mean, 500);
+  EXPECT_DOUBLE_EQ(result.request_goodput, 1 / (30 - 9.0));
+  EXPECT_EQ(result.requests.finished, 3);
+  summarize_requests(all, Role::kAll, {"", 5, 1}, 39);
+  EXPECT_EQ(all.tpot_ms.count, 3);
 }
 
 TEST(Summarize, PrefillAloneMakesOneTokenAndHasNoTpot) {
@@ -120,11 +124,11 @@ TEST(Itl, PoolsTheGapsOfEverySequence) {
   // 1 s, 1 joins. Step 4 [6, 7] after an idle time: a new request, no gap.
   const std::vector<StepSample> steps{
       {0, 1, -1, 0, 4, 0, 4}, {1, 3, 1, 0, 4, 4, 4}, {3, 4, 3, 0, 3, 2, 3}, {6, 7, -1, 0, 1, 0, 1}};
-  const Distribution itl = pooled_itl_ms(steps, 100);
+  const Distribution itl = pooled_itl_ms(steps, {0, 100, true});
   EXPECT_EQ(itl.count, 6);
   EXPECT_DOUBLE_EQ(itl.mean, (4 * 2000 + 2 * 1000) / 6.0);
-  EXPECT_EQ(pooled_itl_ms(steps, 3).count, 4);  // up to step 2 alone
-  EXPECT_DOUBLE_EQ(itl.median, 2000);           // 1000 1000 2000 2000 2000 2000
+  EXPECT_EQ(pooled_itl_ms(steps, {1, 3, true}).count, 4);  // step 2 alone
+  EXPECT_DOUBLE_EQ(itl.median, 2000);                      // 1000 1000 2000 2000 2000 2000
 }
 
 TEST(SteadyRates, CountOnlyWhatHappensInTheWindow) {

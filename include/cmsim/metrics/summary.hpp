@@ -20,18 +20,18 @@ struct SloCheck {
 };
 SloCheck check_slo(const serve::RequestRecord& record, const SloSpec& slo);
 
-/// Latencies count requests and steps that end by this date. In a run of one role in a closed loop
-/// that is the last send, for what ends later meets a system that drains; else it is infinite, also
-/// when nothing had ended by then.
-Seconds measured_until(std::span<const serve::RequestRecord> records, serve::Role role,
-                       const SteadyWindow& window);
+/// Latencies, SLO and goodput are of what ends in this window. A run of one role alone shows its
+/// steady state, so it is the steady window, without ramp and drain; in any other run, or when
+/// nothing ended in it, it is endless.
+SteadyWindow measured_window(std::span<const serve::RequestRecord> records, serve::Role role,
+                             const SteadyWindow& steady);
 
 /// Fills counts, throughput, latencies (except ITL), SLO verdict, phases, load and steady window.
 void summarize_requests(Result& result, serve::Role role, const SloSpec& slo, Seconds run_end);
 
 /// Every gap between consecutive outputs of a request, pooled over requests: a step that began
 /// where the one before ended is a gap of (end - previous end) for each sequence that went on.
-Distribution pooled_itl_ms(std::span<const StepSample> steps, Seconds until);
+Distribution pooled_itl_ms(std::span<const StepSample> steps, const SteadyWindow& measured);
 
 /// Prompt tokens (cached ones included) per second in the window; a request's are spread evenly
 /// over its prefill.
