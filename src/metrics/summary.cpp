@@ -45,11 +45,11 @@ void count(RequestCounts& counts, std::span<const RequestRecord> records) {
   counts.not_finished.assign(reasons.begin(), reasons.end());
 }
 
-void add_phases(Result& result, Seconds until) {
+void add_phases(Result& result, const SteadyWindow& measured) {
   std::array<std::vector<double>, kPhases> samples;
   double total = 0;
   for (const RequestRecord& r : result.records) {
-    if (!has_latency(r, until)) continue;
+    if (!has_latency(r, measured)) continue;
     const auto phases = phases_of(r);
     for (int i = 0; i < kPhases; ++i) {
       if (phases[i].happened()) samples[i].push_back(phases[i].duration());
@@ -116,7 +116,7 @@ void summarize_requests(Result& result, serve::Role role, const SloSpec& slo, Se
     last_finish = std::max(last_finish, r.finished);
     result.total_input_tokens += r.prompt_tokens;
     result.total_output_tokens += output_of(r, role);
-    if (!has_latency(r, until)) continue;
+    if (!has_latency(r, measured)) continue;
     ++judged;
     const bool decoded = role != serve::Role::kPrefillOnly;
     ttfts.push_back(ttft(r));
@@ -152,7 +152,7 @@ void summarize_requests(Result& result, serve::Role role, const SloSpec& slo, Se
   result.tpot_ms = summarize(std::move(tpots), 1e3);
   result.e2el_ms = summarize(std::move(e2es), 1e3);
   result.load = judge_load(records, run_end);
-  add_phases(result, until);
+  add_phases(result, measured);
 }
 
 Distribution pooled_itl_ms(std::span<const StepSample> steps, const SteadyWindow& measured) {
