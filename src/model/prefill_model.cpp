@@ -15,7 +15,9 @@ ExpertOptions with_staleness(ExpertOptions experts, double staleness) {
 constexpr double kAttentionTile =
     128;  // assumption: rows of the query tile of the attention kernel
 
-PrefillPipeline::Totals total(std::span<const PrefillSequence> sequences, bool packed) {
+}  // namespace
+
+PrefillPipeline::Totals batch_totals(std::span<const PrefillSequence> sequences, bool packed) {
   PrefillPipeline::Totals totals;
   double longest = 0;
   for (const PrefillSequence& s : sequences) {
@@ -36,8 +38,6 @@ PrefillPipeline::Totals total(std::span<const PrefillSequence> sequences, bool p
   return totals;
 }
 
-}  // namespace
-
 PrefillPipeline::PrefillPipeline(const hw::Platform& platform, const Architecture& architecture,
                                  const ModelOptions& options, int ranks, double max_tokens_per_rank,
                                  double wire_scale)
@@ -56,52 +56,11 @@ PrefillPipeline::PrefillPipeline(const hw::Platform& platform, const Architectur
                                   max_tokens_per_rank / options.prefill.microbatches)) {}
 
 PrefillIteration PrefillPipeline::batch(std::span<const PrefillSequence> sequences) const {
-  const Totals totals = total(sequences, options_.sequence_packing);
+  const Totals totals = batch_totals(sequences, options_.sequence_packing);
   if (totals.tokens <= 0) return {};
   const PrefillStep step(*this, totals, {});
   return {step.duration(), static_cast<Bytes>(step.hbm_bytes()),
           static_cast<Bytes>(step.ub_bytes())};
-}
-
-StepBreakdown PrefillPipeline::breakdown(std::span<const PrefillSequence> sequences) const {
-  const Totals totals = total(sequences, options_.sequence_packing);
-  StepBreakdown result;
-  if (totals.tokens <= 0) return result;
-  const PrefillStep step(*this, totals, {});
-  const BytesPerSecond bandwidth = device_.hbm_bandwidth();
-  static constexpr const char* kTracks[] = {"AIC", "AIV", "SDMA"};
-  result.duration = step.duration();
-  result.layer = step.layer_time();
-  result.dense_layers = step.dense_time();
-  result.moe_layers = step.moe_time();
-  result.mtp = step.mtp_time();
-  result.head = step.head_time();
-  std::vector<Seconds> duration(step.chain().size(), 0);
-  std::vector<int> count(step.chain().size(), 0);
-  for (const PlacedTask& placed : step.schedule().tasks) {
-    const Task& task = step.chain()[placed.task];
-    duration[placed.task] += placed.end - placed.start;
-    ++count[placed.task];
-    result.microbatches = std::max(result.microbatches, placed.microbatch + 1);
-    result.slices.push_back({task.name, kTracks[static_cast<int>(task.unit)], placed.start,
-                             placed.end - placed.start, placed.repetition, placed.microbatch});
-  }
-  std::vector<std::pair<std::string, Seconds>> streams{{"AIC", 0}, {"AIV", 0}, {"SDMA", 0}};
-  for (std::size_t i = 0; i < step.chain().size(); ++i) {
-    const Task& task = step.chain()[i];
-    const Seconds mean = duration[i] / std::max(1, count[i]);
-    result.operators.push_back({task.name, kTracks[static_cast<int>(task.unit)],
-                                task.cost.alone(bandwidth), mean, task.cost.hbm_bytes});
-    streams[static_cast<std::size_t>(task.unit)].second += mean;
-  }
-  result.streams = std::move(streams);
-  const auto without = [&](const PrefillIdeal& ideal) {
-    return result.duration - PrefillStep(*this, totals, ideal).duration();
-  };
-  result.losses.imbalance = without({.balanced = true});
-  result.losses.communication = without({.free_exchange = true});
-  result.losses.launch = without({.free_launch = true});
-  return result;
 }
 
 }  // namespace cmsim::model

@@ -10,24 +10,24 @@ PrefillStep::PrefillStep(const PrefillPipeline& pipeline, const PrefillPipeline:
     : pipeline_(pipeline), ideal_(ideal), ranks_(pipeline.layout_.ranks) {
   const Architecture& a = pipeline_.operators_.architecture();
   // A batch too small to split (under a token a rank and microbatch) runs whole.
-  const int microbatches = totals.tokens >= ranks_ * pipeline_.options_.microbatches
-                               ? pipeline_.options_.microbatches
-                               : 1;
-  part_ = {totals.tokens / microbatches, totals.context / microbatches, totals.pairs / microbatches,
-           totals.sequences / microbatches};
+  microbatches_ = totals.tokens >= ranks_ * pipeline_.options_.microbatches
+                      ? pipeline_.options_.microbatches
+                      : 1;
+  part_ = {totals.tokens / microbatches_, totals.context / microbatches_,
+           totals.pairs / microbatches_, totals.sequences / microbatches_};
   const BytesPerSecond bandwidth = pipeline_.device_.hbm_bandwidth();
 
-  std::vector<Task> dense_chain;
-  add_attention(dense_chain);
-  dense_chain.push_back(compute("DenseFFN", pipeline_.operators_.dense_ffn(part_.tokens / ranks_)));
+  add_attention(dense_chain_);
+  dense_chain_.push_back(
+      compute("DenseFFN", pipeline_.operators_.dense_ffn(part_.tokens / ranks_)));
   if (a.dense_layers > 0) {
-    dense_time_ = schedule_chains(dense_chain, microbatches, a.dense_layers, bandwidth).makespan;
+    dense_time_ = schedule_chains(dense_chain_, microbatches_, a.dense_layers, bandwidth).makespan;
   }
 
   add_attention(moe_chain_);
   add_moe(moe_chain_);
   const int simulated = std::min(a.moe_layers(), kWarmLayers + kSteadyLayers);
-  schedule_ = schedule_chains(moe_chain_, microbatches, std::max(1, simulated), bandwidth);
+  schedule_ = schedule_chains(moe_chain_, microbatches_, std::max(1, simulated), bandwidth);
   if (simulated > kWarmLayers) {
     layer_time_ =
         (schedule_.repetition_end[simulated - 1] - schedule_.repetition_end[kWarmLayers - 1]) /
@@ -45,14 +45,14 @@ PrefillStep::PrefillStep(const PrefillPipeline& pipeline, const PrefillPipeline:
       cost(pipeline_.operators_.lm_head(std::ceil(totals.sequences / ranks_))).alone(bandwidth);
 
   const double layers = a.moe_layers() + pipeline_.mtp_layers_;
-  for (const Task& task : moe_chain_) hbm_bytes_ += task.cost.hbm_bytes * microbatches * layers;
-  for (const Task& task : dense_chain)
-    hbm_bytes_ += task.cost.hbm_bytes * microbatches * a.dense_layers;
+  for (const Task& task : moe_chain_) hbm_bytes_ += task.cost.hbm_bytes * microbatches_ * layers;
+  for (const Task& task : dense_chain_)
+    hbm_bytes_ += task.cost.hbm_bytes * microbatches_ * a.dense_layers;
   for (const Task& task : moe_chain_) {
     const std::string_view name = task.name;
     if (name == "AllGather" || name == "AllToAll" || name == "DispatchA2A" ||
         name == "CombineA2A") {
-      ub_bytes_ += task.cost.hbm_bytes / 2 * microbatches * layers;  // half of what HBM sees
+      ub_bytes_ += task.cost.hbm_bytes / 2 * microbatches_ * layers;  // half of what HBM sees
     }
   }
 }

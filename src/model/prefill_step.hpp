@@ -8,6 +8,9 @@
 
 namespace cmsim::model {
 
+/// Sums over the sequences of a batch; without packing, padding counts as tokens.
+PrefillPipeline::Totals batch_totals(std::span<const PrefillSequence> sequences, bool packed);
+
 class PrefillStep {
  public:
   PrefillStep(const PrefillPipeline& pipeline, const PrefillPipeline::Totals& totals,
@@ -20,6 +23,8 @@ class PrefillStep {
   Seconds head_time() const { return head_time_; }
   Seconds layer_time() const { return layer_time_; }
   const std::vector<Task>& chain() const { return moe_chain_; }
+  const std::vector<Task>& dense_chain() const { return dense_chain_; }
+  int microbatches() const { return microbatches_; }
   const Schedule& schedule() const { return schedule_; }  // a few MoE layers
   double hbm_bytes() const { return hbm_bytes_; }
   double ub_bytes() const { return ub_bytes_; }
@@ -40,7 +45,8 @@ class PrefillStep {
   const PrefillIdeal ideal_;
   PrefillPipeline::Totals part_;  // of one microbatch, all ranks
   double ranks_ = 1;
-  std::vector<Task> moe_chain_;
+  int microbatches_ = 1;
+  std::vector<Task> dense_chain_, moe_chain_;
   Schedule schedule_;
   Seconds dense_time_ = 0, moe_time_ = 0, mtp_time_ = 0, head_time_ = 0, layer_time_ = 0;
   double hbm_bytes_ = 0, ub_bytes_ = 0;

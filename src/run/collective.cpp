@@ -12,6 +12,7 @@
 #include "cmsim/engine/exchange.hpp"
 #include "cmsim/model/expert_load.hpp"
 #include "cmsim/model/operators.hpp"
+#include "fabric_scale.hpp"
 
 namespace cmsim::run {
 namespace {
@@ -105,12 +106,8 @@ CollectiveResult token_exchange(const hw::Platform& platform,
   const coll::ExchangeResult fabric = engine::measure_exchange(platform, traffic, spec.network);
 
   // The exchange's formula knows the distances of uniform peers; the fabric knows every port.
-  const model::PeerShares peers = model::peer_shares(platform, spec.ranks);
-  const hw::PathSpec& path = platform.ub.npu_npu_write;
   const double busiest_rows = std::max(tokens * top_k, straggler);
-  const Seconds formula =
-      busiest_rows * message / platform.ub_bandwidth_per_die() *
-      (peers.node / path.intra_node_efficiency + peers.remote / path.inter_node_efficiency);
+  const Seconds formula = assumed_wire_time(platform, spec.ranks, busiest_rows, message);
 
   CollectiveResult result;
   if (formula > 0) result.wire_scale = (fabric.duration - fabric.latency) / formula;
@@ -170,13 +167,12 @@ CollectiveResult measure_collective(const hw::Platform& platform,
   return result;
 }
 
-// Measured CPU seconds of SimGrid 3.32 with exact sharing on an exchange of equal and of unequal
-// pairs, as power laws through 64 and 320 ranks (docs/performance.md).
-double flow_rung_cpu_seconds(int ranks, double skew) {
-  const bool equal_pairs = skew <= 0;
-  const double at_64 = equal_pairs ? 0.06 : 0.56, at_320 = equal_pairs ? 7.1 : 158;
-  const double exponent = std::log(at_320 / at_64) / std::log(320.0 / 64);
-  return at_64 * std::pow(ranks / 64.0, exponent);
+// Power law through CPU seconds measured at 64 and 320 ranks: nearly equal pairs are exchanged as
+// mailbox messages that mostly end together; hashed ones end at many dates, each a new solution.
+double flow_rung_cpu_seconds(int ranks, hw::Spread spread) {
+  constexpr double kAt64 = 0.09, kAt320 = 7.9, kHashed = 20;
+  const double exponent = std::log(kAt320 / kAt64) / std::log(320.0 / 64);
+  return kAt64 * std::pow(ranks / 64.0, exponent) * (spread == hw::Spread::kHash ? kHashed : 1);
 }
 
 fs::path find_model(const fs::path& named, const fs::path& platform) {

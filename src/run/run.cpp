@@ -10,7 +10,9 @@
 #include "cmsim/serve/cluster.hpp"
 #include "cmsim/serve/placement.hpp"
 #include "cmsim/work/workload.hpp"
+#include "fabric_scale.hpp"
 #include "horizon.hpp"
+#include "mean_batch.hpp"
 #include "step_models.hpp"
 
 namespace cmsim::run {
@@ -92,7 +94,8 @@ Result run(const Scenario& scenario, const RunOptions& options) {
   const work::Trace trace = work::make_workload(scenario.workload, scenario.seed);
   serve::check_cache_blocks(scenario.deployment.cache, trace);
   if (options.on_workload) options.on_workload(trace);
-  const StepModels models = make_step_models(scenario);
+  const FabricScale fabric = measure_fabric_scale(scenario);
+  const StepModels models = make_step_models(scenario, fabric);
   const serve::ClusterConfig config = cluster_config(scenario);
 
   engine::SimGridRuntime runtime(scenario.platform);
@@ -101,8 +104,10 @@ Result run(const Scenario& scenario, const RunOptions& options) {
                          {models.prefill.get(), models.decode.get()}, std::move(policies), trace);
   metrics::Collector collector(facts_of(scenario, config, models));
   HorizonListener horizon(runtime, scenario.horizon);
+  MeanBatch batches;
   cluster.add_listener(collector);
   cluster.add_listener(horizon);
+  cluster.add_listener(batches);
   for (serve::Listener* listener : options.listeners) cluster.add_listener(*listener);
 
   cluster.start();
@@ -113,7 +118,9 @@ Result run(const Scenario& scenario, const RunOptions& options) {
 
   Result result = collector.result(runtime.now());
   result.provenance = provenance_of(scenario, trace, runtime, options);
+  result.provenance.network_note = fabric.note;
   result.links = links_of(runtime);
+  add_breakdowns(result, models, batches);
   return result;
 }
 

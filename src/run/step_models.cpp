@@ -3,8 +3,6 @@
 #include <fmt/format.h>
 
 #include "cmsim/base/error.hpp"
-#include "cmsim/model/decode_model.hpp"
-#include "cmsim/model/prefill_model.hpp"
 
 namespace cmsim::run {
 namespace {
@@ -24,25 +22,23 @@ void check_fit(const model::MemoryPlan& memory, const std::string& role) {
 
 }  // namespace
 
-StepModels make_step_models(const Scenario& scenario) {
+StepModels make_step_models(const Scenario& scenario, const FabricScale& fabric) {
   const hw::Platform& platform = scenario.platform;
   StepModels models;
   if (scenario.role != serve::Role::kDecodeOnly) {
     const serve::PrefillSpec& spec = scenario.deployment.prefill;
     const double tokens_per_die =
         static_cast<double>(spec.max_num_batched_tokens) / platform.dies_per_npu;
-    auto prefill = std::make_unique<model::PrefillPipeline>(
-        platform, scenario.model, scenario.options, spec.ep, tokens_per_die);
-    check_fit(prefill->memory(), "prefill");
-    models.prefill = std::move(prefill);
+    models.prefill = std::make_unique<model::PrefillPipeline>(
+        platform, scenario.model, scenario.options, spec.ep, tokens_per_die, fabric.prefill);
+    check_fit(models.prefill->memory(), "prefill");
   }
   if (scenario.role != serve::Role::kPrefillOnly) {
     const serve::DecodeSpec& spec = scenario.deployment.decode;
-    auto decode =
-        std::make_unique<model::DecodePipeline>(platform, scenario.model, scenario.options, spec.ep,
-                                                spec.max_num_seqs / platform.dies_per_npu);
-    check_fit(decode->memory(), "decode");
-    models.decode = std::move(decode);
+    models.decode = std::make_unique<model::DecodePipeline>(
+        platform, scenario.model, scenario.options, spec.ep,
+        spec.max_num_seqs / platform.dies_per_npu, fabric.decode);
+    check_fit(models.decode->memory(), "decode");
   }
   return models;
 }

@@ -3,17 +3,19 @@
 
 #include <memory>
 
-#include "cmsim/model/step.hpp"
+#include "cmsim/model/decode_model.hpp"
+#include "cmsim/model/prefill_model.hpp"
 #include "cmsim/run/scenario.hpp"
+#include "fabric_scale.hpp"
 
 namespace cmsim::run {
 
 struct StepModels {
-  std::unique_ptr<model::PrefillModel> prefill;  // null when the role is not exercised
-  std::unique_ptr<model::DecodeModel> decode;
+  std::unique_ptr<model::PrefillPipeline> prefill;  // null when the role is not exercised
+  std::unique_ptr<model::DecodePipeline> decode;
 };
 
 /// Throws ConfigError (with the pointer, no file) when weights and buffers leave no HBM for KV.
-StepModels make_step_models(const Scenario& scenario);
+StepModels make_step_models(const Scenario& scenario, const FabricScale& fabric = {});
 
 }  // namespace cmsim::run

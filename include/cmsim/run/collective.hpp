@@ -52,9 +52,8 @@ CollectiveResult measure_collective(const hw::Platform& platform,
                                     const model::Architecture& architecture,
                                     const CollectiveSpec& spec);
 
-/// CPU seconds that one exchange takes on the flow rung, roughly (interpolated between measured 64,
-/// 144 and 320 ranks): what to warn a user of.
-double flow_rung_cpu_seconds(int ranks, double skew);
+/// CPU seconds that one exchange takes on the flow rung, roughly: what to warn a user of.
+double flow_rung_cpu_seconds(int ranks, hw::Spread spread);
 
 /// The file named, else deepseek-r1.json in ../workloads/models beside the platform's directory, in
 /// the installed share directory of this program, or below the working directory. Throws

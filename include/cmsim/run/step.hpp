@@ -1,0 +1,39 @@
+// One decode iteration or prefill batch of a scenario alone, without serving: where its time goes.
+//
+// A decode step gives every rank the same sequences and context; a prefill batch fills the token
+// budget with prompts of one length. Pure, but for the rungs of /network that measure the fabric.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "cmsim/model/breakdown.hpp"
+#include "cmsim/run/scenario.hpp"
+
+namespace cmsim::run {
+
+enum class StepPhase { kDecode, kPrefill };
+const char* to_string(StepPhase phase);
+
+struct StepSpec {
+  StepPhase phase = StepPhase::kDecode;
+  /// Per NPU: sequences (decode) or tokens to compute (prefill). Default: the deployment's limit.
+  std::optional<std::int64_t> batch;
+  /// Tokens of context a sequence has (decode) or of a prompt (prefill). Default: the workload's
+  /// fixed prompt_length, in decode with half of output_length; 4096 when it has none.
+  std::optional<Tokens> context;
+};
+
+struct StepReport {
+  StepPhase phase = StepPhase::kDecode;
+  int ranks = 0;  // dies of the instance
+  std::int64_t batch_per_npu = 0;
+  Tokens context = 0;
+  std::string network_note;  // see Provenance
+  model::StepBreakdown breakdown;
+};
+
+/// Throws ConfigError when the phase does not fit the machine, or the context its KV space.
+StepReport break_down_step(const Scenario& scenario, const StepSpec& spec);
+
+}  // namespace cmsim::run

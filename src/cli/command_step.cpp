@@ -1,0 +1,153 @@
+#include <fmt/format.h>
+
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
+#include "cmsim/metrics/breakdown_json.hpp"
+#include "cmsim/run/chrome_trace.hpp"
+#include "cmsim/run/output.hpp"
+#include "cmsim/run/step.hpp"
+#include "cmsim/work/gzip.hpp"
+#include "commands.hpp"
+#include "terminal.hpp"
+
+namespace cmsim::cli {
+namespace {
+
+struct StepCommand {
+  std::string scenario, phase;
+  run::StepSpec spec;
+  std::vector<std::string> sets;
+  std::optional<std::string> trace;
+  bool json = false;
+};
+
+std::string us(Seconds seconds) { return fmt::format("{:.1f}", seconds * 1e6); }
+
+void print_title(const std::string& text, Paint paint) {
+  fmt::print("\n{}\n", styled(text, Style::kBold, paint));
+}
+
+void print_head(const run::StepReport& report) {
+  const model::StepBreakdown& b = report.breakdown;
+  const bool decode = report.phase == run::StepPhase::kDecode;
+  fmt::print("One {} of {} ranks: {} {} per NPU, {} {} tokens\n",
+             decode ? "decode iteration" : "prefill batch", report.ranks,
+             grouped(report.batch_per_npu), decode ? "sequences" : "tokens",
+             decode ? "context" : "prompts of", grouped(report.context));
+  fmt::print("{:.3f} ms, a MoE layer {} us, {} microbatch{}", b.duration * 1e3, us(b.layer),
+             b.microbatches, b.microbatches == 1 ? "" : "es");
+  if (decode && b.microbatches > 1) {
+    fmt::print(", attention on {} AIC and {} AIV cores", b.attention_aic, b.attention_aiv);
+  }
+  fmt::print("\n");
+  if (!report.network_note.empty()) fmt::print("{}\n", report.network_note);
+}
+
+void print_operators(const model::StepBreakdown& b, Paint paint) {
+  print_title(fmt::format("{:<20}{:<12}{:>10}{:>14}{:>12}", "Operator (MoE layer)", "track",
+                          "alone us", "in place us", "HBM MB"),
+              paint);
+  for (const model::OperatorTime& op : b.operators) {
+    fmt::print("  {:<18}{:<12}{:>10}{:>14}{:>12.2f}\n", op.name, op.track, us(op.alone),
+               us(op.duration), op.hbm_bytes / 1e6);
+  }
+  for (const auto& [name, time] : b.streams) {
+    fmt::print("  {:<18}{:<12}{:>10}{:>14}\n", "sum", name, "", us(time));
+  }
+}
+
+/// Rows "name, time, share of the step".
+void print_shares(const std::string& title,
+                  const std::vector<std::pair<std::string, Seconds>>& rows, Seconds duration,
+                  Paint paint) {
+  print_title(fmt::format("{:<32}{:>10}{:>14}", title, "us", "of the step"), paint);
+  for (const auto& [name, time] : rows) {
+    fmt::print("  {:<30}{:>10}{:>14}\n", name, us(time), percent(time / duration));
+  }
+}
+
+void print_report(const run::StepReport& report, Paint paint) {
+  const model::StepBreakdown& b = report.breakdown;
+  print_head(report);
+  print_operators(b, paint);
+  print_shares("Part of the step",
+               {{"graph launch", b.launch},
+                {"dense layers", b.dense_layers},
+                {"MoE layers", b.moe_layers},
+                {"LM head and sampling", b.head},
+                {"MTP", b.mtp}},
+               b.duration, paint);
+  print_shares("Critical path", b.critical_path, b.duration, paint);
+  print_shares("Lost to",
+               {{"uneven expert load", b.losses.imbalance},
+                {"exposed communication", b.losses.communication},
+                {"operator and graph launch", b.losses.launch}},
+               b.duration, paint);
+}
+
+nlohmann::ordered_json to_json(const run::StepReport& report) {
+  nlohmann::ordered_json json{{"phase", run::to_string(report.phase)},
+                              {"ranks", report.ranks},
+                              {"batch_per_npu", report.batch_per_npu},
+                              {"context", report.context},
+                              {"network_note", report.network_note}};
+  json.update(metrics::to_json(report.breakdown));
+  return json;
+}
+
+int execute(const StepCommand& command, const serve::PolicyRegistry& registry) {
+  const run::Scenario scenario = run::load_scenario(command.scenario, command.sets, registry);
+  const run::StepReport report = run::break_down_step(scenario, command.spec);
+  if (command.trace) {
+    const std::filesystem::path file = *command.trace;
+    const std::string text = run::chrome_trace(report);
+    run::write_atomically(file, file.extension() == ".gz" ? work::gzip(text) : text);
+  }
+  if (command.json) {
+    fmt::print("{}\n", to_json(report).dump(2));
+  } else {
+    print_report(report, paint_for(Stream::kOut));
+  }
+  if (command.trace) {
+    fmt::print(stderr, "wrote {}: open it at https://ui.perfetto.dev\n", *command.trace);
+  }
+  return kOk;
+}
+
+}  // namespace
+
+void add_step(CLI::App& app, Session& session) {
+  auto command = std::make_shared<StepCommand>();
+  CLI::App* sub =
+      app.add_subcommand("step", "Break one decode iteration or prefill batch down into its parts");
+  sub->add_option("SCENARIO", command->scenario, "Scenario file, JSON with comments")->required();
+  sub->add_option("--phase", command->phase, "Which step")
+      ->required()
+      ->check(CLI::IsMember({"decode", "prefill"}));
+  sub->add_option("--batch", command->spec.batch,
+                  "Per NPU: sequences (decode) or tokens (prefill) [the deployment's limit]");
+  sub->add_option(
+      "--context", command->spec.context,
+      "Context of a sequence, or length of a prompt, in tokens [of the workload's fixed "
+      "lengths, else 4096]");
+  sub->add_option("--set", command->sets, "Change one key of the scenario (repeatable, in order)")
+      ->type_name("/POINTER=VALUE")
+      ->allow_extra_args(false);
+  sub->add_option("--trace", command->trace, "Write the step of one rank as a Chrome trace")
+      ->type_name("FILE.json[.gz]");
+  sub->add_flag("--json", command->json, "Print JSON");
+  sub->footer(
+      "Examples:\n"
+      "  cmsim step workloads/scenarios/cloudmatrix384.json --phase decode --context 4096\n"
+      "  cmsim step workloads/scenarios/cloudmatrix384.json --phase prefill --trace step.json.gz\n"
+      "  cmsim step workloads/scenarios/cloudmatrix384.json --phase decode --batch 8 \\\n"
+      "      --set /decode/microbatches=1 --json");
+  sub->callback([command, &session] {
+    command->spec.phase =
+        command->phase == "decode" ? run::StepPhase::kDecode : run::StepPhase::kPrefill;
+    session.action = [command, &session] { return execute(*command, session.registry); };
+  });
+}
+
+}  // namespace cmsim::cli

@@ -1,0 +1,111 @@
+#include "cmsim/run/step.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "batch_shape.hpp"
+#include "cmsim/base/error.hpp"
+#include "cmsim/serve/placement.hpp"
+#include "fabric_scale.hpp"
+#include "step_models.hpp"
+
+namespace cmsim::run {
+namespace {
+
+constexpr Tokens kDefaultContext = 4096;  // the published operating point (P §5.2)
+
+/// The scenario with the phase's role in use and the batch as its limit, checked anew.
+Scenario prepared(Scenario scenario, const StepSpec& spec) {
+  const bool decode = spec.phase == StepPhase::kDecode;
+  if (scenario.role != serve::Role::kAll) {
+    scenario.role = decode ? serve::Role::kDecodeOnly : serve::Role::kPrefillOnly;
+  }
+  if (spec.batch) {
+    constexpr std::int64_t kMost = 1'000'000'000;
+    if (*spec.batch < 1 || *spec.batch > kMost) {
+      throw ConfigError(
+          fmt::format("--batch: found {}, allowed 1 to {} per NPU", *spec.batch, kMost));
+    }
+    if (decode) {
+      scenario.deployment.decode.max_num_seqs = static_cast<int>(*spec.batch);
+    } else {
+      scenario.deployment.prefill.max_num_batched_tokens = *spec.batch;
+    }
+  }
+  serve::check_deployment(scenario.deployment, scenario.platform, scenario.role);
+  return scenario;
+}
+
+Tokens context_of(const Scenario& scenario, const StepSpec& spec) {
+  if (spec.context && *spec.context < 1) {
+    throw ConfigError(fmt::format("--context: found {}, allowed from 1 token", *spec.context));
+  }
+  const work::WorkloadSpec& workload = scenario.workload;
+  if (spec.context) return *spec.context;
+  if (!workload.trace.empty() || workload.prompt_length <= 0) return kDefaultContext;
+  return workload.prompt_length +
+         (spec.phase == StepPhase::kDecode ? workload.output_length / 2 : 0);
+}
+
+model::StepBreakdown decode_step(const Scenario& scenario, const model::DecodePipeline& pipeline,
+                                 Tokens context) {
+  const serve::DecodeSpec& spec = scenario.deployment.decode;
+  const std::int64_t per_die = spec.max_num_seqs / scenario.platform.dies_per_npu;
+  if (per_die * context > pipeline.kv_capacity_per_die()) {
+    throw ConfigError(fmt::format(
+        "{} sequences of {} tokens need {} tokens of KV on a die, which holds {}; lower --batch or "
+        "--context",
+        per_die, context, per_die * context, pipeline.kv_capacity_per_die()));
+  }
+  return pipeline.breakdown(
+      even_decode_batch(spec.ep, per_die * spec.ep, static_cast<double>(context)).batch());
+}
+
+/// The token budget of an instance, filled with prompts of `context` tokens; the last one is cut.
+/// An imposed cache reuse takes its share of each prompt.
+model::StepBreakdown prefill_step(const Scenario& scenario, const model::PrefillPipeline& pipeline,
+                                  Tokens context) {
+  const serve::PrefillSpec& spec = scenario.deployment.prefill;
+  const double reuse = std::max(0.0, scenario.deployment.cache.reuse);
+  const Tokens cached = std::min(
+      context - 1, static_cast<Tokens>(std::llround(static_cast<double>(context) * reuse)));
+  Tokens left = spec.max_num_batched_tokens * spec.npus_per_instance;
+  std::vector<model::PrefillSequence> sequences;
+  while (left > 0) {
+    const Tokens fresh = std::min(left, context - cached);
+    sequences.push_back({fresh, cached});
+    left -= fresh;
+  }
+  return pipeline.breakdown(sequences);
+}
+
+}  // namespace
+
+const char* to_string(StepPhase phase) {
+  return phase == StepPhase::kDecode ? "decode" : "prefill";
+}
+
+StepReport break_down_step(const Scenario& given, const StepSpec& spec) {
+  const Scenario scenario = prepared(given, spec);
+  const FabricScale scale = measure_fabric_scale(scenario);
+  const StepModels models = make_step_models(scenario, scale);
+  const serve::DeploymentSpec& deployment = scenario.deployment;
+  StepReport report;
+  report.phase = spec.phase;
+  report.context = context_of(scenario, spec);
+  report.network_note = scale.note;
+  if (spec.phase == StepPhase::kDecode) {
+    report.ranks = deployment.decode.ep;
+    report.batch_per_npu = deployment.decode.max_num_seqs;
+    report.breakdown = decode_step(scenario, *models.decode, report.context);
+  } else {
+    report.ranks = deployment.prefill.ep;
+    report.batch_per_npu = deployment.prefill.max_num_batched_tokens;
+    report.breakdown = prefill_step(scenario, *models.prefill, report.context);
+  }
+  return report;
+}
+
+}  // namespace cmsim::run
