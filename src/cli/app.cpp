@@ -14,7 +14,9 @@ namespace {
 
 /// stdout belongs to results: the logger writes to stderr, and only warnings unless asked.
 void set_up_logging(const std::string& level) {
-  spdlog::set_default_logger(spdlog::stderr_color_mt("cmsim"));
+  // A validation row calls main() again in a child of this process.
+  auto logger = spdlog::get("cmsim");
+  spdlog::set_default_logger(logger ? logger : spdlog::stderr_color_mt("cmsim"));
   spdlog::set_pattern("%^%l%$: %v");
   spdlog::set_level(spdlog::level::from_str(level));
 }

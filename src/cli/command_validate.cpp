@@ -1,0 +1,60 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <memory>
+
+#include "commands.hpp"
+#include "validation.hpp"
+
+namespace cmsim::cli {
+namespace {
+
+struct ValidateCommand {
+  std::string file, only;
+  bool json = false, markdown = false;
+  int jobs = 2;
+};
+
+void keep_matching(Validation& validation, const std::string& text) {
+  const auto misses = [&](const auto& row) { return row.id.find(text) == std::string::npos; };
+  std::erase_if(validation.rows, misses);
+  std::erase_if(validation.ablations, misses);
+  if (validation.rows.empty() && validation.ablations.empty()) {
+    throw ConfigError(fmt::format("--only {}: no row has an id that contains it", text));
+  }
+}
+
+int validate(const ValidateCommand& command, const serve::PolicyRegistry& registry) {
+  Validation validation = load_validation(
+      command.file.empty() ? default_validation_file() : std::filesystem::path(command.file));
+  if (!command.only.empty()) keep_matching(validation, command.only);
+  run_validation(validation, registry, command.jobs);
+  fmt::print("{}", command.json       ? validation_json(validation)
+                   : command.markdown ? validation_markdown(validation)
+                                      : validation_table(validation));
+  return kOk;
+}
+
+}  // namespace
+
+void add_validate(CLI::App& app, Session& session) {
+  const auto command = std::make_shared<ValidateCommand>();
+  CLI::App* sub = app.add_subcommand("validate", "Published figures beside ours, with every error");
+  sub->add_option("FILE", command->file, "Rows to check [workloads/studies/published.json]");
+  sub->add_option("--only", command->only, "Only rows whose id contains this text");
+  sub->add_option("--jobs", command->jobs, "Processes at a time")
+      ->check(CLI::Range(1, 256))
+      ->capture_default_str();
+  CLI::Option* json = sub->add_flag("--json", command->json, "Print JSON and nothing else");
+  sub->add_flag("--markdown", command->markdown, "Print docs/validation.md")->excludes(json);
+  sub->footer(
+      "Examples:\n"
+      "  cmsim validate\n"
+      "  cmsim validate --only dispatch\n"
+      "  cmsim validate --markdown > docs/validation.md\n");
+  sub->callback([&session, command] {
+    session.action = [&session, command] { return validate(*command, session.registry); };
+  });
+}
+
+}  // namespace cmsim::cli
