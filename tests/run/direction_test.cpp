@@ -1,0 +1,101 @@
+// What-ifs move the right figure the right way, and by how much they should.
+#include <gtest/gtest.h>
+
+#include "tests/run/runs.hpp"
+
+namespace cmsim::run {
+namespace {
+
+TEST(Direction, HalfTheRdmaBandwidthDoublesTheKvPull) {
+  // KV of 4,096 tokens: 4096 * 70,272 B = 287.8 MB from one die to another. A port carries
+  // 200 Gbps * 0.95 = 23.75 GB/s -> 12.12 ms, half of it -> 24.24 ms (latency 5 us stays).
+  const Result base = run_with(kOneRequest);
+  const Result half = run_with(kOneRequest, {"/platform/rdma/bandwidth_per_die=100Gbps"});
+  const double bytes = 4096 * 70272.0;
+  EXPECT_DOUBLE_EQ(transfers(base, "kv_pull").bytes, bytes);
+  EXPECT_NEAR(transfers(base, "kv_pull").mean_ms, bytes / 23.75e9 * 1e3 + 0.005, 1e-6);
+  EXPECT_NEAR(transfers(half, "kv_pull").mean_ms, bytes / 11.875e9 * 1e3 + 0.005, 1e-6);
+  // TTFT of a request alone grows by just that; what comes after the first token does not change.
+  EXPECT_NEAR(half.ttft_ms.mean - base.ttft_ms.mean, bytes / 23.75e9 * 1e3, 1e-6);
+  EXPECT_NEAR(half.tpot_ms.mean, base.tpot_ms.mean, 1e-9);
+}
+
+TEST(Direction, HalfTheSubPlanesSlowCachedBlocks) {
+  // Half of the prompt is cached and read from CPUs, on up to 4 flows to as many dies. A flow gets
+  // the slower of the CPU port, 160 GB/s, and the die's sub-planes: 8 * 28 = 224 GB/s, so the CPU
+  // binds; 4 * 28 = 112 GB/s, so the sub-planes bind. Time * (160 / 112), latency of 1.0 or 1.7 us
+  // apart. Prefill slows too: its all-gathers and all-to-alls use the same links.
+  const Result eight =
+      run_with(kOneRequest, {"/deployment/cache/reuse=0.5", "/platform/ub/sub_planes=8"});
+  const Result four =
+      run_with(kOneRequest, {"/deployment/cache/reuse=0.5", "/platform/ub/sub_planes=4"});
+  const double before = transfers(eight, "cache_read").mean_ms;
+  const double after = transfers(four, "cache_read").mean_ms;
+  EXPECT_NEAR(transfers(eight, "cache_read").bytes, 2048 * 70272.0, 4);
+  EXPECT_NEAR(after / before, 160.0 / 112, 0.01);
+  EXPECT_GT(phase_ms(four, "prefill"), phase_ms(eight, "prefill") * 1.005);
+  EXPECT_NEAR(transfers(four, "kv_pull").mean_ms, transfers(eight, "kv_pull").mean_ms, 1e-9);
+}
+
+TEST(Direction, HalfTheHbmBandwidthAddsTheTimeOfTheBytesToAStep) {
+  // One sequence: a step streams the weights of a die, b bytes at 84.1 % of 1.6 TB/s. Half the
+  // bandwidth adds that time once more to what is bound by it, and nothing to start-up costs.
+  const Result base = run_with(kOneRequest);
+  const Result half = run_with(kOneRequest, {"/platform/die/hbm_bandwidth=0.8TB/s"});
+  const double bytes =
+      base.decode->hbm.bytes / static_cast<double>(base.decode->iterations) / 320;  // a die, a step
+  const double streaming_ms = bytes / (1.6e12 * 0.841) * 1e3;
+  const double added = half.decode->iteration_ms.mean - base.decode->iteration_ms.mean;
+  EXPECT_GT(added, 0.8 * streaming_ms);
+  EXPECT_LT(added, 1.2 * streaming_ms);
+  EXPECT_GT(half.tpot_ms.mean, 1.2 * base.tpot_ms.mean);
+}
+
+// Every decode slot of 160 NPUs taken, each request replaced as it ends.
+constexpr const char* kFullDecode =
+    R"({"role": "decode", "requests": 46080, "prompt_length": 4096, "output_length": 64,
+        "arrivals": {"kind": "closed_loop", "concurrency": 15360}})";
+
+TEST(Direction, HalfTheDecodeNpusHalveWhatASaturatedSystemGives) {
+  // Slots are 96 per NPU, so half the NPUs run half the sequences. A step of 160 dies holds twice
+  // the experts per die (more weights to stream) but waits for fewer ranks (less straggling), so
+  // its time changes little against the factor of two, and throughput is batch / step time.
+  const Result full = run_with(kFullDecode);
+  const Result half = run_with(
+      kFullDecode, {"/deployment/decode/npus_per_instance=80", "/deployment/decode/ep=160"});
+  const double step_ratio = half.decode->steady_iteration_ms / full.decode->steady_iteration_ms;
+  const double rate_ratio = half.steady_output_throughput / full.steady_output_throughput;
+  EXPECT_NEAR(rate_ratio * step_ratio, 0.5, 0.02);  // throughput = sequences * 1.7 / step
+  EXPECT_GT(rate_ratio, 0.35);
+  EXPECT_LT(rate_ratio, 0.65);
+  // What does not find a slot waits.
+  EXPECT_GT(phase_ms(half, "decode_queue"), 100 * phase_ms(full, "decode_queue"));
+}
+
+TEST(Direction, HalfTheDecodeNpusSlowAnUnsaturatedSystem) {
+  // 8,000 requests in flight fit either way: half the dies hold twice the sequences each, which
+  // makes a step longer, but less than twice as long, for weights are streamed once a step.
+  constexpr const char* kHalfFull =
+      R"({"role": "decode", "requests": 24000, "prompt_length": 4096, "output_length": 64,
+          "arrivals": {"kind": "closed_loop", "concurrency": 7680}})";
+  const Result full = run_with(kHalfFull);
+  const Result half =
+      run_with(kHalfFull, {"/deployment/decode/npus_per_instance=80", "/deployment/decode/ep=160"});
+  EXPECT_GT(half.tpot_ms.mean, 1.1 * full.tpot_ms.mean);
+  EXPECT_LT(half.tpot_ms.mean, 2.0 * full.tpot_ms.mean);
+  EXPECT_LT(half.steady_output_throughput, full.steady_output_throughput);
+}
+
+TEST(Direction, TheSpareSlotsOfATpotLimitAreFound) {
+  // Batch 8 per NPU against 96: fewer sequences make shorter steps and less throughput.
+  const Result small = run_with(
+      R"({"role": "decode", "requests": 3840, "prompt_length": 4096, "output_length": 64,
+          "arrivals": {"kind": "closed_loop", "concurrency": 1280}})",
+      {"/deployment/decode/max_num_seqs=8", "/decode/microbatches=1"});
+  const Result full = run_with(kFullDecode);
+  EXPECT_LT(small.tpot_ms.mean, 0.5 * full.tpot_ms.mean);
+  EXPECT_LT(small.steady_output_throughput, 0.5 * full.steady_output_throughput);
+}
+
+}  // namespace
+}  // namespace cmsim::run

@@ -1,0 +1,93 @@
+#include "cmsim/run/run.hpp"
+
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+
+#include "tests/run/runs.hpp"
+
+namespace cmsim::run {
+namespace {
+
+TEST(Run, EveryRequestEndsOnceAndItsPhasesAddUp) {
+  const Result r = run_with(
+      R"({"requests": 300, "prompt_length": 3000, "output_length": 40,
+          "arrivals": {"kind": "poisson", "rate": 100}})");
+  EXPECT_EQ(r.requests.total, 300);
+  EXPECT_EQ(r.requests.finished, 300);
+  EXPECT_FALSE(r.partial);
+  EXPECT_EQ(r.total_input_tokens, 300 * 3000);
+  EXPECT_EQ(r.total_output_tokens, 300 * 40);
+  double share = 0;
+  for (const metrics::PhaseResult& phase : r.phases) share += phase.share;
+  EXPECT_NEAR(share, 1, 1e-9);
+  EXPECT_NEAR(transfers(r, "kv_pull").bytes, 300.0 * 3000 * 70272, 1);
+}
+
+TEST(Run, ThroughputAndLatencyObeyLittlesLaw) {
+  // A closed loop of 64: in flight = rate * latency, ramp and drain being short against the run.
+  const Result r = run_with(
+      R"({"requests": 4000, "prompt_length": 1000, "output_length": 20,
+          "arrivals": {"kind": "closed_loop", "concurrency": 64}})");
+  EXPECT_NEAR(r.request_throughput * r.e2el_ms.mean * 1e-3, 64, 2);
+}
+
+TEST(Run, AHorizonCutsTheRunAndNamesTheReason) {
+  const Result r = run_with(
+      R"({"requests": 50, "prompt_length": 3000, "output_length": 4000,
+          "arrivals": {"kind": "constant", "rate": 10}})",
+      {"/horizon=2s"});
+  EXPECT_TRUE(r.partial);
+  EXPECT_EQ(r.requests.total, 50);
+  EXPECT_EQ(r.requests.finished, 0);
+  EXPECT_EQ(r.requests.unfinished, 50);
+  // 2 s at 10 requests/s: some 20 were sent, the others were not.
+  std::int64_t sum = 0;
+  for (const auto& [reason, count] : r.requests.not_finished) sum += count;
+  EXPECT_EQ(sum, 50);
+  EXPECT_EQ(r.requests.not_finished.size(), 2u);
+}
+
+TEST(Run, AnInterruptEndsItWithWhatItHas) {
+  const std::atomic<bool> interrupt = true;
+  const Scenario scenario =
+      load_scenario(default_scenario(),
+                    {R"(/workload={"requests": 20000, "prompt_length": 3000, "output_length": 400,
+          "arrivals": {"kind": "constant", "rate": 10}})"});
+  RunOptions options;
+  options.interrupt = &interrupt;
+  const Result r = run(scenario, options);
+  EXPECT_TRUE(r.partial);
+  EXPECT_GT(r.requests.unfinished, 0);
+  EXPECT_EQ(r.requests.total, 20000);
+}
+
+TEST(Run, APromptLongerThanAnyKvSpaceIsRejectedAndCounted) {
+  // A decode die keeps some 0.5 million tokens; a prompt of 1 million fits nowhere.
+  const Result r = run_with(
+      R"({"requests": 3, "prompt_length": 1000000, "output_length": 10,
+          "arrivals": {"kind": "all_at_once"}})");
+  EXPECT_EQ(r.requests.rejected, 3);
+  EXPECT_FALSE(r.partial);
+  ASSERT_EQ(r.requests.not_finished.size(), 1u);
+  EXPECT_EQ(r.requests.not_finished[0].first, serve::to_string(serve::Reason::kPromptExceedsKv));
+}
+
+TEST(Run, AnImposedHitRateIsWhatTheCacheReports) {
+  const Result r = run_with(kOneRequest, {"/deployment/cache/reuse=0.5"});
+  ASSERT_TRUE(r.cache.imposed_reuse);
+  EXPECT_EQ(r.cache.lookup_tokens, 4096);
+  EXPECT_EQ(r.cache.hit_tokens, 2048);
+}
+
+TEST(Run, ProvenanceSaysWhatWasRun) {
+  const Result r = run_with(kOneRequest);
+  EXPECT_FALSE(r.provenance.version.empty());
+  EXPECT_EQ(r.provenance.digest.size(), 16u);
+  EXPECT_EQ(r.provenance.workload_digest.size(), 16u);
+  EXPECT_FALSE(r.provenance.simgrid.empty());
+  EXPECT_EQ(r.provenance.network, "analytic");
+}
+
+}  // namespace
+}  // namespace cmsim::run
