@@ -18,7 +18,7 @@
 namespace cmsim::work {
 
 struct ReadOptions {
-  std::string format = "auto";    // one of known_formats(), or "auto"
+  std::string format = "auto";         // one of known_formats(), or "auto"
   std::optional<int> block_size = {};  // tokens a block; default: what the format's publisher used
   // Part of the trace to keep, [start, end) in trace time. Arrivals are not shifted by it.
   Seconds start = 0, end = 1e300;
