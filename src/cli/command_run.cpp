@@ -56,7 +56,7 @@ void note(const RunCommand& command, fmt::format_string<Args...> format, Args&&.
 }
 
 int verdict(const RunCommand& command, const metrics::Result& result) {
-  const bool interrupted = interrupt_flag();
+  const bool interrupted = interrupt_flag() && result.partial;  // it may come when all is done
   const std::int64_t missing = result.requests.total - result.requests.finished;
   if (interrupted) {
     fmt::print(stderr, "cmsim: interrupted, the result is partial: {} of {} requests ended\n",

@@ -1,0 +1,178 @@
+// `cmsim run` as a user meets it: exit codes, streams, files, determinism, Ctrl-C.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+
+#include "tests/cli/process.hpp"
+
+namespace cmsim::cli {
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::json;
+using testing::HasSubstr;
+using testing::IsEmpty;
+
+constexpr const char* kSmall =
+    R"(/workload={"requests": 60, "prompt_length": 2000, "output_length": 50,
+        "arrivals": {"kind": "poisson", "rate": 20}})";
+constexpr const char* kTooLong =
+    R"(/workload={"requests": 2, "prompt_length": 1000000, "output_length": 5,
+        "arrivals": {"kind": "all_at_once"}})";
+
+TEST(RunCommand, PrintsATableAndWritesTwoFiles) {
+  const WorkDirectory here;
+  const Outcome run = here.cmsim({"run", kScenario, "--set", kSmall});
+  EXPECT_EQ(run.code, 0) << run.err;
+  for (const char* part : {"60 of 60 finished", "TTFT", "TPOT", "ITL", "E2E", "stable", "SLO",
+                           "Prefill", "Decode", "decode", "<- slowest phase"}) {
+    EXPECT_THAT(run.out, HasSubstr(part));
+  }
+  EXPECT_THAT(run.out, testing::Not(HasSubstr("\033[")));  // no colour into a file
+  EXPECT_TRUE(json::accept(content(here / "out/cloudmatrix384/result.json")));
+  EXPECT_TRUE(fs::exists(here / "out/cloudmatrix384/requests.csv"));
+  EXPECT_THAT(run.err, HasSubstr("wrote out/cloudmatrix384/result.json"));
+}
+
+TEST(RunCommand, JsonIsAllThatStdoutGets) {
+  const WorkDirectory here;
+  const Outcome run = here.cmsim({"run", kScenario, "--set", kSmall, "--json", "--out", "o"});
+  ASSERT_EQ(run.code, 0) << run.err;
+  const json result = json::parse(run.out);  // throws on anything before or after
+  EXPECT_EQ(result["completed"], 60);
+  EXPECT_EQ(run.out, content(here / "o/result.json"));
+  const Outcome no_files = here.cmsim({"run", kScenario, "--set", kSmall, "--json"});
+  EXPECT_FALSE(fs::exists(here / "out"));
+  EXPECT_EQ(no_files.out, run.out);  // where it goes is no part of it
+}
+
+TEST(RunCommand, QuietPrintsNothing) {
+  const WorkDirectory here;
+  const Outcome run = here.cmsim({"run", kScenario, "--set", kSmall, "--quiet"});
+  EXPECT_EQ(run.code, 0);
+  EXPECT_THAT(run.out, IsEmpty());
+  EXPECT_THAT(run.err, IsEmpty());
+  EXPECT_TRUE(fs::exists(here / "out/cloudmatrix384/result.json"));
+}
+
+TEST(RunCommand, SameSeedSameBytesOtherSeedOtherBytes) {
+  const WorkDirectory here;
+  const auto run = [&](const std::string& seed, const std::string& out) {
+    return here.cmsim({"run", kScenario, "--set", kSmall, "--seed", seed, "--out", out}).out;
+  };
+  const std::string first = run("1", "a");
+  EXPECT_EQ(first, run("1", "b"));
+  for (const char* file : {"result.json", "requests.csv"}) {
+    EXPECT_EQ(content(here / "a" / file), content(here / "b" / file)) << file;
+  }
+  EXPECT_NE(first, run("2", "c"));
+  EXPECT_NE(content(here / "a/requests.csv"), content(here / "c/requests.csv"));
+}
+
+TEST(RunCommand, ATraceFromTheWorkingDirectoryReplacesTheScenarios) {
+  const WorkDirectory here;
+  std::ofstream(here / "two.jsonl")
+      << R"({"timestamp": 0, "input_length": 600, "output_length": 5, "hash_ids": [1, 2]})"
+      << "\n"
+      << R"({"timestamp": 9000, "input_length": 600, "output_length": 5, "hash_ids": [1, 3]})"
+      << "\n";
+  const Outcome run = here.cmsim({"run", kScenario, "--trace", "two.jsonl", "--json"});
+  ASSERT_EQ(run.code, 0) << run.err;
+  const json result = json::parse(run.out);
+  EXPECT_EQ(result["completed"], 2);
+  // The second finds the block of 512 tokens that the first has left: of 2 x 2 blocks 1 is hit.
+  EXPECT_EQ(result["cache"]["hit_blocks"], 1);
+  EXPECT_EQ(result["cache"]["lookup_blocks"], 4);
+  EXPECT_EQ(result["cache"]["hit_tokens"], 512);
+  EXPECT_EQ(result["provenance"]["trace"], "two.jsonl");
+}
+
+TEST(RunCommand, StrictTurnsAnUnfinishedRequestIntoCode3) {
+  const WorkDirectory here;
+  const Outcome lenient = here.cmsim({"run", kScenario, "--set", kTooLong, "--out", "o"});
+  EXPECT_EQ(lenient.code, 0);
+  EXPECT_THAT(lenient.out, HasSubstr("2 prompt_exceeds_kv"));
+  const Outcome strict =
+      here.cmsim({"run", kScenario, "--set", kTooLong, "--out", "o", "--strict"});
+  EXPECT_EQ(strict.code, 3);
+  EXPECT_EQ(strict.err.find("cmsim: --strict: 2 of 2 requests did not finish"),
+            strict.err.find("cmsim: "));
+  EXPECT_EQ(here.cmsim({"run", kScenario, "--set", kSmall, "--strict"}).code, 0);
+}
+
+TEST(RunCommand, UserErrorsAreCode2WithOneLineAndNoOutput) {
+  const WorkDirectory here;
+  std::ofstream(here / "cut.jsonl") << R"({"timestamp": 0, "input_length": 600, "output_)";
+  std::ofstream(here / "negative.jsonl")
+      << R"({"timestamp": 0, "input_length": -6, "output_length": 5, "hash_ids": []})"
+      << "\n";
+  std::ofstream(here / "unsorted.jsonl")
+      << R"({"timestamp": 9, "input_length": 6, "output_length": 5, "hash_ids": [1]})"
+      << "\n"
+      << R"({"timestamp": 3, "input_length": 6, "output_length": 5, "hash_ids": [1]})"
+      << "\n";
+  const std::vector<std::vector<std::string>> cases{
+      {"run", "nowhere.json"},
+      {"run", kScenario, "--set", "/deployment/decode/ep=100"},
+      {"run", kScenario, "--set", "/deployment/decode/eq=320"},
+      {"run", kScenario, "--set", "/slo/tpot=15"},
+      {"run", kScenario, "--set", "slo"},
+      {"run", kScenario, "--network", "slow"},
+      {"run", kScenario, "--trace", "nowhere.jsonl"},
+      {"run", kScenario, "--trace", "cut.jsonl"},
+      {"run", kScenario, "--trace", "negative.jsonl"},
+      {"run", kScenario, "--trace", "unsorted.jsonl"},
+      {"run", kScenario, "--plugin", "nowhere.so"},
+      {"run", kScenario, "--set", kSmall, "--out", "/proc/nowhere"}};
+  for (const auto& arguments : cases) {
+    const Outcome run = here.cmsim(arguments);
+    EXPECT_EQ(run.code, 2) << arguments.back();
+    EXPECT_THAT(run.out, IsEmpty()) << arguments.back();
+    EXPECT_THAT(run.err, testing::StartsWith("cmsim: ")) << arguments.back();
+    EXPECT_EQ(std::count(run.err.begin(), run.err.end(), '\n'), 1) << run.err;
+  }
+  for (const char* file : {"result.json", "requests.csv"}) {
+    EXPECT_FALSE(fs::exists(here / "out/cloudmatrix384" / file)) << file;
+  }
+}
+
+TEST(RunCommand, UsageErrorsAreCode2) {
+  const WorkDirectory here;
+  for (const std::vector<std::string>& arguments : {std::vector<std::string>{},
+                                                    {"run"},
+                                                    {"walk"},
+                                                    {"run", kScenario, "--speed", "9"},
+                                                    {"run", kScenario, "--seed", "one"}}) {
+    const Outcome run = here.cmsim(arguments);
+    EXPECT_EQ(run.code, 2);
+    EXPECT_THAT(run.out, IsEmpty());
+    EXPECT_THAT(run.err, testing::Not(IsEmpty()));
+  }
+}
+
+/// An hour of simulated time and more; interrupted after a second.
+constexpr const char* kLong =
+    R"(/workload={"requests": 200000, "prompt_length": 500, "output_length": 400,
+        "arrivals": {"kind": "constant", "rate": 1}})";
+
+TEST(RunCommand, CtrlCEndsItWithAPartialResult) {
+  const WorkDirectory here;
+  const Outcome run = here.cmsim({"run", kScenario, "--set", kLong, "--out", "o"}, [](pid_t child) {
+    std::this_thread::sleep_for(std::chrono::seconds(2));
+    kill(child, SIGINT);
+  });
+  EXPECT_EQ(run.code, 3) << run.err;
+  EXPECT_THAT(run.err, HasSubstr("interrupted, the result is partial"));
+  EXPECT_THAT(run.out, HasSubstr("PARTIAL"));
+  const json result = json::parse(content(here / "o/result.json"));
+  EXPECT_TRUE(result["partial"]);
+  EXPECT_EQ(result["requests"]["total"], 200000);
+  EXPECT_GT(result["requests"]["finished"], 0);
+  EXPECT_GT(result["requests"]["by_reason"]["not_sent"], 0);
+  const std::string csv = content(here / "o/requests.csv");
+  EXPECT_EQ(std::count(csv.begin(), csv.end(), '\n'), 200001);
+}
+
+}  // namespace
+}  // namespace cmsim::cli
