@@ -104,38 +104,46 @@ Seconds DecodeStep::combine(const TailCost& cost, double rows) const {
 
 /// MLP and combine on the busiest rank, which all others wait for.
 Seconds DecodeStep::tail(int layer, int microbatch) const {
-  const double rows = straggler_rows(layer, tokens_[microbatch]);
+  const double tokens = tokens_[microbatch];
+  const double rows = tokens == rows_tokens_ ? rows_[layer] : straggler_rows(layer, tokens);
   const TailCost& cost = tails_[microbatch];
   return alone(mlp(cost, rows)) + combine(cost, rows);
 }
 
-void DecodeStep::prepare(const DecodeBatch& batch, double tokens_per_sequence, bool mtp) {
-  // The longest context of each batch size; batch sizes are small integers.
+void DecodeStep::group(const DecodeBatch& batch) {
   int largest = 0;
   for (const std::int32_t n : batch.sequences) largest = std::max(largest, static_cast<int>(n));
-  std::vector<double> longest(static_cast<std::size_t>(largest) + 1, -1);
-  std::vector<std::int64_t> count(longest.size());
+  std::vector<Group> by_sequences(static_cast<std::size_t>(largest) + 1);  // small integers
   for (std::size_t r = 0; r < batch.sequences.size(); ++r) {
-    const auto n = static_cast<std::size_t>(batch.sequences[r]);
-    longest[n] = std::max(longest[n], static_cast<double>(batch.kv_tokens[r]));
-    ++count[n];
+    Group& group = by_sequences[static_cast<std::size_t>(batch.sequences[r])];
+    group.kv_tokens = std::max(group.kv_tokens, static_cast<double>(batch.kv_tokens[r]));
+    ++group.ranks;
   }
+  groups_.clear();
+  for (int n = 1; n <= largest; ++n) {  // ranks without sequences wait, but never pace
+    Group& group = by_sequences[static_cast<std::size_t>(n)];
+    if (group.ranks == 0) continue;
+    group.sequences = n;
+    groups_.push_back(group);
+  }
+}
+
+void DecodeStep::prepare(double tokens_per_sequence, bool mtp) {
   ranks_.clear();
   tokens_.fill(0);
-  for (int n = 0; n <= largest; ++n) {
-    if (count[n] == 0) continue;
+  for (const Group& group : groups_) {
     for (int m = 0; m < plan_.microbatches; ++m) {
-      tokens_[m] += static_cast<double>(count[n]) * part(n, m) * tokens_per_sequence;
+      tokens_[m] +=
+          static_cast<double>(group.ranks) * part(group.sequences, m) * tokens_per_sequence;
     }
-    if (n == 0) continue;
     // A rank with fewer sequences and less context cannot be slower in any part.
-    while (!ranks_.empty() && ranks_.back().kv_tokens <= longest[n]) ranks_.pop_back();
+    while (!ranks_.empty() && ranks_.back().kv_tokens <= group.kv_tokens) ranks_.pop_back();
     Rank rank;
-    rank.sequences = n;
-    rank.kv_tokens = longest[n];
+    rank.sequences = group.sequences;
+    rank.kv_tokens = group.kv_tokens;
     ranks_.push_back(rank);
   }
-  max_tokens_ = part(largest, 0) * tokens_per_sequence;
+  max_tokens_ = part(groups_.back().sequences, 0) * tokens_per_sequence;
   for (int m = 0; m < plan_.microbatches; ++m) tails_[m] = tail_cost(m);
   for (Rank& rank : ranks_) {
     for (int m = 0; m < plan_.microbatches; ++m) {
@@ -186,12 +194,17 @@ void DecodeStep::contend(double tokens_per_sequence) {
   const double kv = pacing->kv_tokens * sequences / pacing->sequences;
   const auto attention = attention_costs(sequences, kv, tokens_per_sequence, false);
   operators_.attention.assign(attention.begin(), attention.end());
+  rows_tokens_ = tokens_[0];
+  rows_.resize(static_cast<std::size_t>(pipeline_.experts_.layers()));
+  for (int l = 0; l < pipeline_.experts_.layers(); ++l) rows_[l] = straggler_rows(l, rows_tokens_);
   // The layer with the median straggler stands for all.
   const int moe_layers = pipeline_.architecture_.moe_layers();
-  std::vector<double> rows(static_cast<std::size_t>(std::max(1, moe_layers)));
-  for (int l = 0; l < moe_layers; ++l) rows[l] = straggler_rows(l, tokens_[0]);
-  std::nth_element(rows.begin(), rows.begin() + moe_layers / 2, rows.end());
-  const double typical = rows[static_cast<std::size_t>(moe_layers / 2)];
+  double typical = 0;
+  if (moe_layers > 0) {
+    std::vector<double> rows(rows_.begin(), rows_.begin() + moe_layers);
+    std::nth_element(rows.begin(), rows.begin() + moe_layers / 2, rows.end());
+    typical = rows[static_cast<std::size_t>(moe_layers / 2)];
+  }
   const ExchangeLoad load = exchange_load(tokens, 0);
   const double sent = load.tokens * load.copies;
   operators_.experts = {
@@ -301,14 +314,14 @@ Seconds DecodeStep::head(double tokens) const {
 Seconds DecodeStep::run(const DecodeBatch& batch, SliceRecorder* recorder) {
   const Architecture& a = pipeline_.architecture_;
   const int drafts = pipeline_.options_.draft_tokens;
-  int largest = 0;
-  for (const std::int32_t n : batch.sequences) largest = std::max(largest, static_cast<int>(n));
-  if (largest == 0) return 0;
+  group(batch);
+  if (groups_.empty()) return 0;
+  const int largest = groups_.back().sequences;
 
   launch_time_ = pipeline_.options_.launch == Launch::kCpu && !ideal_.free_launch
                      ? pipeline_.options_.launch_time * (1 + drafts)
                      : 0;
-  prepare(batch, 1 + drafts, false);
+  prepare(1 + drafts, false);
   contend(1 + drafts);
   join(launch_time_);
   for (int layer = 0; layer < a.dense_layers; ++layer) run_dense(layer, recorder);
@@ -327,7 +340,7 @@ Seconds DecodeStep::run(const DecodeBatch& batch, SliceRecorder* recorder) {
   // tokens.
   for (int draft = 0; draft < drafts; ++draft) {
     const double tokens = draft == 0 ? 1 + drafts : 1;
-    prepare(batch, tokens, true);
+    prepare(tokens, true);
     join(now);
     run_moe(a.layers, a.moe_layers(), recorder);
     const Seconds end = front();

@@ -55,6 +55,12 @@ class DecodeStep {
     std::array<Seconds, kMostMicrobatches> ready{};  // end of the previous layer of a microbatch
   };
 
+  struct Group {  // ranks with the same number of sequences
+    int sequences = 0;
+    std::int64_t ranks = 0;
+    double kv_tokens = 0;  // the longest context
+  };
+
   OperatorCost cost(const OperatorWork& work, double share) const;
   OperatorCost exchange_cost(Seconds duration, double bytes) const;
   Seconds alone(const OperatorCost& cost) const { return cost.alone(bandwidth_); }
@@ -76,7 +82,8 @@ class DecodeStep {
   OperatorCost mlp(const TailCost& cost, double rows) const;
   Seconds combine(const TailCost& cost, double rows) const;
   Seconds tail(int layer, int microbatch) const;
-  void prepare(const DecodeBatch& batch, double tokens_per_sequence, bool mtp);
+  void group(const DecodeBatch& batch);
+  void prepare(double tokens_per_sequence, bool mtp);
   void prune();
   void contend(double tokens_per_sequence);
   void run_dense(int layer, SliceRecorder* recorder);
@@ -90,7 +97,10 @@ class DecodeStep {
   const DecodeIdeal ideal_;
   const BytesPerSecond bandwidth_;
   double attention_share_ = 1, expert_share_ = 1, exchange_aiv_ = 1;
+  std::vector<Group> groups_;  // by rising number of sequences
   std::vector<Rank> ranks_;
+  std::vector<double> rows_;  // of the busiest rank by layer (MoE, then MTP) for `rows_tokens_`
+  double rows_tokens_ = 0;
   std::array<double, kMostMicrobatches> tokens_{};  // of all ranks, by microbatch
   std::array<TailCost, kMostMicrobatches> tails_{};
   double max_tokens_ = 0;

@@ -21,22 +21,25 @@ PrefillStep::PrefillStep(const PrefillPipeline& pipeline, const PrefillPipeline:
   dense_chain_.push_back(
       compute("DenseFFN", pipeline_.operators_.dense_ffn(part_.tokens / ranks_)));
   if (a.dense_layers > 0) {
-    dense_time_ = schedule_chains(dense_chain_, microbatches_, a.dense_layers, bandwidth).makespan;
+    dense_time_ =
+        schedule_chains(dense_chain_, microbatches_, a.dense_layers, bandwidth, Keep::kEnds)
+            .makespan;
   }
 
   add_attention(moe_chain_);
   add_moe(moe_chain_);
   const int simulated = std::min(a.moe_layers(), kWarmLayers + kSteadyLayers);
-  schedule_ = schedule_chains(moe_chain_, microbatches_, std::max(1, simulated), bandwidth);
+  const Schedule schedule =
+      schedule_chains(moe_chain_, microbatches_, std::max(1, simulated), bandwidth, Keep::kEnds);
   if (simulated > kWarmLayers) {
     layer_time_ =
-        (schedule_.repetition_end[simulated - 1] - schedule_.repetition_end[kWarmLayers - 1]) /
+        (schedule.repetition_end[simulated - 1] - schedule.repetition_end[kWarmLayers - 1]) /
         (simulated - kWarmLayers);
   } else {
-    layer_time_ = schedule_.makespan / std::max(1, simulated);
+    layer_time_ = schedule.makespan / std::max(1, simulated);
   }
   moe_time_ =
-      a.moe_layers() == 0 ? 0 : schedule_.makespan + (a.moe_layers() - simulated) * layer_time_;
+      a.moe_layers() == 0 ? 0 : schedule.makespan + (a.moe_layers() - simulated) * layer_time_;
   mtp_time_ = pipeline_.mtp_layers_ *
               (layer_time_ +
                cost(pipeline_.operators_.mtp_projection(totals.tokens / ranks_)).alone(bandwidth));

@@ -25,7 +25,6 @@ class PrefillStep {
   const std::vector<Task>& chain() const { return moe_chain_; }
   const std::vector<Task>& dense_chain() const { return dense_chain_; }
   int microbatches() const { return microbatches_; }
-  const Schedule& schedule() const { return schedule_; }  // a few MoE layers
   double hbm_bytes() const { return hbm_bytes_; }
   double ub_bytes() const { return ub_bytes_; }
 
@@ -47,7 +46,6 @@ class PrefillStep {
   double ranks_ = 1;
   int microbatches_ = 1;
   std::vector<Task> dense_chain_, moe_chain_;
-  Schedule schedule_;
   Seconds dense_time_ = 0, moe_time_ = 0, mtp_time_ = 0, head_time_ = 0, layer_time_ = 0;
   double hbm_bytes_ = 0, ub_bytes_ = 0;
 };

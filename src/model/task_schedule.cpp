@@ -10,65 +10,97 @@ namespace {
 constexpr Seconds kNever = std::numeric_limits<Seconds>::infinity();
 constexpr Seconds kSlack = 1e-12;
 
+/// A task of the chain by what the schedule asks of it.
+struct Need {
+  int unit = 0;
+  Seconds alone = 0;
+  double demand = 0;  // bytes/s it asks for when alone
+};
+
 struct Chain {
   int task = 0, repetition = 0;
+  int waits_for = 0;  // unit; -1 = running or done
   Seconds ready = 0;
-  bool waiting = true;
 };
 
 struct Running {
   int microbatch = -1;  // -1 = idle
   Seconds left = 0;     // of its time alone
-  double demand = 0;    // bytes/s it asks for when alone
+  double demand = 0;
   std::size_t placed = 0;
 };
 
 /// Speeds of the running tasks under max-min sharing of the bandwidth.
 std::array<double, kDieUnits> share(const std::array<Running, kDieUnits>& running,
                                     BytesPerSecond bandwidth) {
-  std::array<double, kDieUnits> speed;
-  speed.fill(1);
-  std::array<int, kDieUnits> order{0, 1, 2};
-  std::sort(order.begin(), order.end(),
-            [&](int a, int b) { return running[a].demand < running[b].demand; });
-  double left = bandwidth;
-  int unserved = static_cast<int>(
-      std::count_if(running.begin(), running.end(), [](const Running& r) { return r.demand > 0; }));
-  for (const int unit : order) {
+  std::array<double, kDieUnits> speed{1, 1, 1};
+  std::array<int, kDieUnits> asking;  // smallest demand first
+  int unserved = 0;
+  for (int unit = 0; unit < kDieUnits; ++unit) {
     const double demand = running[unit].demand;
     if (demand <= 0) continue;
+    int at = unserved++;
+    for (; at > 0 && running[asking[at - 1]].demand > demand; --at) asking[at] = asking[at - 1];
+    asking[at] = unit;
+  }
+  double left = bandwidth;
+  for (int i = 0; unserved > 0; ++i, --unserved) {
+    const double demand = running[asking[i]].demand;
     const double granted = std::min(demand, left / unserved);
-    speed[unit] = granted / demand;
+    speed[asking[i]] = granted / demand;
     left -= granted;
-    --unserved;
   }
   return speed;
+}
+
+/// The waiting microbatch that gets an idle unit; there is one.
+int first_come(const std::vector<Chain>& chains, int unit) {
+  int next = -1;
+  for (int m = 0; m < static_cast<int>(chains.size()); ++m) {
+    if (chains[m].waits_for != unit) continue;
+    if (next < 0 || chains[m].ready < chains[next].ready) next = m;
+  }
+  return next;
+}
+
+std::vector<Need> needs_of(std::span<const Task> chain, BytesPerSecond hbm_bandwidth) {
+  std::vector<Need> needs;
+  needs.reserve(chain.size());
+  for (const Task& task : chain) {
+    const Seconds alone = task.cost.alone(hbm_bandwidth);
+    needs.push_back(
+        {static_cast<int>(task.unit), alone, alone > 0 ? task.cost.hbm_bytes / alone : 0});
+  }
+  return needs;
 }
 
 }  // namespace
 
 Schedule schedule_chains(std::span<const Task> chain, int microbatches, int repetitions,
-                         BytesPerSecond hbm_bandwidth) {
+                         BytesPerSecond hbm_bandwidth, Keep keep) {
   Schedule schedule;
   schedule.repetition_end.assign(static_cast<std::size_t>(repetitions), 0);
-  schedule.tasks.reserve(chain.size() * microbatches * repetitions);
-  std::vector<Chain> chains(static_cast<std::size_t>(microbatches));
+  if (chain.empty() || repetitions == 0) return schedule;
+  if (keep == Keep::kTasks) schedule.tasks.reserve(chain.size() * microbatches * repetitions);
+  const std::vector<Need> needs = needs_of(chain, hbm_bandwidth);
+  std::vector<Chain> chains(static_cast<std::size_t>(microbatches),
+                            Chain{.waits_for = needs.front().unit});
   std::array<Running, kDieUnits> running;
+  std::array<int, kDieUnits> waiting{};  // microbatches by unit
+  waiting[needs.front().unit] = microbatches;
   Seconds now = 0;
   for (;;) {
     for (int unit = 0; unit < kDieUnits; ++unit) {  // start what can start
-      if (running[unit].microbatch >= 0) continue;
-      int next = -1;
-      for (int m = 0; m < microbatches; ++m) {
-        if (!chains[m].waiting || static_cast<int>(chain[chains[m].task].unit) != unit) continue;
-        if (next < 0 || chains[m].ready < chains[next].ready) next = m;
+      if (waiting[unit] == 0 || running[unit].microbatch >= 0) continue;
+      --waiting[unit];
+      const int next = first_come(chains, unit);
+      Chain& owner = chains[next];
+      const Need& need = needs[owner.task];
+      running[unit] = {next, need.alone, need.demand, schedule.tasks.size()};
+      if (keep == Keep::kTasks) {
+        schedule.tasks.push_back({owner.task, next, owner.repetition, now, now});
       }
-      if (next < 0) continue;
-      const OperatorCost& cost = chain[chains[next].task].cost;
-      const Seconds alone = cost.alone(hbm_bandwidth);
-      running[unit] = {next, alone, alone > 0 ? cost.hbm_bytes / alone : 0, schedule.tasks.size()};
-      schedule.tasks.push_back({chains[next].task, next, chains[next].repetition, now, now});
-      chains[next].waiting = false;
+      owner.waits_for = -1;
     }
     const auto speed = share(running, hbm_bandwidth);
     Seconds step = kNever;
@@ -83,16 +115,16 @@ Schedule schedule_chains(std::span<const Task> chain, int microbatches, int repe
       task.left -= step * speed[unit];
       if (task.left > kSlack) continue;
       Chain& owner = chains[task.microbatch];
-      schedule.tasks[task.placed].end = now;
-      owner.ready = now;
-      owner.waiting = true;
-      if (++owner.task == static_cast<int>(chain.size())) {
-        owner.task = 0;
-        Seconds& end = schedule.repetition_end[owner.repetition];
-        end = std::max(end, now);
-        if (++owner.repetition == repetitions) owner.waiting = false;
-      }
+      if (keep == Keep::kTasks) schedule.tasks[task.placed].end = now;
       task = {};
+      owner.ready = now;
+      if (++owner.task == static_cast<int>(needs.size())) {
+        owner.task = 0;
+        schedule.repetition_end[owner.repetition] = now;  // `now` never falls
+        if (++owner.repetition == repetitions) continue;
+      }
+      owner.waits_for = needs[owner.task].unit;
+      ++waiting[owner.waits_for];
     }
   }
   schedule.makespan = now;

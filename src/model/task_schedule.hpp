@@ -32,10 +32,13 @@ struct PlacedTask {
 struct Schedule {
   Seconds makespan = 0;
   std::vector<Seconds> repetition_end;  // when the last microbatch has ended each pass
-  std::vector<PlacedTask> tasks;        // in order of start
+  std::vector<PlacedTask> tasks;        // in order of start; empty with Keep::kEnds
 };
 
+/// What of a schedule is written down: recording every task costs as much as finding the ends.
+enum class Keep { kEnds, kTasks };
+
 Schedule schedule_chains(std::span<const Task> chain, int microbatches, int repetitions,
-                         BytesPerSecond hbm_bandwidth);
+                         BytesPerSecond hbm_bandwidth, Keep keep = Keep::kTasks);
 
 }  // namespace cmsim::model
