@@ -13,6 +13,17 @@ ExpertOptions with_staleness(ExpertOptions experts, double staleness) {
   return experts;
 }
 
+constexpr double kStepsPerOctave = 2;  // of context, in the shape a plan is chosen by
+
+int context_step(double tokens) {
+  return static_cast<int>(std::lround(std::log2(std::max(1.0, tokens)) * kStepsPerOctave));
+}
+
+/// Tokens of `sequences` contexts of the step.
+std::int64_t context_of(int step, int sequences) {
+  return std::llround(sequences * std::exp2(step / kStepsPerOctave));
+}
+
 }  // namespace
 
 DecodePipeline::DecodePipeline(const hw::Platform& platform, const Architecture& architecture,
@@ -31,9 +42,13 @@ DecodePipeline::DecodePipeline(const hw::Platform& platform, const Architecture&
       memory_(plan_decode_memory(platform, operators_, layout_, *exchange_,
                                  max_sequences_per_rank * (1.0 + options.decode.draft_tokens))) {}
 
-DecodePlan DecodePipeline::best_plan(int sequences, double kv_tokens) const {
-  const std::vector<std::int32_t> counts(static_cast<std::size_t>(layout_.ranks), sequences);
-  const std::vector<std::int64_t> contexts(counts.size(), static_cast<std::int64_t>(kv_tokens));
+DecodePlan DecodePipeline::best_plan(const BatchShape& shape) const {
+  // One rank has the most sequences and the longest context, the others the mean.
+  std::vector<std::int32_t> counts(static_cast<std::size_t>(layout_.ranks), shape.mean_sequences);
+  std::vector<std::int64_t> contexts(counts.size(),
+                                     context_of(shape.mean_context, shape.mean_sequences));
+  counts.front() = shape.most_sequences;
+  contexts.front() = context_of(shape.longest_context, shape.most_sequences);
   const DecodeBatch batch{counts, contexts};
   std::vector<DecodePlan> candidates;
   const int aic = platform_.die.aic_cores, aiv = platform_.die.aiv_cores;
@@ -67,23 +82,26 @@ DecodePlan DecodePipeline::plan(const DecodeBatch& batch) const {
   if (options_.microbatches > 1 && !options_.auto_split) {
     return {options_.microbatches, options_.attention_aic, options_.attention_aiv};
   }
-  // Chosen by the largest rank and its mean context in steps of an eighth of an octave: a function
-  // of the bucket, not of the batches met before.
-  constexpr double kStepsPerOctave = 8;
-  std::int32_t sequences = 0;
-  double kv = 0, running = 0;
+  // Chosen by the shape of the batch in coarse steps: a function of the shape, not of the batches
+  // met before.
+  std::int32_t most = 0;
+  std::int64_t longest = 0, total_context = 0, total = 0;
   for (std::size_t r = 0; r < batch.sequences.size(); ++r) {
-    sequences = std::max(sequences, batch.sequences[r]);
-    kv += static_cast<double>(batch.kv_tokens[r]);
-    running += batch.sequences[r];
+    most = std::max(most, batch.sequences[r]);
+    longest = std::max(longest, batch.kv_tokens[r]);
+    total += batch.sequences[r];
+    total_context += batch.kv_tokens[r];
   }
-  const double context = running > 0 ? std::max(1.0, kv / running) : 1;
-  const int bucket = static_cast<int>(std::lround(std::log2(context) * kStepsPerOctave));
-  const auto key = std::make_pair(static_cast<int>(sequences), bucket);
-  const auto found = plans_.find(key);
+  if (most == 0) return {1, platform_.die.aic_cores, platform_.die.aiv_cores};
+  const double ranks = static_cast<double>(batch.sequences.size());
+  const BatchShape shape{
+      most, static_cast<std::int32_t>(std::lround(static_cast<double>(total) / ranks)),
+      context_step(static_cast<double>(longest) / most),
+      context_step(static_cast<double>(total_context) / static_cast<double>(total))};
+  const auto found = plans_.find(shape);
   if (found != plans_.end()) return found->second;
-  const DecodePlan chosen = best_plan(sequences, sequences * std::exp2(bucket / kStepsPerOctave));
-  plans_.emplace(key, chosen);
+  const DecodePlan chosen = best_plan(shape);
+  plans_.emplace(shape, chosen);
   return chosen;
 }
 

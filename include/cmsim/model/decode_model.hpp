@@ -7,6 +7,8 @@
 // answer.
 #pragma once
 
+#include <compare>
+#include <cstdint>
 #include <map>
 #include <memory>
 
@@ -51,7 +53,14 @@ class DecodePipeline : public DecodeModel {
 
  private:
   friend class DecodeStep;
-  DecodePlan best_plan(int sequences, double kv_tokens) const;
+  /// A batch in coarse steps: sequences of the fullest rank and of the mean one, steps of their
+  /// contexts.
+  struct BatchShape {
+    std::int32_t most_sequences = 0, mean_sequences = 0;
+    int longest_context = 0, mean_context = 0;
+    auto operator<=>(const BatchShape&) const = default;
+  };
+  DecodePlan best_plan(const BatchShape& shape) const;
 
   hw::Platform platform_;
   Architecture architecture_;
@@ -62,8 +71,8 @@ class DecodePipeline : public DecodeModel {
   ExpertLoad experts_;
   std::unique_ptr<TokenExchange> exchange_;
   MemoryPlan memory_;
-  // Plans by size of the batch, filled as they are met: a cache of a pure function.
-  mutable std::map<std::pair<int, int>, DecodePlan> plans_;
+  // Plans by shape of the batch, filled as they are met: a cache of a pure function.
+  mutable std::map<BatchShape, DecodePlan> plans_;
 };
 
 }  // namespace cmsim::model
