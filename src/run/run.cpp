@@ -1,8 +1,7 @@
 #include "cmsim/run/run.hpp"
 
-#include <algorithm>
+#include <string>
 
-#include "cmsim/base/error.hpp"
 #include "cmsim/base/version.hpp"
 #include "cmsim/engine/runtime.hpp"
 #include "cmsim/metrics/collector.hpp"
@@ -87,6 +86,18 @@ std::vector<metrics::LinkResult> links_of(const engine::SimGridRuntime& runtime)
   return links;
 }
 
+/// What the listeners were told must be what happened (docs/invariants.md).
+void check_result(const Result& result, const work::Trace& trace) {
+  const auto require = [](bool holds, const char* what) {
+    if (!holds) throw serve::InvariantError(std::string("broken invariant: ") + what);
+  };
+  require(result.records.size() == trace.rows.size(), "every row of the trace has one record");
+  if (result.partial || result.requests.failed > 0 || !result.decode) return;
+  std::int64_t emitted = 0;
+  for (const metrics::StepSample& step : result.steps) emitted += step.tokens;
+  require(emitted == result.total_output_tokens, "the steps emit the tokens of the requests");
+}
+
 }  // namespace
 
 Result run(const Scenario& scenario, const RunOptions& options) {
@@ -117,6 +128,7 @@ Result run(const Scenario& scenario, const RunOptions& options) {
   if (!cut) runtime.check_bytes_conserved();
 
   Result result = collector.result(runtime.now());
+  check_result(result, trace);
   result.provenance = provenance_of(scenario, trace, runtime, options);
   result.provenance.network_note = fabric.note;
   result.links = links_of(runtime);
