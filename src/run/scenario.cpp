@@ -146,9 +146,9 @@ void splice(ConfigDocument& document, const std::vector<std::string>& sets,
   }
 }
 
-/// A closed loop without a concurrency keeps the scenario's one role exactly full: every decode slot, or
-/// one whole batch for each prefill instance. Without a number of requests it lasts long enough for a
-/// steady state.
+/// A closed loop without a concurrency keeps the scenario's one role exactly full: every decode
+/// slot, or one whole batch for each prefill instance. Without a number of requests it lasts long
+/// enough for a steady state.
 void fill_closed_loop(const ConfigNode& workload, Scenario& scenario) {
   work::WorkloadSpec& spec = scenario.workload;
   if (spec.arrivals.kind != work::ArrivalKind::kClosedLoop) return;
@@ -156,8 +156,9 @@ void fill_closed_loop(const ConfigNode& workload, Scenario& scenario) {
   const bool decode = scenario.role == serve::Role::kDecodeOnly;
   if (spec.arrivals.concurrency == 0) {
     if (scenario.role == serve::Role::kAll) {
-      workload.child_or_empty("arrivals").fail(
-          "concurrency", "missing, a closed loop needs it unless /workload/role is prefill or decode");
+      workload.child_or_empty("arrivals")
+          .fail("concurrency",
+                "missing, a closed loop needs it unless /workload/role is prefill or decode");
     }
     const serve::DeploymentSpec& d = scenario.deployment;
     if (decode) {
