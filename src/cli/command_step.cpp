@@ -45,7 +45,7 @@ void print_head(const run::StepReport& report) {
 }
 
 void print_operators(const model::StepBreakdown& b, Paint paint) {
-  print_title(fmt::format("{:<20}{:<12}{:>10}{:>14}{:>12}", "Operator (MoE layer)", "track",
+  print_title(fmt::format("{:<20}{:<12}{:>10}{:>14}{:>12}", "MoE layer operator", "track",
                           "alone us", "in place us", "HBM MB"),
               paint);
   for (const model::OperatorTime& op : b.operators) {

@@ -46,8 +46,9 @@ class Slices : public SliceRecorder {
              int layer, int microbatch, Seconds start, Seconds end) {
     const Seconds total = sum(weights);
     if (total <= 0) return;
+    const double fit = (end - start) / total;
     for (std::size_t i = 0; i < weights.size(); ++i) {
-      const Seconds length = (end - start) * weights[i] / total;
+      const Seconds length = weights[i] * fit;
       slices_.push_back({names[i], track, start, length, layer, microbatch});
       start += length;
     }

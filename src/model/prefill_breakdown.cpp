@@ -76,7 +76,7 @@ StepBreakdown PrefillPipeline::breakdown(std::span<const PrefillSequence> sequen
     add_operators(result, step.chain(), schedule, bandwidth);
   }
   const Seconds layers_end = result.dense_layers + result.moe_layers;
-  if (result.mtp > 0) result.slices.push_back({"MTP", "AIC", layers_end, result.mtp, a.layers, 0});
+  if (result.mtp > 0) result.slices.push_back({"MTP", "AIC", layers_end, result.mtp, -1, 0});
   result.slices.push_back({"LMHead", "AIC", layers_end + result.mtp, result.head, -1, 0});
   result.critical_path = critical_path(result.slices);
 

@@ -1,0 +1,117 @@
+// The commands `collective` and `step` as a user meets them: exit codes, streams, JSON, files.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "tests/cli/process.hpp"
+
+namespace cmsim::cli {
+namespace {
+
+std::vector<std::string> collective(const std::string& op, const std::string& ranks,
+                                    std::vector<std::string> more = {}) {
+  std::vector<std::string> arguments{"collective", kPlatform, "--op",     op,
+                                     "--ep",       ranks,     "--tokens", "128"};
+  arguments.insert(arguments.end(), more.begin(), more.end());
+  return arguments;
+}
+
+TEST(CollectiveCommand, PrintsTheDocumentedKeys) {
+  const WorkDirectory work;
+  const Outcome run = work.cmsim(collective("combine", "64", {"--json"}));
+  ASSERT_EQ(run.code, 0) << run.err;
+  EXPECT_EQ(run.err, "");
+  const auto json = nlohmann::json::parse(run.out);
+  const std::string document = content(CMSIM_SOURCE_DIR "/docs/output.md");
+  for (const auto& [key, value] : json.items()) {
+    EXPECT_NE(document.find("`" + key), std::string::npos) << key;
+  }
+  const auto& parts = json["parts"];
+  const double issue = parts["issue_us"], wire = parts["wire_us"];
+  EXPECT_NEAR(
+      json["latency_us"].get<double>(),
+      parts["startup_us"].get<double>() + std::max(issue, wire) + parts["local_us"].get<double>(),
+      1e-9);
+  // 128 tokens * 8 experts * 7168 * 2 B over the latency.
+  EXPECT_NEAR(json["bandwidth_gb_per_s"].get<double>(),
+              128 * 8 * 14336 / json["latency_us"].get<double>() / 1e3, 1e-9);
+  EXPECT_EQ(json["busiest_links"][0]["class"], "die_ub");
+}
+
+TEST(CollectiveCommand, EveryRungAnswersOnStdoutAlone) {
+  const WorkDirectory work;
+  for (const char* network : {"analytic", "hose", "flow"}) {
+    const Outcome run = work.cmsim(collective("alltoall", "16", {"--network", network, "--json"}));
+    EXPECT_EQ(run.code, 0) << run.err;
+    EXPECT_EQ(run.err, "");
+    EXPECT_EQ(nlohmann::json::parse(run.out)["network"], network);
+  }
+}
+
+TEST(CollectiveCommand, WarnsBeforeALongFlowRun) {
+  // 320 ranks take some 8 s of CPU: the warning comes first, and Ctrl-C ends the command.
+  const WorkDirectory work;
+  const Outcome run =
+      work.cmsim(collective("dispatch", "320", {"--network", "flow"}), [](pid_t pid) {
+        std::this_thread::sleep_for(std::chrono::milliseconds(1500));
+        kill(pid, SIGINT);
+      });
+  EXPECT_NE(run.err.find("102,080 flows"), std::string::npos) << run.err;
+  EXPECT_NE(run.code, 0);
+  EXPECT_EQ(run.out, "");
+}
+
+TEST(CollectiveCommand, RefusesWhatIsNotThere) {
+  const WorkDirectory work;
+  EXPECT_EQ(work.cmsim(collective("dispatch", "1000")).code, 2);
+  EXPECT_EQ(work.cmsim(collective("reduce", "8")).code, 2);
+  EXPECT_EQ(work.cmsim(collective("dispatch", "8", {"--model", "nowhere.json"})).code, 2);
+  EXPECT_EQ(work.cmsim(collective("dispatch", "8", {"--set", "/ub/sub_planez=2"})).code, 2);
+}
+
+TEST(CollectiveCommand, ReadsSetsOfThePlatform) {
+  const WorkDirectory work;
+  const auto wire = [&](std::vector<std::string> more) {
+    more.push_back("--json");
+    const auto json = nlohmann::json::parse(work.cmsim(collective("combine", "64", more)).out);
+    return json["parts"]["wire_us"].get<double>();
+  };
+  // 2 of 7 sub-planes: 7/2 of the wire time.
+  EXPECT_NEAR(wire({"--set", "/ub/sub_planes=2"}), 3.5 * wire({}), 1e-6);
+}
+
+TEST(StepCommand, PrintsABreakdownAndWritesATrace) {
+  const WorkDirectory work;
+  const Outcome run = work.cmsim({"step", kScenario, "--phase", "decode", "--context", "4096",
+                                  "--trace", "step.json", "--json"});
+  ASSERT_EQ(run.code, 0) << run.err;
+  const auto json = nlohmann::json::parse(run.out);
+  EXPECT_EQ(json["phase"], "decode");
+  EXPECT_EQ(json["context"], 4096);
+  EXPECT_EQ(json["operators"].size(), 7u);
+  double sum = 0;
+  for (const auto& [name, value] : json["parts_us"].items()) sum += value.get<double>();
+  EXPECT_NEAR(sum, json["duration_us"].get<double>(), 1e-3);
+  EXPECT_TRUE(nlohmann::json::parse(content(work / "step.json")).contains("traceEvents"));
+}
+
+TEST(StepCommand, CompressesATraceNamedGz) {
+  const WorkDirectory work;
+  const Outcome run =
+      work.cmsim({"step", kScenario, "--phase", "prefill", "--trace", "step.json.gz"});
+  ASSERT_EQ(run.code, 0) << run.err;
+  EXPECT_EQ(content(work / "step.json.gz").substr(0, 2), "\x1f\x8b");
+  EXPECT_NE(run.out.find("ExpertUp"), std::string::npos);
+}
+
+TEST(StepCommand, RefusesWhatDoesNotFit) {
+  const WorkDirectory work;
+  EXPECT_EQ(work.cmsim({"step", kScenario, "--phase", "decode", "--context", "100000000"}).code, 2);
+  EXPECT_EQ(work.cmsim({"step", kScenario, "--phase", "nonsense"}).code, 2);
+  EXPECT_EQ(
+      work.cmsim({"step", kScenario, "--phase", "decode", "--trace", "nowhere/step.json"}).code, 2);
+}
+
+}  // namespace
+}  // namespace cmsim::cli

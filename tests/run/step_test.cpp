@@ -1,0 +1,165 @@
+#include "cmsim/run/step.hpp"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <numeric>
+
+#include "cmsim/base/error.hpp"
+#include "cmsim/run/chrome_trace.hpp"
+#include "src/run/batch_shape.hpp"
+
+namespace cmsim::run {
+namespace {
+
+Scenario scenario_with(std::vector<std::string> sets) {
+  return load_scenario(CMSIM_SOURCE_DIR "/workloads/scenarios/cloudmatrix384.json", sets);
+}
+
+StepReport step_of(StepPhase phase, std::vector<std::string> sets = {}) {
+  StepSpec spec;
+  spec.phase = phase;
+  spec.context = 4096;
+  return break_down_step(scenario_with(sets), spec);
+}
+
+double total(const std::vector<std::pair<std::string, Seconds>>& times) {
+  return std::accumulate(times.begin(), times.end(), 0.0,
+                         [](double sum, const auto& entry) { return sum + entry.second; });
+}
+
+/// The parts of the step, and the critical path, each add up to its duration.
+void expect_parts_add_up(const model::StepBreakdown& b) {
+  EXPECT_NEAR(b.launch + b.dense_layers + b.moe_layers + b.head + b.mtp, b.duration,
+              1e-9 * b.duration);
+  EXPECT_NEAR(total(b.critical_path) + b.launch, b.duration, 1e-6 * b.duration);
+  // All ranks are alike: nothing waits but for another operator of the same rank.
+  for (const auto& [name, time] : b.critical_path) EXPECT_NE(name, "(waiting)") << time;
+}
+
+TEST(Step, PartsOfADecodeStepAddUp) {
+  const StepReport report = step_of(StepPhase::kDecode);
+  EXPECT_EQ(report.ranks, 320);
+  EXPECT_EQ(report.batch_per_npu, 96);
+  expect_parts_add_up(report.breakdown);
+  // 58 MoE layers of the mean length.
+  EXPECT_NEAR(report.breakdown.moe_layers, 58 * report.breakdown.layer, 1e-9);
+  EXPECT_GT(report.breakdown.losses.imbalance, 0);
+  EXPECT_GT(report.breakdown.losses.communication, 0);
+  EXPECT_GT(report.breakdown.losses.launch, 0);
+}
+
+TEST(Step, PartsOfAPrefillBatchAddUp) {
+  const StepReport report = step_of(StepPhase::kPrefill);
+  EXPECT_EQ(report.ranks, 32);
+  EXPECT_EQ(report.batch_per_npu, 16384);
+  expect_parts_add_up(report.breakdown);
+}
+
+TEST(Step, LaunchesFromTheCpuAreAPartOfTheirOwn) {
+  // Two graphs (decode and one draft) of 0.7 ms each.
+  const StepReport report = step_of(StepPhase::kDecode, {"/decode/launch=cpu"});
+  EXPECT_NEAR(report.breakdown.launch, 2 * 0.7e-3, 1e-9);
+  expect_parts_add_up(report.breakdown);
+}
+
+TEST(Step, BatchAndContextReplaceTheDeploymentsLimits) {
+  StepSpec spec;
+  spec.batch = 8;
+  spec.context = 1024;
+  const StepReport small = break_down_step(scenario_with({}), spec);
+  EXPECT_EQ(small.batch_per_npu, 8);
+  EXPECT_LT(small.breakdown.duration, step_of(StepPhase::kDecode).breakdown.duration);
+}
+
+TEST(Step, RefusesAContextThatNoKvSpaceHolds) {
+  StepSpec spec;
+  spec.context = 10'000'000;
+  EXPECT_THROW(break_down_step(scenario_with({}), spec), ConfigError);
+  spec.context = 0;
+  EXPECT_THROW(break_down_step(scenario_with({}), spec), ConfigError);
+  spec.context = 4096;
+  spec.batch = 0;
+  EXPECT_THROW(break_down_step(scenario_with({}), spec), ConfigError);
+}
+
+TEST(BatchShape, SpreadsWholeNumbersEvenly) {
+  // 10 sequences over 4 ranks: 2, 3, 2, 3.
+  const DecodeShape shape = even_decode_batch(4, 10, 100);
+  EXPECT_EQ(shape.sequences, (std::vector<std::int32_t>{2, 3, 2, 3}));
+  EXPECT_EQ(shape.kv_tokens, (std::vector<std::int64_t>{200, 300, 200, 300}));
+  const auto prompts = even_prefill_batch(3, 100, 7);
+  ASSERT_EQ(prompts.size(), 3u);
+  EXPECT_EQ(prompts[0].new_tokens + prompts[1].new_tokens + prompts[2].new_tokens, 100);
+  EXPECT_EQ(prompts[0].cached_tokens + prompts[1].cached_tokens + prompts[2].cached_tokens, 7);
+}
+
+/// Slices of one track in file order neither overlap nor leave the step, and the thread has a name.
+void expect_sound_trace(const StepReport& report) {
+  const auto trace = nlohmann::json::parse(chrome_trace(report));
+  std::map<int, std::int64_t> free_from;  // ns, by thread
+  std::map<int, bool> named;
+  std::int64_t last = 0;
+  int slices = 0;
+  for (const auto& event : trace["traceEvents"]) {
+    const int thread = event["tid"];
+    if (event["ph"] == "M") {
+      named[thread] = named[thread] || event["name"] == "thread_name";
+      continue;
+    }
+    ASSERT_EQ(event["ph"], "X");
+    const std::int64_t begin = std::llround(event["ts"].get<double>() * 1e3);
+    const std::int64_t end = begin + std::llround(event["dur"].get<double>() * 1e3);
+    EXPECT_GE(begin, free_from[thread]) << event;
+    EXPECT_GT(end, begin) << event;
+    EXPECT_TRUE(named[thread]) << event;
+    free_from[thread] = end;
+    last = std::max(last, end);
+    ++slices;
+  }
+  EXPECT_GE(slices, 58 * 7);  // seven operators and more in every MoE layer
+  // The step ends with its last slice, to the nanosecond.
+  EXPECT_NEAR(static_cast<double>(last), report.breakdown.duration * 1e9, 1);
+}
+
+TEST(ChromeTrace, SlicesOfATrackDoNotOverlap) {
+  expect_sound_trace(step_of(StepPhase::kDecode));
+  expect_sound_trace(step_of(StepPhase::kDecode, {"/decode/microbatches=1"}));
+  expect_sound_trace(step_of(StepPhase::kDecode, {"/decode/launch=cpu", "/decode/microbatches=3"}));
+  expect_sound_trace(step_of(StepPhase::kPrefill));
+  expect_sound_trace(step_of(StepPhase::kPrefill, {"/prefill/microbatches=1"}));
+}
+
+TEST(Step, OperatorsFillTheirSlices) {
+  // One microbatch of every MoE layer, whose experts all get the same: each is the typical one.
+  const StepReport report =
+      step_of(StepPhase::kDecode, {"/experts/placement=balanced", "/decode/microbatches=2"});
+  for (const model::OperatorTime& op : report.breakdown.operators) {
+    int count = 0;
+    for (const model::StepSlice& slice : report.breakdown.slices) {
+      if (slice.name != op.name || slice.layer != 30) continue;
+      EXPECT_NEAR(slice.duration, op.duration, 1e-3 * op.duration) << op.name;
+      ++count;
+    }
+    EXPECT_EQ(count, 2) << op.name;
+  }
+}
+
+TEST(ChromeTrace, SlicesBeforeRoundingDoNotOverlapEither) {
+  // The trace clamps to the nanosecond; the model's own slices may not hide a real overlap there.
+  for (const StepPhase phase : {StepPhase::kDecode, StepPhase::kPrefill}) {
+    auto slices = step_of(phase).breakdown.slices;
+    std::ranges::stable_sort(slices, {}, &model::StepSlice::start);
+    std::map<std::string, Seconds> free_from;
+    for (const model::StepSlice& slice : slices) {
+      EXPECT_GE(slice.start, free_from[slice.track] - 1e-10) << slice.name << slice.layer;
+      free_from[slice.track] = slice.start + slice.duration;
+    }
+  }
+}
+
+}  // namespace
+}  // namespace cmsim::run
