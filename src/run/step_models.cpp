@@ -20,6 +20,16 @@ void check_fit(const model::MemoryPlan& memory, const std::string& role) {
                   size(memory.reserved)));
 }
 
+/// An expert layout that does not fill the ranks of a role is refused.
+void check_layout(const Scenario& scenario, int ranks) {
+  const model::ExpertOptions& experts = scenario.options.experts;
+  try {
+    model::derive_layout(scenario.model, ranks, experts.shared_copies, experts.redundant);
+  } catch (const std::invalid_argument& error) {
+    throw ConfigError({"", 0, "/experts"}, error.what());
+  }
+}
+
 }  // namespace
 
 StepModels make_step_models(const Scenario& scenario, const FabricScale& fabric) {
@@ -27,6 +37,7 @@ StepModels make_step_models(const Scenario& scenario, const FabricScale& fabric)
   StepModels models;
   if (scenario.role != serve::Role::kDecodeOnly) {
     const serve::PrefillSpec& spec = scenario.deployment.prefill;
+    check_layout(scenario, spec.ep);
     const double tokens_per_die =
         static_cast<double>(spec.max_num_batched_tokens) / platform.dies_per_npu;
     models.prefill = std::make_unique<model::PrefillPipeline>(
@@ -35,6 +46,7 @@ StepModels make_step_models(const Scenario& scenario, const FabricScale& fabric)
   }
   if (scenario.role != serve::Role::kPrefillOnly) {
     const serve::DecodeSpec& spec = scenario.deployment.decode;
+    check_layout(scenario, spec.ep);
     models.decode = std::make_unique<model::DecodePipeline>(
         platform, scenario.model, scenario.options, spec.ep,
         spec.max_num_seqs / platform.dies_per_npu, fabric.decode);

@@ -18,7 +18,7 @@ std::string resolve(const std::string& path, const std::filesystem::path& base) 
   const std::filesystem::path beside = base / path;
   std::error_code error;
   if (!std::filesystem::exists(beside, error) && std::filesystem::exists(path, error)) return path;
-  return beside.string();
+  return beside.lexically_normal().string();
 }
 
 /// A rate may be written 12.5 or "12.5/s".
