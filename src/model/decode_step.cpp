@@ -72,42 +72,40 @@ double DecodeStep::straggler_rows(int layer, double tokens) const {
   return ideal_.balanced ? experts.mean_rows(tokens) : experts.straggler_rows(layer, tokens);
 }
 
-DecodeStep::TailCost DecodeStep::tail_cost(int microbatch) const {
-  const ExpertLayout& layout = pipeline_.layout_;
-  TailCost result;
-  if (layout.shared_hosting == SharedHosting::kEveryRank) {
-    result.local_rows = pipeline_.experts_.shared_rows(tokens_[microbatch]);
-  }
-  const double weights = layout.experts_per_rank();
-  result.mlp_base = cost(pipeline_.operators_.expert_ffn(0, weights), expert_share_);
-  result.mlp_per_row = cost(pipeline_.operators_.expert_ffn(1, 0), expert_share_);
+Seconds DecodeStep::dispatch(double tokens) const {
+  if (ideal_.free_exchange) return 0;
+  return pipeline_.exchange_->dispatch(exchange_load(tokens, 0)).total();
+}
+
+void DecodeStep::measure_exchange() {
+  port_ = combine_ = {};
+  if (ideal_.free_exchange) return;
   const TokenExchange& exchange = *pipeline_.exchange_;
-  const Seconds none = exchange.combine(exchange_load(max_tokens_, 0)).total();
-  const Seconds one = exchange.combine(exchange_load(max_tokens_, 1)).total();
-  if (!ideal_.free_exchange) {
-    result.combine_base = none;
-    result.combine_per_row = one - none;
-  }
+  const auto port = [&](double rows) { return exchange.dispatch(exchange_load(0, rows)).total(); };
+  const auto combine = [&](double rows) {
+    return exchange.combine(exchange_load(max_tokens_, rows)).total();
+  };
+  const ExchangeLoad own = exchange_load(max_tokens_, 0);
+  const double sent = own.tokens * own.copies;
+  port_ = {0, port(0), port(1) - port(0)};
+  combine_ = {sent, combine(sent), combine(sent + 1) - combine(sent)};
+}
+
+OperatorCost DecodeStep::mlp(double rows) const {
+  OperatorCost result = mlp_base_;
+  result.compute += rows * mlp_per_row_.compute;
+  result.hbm_bytes += rows * mlp_per_row_.hbm_bytes;
   return result;
 }
 
-OperatorCost DecodeStep::mlp(const TailCost& cost, double rows) const {
-  OperatorCost result = cost.mlp_base;
-  result.compute += rows * cost.mlp_per_row.compute;
-  result.hbm_bytes += rows * cost.mlp_per_row.hbm_bytes;
-  return result;
+double DecodeStep::received_rows(double rows, double tokens) const {
+  const bool stays = pipeline_.layout_.shared_hosting == SharedHosting::kEveryRank;
+  return stays ? rows - pipeline_.experts_.shared_rows(tokens) : rows;
 }
 
-Seconds DecodeStep::combine(const TailCost& cost, double rows) const {
-  return cost.combine_base + (rows - cost.local_rows) * cost.combine_per_row;
-}
-
-/// MLP and combine on the busiest rank, which all others wait for.
-Seconds DecodeStep::tail(int layer, int microbatch) const {
-  const double tokens = tokens_[microbatch];
-  const double rows = tokens == rows_tokens_ ? rows_[layer] : straggler_rows(layer, tokens);
-  const TailCost& cost = tails_[microbatch];
-  return alone(mlp(cost, rows)) + combine(cost, rows);
+DecodeStep::BusiestRank DecodeStep::busiest_rank(int layer, double tokens) const {
+  const double rows = straggler_rows(layer, tokens), received = received_rows(rows, tokens);
+  return {rows, port_.at(received), alone(mlp(rows)) + combine_.at(received)};
 }
 
 void DecodeStep::group(const DecodeBatch& batch) {
@@ -144,7 +142,7 @@ void DecodeStep::prepare(double tokens_per_sequence, bool mtp) {
     ranks_.push_back(rank);
   }
   max_tokens_ = part(groups_.back().sequences, 0) * tokens_per_sequence;
-  for (int m = 0; m < plan_.microbatches; ++m) tails_[m] = tail_cost(m);
+  measure_exchange();
   for (Rank& rank : ranks_) {
     for (int m = 0; m < plan_.microbatches; ++m) {
       const double sequences = part(rank.sequences, m);
@@ -154,10 +152,9 @@ void DecodeStep::prepare(double tokens_per_sequence, bool mtp) {
       for (const OperatorCost& op : attention_costs(sequences, kv, tokens_per_sequence, mtp)) {
         attention += alone(op);
       }
-      rank.attention[m] = rank.dense_attention[m] = attention;
-      rank.pre[m] =
-          alone(cost(pipeline_.operators_.gate(tokens), expert_share_)) +
-          alone(exchange_cost(pipeline_.exchange_->dispatch(exchange_load(tokens, 0)).total(), 0));
+      rank.attention[m] = attention;
+      rank.gate[m] = alone(cost(pipeline_.operators_.gate(tokens), expert_share_));
+      rank.dispatch[m] = dispatch(tokens);
       rank.dense[m] = alone(cost(pipeline_.operators_.dense_ffn(tokens), expert_share_));
     }
   }
@@ -167,7 +164,8 @@ void DecodeStep::prepare(double tokens_per_sequence, bool mtp) {
 void DecodeStep::prune() {
   const auto dominated = [&](const Rank& a, const Rank& b) {
     for (int m = 0; m < plan_.microbatches; ++m) {
-      if (a.attention[m] > b.attention[m] || a.pre[m] > b.pre[m] || a.dense[m] > b.dense[m]) {
+      if (a.attention[m] > b.attention[m] || a.gate[m] > b.gate[m] ||
+          a.dispatch[m] > b.dispatch[m] || a.dense[m] > b.dense[m]) {
         return false;
       }
     }
@@ -194,26 +192,29 @@ void DecodeStep::contend(double tokens_per_sequence) {
   const double kv = pacing->kv_tokens * sequences / pacing->sequences;
   const auto attention = attention_costs(sequences, kv, tokens_per_sequence, false);
   operators_.attention.assign(attention.begin(), attention.end());
-  rows_tokens_ = tokens_[0];
-  rows_.resize(static_cast<std::size_t>(pipeline_.experts_.layers()));
-  for (int l = 0; l < pipeline_.experts_.layers(); ++l) rows_[l] = straggler_rows(l, rows_tokens_);
+  const int layers = pipeline_.experts_.layers();
+  busiest_tokens_ = tokens_[0];
+  busiest_.resize(static_cast<std::size_t>(layers));
+  for (int l = 0; l < layers; ++l) busiest_[l] = busiest_rank(l, busiest_tokens_);
   // The layer with the median straggler stands for all.
   const int moe_layers = pipeline_.architecture_.moe_layers();
   double typical = 0;
   if (moe_layers > 0) {
-    std::vector<double> rows(rows_.begin(), rows_.begin() + moe_layers);
+    std::vector<double> rows(static_cast<std::size_t>(moe_layers));
+    for (int l = 0; l < moe_layers; ++l) rows[l] = busiest_[l].rows;
     std::nth_element(rows.begin(), rows.begin() + moe_layers / 2, rows.end());
     typical = rows[static_cast<std::size_t>(moe_layers / 2)];
   }
+  const double received = received_rows(typical, busiest_tokens_);
   const ExchangeLoad load = exchange_load(tokens, 0);
   const double sent = load.tokens * load.copies;
+  const OperatorList& list = pipeline_.operators_;
   operators_.experts = {
-      cost(pipeline_.operators_.gate(tokens), expert_share_),
-      exchange_cost(pipeline_.exchange_->dispatch(load).total(),
-                    2 * sent * pipeline_.operators_.dispatch_message_bytes()),
-      mlp(tails_[0], typical),
-      exchange_cost(combine(tails_[0], typical),
-                    (typical + sent) * pipeline_.operators_.combine_message_bytes())};
+      cost(list.gate(tokens), expert_share_),
+      exchange_cost(std::max(dispatch(tokens), port_.at(received)),
+                    2 * sent * list.dispatch_message_bytes()),
+      mlp(typical),
+      exchange_cost(combine_.at(received), (typical + sent) * list.combine_message_bytes())};
   operators_.dense = {cost(pipeline_.operators_.dense_ffn(tokens), expert_share_)};
 
   const auto times = [&](const std::vector<OperatorCost>& costs) {
@@ -250,7 +251,7 @@ void DecodeStep::run_dense(int layer, SliceRecorder* recorder) {
   for (int m = 0; m < plan_.microbatches; ++m) {
     for (Rank& rank : ranks_) {
       const Seconds begin = std::max(rank.stream0, rank.ready[m]);
-      const Seconds attended = begin + rank.dense_attention[m] * dense_attention_stretch_;
+      const Seconds attended = begin + rank.attention[m] * dense_attention_stretch_;
       rank.stream0 = attended;
       const Seconds start = std::max(rank.stream0, rank.stream1);
       rank.stream1 = rank.ready[m] = start + rank.dense[m] * dense_stretch_;
@@ -265,20 +266,24 @@ void DecodeStep::run_dense(int layer, SliceRecorder* recorder) {
 
 void DecodeStep::run_moe(int layer, int expert_layer, SliceRecorder* recorder) {
   for (int m = 0; m < plan_.microbatches; ++m) {
+    const BusiestRank busiest = tokens_[m] == busiest_tokens_
+                                    ? busiest_[expert_layer]
+                                    : busiest_rank(expert_layer, tokens_[m]);
     Seconds barrier = 0;
     Seconds begin_front = 0, attended_front = 0, start_front = 0;
     for (Rank& rank : ranks_) {
       const Seconds begin = std::max(rank.stream0, rank.ready[m]);
       rank.stream0 = begin + rank.attention[m] * attention_stretch_;
       const Seconds start = std::max(rank.stream0, rank.stream1);
-      barrier = std::max(barrier, start + rank.pre[m] * pre_stretch_);
+      const Seconds pre = rank.gate[m] + std::max(rank.dispatch[m], busiest.port);
+      barrier = std::max(barrier, start + pre * pre_stretch_);
       if (&rank == &ranks_.front()) {
         begin_front = begin;
         attended_front = rank.stream0;
         start_front = start;
       }
     }
-    const Seconds end = barrier + tail(expert_layer, m) * tail_stretch_;
+    const Seconds end = barrier + busiest.tail * tail_stretch_;
     for (Rank& rank : ranks_) {
       rank.stream1 = rank.ready[m] = end;
       if (plan_.microbatches == 1) rank.stream0 = end;
@@ -321,6 +326,9 @@ Seconds DecodeStep::run(const DecodeBatch& batch, SliceRecorder* recorder) {
   launch_time_ = pipeline_.options_.launch == Launch::kCpu && !ideal_.free_launch
                      ? pipeline_.options_.launch_time * (1 + drafts)
                      : 0;
+  const double weights = pipeline_.layout_.experts_per_rank();
+  mlp_base_ = cost(pipeline_.operators_.expert_ffn(0, weights), expert_share_);
+  mlp_per_row_ = cost(pipeline_.operators_.expert_ffn(1, 0), expert_share_);
   prepare(1 + drafts, false);
   contend(1 + drafts);
   join(launch_time_);

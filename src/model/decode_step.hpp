@@ -50,7 +50,7 @@ class DecodeStep {
   struct Rank {  // a rank that may pace the step
     int sequences = 0;
     double kv_tokens = 0;
-    std::array<Seconds, kMostMicrobatches> attention{}, dense_attention{}, pre{}, dense{};
+    std::array<Seconds, kMostMicrobatches> attention{}, gate{}, dispatch{}, dense{};
     Seconds stream0 = 0, stream1 = 0;
     std::array<Seconds, kMostMicrobatches> ready{};  // end of the previous layer of a microbatch
   };
@@ -71,17 +71,19 @@ class DecodeStep {
                                               double tokens_per_sequence, bool mtp) const;
   ExchangeLoad exchange_load(double tokens, double rows) const;
   double straggler_rows(int layer, double tokens) const;
-  /// MLP and combine of the busiest rank as functions of its rows: both are linear but for the
-  /// roofline.
-  struct TailCost {
-    OperatorCost mlp_base, mlp_per_row;
-    Seconds combine_base = 0, combine_per_row = 0;
-    double local_rows = 0;  // rows of the shared expert that do not travel
+  /// Until a rank with `tokens` has sent them all.
+  Seconds dispatch(double tokens) const;
+  void measure_exchange();
+  OperatorCost mlp(double rows) const;
+  /// Of a rank's rows those that come over the exchange: its own shared expert's do not.
+  double received_rows(double rows, double tokens) const;
+  /// The rank with the hottest experts of a layer, which all others wait for.
+  struct BusiestRank {
+    double rows = 0;
+    Seconds port = 0;  // dispatch, as its port allows
+    Seconds tail = 0;  // MLP and combine
   };
-  TailCost tail_cost(int microbatch) const;
-  OperatorCost mlp(const TailCost& cost, double rows) const;
-  Seconds combine(const TailCost& cost, double rows) const;
-  Seconds tail(int layer, int microbatch) const;
+  BusiestRank busiest_rank(int layer, double tokens) const;
   void group(const DecodeBatch& batch);
   void prepare(double tokens_per_sequence, bool mtp);
   void prune();
@@ -99,10 +101,18 @@ class DecodeStep {
   double attention_share_ = 1, expert_share_ = 1, exchange_aiv_ = 1;
   std::vector<Group> groups_;  // by rising number of sequences
   std::vector<Rank> ranks_;
-  std::vector<double> rows_;  // of the busiest rank by layer (MoE, then MTP) for `rows_tokens_`
-  double rows_tokens_ = 0;
+  /// What the rows received by the busiest rank cost: flat up to `from` rows, then linear.
+  struct Line {
+    double from = 0;
+    Seconds base = 0, per_row = 0;
+    Seconds at(double rows) const { return base + (rows > from ? rows - from : 0) * per_row; }
+  };
+  Line port_;     // dispatch, as the receiving port allows
+  Line combine_;  // flat while the rank with the most tokens gets back more rows
+  OperatorCost mlp_base_, mlp_per_row_;  // linear in the rows
+  std::vector<BusiestRank> busiest_;     // by layer (MoE, then MTP), of `busiest_tokens_` tokens
+  double busiest_tokens_ = 0;
   std::array<double, kMostMicrobatches> tokens_{};  // of all ranks, by microbatch
-  std::array<TailCost, kMostMicrobatches> tails_{};
   double max_tokens_ = 0;
   double attention_stretch_ = 1, pre_stretch_ = 1, tail_stretch_ = 1;
   double dense_attention_stretch_ = 1, dense_stretch_ = 1;

@@ -21,9 +21,7 @@ class ExchangeBase : public TokenExchange {
     const hw::PathSpec& write = platform.ub.npu_npu_write;
     node_bandwidth_ = line * write.intra_node_efficiency;
     remote_bandwidth_ = line * write.inter_node_efficiency;
-    latency_ = shares_.remote > 0 ? write.inter_node_latency
-               : shares_.node > 0 ? write.intra_node_latency
-                                  : 0;
+    latency_ = farthest_latency(write, shares_);
   }
 
   double ub_bytes(double tokens, double copies) const override {
@@ -32,6 +30,11 @@ class ExchangeBase : public TokenExchange {
   }
 
  protected:
+  /// Rows through the busiest port: those of the rank with the most tokens, or of the hottest
+  /// experts.
+  static double busiest_rows(const ExchangeLoad& load) {
+    return std::max(load.tokens * load.copies, load.straggler_rows);
+  }
   /// Time of the busiest port for `rows` messages to uniformly spread peers.
   Seconds wire(double rows, double message_bytes) const {
     return wire_scale_ * rows * message_bytes *
@@ -67,7 +70,7 @@ class FusedExchange : public ExchangeBase {
   ExchangeTime dispatch(const ExchangeLoad& load) const override {
     const double rows = load.tokens * load.copies, bytes = operators_.dispatch_message_bytes();
     return {startup(), issue(rows, load.aiv_cores, shares_.node, shares_.remote),
-            wire(std::max(rows, load.straggler_rows), bytes), 0};
+            wire(busiest_rows(load), bytes), 0};
   }
 
   // Nothing is quantised on the way back, so a saturated AIV group keeps up with the wire; when it
@@ -75,7 +78,7 @@ class FusedExchange : public ExchangeBase {
   ExchangeTime combine(const ExchangeLoad& load) const override {
     const double starved =
         std::max(1.0, platform_.token_exchange.saturating_aiv_cores / load.aiv_cores);
-    const Seconds on_wire = wire(load.straggler_rows, operators_.combine_message_bytes());
+    const Seconds on_wire = wire(busiest_rows(load), operators_.combine_message_bytes());
     return {startup(), on_wire * starved, on_wire, reduction(load)};
   }
 
@@ -93,7 +96,7 @@ class BasicExchange : public ExchangeBase {
 
   ExchangeTime dispatch(const ExchangeLoad& load) const override {
     const double rows = load.tokens * load.copies, bytes = operators_.combine_message_bytes();
-    const double busiest = std::max(rows, load.straggler_rows);
+    const double busiest = busiest_rows(load);
     ExchangeTime time;
     time.startup = 2 * all_to_all_start();  // counts, then tokens
     time.wire = wire(busiest, bytes) + wire(ranks_, kCountBytes);
@@ -104,7 +107,7 @@ class BasicExchange : public ExchangeBase {
     const double bytes = operators_.combine_message_bytes();
     ExchangeTime time;
     time.startup = all_to_all_start();
-    time.wire = wire(load.straggler_rows, bytes);
+    time.wire = wire(busiest_rows(load), bytes);
     time.local =
         2 * (load.straggler_rows + load.tokens * load.copies) * bytes / hbm_ + reduction(load);
     return time;
@@ -130,31 +133,35 @@ class TwoLevelExchange : public ExchangeBase {
   ExchangeTime dispatch(const ExchangeLoad& load) const override {
     const double bytes = operators_.dispatch_message_bytes();
     const double remote_rows = load.tokens * nodes_per_token(load.copies);
-    const double busiest = std::max(load.tokens * load.copies, load.straggler_rows);
     ExchangeTime time;
-    time.startup = 2 * startup();
+    time.startup = hops() * startup();
     time.issue = issue(remote_rows, load.aiv_cores, 0, 1) +
                  issue(load.tokens * load.copies, load.aiv_cores, forward_share(), 0);
-    time.wire = wire_scale_ * bytes *
-                (remote_rows / remote_bandwidth_ + busiest * forward_share() / node_bandwidth_);
+    time.wire =
+        wire_scale_ * bytes *
+        (remote_rows / remote_bandwidth_ + busiest_rows(load) * forward_share() / node_bandwidth_);
     return time;
   }
   ExchangeTime combine(const ExchangeLoad& load) const override {
     const double bytes = operators_.combine_message_bytes();
     const double remote_rows = load.tokens * nodes_per_token(load.copies);
     ExchangeTime time;
-    time.startup = 2 * startup();
+    time.startup = hops() * startup();
     time.wire =
         wire_scale_ * bytes *
-        (load.straggler_rows * forward_share() / node_bandwidth_ + remote_rows / remote_bandwidth_);
+        (busiest_rows(load) * forward_share() / node_bandwidth_ + remote_rows / remote_bandwidth_);
     time.issue =
         time.wire * std::max(1.0, platform_.token_exchange.saturating_aiv_cores / load.aiv_cores);
     // The relay sums the rows of its node, the owner those of the nodes.
-    time.local = 2 * reduction(load);
+    time.local = hops() * reduction(load);
     return time;
   }
+  double ub_bytes(double tokens, double copies) const override {
+    return tokens * (nodes_per_token(copies) + copies * forward_share()) *
+           (operators_.dispatch_message_bytes() + operators_.combine_message_bytes());
+  }
   double buffer_bytes(double max_tokens) const override {
-    return 2 * ranks_ * max_tokens *
+    return hops() * ranks_ * max_tokens *
            (operators_.dispatch_message_bytes() + operators_.combine_message_bytes());
   }
 
@@ -162,6 +169,8 @@ class TwoLevelExchange : public ExchangeBase {
   int nodes() const {
     return std::max(1, (ranks_ + platform_.dies_per_node() - 1) / platform_.dies_per_node());
   }
+  /// To the node, then inside it; a group within one node needs no relay.
+  int hops() const { return nodes() > 1 ? 2 : 1; }
   /// Expected number of other nodes a token goes to: routing picks at most groups_per_token groups.
   double nodes_per_token(double copies) const {
     const double groups = operators_.architecture().groups_per_token;
@@ -183,6 +192,11 @@ PeerShares peer_shares(const hw::Platform& platform, int ranks) {
   const double package = std::min(platform.dies_per_npu, ranks);
   const double node = std::min(platform.dies_per_node(), ranks);
   return {package / n, (node - package) / n, (n - node) / n};
+}
+
+Seconds farthest_latency(const hw::PathSpec& path, const PeerShares& shares) {
+  if (shares.remote > 0) return path.inter_node_latency;
+  return shares.node > 0 ? path.intra_node_latency : 0;
 }
 
 std::unique_ptr<TokenExchange> make_exchange(ExchangeKind kind, const hw::Platform& platform,

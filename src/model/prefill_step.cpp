@@ -15,6 +15,10 @@ PrefillStep::PrefillStep(const PrefillPipeline& pipeline, const PrefillPipeline:
                       : 1;
   part_ = {totals.tokens / microbatches_, totals.context / microbatches_,
            totals.pairs / microbatches_, totals.sequences / microbatches_};
+  // TP over heads; with more ranks than heads, groups of ranks take different sequences.
+  const double tp = std::min<double>(ranks_, a.heads);
+  heads_ = std::ceil(a.heads / tp);
+  group_ = tp / ranks_;
   const BytesPerSecond bandwidth = pipeline_.device_.hbm_bandwidth();
 
   add_attention(dense_chain_);
@@ -27,7 +31,7 @@ PrefillStep::PrefillStep(const PrefillPipeline& pipeline, const PrefillPipeline:
   }
 
   add_attention(moe_chain_);
-  add_moe(moe_chain_);
+  add_moe(moe_chain_, busiest_rows());
   const int simulated = std::min(a.moe_layers(), kWarmLayers + kSteadyLayers);
   const Schedule schedule =
       schedule_chains(moe_chain_, microbatches_, std::max(1, simulated), bandwidth, Keep::kEnds);
@@ -43,21 +47,33 @@ PrefillStep::PrefillStep(const PrefillPipeline& pipeline, const PrefillPipeline:
   mtp_time_ = pipeline_.mtp_layers_ *
               (layer_time_ +
                cost(pipeline_.operators_.mtp_projection(totals.tokens / ranks_)).alone(bandwidth));
-  // Only the last token of each sequence is sampled; sequences are spread over the ranks.
-  head_time_ =
-      cost(pipeline_.operators_.lm_head(std::ceil(totals.sequences / ranks_))).alone(bandwidth);
+  head_time_ = cost(head(totals)).alone(bandwidth);
+  count_bytes(totals);
+}
 
-  const double layers = a.moe_layers() + pipeline_.mtp_layers_;
-  for (const Task& task : moe_chain_) hbm_bytes_ += task.cost.hbm_bytes * microbatches_ * layers;
-  for (const Task& task : dense_chain_)
-    hbm_bytes_ += task.cost.hbm_bytes * microbatches_ * a.dense_layers;
-  for (const Task& task : moe_chain_) {
-    const std::string_view name = task.name;
-    if (name == "AllGather" || name == "AllToAll" || name == "DispatchA2A" ||
-        name == "CombineA2A") {
-      ub_bytes_ += task.cost.hbm_bytes / 2 * microbatches_ * layers;  // half of what HBM sees
-    }
-  }
+/// Only the last token of each sequence is sampled; sequences are spread over the ranks.
+OperatorWork PrefillStep::head(const PrefillPipeline::Totals& totals) const {
+  return pipeline_.operators_.lm_head(std::ceil(totals.sequences / ranks_));
+}
+
+void PrefillStep::count_bytes(const PrefillPipeline::Totals& totals) {
+  const OperatorList& list = pipeline_.operators_;
+  const Architecture& a = list.architecture();
+  const double moe_layers = a.moe_layers() + pipeline_.mtp_layers_;
+  std::vector<Task> mean_chain;
+  add_attention(mean_chain);
+  add_moe(mean_chain, pipeline_.experts_.mean_rows(part_.tokens));
+  double dense = 0, moe = 0;
+  for (const Task& task : dense_chain_) dense += task.cost.hbm_bytes;
+  for (const Task& task : mean_chain) moe += task.cost.hbm_bytes;
+  hbm_bytes_ = microbatches_ * (a.dense_layers * dense + moe_layers * moe) +
+               head(totals).hbm_bytes +
+               pipeline_.mtp_layers_ * list.mtp_projection(totals.tokens / ranks_).hbm_bytes;
+  const double attention = gather_bytes() + all_to_all_bytes();
+  const double exchange =
+      sent_rows() * (list.dispatch_message_bytes() + list.combine_message_bytes());
+  ub_bytes_ = microbatches_ * (1 - pipeline_.shares_.package) *
+              (a.dense_layers * attention + moe_layers * (attention + exchange));
 }
 
 OperatorCost PrefillStep::cost(const OperatorWork& work) const {
@@ -93,7 +109,8 @@ Task PrefillStep::transfer(const char* name, double bytes) const {
     result.hbm_bytes = 2 * off_package;  // read here, written there
     result.fixed = ideal_.free_launch ? 0
                                       : pipeline_.platform_.token_exchange.sdma_startup +
-                                            pipeline_.platform_.ub.npu_npu_write.inter_node_latency;
+                                            farthest_latency(pipeline_.platform_.ub.npu_npu_write,
+                                                             pipeline_.shares_);
   }
   return {name, DieUnit::kSdma, result};
 }
@@ -105,52 +122,64 @@ Task PrefillStep::collective(const char* name, double bytes) const {
   return task;
 }
 
+/// Latents of the sequences of a TP group, new and cached, that each of its ranks collects.
+double PrefillStep::gather_bytes() const {
+  const OperatorList& list = pipeline_.operators_;
+  const double cached = part_.context - part_.tokens;
+  return group_ * (part_.tokens * list.latent_bytes() + cached * list.cached_latent_bytes());
+}
+
+/// Attention outputs of a rank's heads, back to the ranks that own the tokens.
+double PrefillStep::all_to_all_bytes() const {
+  constexpr double kBf16 = 2;
+  return part_.tokens * group_ * heads_ * pipeline_.operators_.architecture().v_head_dim * kBf16;
+}
+
 void PrefillStep::add_attention(std::vector<Task>& chain) const {
   const OperatorList& list = pipeline_.operators_;
-  const Architecture& a = list.architecture();
   const double tokens = part_.tokens / ranks_;
-  // TP over heads; with more ranks than heads, groups of ranks take different sequences.
-  const double tp = std::min<double>(ranks_, a.heads);
-  const double heads = std::ceil(a.heads / tp);
-  const double group = tp / ranks_;
-  const double cached = part_.context - part_.tokens;
+  const double new_tokens = part_.tokens * group_, context = part_.context * group_;
   const auto in_order = [&](const char* name, const OperatorWork& work) {
     chain.push_back(compute(name, work));
   };
   in_order("Norm", list.prefill_norm(tokens));
   in_order("DownProjection", list.prefill_down_projection(tokens));
-  chain.push_back(collective("AllGather", group * (part_.tokens * list.latent_bytes() +
-                                                   cached * list.cached_latent_bytes())));
-  in_order("UpProjection",
-           list.prefill_up_projection(part_.tokens * group, part_.context * group, heads));
-  in_order("RoPE", list.prefill_rope(part_.tokens * group, part_.context * group, heads));
-  in_order("Attention", list.prefill_attention(part_.pairs * group, part_.tokens * group,
-                                               part_.context * group, heads));
-  chain.push_back(collective("AllToAll", part_.tokens * group * heads * a.v_head_dim * 2));
+  chain.push_back(collective("AllGather", gather_bytes()));
+  in_order("UpProjection", list.prefill_up_projection(new_tokens, context, heads_));
+  in_order("RoPE", list.prefill_rope(new_tokens, context, heads_));
+  in_order("Attention", list.prefill_attention(part_.pairs * group_, new_tokens, context, heads_));
+  chain.push_back(collective("AllToAll", all_to_all_bytes()));
   in_order("Quantise", list.prefill_quantise_attention(tokens));
   in_order("OProj", list.prefill_o_proj(tokens));
 }
 
-void PrefillStep::add_moe(std::vector<Task>& chain) const {
-  const OperatorList& list = pipeline_.operators_;
-  const Architecture& a = list.architecture();
+double PrefillStep::busiest_rows() const {
   const ExpertLoad& experts = pipeline_.experts_;
-  const ExpertLayout& layout = pipeline_.layout_;
+  if (ideal_.balanced) return experts.mean_rows(part_.tokens);
+  // Layers differ; the period of a chain is near linear in its rows, so their mean stands.
+  const int layers = pipeline_.operators_.architecture().moe_layers();
+  double rows = 0;
+  for (int l = 0; l < layers; ++l) rows += experts.straggler_rows(l, part_.tokens);
+  return rows / std::max(1, layers);
+}
+
+/// Rows a rank sends to the experts of others (its own shared expert's stay).
+double PrefillStep::sent_rows() const {
+  const Architecture& a = pipeline_.operators_.architecture();
+  const bool shared_travels = pipeline_.layout_.shared_hosting == SharedHosting::kDedicatedRanks;
+  return part_.tokens / ranks_ * (a.experts_per_token + (shared_travels ? a.shared_experts : 0));
+}
+
+void PrefillStep::add_moe(std::vector<Task>& chain, double rows) const {
+  const OperatorList& list = pipeline_.operators_;
   const double tokens = part_.tokens / ranks_;
-  double rows = experts.mean_rows(part_.tokens);
-  if (!ideal_.balanced) {
-    rows =
-        0;  // layers differ; the period of a chain is near linear in its rows, so their mean stands
-    for (int l = 0; l < a.moe_layers(); ++l) rows += experts.straggler_rows(l, part_.tokens);
-    rows /= std::max(1, a.moe_layers());
-  }
-  const bool shared_travels = layout.shared_hosting == SharedHosting::kDedicatedRanks;
-  const double local =
-      layout.shared_hosting == SharedHosting::kEveryRank ? experts.shared_rows(part_.tokens) : 0;
-  const double sent = tokens * (a.experts_per_token + (shared_travels ? a.shared_experts : 0));
+  const double local = pipeline_.layout_.shared_hosting == SharedHosting::kEveryRank
+                           ? pipeline_.experts_.shared_rows(part_.tokens)
+                           : 0;
+  const double sent = sent_rows();
   const double received = rows - local;
   const double busiest = std::max(sent, received);
-  const double weights = layout.experts_per_rank();
+  const double weights = pipeline_.layout_.experts_per_rank();
   chain.push_back(compute("Gate", list.prefill_post_norm(tokens)));
   chain.push_back(vector_work("DispatchPack", list.dispatch_pack(sent)));
   chain.push_back(transfer("DispatchA2A", busiest * list.dispatch_message_bytes()));

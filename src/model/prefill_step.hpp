@@ -25,6 +25,7 @@ class PrefillStep {
   const std::vector<Task>& chain() const { return moe_chain_; }
   const std::vector<Task>& dense_chain() const { return dense_chain_; }
   int microbatches() const { return microbatches_; }
+  /// Means over the ranks.
   double hbm_bytes() const { return hbm_bytes_; }
   double ub_bytes() const { return ub_bytes_; }
 
@@ -38,12 +39,21 @@ class PrefillStep {
   Task collective(const char* name, double bytes) const;
   Seconds wire_time(double bytes) const;
   void add_attention(std::vector<Task>& chain) const;
-  void add_moe(std::vector<Task>& chain) const;
+  /// `rows` of token-expert pairs on the rank the chain is of.
+  void add_moe(std::vector<Task>& chain, double rows) const;
+  double busiest_rows() const;
+  double sent_rows() const;
+  double gather_bytes() const;
+  double all_to_all_bytes() const;
+  OperatorWork head(const PrefillPipeline::Totals& totals) const;
+  void count_bytes(const PrefillPipeline::Totals& totals);
 
   const PrefillPipeline& pipeline_;
   const PrefillIdeal ideal_;
   PrefillPipeline::Totals part_;  // of one microbatch, all ranks
   double ranks_ = 1;
+  double group_ = 1;  // share of a microbatch's sequences that one TP group has
+  double heads_ = 1;  // of a rank
   int microbatches_ = 1;
   std::vector<Task> dense_chain_, moe_chain_;
   Seconds dense_time_ = 0, moe_time_ = 0, mtp_time_ = 0, head_time_ = 0, layer_time_ = 0;

@@ -39,6 +39,8 @@ struct PeerShares {
   double remote = 0;
 };
 PeerShares peer_shares(const hw::Platform& platform, int ranks);
+/// Latency of a write to the farthest of the peers; 0 when none lies over UB.
+Seconds farthest_latency(const hw::PathSpec& path, const PeerShares& shares);
 
 class TokenExchange {
  public:
