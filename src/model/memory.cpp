@@ -7,6 +7,7 @@ double weight_bytes(const OperatorList& operators, const ExpertLayout& layout) {
   const Architecture& a = operators.architecture();
   const double moe_layers = a.moe_layers() + a.mtp_layers;
   return (a.layers + a.mtp_layers) * operators.attention_weight_bytes() +
+         a.mtp_layers * operators.mtp_weight_bytes() +
          a.dense_layers * operators.dense_weight_bytes() +
          moe_layers * (operators.router_weight_bytes() +
                        layout.experts_per_rank() * operators.expert_weight_bytes()) +

@@ -78,9 +78,8 @@ OperatorWork OperatorList::gate(double tokens) const {
 
 OperatorWork OperatorList::expert_ffn(double rows, double experts) const {
   OperatorWork work = expert_up(rows, experts);
-  const OperatorWork activation = expert_activation(rows), down = expert_down(rows, experts);
-  work += activation;
-  work += down;
+  work += expert_activation(rows);
+  work += expert_down(rows, experts);
   return work;
 }
 
@@ -110,7 +109,7 @@ OperatorWork OperatorList::mtp_projection(double tokens) const {
   const double weights = 2.0 * a.hidden * a.hidden;
   OperatorWork work;
   add_projection(work, tokens, weights);
-  work.hbm_bytes = weights * projection_bytes() + 3.0 * tokens * a.hidden * kBf16;
+  work.hbm_bytes = mtp_weight_bytes() + 3.0 * tokens * a.hidden * kBf16;
   work.stages = 2;  // two norms | projection
   return work;
 }
@@ -280,6 +279,10 @@ double OperatorList::router_weight_bytes() const {
 
 double OperatorList::head_weight_bytes() const {
   return static_cast<double>(architecture_.hidden) * architecture_.vocabulary * kBf16;
+}
+
+double OperatorList::mtp_weight_bytes() const {
+  return 2.0 * architecture_.hidden * architecture_.hidden * projection_bytes();
 }
 
 double OperatorList::kv_bytes_per_token_layer() const {

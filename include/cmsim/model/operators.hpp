@@ -64,6 +64,7 @@ class OperatorList {
   double dense_weight_bytes() const;      // one dense layer's FFN
   double router_weight_bytes() const;     // one MoE layer
   double head_weight_bytes() const;       // LM head (the embedding is as large)
+  double mtp_weight_bytes() const;        // projection of one MTP module
   double kv_bytes_per_token_layer() const;
   double dispatch_message_bytes() const;  // one token to one expert, padded as sent
   double combine_message_bytes() const;
