@@ -1,8 +1,11 @@
 #include "cmsim/model/decode_model.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
 
+#include "cmsim/base/error.hpp"
 #include "decode_step.hpp"
 
 namespace cmsim::model {
@@ -11,6 +14,16 @@ namespace {
 ExpertOptions with_staleness(ExpertOptions experts, double staleness) {
   experts.staleness = staleness;
   return experts;
+}
+
+DecodeOptions checked(const DecodeOptions& options, const Architecture& architecture) {
+  if (options.draft_tokens > 0 && architecture.mtp_layers == 0) {
+    throw ConfigError(
+        {"", 0, "/decode/mtp/draft_tokens"},
+        fmt::format("found {}, allowed is 0: model \"{}\" has no MTP layer to draft with",
+                    options.draft_tokens, architecture.name));
+  }
+  return options;
 }
 
 constexpr double kStepsPerOctave = 2;  // of context, in the shape a plan is chosen by
@@ -31,7 +44,7 @@ DecodePipeline::DecodePipeline(const hw::Platform& platform, const Architecture&
                                double wire_scale)
     : platform_(platform),
       architecture_(architecture),
-      options_(options.decode),
+      options_(checked(options.decode, architecture)),
       operators_(architecture, options.precision),
       device_(platform),
       layout_(derive_layout(architecture, ranks, options.experts.shared_copies,
@@ -78,7 +91,14 @@ DecodePlan DecodePipeline::best_plan(const BatchShape& shape) const {
 }
 
 DecodePlan DecodePipeline::plan(const DecodeBatch& batch) const {
-  if (options_.microbatches == 1) return {1, platform_.die.aic_cores, platform_.die.aiv_cores};
+  const DecodePlan whole{1, platform_.die.aic_cores, platform_.die.aiv_cores};
+  if (options_.microbatches == 1) return whole;
+  // A batch without a sequence for every microbatch on any rank runs whole.
+  const int wanted = options_.microbatches == 0 ? 2 : options_.microbatches;
+  if (std::none_of(batch.sequences.begin(), batch.sequences.end(),
+                   [&](std::int32_t n) { return n >= wanted; })) {
+    return whole;
+  }
   if (options_.microbatches > 1 && !options_.auto_split) {
     return {options_.microbatches, options_.attention_aic, options_.attention_aiv};
   }
@@ -92,7 +112,6 @@ DecodePlan DecodePipeline::plan(const DecodeBatch& batch) const {
     total += batch.sequences[r];
     total_context += batch.kv_tokens[r];
   }
-  if (most == 0) return {1, platform_.die.aic_cores, platform_.die.aiv_cores};
   const double ranks = static_cast<double>(batch.sequences.size());
   const BatchShape shape{
       most, static_cast<std::int32_t>(std::lround(static_cast<double>(total) / ranks)),
