@@ -29,6 +29,12 @@ bool says_auto(const ConfigNode& node, std::string_view key) {
   return value.is_string() && value.get<std::string>() == "auto";
 }
 
+/// 0 = "auto", which is also the default.
+int read_microbatches(const ConfigNode& node) {
+  if (!node.has("microbatches") || says_auto(node, "microbatches")) return 0;
+  return static_cast<int>(node.integer("microbatches", 1, 4));
+}
+
 DecodeOptions read_decode(const ConfigNode& node, const hw::Platform& platform) {
   DecodeOptions options;
   const ConfigNode mtp = node.child_or_empty("mtp");
@@ -36,9 +42,7 @@ DecodeOptions read_decode(const ConfigNode& node, const hw::Platform& platform) 
       static_cast<int>(mtp.integer_or("draft_tokens", options.draft_tokens, 0, 8));
   options.acceptance = mtp.number_or("acceptance", options.acceptance, 0, 1);
   mtp.close();
-  if (node.has("microbatches") && !says_auto(node, "microbatches")) {
-    options.microbatches = static_cast<int>(node.integer("microbatches", 1, 4));
-  }
+  options.microbatches = read_microbatches(node);
   const ConfigNode split = node.child_or_empty("split");
   options.auto_split = split.boolean_or("auto", false);
   options.attention_aic = static_cast<int>(split.integer_or(
@@ -58,8 +62,7 @@ DecodeOptions read_decode(const ConfigNode& node, const hw::Platform& platform) 
 
 PrefillOptions read_prefill(const ConfigNode& node) {
   PrefillOptions options;
-  options.microbatches =
-      static_cast<int>(node.integer_or("microbatches", options.microbatches, 1, 4));
+  options.microbatches = read_microbatches(node);
   options.sequence_packing = node.boolean_or("sequence_packing", options.sequence_packing);
   options.staleness = read_staleness(node);
   node.close();

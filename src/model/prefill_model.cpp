@@ -1,6 +1,8 @@
 #include "cmsim/model/prefill_model.hpp"
 
 #include <algorithm>
+#include <array>
+#include <cmath>
 
 #include "prefill_step.hpp"
 
@@ -52,13 +54,36 @@ PrefillPipeline::PrefillPipeline(const hw::Platform& platform, const Architectur
                Phase::kPrefill, options.experts.seed, options.popularity),
       shares_(peer_shares(platform, ranks)),
       wire_scale_(wire_scale),
-      memory_(plan_prefill_memory(platform, operators_, layout_,
-                                  max_tokens_per_rank / options.prefill.microbatches)) {}
+      memory_(
+          plan_prefill_memory(platform, operators_, layout_,
+                              max_tokens_per_rank / std::max(1, options.prefill.microbatches))) {}
+
+int PrefillPipeline::microbatches(const Totals& totals) const {
+  if (options_.microbatches != 0) return options_.microbatches;
+  // A function of the batch in steps of half an octave, not of the batches met before.
+  constexpr double kStepsPerOctave = 2;
+  const auto step = [](double value) {
+    return static_cast<int>(std::lround(std::log2(std::max(1.0, value)) * kStepsPerOctave));
+  };
+  const auto value = [](int steps) { return std::exp2(steps / kStepsPerOctave); };
+  const std::array<int, 3> shape{step(totals.tokens), step(totals.context / totals.tokens),
+                                 step(totals.pairs / totals.tokens)};
+  const auto found = splits_.find(shape);
+  if (found != splits_.end()) return found->second;
+  const double tokens = value(shape[0]);
+  const Totals typical{tokens, tokens * value(shape[1]), tokens * value(shape[2]), 1};
+  const int chosen =
+      PrefillStep(*this, typical, 2, {}).duration() < PrefillStep(*this, typical, 1, {}).duration()
+          ? 2
+          : 1;
+  splits_.emplace(shape, chosen);
+  return chosen;
+}
 
 PrefillIteration PrefillPipeline::batch(std::span<const PrefillSequence> sequences) const {
   const Totals totals = batch_totals(sequences, options_.sequence_packing);
   if (totals.tokens <= 0) return {};
-  const PrefillStep step(*this, totals, {});
+  const PrefillStep step(*this, totals, microbatches(totals), {});
   return {step.duration(), static_cast<Bytes>(step.hbm_bytes()),
           static_cast<Bytes>(step.ub_bytes())};
 }

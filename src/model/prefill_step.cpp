@@ -6,13 +6,10 @@
 namespace cmsim::model {
 
 PrefillStep::PrefillStep(const PrefillPipeline& pipeline, const PrefillPipeline::Totals& totals,
-                         const PrefillIdeal& ideal)
+                         int microbatches, const PrefillIdeal& ideal)
     : pipeline_(pipeline), ideal_(ideal), ranks_(pipeline.layout_.ranks) {
   const Architecture& a = pipeline_.operators_.architecture();
-  // A batch too small to split (under a token a rank and microbatch) runs whole.
-  microbatches_ = totals.tokens >= ranks_ * pipeline_.options_.microbatches
-                      ? pipeline_.options_.microbatches
-                      : 1;
+  microbatches_ = totals.tokens >= ranks_ * microbatches ? microbatches : 1;
   part_ = {totals.tokens / microbatches_, totals.context / microbatches_,
            totals.pairs / microbatches_, totals.sequences / microbatches_};
   // TP over heads; with more ranks than heads, groups of ranks take different sequences.

@@ -13,8 +13,9 @@ PrefillPipeline::Totals batch_totals(std::span<const PrefillSequence> sequences,
 
 class PrefillStep {
  public:
+  /// A batch with less than a token a rank and microbatch runs whole whatever `microbatches` says.
   PrefillStep(const PrefillPipeline& pipeline, const PrefillPipeline::Totals& totals,
-              const PrefillIdeal& ideal);
+              int microbatches, const PrefillIdeal& ideal);
 
   Seconds duration() const { return dense_time_ + moe_time_ + mtp_time_ + head_time_; }
   Seconds dense_time() const { return dense_time_; }

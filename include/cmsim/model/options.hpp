@@ -31,7 +31,7 @@ struct DecodeOptions {
 };
 
 struct PrefillOptions {
-  int microbatches = 2;          // 1 = nothing overlaps
+  int microbatches = 0;          // 1 = nothing overlaps, 0 = the faster of 1 and 2
   bool sequence_packing = true;  // false: every sequence is padded to the longest of its batch
   double staleness = 0;
 };

@@ -7,6 +7,8 @@
 // experts. Pure.
 #pragma once
 
+#include <array>
+#include <map>
 #include <memory>
 
 #include "cmsim/model/breakdown.hpp"
@@ -48,6 +50,8 @@ class PrefillPipeline : public PrefillModel {
 
  private:
   friend class PrefillStep;
+  /// Microbatches of a batch: as the options say, or the faster of one and two.
+  int microbatches(const Totals& totals) const;
 
   hw::Platform platform_;
   PrefillOptions options_;
@@ -59,6 +63,8 @@ class PrefillPipeline : public PrefillModel {
   PeerShares shares_;
   double wire_scale_;
   MemoryPlan memory_;
+  // Choices by shape of the batch, filled as they are met: a cache of a pure function.
+  mutable std::map<std::array<int, 3>, int> splits_;
 };
 
 }  // namespace cmsim::model
