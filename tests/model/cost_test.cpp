@@ -1,0 +1,61 @@
+#include "cmsim/model/cost.hpp"
+
+#include <gtest/gtest.h>
+
+namespace cmsim::model {
+namespace {
+
+// Round figures: 80 TOPS INT8, 20 TFLOPS BF16 in GEMM, 10 in attention, 800 GB/s, 5 us a kernel.
+hw::Platform round_platform() {
+  hw::Platform platform;
+  platform.die.int8_peak = 100e12;
+  platform.die.bf16_peak = 40e12;
+  platform.die.hbm_bandwidth = 1e12;
+  platform.operators.gemm_int8_efficiency = 0.8;
+  platform.operators.gemm_bf16_efficiency = 0.5;
+  platform.operators.mla_efficiency = 0.25;
+  platform.operators.hbm_efficiency = 0.8;
+  platform.operators.operator_overhead = 5e-6;
+  return platform;
+}
+
+TEST(DeviceCost, AddsTheComputeOfTheThreeKindsOfWork) {
+  const Device device(round_platform());
+  // 80e6 / 80e12 + 40e6 / 20e12 + 30e6 / 10e12 = 1 + 2 + 3 = 6 us
+  const OperatorCost cost = device.cost({.int8_ops = 80e6, .bf16_ops = 40e6, .mla_ops = 30e6}, 1);
+  EXPECT_NEAR(cost.compute, 6e-6, 1e-15);
+  EXPECT_DOUBLE_EQ(cost.fixed, 5e-6);  // one stage
+}
+
+TEST(DeviceCost, FewerCoresComputeSlowerButStreamAndStartAsFast) {
+  const Device device(round_platform());
+  const OperatorWork work{.int8_ops = 80e6, .hbm_bytes = 1e6, .stages = 3};
+  const OperatorCost third = device.cost(work, 1.0 / 3);
+  EXPECT_NEAR(third.compute, 3e-6, 1e-15);  // 1 us / (1/3)
+  EXPECT_DOUBLE_EQ(third.hbm_bytes, 1e6);
+  EXPECT_DOUBLE_EQ(third.fixed, 15e-6);  // 3 stages x 5 us
+}
+
+TEST(DeviceCost, IsTheLongerOfComputeAndStreamingPlusTheOverhead) {
+  const Device device(round_platform());
+  EXPECT_DOUBLE_EQ(device.hbm_bandwidth(), 800e9);  // 1 TB/s x 0.8
+  // 8e6 B / 800 GB/s = 10 us, above the 1 us of compute: 10 + 5
+  const OperatorCost streaming = device.cost({.int8_ops = 80e6, .hbm_bytes = 8e6}, 1);
+  EXPECT_NEAR(streaming.alone(device.hbm_bandwidth()), 15e-6, 1e-15);
+  // 800e6 / 80e12 = 10 us, above the 1 us of 0.8 MB: 10 + 5
+  const OperatorCost computing = device.cost({.int8_ops = 800e6, .hbm_bytes = 0.8e6}, 1);
+  EXPECT_NEAR(computing.alone(device.hbm_bandwidth()), 15e-6, 1e-15);
+}
+
+TEST(OperatorWork, AddsUpEveryPart) {
+  OperatorWork work{.int8_ops = 1, .bf16_ops = 2, .mla_ops = 3, .hbm_bytes = 4, .stages = 5};
+  work += {.int8_ops = 10, .bf16_ops = 20, .mla_ops = 30, .hbm_bytes = 40, .stages = 50};
+  EXPECT_EQ(work.int8_ops, 11);
+  EXPECT_EQ(work.bf16_ops, 22);
+  EXPECT_EQ(work.mla_ops, 33);
+  EXPECT_EQ(work.hbm_bytes, 44);
+  EXPECT_EQ(work.stages, 55);
+}
+
+}  // namespace
+}  // namespace cmsim::model

@@ -1,0 +1,217 @@
+#include "cmsim/model/exchange.hpp"
+
+#include <gtest/gtest.h>
+
+#include "cmsim/model/expert_load.hpp"
+#include "tests/model/published.hpp"
+
+namespace cmsim::model {
+namespace {
+
+constexpr double kLine = 196e9;  // 7 x 28 GB/s
+// P Table 1, write: 137 GB/s inside a node, 135 GB/s between nodes.
+constexpr double kNode = 137e9, kRemote = 135e9;
+
+std::unique_ptr<TokenExchange> exchange(ExchangeKind kind, int ranks, double wire_scale = 1) {
+  return make_exchange(kind, cloudmatrix(), OperatorList(deepseek_r1(), {}), ranks, wire_scale);
+}
+
+/// Uniform: the busiest rank receives what each sends.
+ExchangeLoad uniform(double tokens, double copies = 8, double aiv_cores = 48) {
+  return {tokens, copies, tokens * copies, aiv_cores};
+}
+
+void expect_shares(int ranks, double package, double node, double remote) {
+  const PeerShares shares = peer_shares(cloudmatrix(), ranks);
+  EXPECT_DOUBLE_EQ(shares.package, package) << "EP" << ranks;
+  EXPECT_DOUBLE_EQ(shares.node, node) << "EP" << ranks;
+  EXPECT_DOUBLE_EQ(shares.remote, remote) << "EP" << ranks;
+}
+
+TEST(PeerShares, FollowPackagesOfTwoAndNodesOfSixteen) {
+  expect_shares(1, 1, 0, 0);
+  expect_shares(2, 1, 0, 0);
+  expect_shares(8, 2.0 / 8, 6.0 / 8, 0);
+  expect_shares(16, 2.0 / 16, 14.0 / 16, 0);
+  expect_shares(24, 2.0 / 24, 14.0 / 24, 8.0 / 24);
+  expect_shares(320, 2.0 / 320, 14.0 / 320, 304.0 / 320);
+}
+
+TEST(FarthestLatency, IsThatOfTheFarthestPeer) {
+  const hw::Platform platform = cloudmatrix();
+  const auto latency = [&](int ranks) {
+    return farthest_latency(platform.ub.npu_npu_write, peer_shares(platform, ranks));
+  };
+  EXPECT_EQ(latency(2), 0);
+  EXPECT_DOUBLE_EQ(latency(16), 1.3e-6);
+  EXPECT_DOUBLE_EQ(latency(32), 2.1e-6);
+}
+
+/// Rows of the busiest rank when `ranks` x 128 tokens go to 8 of 256 equally popular experts, and
+/// no expert is shared: the mean of 1,024 and the noise of the draw.
+double busiest_of_the_benchmark(int ranks) {
+  Architecture architecture = deepseek_r1();
+  architecture.shared_experts = 0;
+  ExpertOptions options;
+  options.placement = Placement::kContiguous;
+  options.skew = 0;
+  const ExpertLoad load(architecture, derive_layout(architecture, ranks, 0, 0), options,
+                        Phase::kDecode, 1);
+  return load.straggler_rows(0, 128.0 * ranks);
+}
+
+// P Table 7, 128 tokens a rank, top 8: two fitted parameters put every row within 5 %.
+TEST(FusedExchange, FitsTheMeasuredLatencies) {
+  struct Row {
+    int ranks;
+    double dispatch, combine;
+  };
+  for (const Row& row :
+       {Row{8, 116e-6, 118e-6}, Row{16, 131e-6, 132e-6}, Row{32, 133e-6, 146e-6},
+        Row{64, 141e-6, 150e-6}, Row{128, 152e-6, 150e-6}, Row{256, 152e-6, 149e-6}}) {
+    const auto fused = exchange(ExchangeKind::kFused, row.ranks);
+    const ExchangeLoad load{128, 8, busiest_of_the_benchmark(row.ranks), 48};
+    EXPECT_NEAR(fused->dispatch(load).total() / row.dispatch, 1, 0.05) << row.ranks;
+    EXPECT_NEAR(fused->combine(load).total() / row.combine, 1, 0.05) << row.ranks;
+  }
+}
+
+// EP320, 48 tokens to 9 ranks: 432 rows, of which 14/320 stay in the node and 304/320 leave it.
+TEST(FusedExchange, DispatchIsIssueOrWire) {
+  const auto fused = exchange(ExchangeKind::kFused, 320);
+  const double seconds_a_byte = 14.0 / 320 / kNode + 304.0 / 320 / kRemote;
+  ExchangeLoad load = uniform(48, 9, 16);
+  const ExchangeTime even = fused->dispatch(load);
+  EXPECT_NEAR(even.startup, 23.1e-6, 1e-12);  // 21 us and 2.1 us of path
+  // An inter-node message every 0.1215 us, an intra-node one faster by 135/137.
+  EXPECT_NEAR(even.issue, 432 * 0.1215e-6 * (14.0 / 320 * 135 / 137 + 304.0 / 320), 1e-12);
+  EXPECT_NEAR(even.wire, 432 * 7680 * seconds_a_byte, 1e-12);
+  EXPECT_GT(even.issue, even.wire);
+  EXPECT_NEAR(even.total(), even.startup + even.issue, 1e-15);
+  // 1000 rows at the busiest rank fill its port for longer than the senders issue.
+  load.straggler_rows = 1000;
+  const ExchangeTime uneven = fused->dispatch(load);
+  EXPECT_NEAR(uneven.wire, 1000 * 7680 * seconds_a_byte, 1e-12);
+  EXPECT_NEAR(uneven.total(), uneven.startup + uneven.wire, 1e-15);
+}
+
+TEST(FusedExchange, FewerAivCoresIssueSlowerInProportion) {
+  const auto fused = exchange(ExchangeKind::kFused, 320);
+  const double at16 = fused->dispatch(uniform(48, 9, 16)).issue;
+  EXPECT_DOUBLE_EQ(fused->dispatch(uniform(48, 9, 48)).issue, at16);  // saturated
+  EXPECT_NEAR(fused->dispatch(uniform(48, 9, 4)).issue, 4 * at16, 1e-12);
+  const ExchangeTime combine = fused->combine(uniform(48, 9, 8));
+  EXPECT_DOUBLE_EQ(combine.issue, 2 * combine.wire);
+}
+
+// The rank with the most tokens gets all its rows back even when no expert rank has as many.
+TEST(FusedExchange, CombineWaitsForTheFullerOfBothEnds) {
+  const auto fused = exchange(ExchangeKind::kFused, 320);
+  ExchangeLoad load = uniform(48, 9);
+  const double own = fused->combine(load).wire;
+  load.straggler_rows = 1;
+  EXPECT_DOUBLE_EQ(fused->combine(load).wire, own);
+  load.straggler_rows = 2 * 432;
+  EXPECT_NEAR(fused->combine(load).wire, 2 * own, 1e-15);
+  // Reading 432 rows and writing 48 of 14,336 B at 1.6 TB/s x 0.841
+  EXPECT_NEAR(fused->combine(load).local, 480 * 14336 / (1.6e12 * 0.841), 1e-15);
+}
+
+TEST(FusedExchange, BuffersHaveThePublishedSize) {
+  // 320 ranks x 96 tokens x (7.5 KiB + 14 KiB) = 225 MiB + 420 MiB
+  EXPECT_EQ(exchange(ExchangeKind::kFused, 320)->buffer_bytes(96), 645.0 * 1024 * 1024);
+}
+
+TEST(FusedExchange, BytesOverUbLeaveOutThePackage) {
+  // 10 tokens x 8 rows x 318/320 off the package x (7,680 + 14,336) B
+  EXPECT_NEAR(exchange(ExchangeKind::kFused, 320)->ub_bytes(10, 8), 80 * 318.0 / 320 * 22'016,
+              1e-6);
+  EXPECT_EQ(exchange(ExchangeKind::kFused, 2)->ub_bytes(10, 8), 0);
+}
+
+TEST(FusedExchange, OfOneDieHasNoWire) {
+  const auto fused = exchange(ExchangeKind::kFused, 1);
+  const ExchangeTime time = fused->dispatch(uniform(128));
+  EXPECT_EQ(time.wire, 0);
+  EXPECT_EQ(time.issue, 0);
+  EXPECT_DOUBLE_EQ(time.startup, 21e-6);
+}
+
+TEST(BasicExchange, SendsBf16InAllToAllsThatEachStart) {
+  const auto basic = exchange(ExchangeKind::kBasic, 320);
+  const ExchangeTime dispatch = basic->dispatch(uniform(48, 9));
+  // Counts, then tokens: 2 x (21 + 2.1 + 10 us)
+  EXPECT_NEAR(dispatch.startup, 66.2e-6, 1e-12);
+  // 432 rows of 14,336 B and 320 counts of 8 B
+  EXPECT_NEAR(dispatch.wire, (432 * 14336 + 320 * 8) * (14.0 / 320 / kNode + 304.0 / 320 / kRemote),
+              1e-12);
+  // Packed and unpacked: 432 rows read and written at either end
+  EXPECT_NEAR(dispatch.local, 4 * 432 * 14336 / (1.6e12 * 0.841), 1e-12);
+  EXPECT_NEAR(basic->combine(uniform(48, 9)).startup, 33.1e-6, 1e-12);
+}
+
+TEST(TwoLevelExchange, SendsATokenOnceToANodeAndForwardsItThere) {
+  const auto relayed = exchange(ExchangeKind::kTwoLevel, 320);
+  // Four draws among 20 nodes reach 19 x (1 - 0.95^4) = 3.524 other nodes; of the 8 rows 14/16 are
+  // forwarded out of the relay's package.
+  const double nodes = 19 * (1 - 0.95 * 0.95 * 0.95 * 0.95), forwarded = 8 * 14.0 / 16;
+  EXPECT_NEAR(relayed->ub_bytes(10, 8), 10 * (nodes + forwarded) * 22'016, 1e-3);
+  const ExchangeTime dispatch = relayed->dispatch(uniform(48));
+  EXPECT_NEAR(dispatch.startup, 2 * 23.1e-6, 1e-12);
+  EXPECT_NEAR(dispatch.wire, 48 * 7680 * (nodes / kRemote + forwarded / kNode), 1e-11);
+}
+
+TEST(TwoLevelExchange, IsOneHopInsideANode) {
+  const auto relayed = exchange(ExchangeKind::kTwoLevel, 16);
+  const auto fused = exchange(ExchangeKind::kFused, 16);
+  EXPECT_DOUBLE_EQ(relayed->dispatch(uniform(48)).total(), fused->dispatch(uniform(48)).total());
+  EXPECT_DOUBLE_EQ(relayed->combine(uniform(48)).total(), fused->combine(uniform(48)).total());
+  EXPECT_EQ(relayed->buffer_bytes(96), fused->buffer_bytes(96));
+  EXPECT_DOUBLE_EQ(relayed->ub_bytes(10, 8), fused->ub_bytes(10, 8));
+}
+
+class AnyExchange : public testing::TestWithParam<ExchangeKind> {};
+INSTANTIATE_TEST_SUITE_P(Kinds, AnyExchange,
+                         testing::Values(ExchangeKind::kFused, ExchangeKind::kBasic,
+                                         ExchangeKind::kTwoLevel));
+
+TEST_P(AnyExchange, IsNeverFasterWithMoreTokensOrRowsOrFewerCores) {
+  for (const int ranks : {2, 8, 16, 24, 48, 100, 144, 288, 320, 768}) {
+    const auto of = exchange(GetParam(), ranks);
+    double dispatch = 0, combine = 0;
+    for (const double tokens : {0.0, 1.0, 2.0, 16.0, 128.0, 512.0}) {
+      const ExchangeLoad load = uniform(tokens);
+      EXPECT_GE(of->dispatch(load).total(), dispatch);
+      EXPECT_GE(of->combine(load).total(), combine);
+      dispatch = of->dispatch(load).total();
+      combine = of->combine(load).total();
+      ExchangeLoad hot = load, starved = load;
+      hot.straggler_rows *= 3;
+      starved.aiv_cores = 4;
+      EXPECT_GE(of->dispatch(hot).total(), dispatch);
+      EXPECT_GE(of->combine(hot).total(), combine);
+      EXPECT_GE(of->dispatch(starved).total(), dispatch);
+      EXPECT_GE(of->combine(starved).total(), combine);
+    }
+  }
+}
+
+TEST_P(AnyExchange, StretchesTheWireByTheScaleOfTheFabric) {
+  const auto plain = exchange(GetParam(), 320), slow = exchange(GetParam(), 320, 1.5);
+  EXPECT_NEAR(slow->dispatch(uniform(48)).wire, 1.5 * plain->dispatch(uniform(48)).wire, 1e-12);
+  EXPECT_NEAR(slow->combine(uniform(48)).wire, 1.5 * plain->combine(uniform(48)).wire, 1e-12);
+}
+
+TEST_P(AnyExchange, IsNotSlowerOnFasterLinks) {
+  hw::Platform fast = cloudmatrix();
+  ASSERT_DOUBLE_EQ(fast.ub_bandwidth_per_die(), kLine);
+  fast.ub.link_bandwidth *= 2;
+  const OperatorList operators(deepseek_r1(), {});
+  const auto before = exchange(GetParam(), 320);
+  const auto after = make_exchange(GetParam(), fast, operators, 320);
+  EXPECT_LE(after->dispatch(uniform(48)).total(), before->dispatch(uniform(48)).total());
+  EXPECT_LT(after->combine(uniform(48)).total(), before->combine(uniform(48)).total());
+}
+
+}  // namespace
+}  // namespace cmsim::model

@@ -1,0 +1,55 @@
+#include "cmsim/model/memory.hpp"
+
+#include <gtest/gtest.h>
+
+#include "tests/model/published.hpp"
+
+namespace cmsim::model {
+namespace {
+
+// Attention 62 x 203,882,496 + MTP projection 102,760,448 + dense 3 x 396,361,728 + routers
+// 59 x 3,670,016 + embedding and head 2 x 1,853,358,080 = 17,855,807,488 B beside the experts.
+constexpr double kWithoutExperts = 17'855'807'488;
+constexpr double kExpert = 44'040'192;
+
+MemoryPlan decode_plan(int ranks, double max_tokens) {
+  const OperatorList operators(deepseek_r1(), {});
+  const hw::Platform platform = cloudmatrix();
+  const auto exchange = make_exchange(ExchangeKind::kFused, platform, operators, ranks);
+  return plan_decode_memory(platform, operators, derive_layout(deepseek_r1(), ranks), *exchange,
+                            max_tokens);
+}
+
+TEST(Memory, DecodeDieOfEp320KeepsOneExpertALayer) {
+  const MemoryPlan plan = decode_plan(320, 96);
+  EXPECT_EQ(plan.weights, kWithoutExperts + 59 * kExpert);  // 20,454,178,816
+  // P: 320 x 96 x 7.5 KiB = 225 MiB and 320 x 96 x 14 KiB = 420 MiB
+  EXPECT_EQ(plan.buffers, (225.0 + 420.0) * 1024 * 1024);
+  EXPECT_EQ(plan.reserved, 4e9);
+  EXPECT_EQ(plan.capacity, 64e9);
+  EXPECT_EQ(plan.kv_bytes_per_token, 1'152 * 62);  // 61 layers and the MTP layer
+  // (64e9 - 20,454,178,816 - 676,331,520 - 4e9) / 71,424 = 38,869,489,664 / 71,424 = 544,207.68
+  EXPECT_EQ(plan.kv_tokens(), 544'207);
+}
+
+TEST(Memory, PrefillDieOfEp32KeepsTenExpertsALayer) {
+  const OperatorList operators(deepseek_r1(), {});
+  const MemoryPlan plan =
+      plan_prefill_memory(cloudmatrix(), operators, derive_layout(deepseek_r1(), 32), 1000);
+  EXPECT_EQ(plan.weights, kWithoutExperts + 59 * 10 * kExpert);  // 43.84 GB
+  EXPECT_EQ(plan.buffers, 2.0 * 1000 * 8 * (7'680 + 14'336));    // both directions of top-8 rows
+}
+
+TEST(Memory, NothingIsLeftOnTooFewDies) {
+  // EP8: 1 + 36 experts a layer, 59 x 37 x 44.04 MB = 96 GB on a die of 64 GB
+  const MemoryPlan plan = decode_plan(8, 96);
+  EXPECT_LT(plan.free(), 0);
+  EXPECT_EQ(plan.kv_tokens(), 0);
+}
+
+TEST(Memory, LargerBatchesLeaveLessForKv) {
+  EXPECT_LT(decode_plan(320, 256).kv_tokens(), decode_plan(320, 96).kv_tokens());
+}
+
+}  // namespace
+}  // namespace cmsim::model
