@@ -32,10 +32,11 @@ PrefillStep::PrefillStep(const PrefillPipeline& pipeline, const PrefillPipeline:
   const int simulated = std::min(a.moe_layers(), kWarmLayers + kSteadyLayers);
   const Schedule schedule =
       schedule_chains(moe_chain_, microbatches_, std::max(1, simulated), bandwidth, Keep::kEnds);
-  if (simulated > kWarmLayers) {
+  if (simulated > kWarmLayers + 1) {
+    // The last layer ends early: no other follows it. It is in the makespan, not in the period.
     layer_time_ =
-        (schedule.repetition_end[simulated - 1] - schedule.repetition_end[kWarmLayers - 1]) /
-        (simulated - kWarmLayers);
+        (schedule.repetition_end[simulated - 2] - schedule.repetition_end[kWarmLayers - 1]) /
+        (simulated - 1 - kWarmLayers);
   } else {
     layer_time_ = schedule.makespan / std::max(1, simulated);
   }

@@ -31,7 +31,8 @@ class PrefillStep {
   double ub_bytes() const { return ub_bytes_; }
 
  private:
-  static constexpr int kWarmLayers = 2, kSteadyLayers = 4;  // simulated before the period repeats
+  static constexpr int kWarmLayers = 2,
+                       kSteadyLayers = 4;  // simulated; the rest repeats the period
 
   OperatorCost cost(const OperatorWork& work) const;
   Task compute(const char* name, const OperatorWork& work) const;

@@ -1,0 +1,329 @@
+#include "cmsim/model/decode_model.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <numeric>
+
+#include "cmsim/base/error.hpp"
+#include "tests/model/published.hpp"
+
+namespace cmsim::model {
+namespace {
+
+constexpr int kMostSequences = 64;
+
+/// Two streams share HBM by which operators happen to meet: a faster one may come to meet one that
+/// streams, and what it gains on one stream is lost on the other. Up to this much of the step.
+double anomaly(int microbatches) { return microbatches == 1 ? 1 : 1.025; }
+
+/// The batch of every rank.
+struct Batch {
+  std::vector<std::int32_t> sequences;
+  std::vector<std::int64_t> kv_tokens;
+  operator DecodeBatch() const { return {sequences, kv_tokens}; }  // NOLINT
+};
+
+Batch even(int ranks, int sequences, std::int64_t context = 4096) {
+  const auto n = static_cast<std::size_t>(ranks);
+  return {std::vector<std::int32_t>(n, sequences),
+          std::vector<std::int64_t>(n, sequences * context)};
+}
+
+ModelOptions with_microbatches(int microbatches) {
+  ModelOptions options;
+  options.decode.microbatches = microbatches;
+  return options;
+}
+
+DecodePipeline pipeline(const ModelOptions& options = {}, int ranks = 320,
+                        const hw::Platform& platform = cloudmatrix()) {
+  return DecodePipeline(platform, deepseek_r1(), options, ranks, kMostSequences);
+}
+
+Seconds time_of(const ModelOptions& options, const Batch& batch) {
+  return pipeline(options, static_cast<int>(batch.sequences.size())).iteration(batch).duration;
+}
+
+// One stream, no drafts, balanced experts, 320 ranks x 48 sequences of 4,096 tokens: the operators
+// one after the other, 3 dense layers and 58 with experts. The fullest rank is one of the 32 that
+// share the shared expert: 48 x 320 / 32 = 480 rows, more than the 48 x 320 x 8 / 288 = 426.7 of a
+// routed one.
+TEST(DecodeModel, OneStreamIsTheSumOfItsOperators) {
+  ModelOptions options = with_microbatches(1);
+  options.decode.draft_tokens = 0;
+  options.experts.placement = Placement::kBalanced;
+  const hw::Platform platform = cloudmatrix();
+  const OperatorList list(deepseek_r1(), {});
+  const Device device(platform);
+  const auto alone = [&](const OperatorWork& work) {
+    return device.cost(work, 1).alone(device.hbm_bandwidth());
+  };
+  const auto exchange = make_exchange(ExchangeKind::kFused, platform, list, 320);
+  const ExchangeLoad load{48, 9, 480, 48};
+  const Seconds attention = alone(list.mla_prolog(48)) + alone(list.fused_attention(48 * 4096, 1)) +
+                            alone(list.o_proj(48));
+  const Seconds experts = alone(list.gate(48)) + exchange->dispatch(load).total() +
+                          alone(list.expert_ffn(480, 1)) + exchange->combine(load).total();
+  const Seconds expected =
+      61 * attention + 3 * alone(list.dense_ffn(48)) + 58 * experts + alone(list.lm_head(48));
+  EXPECT_NEAR(time_of(options, even(320, 48)) / expected, 1, 1e-9);
+}
+
+// 48 sequences in two microbatches: neither stream can do its part of all layers faster than
+// alone, and both together are no slower than one after the other.
+TEST(DecodeModel, TwoStreamsAreBoundedByEachAndByTheirSum) {
+  const DecodePipeline model = pipeline(with_microbatches(2));
+  const StepBreakdown step = model.breakdown(even(320, 48));
+  ASSERT_EQ(step.microbatches, 2);
+  Seconds alone[2] = {0, 0};
+  for (const OperatorTime& op : step.operators) alone[op.track == "stream 1"] += op.alone;
+  // Per MoE layer, two microbatches; layers differ by their stragglers, the typical one is between.
+  EXPECT_GE(step.layer, 2 * alone[0] * 0.999);
+  EXPECT_GE(step.layer, 2 * alone[1] * 0.95);
+  EXPECT_LE(step.layer, 2 * (alone[0] + alone[1]) * 1.05);
+}
+
+TEST(DecodeModel, TheRankWithTheLongestContextPaces) {
+  const DecodePipeline model = pipeline(with_microbatches(1));
+  Batch one_long = even(320, 16);
+  one_long.kv_tokens[7] *= 4;
+  // Same tokens, and every other rank waits: as slow as if all had the long context.
+  EXPECT_DOUBLE_EQ(model.iteration(one_long).duration,
+                   model.iteration(even(320, 16, 4 * 4096)).duration);
+  EXPECT_GT(model.iteration(one_long).duration, model.iteration(even(320, 16)).duration);
+}
+
+TEST(DecodeModel, UnevenBatchesCostBetweenTheirSmallestAndLargestRank) {
+  for (const int microbatches : {1, 2}) {
+    const DecodePipeline model = pipeline(with_microbatches(microbatches));
+    Batch uneven = even(320, 16);
+    for (std::size_t r = 0; r < 320; ++r) {
+      uneven.sequences[r] = 8 + static_cast<int>(r % 9);
+      uneven.kv_tokens[r] = uneven.sequences[r] * 4096;
+    }
+    EXPECT_GT(model.iteration(uneven).duration, model.iteration(even(320, 8)).duration);
+    EXPECT_LE(model.iteration(uneven).duration, model.iteration(even(320, 16)).duration);
+  }
+}
+
+TEST(DecodeModel, DraftsCostAPassAndMoreTokens) {
+  Seconds before = 0;
+  for (const int drafts : {0, 1, 2, 4}) {
+    ModelOptions options = with_microbatches(2);
+    options.decode.draft_tokens = drafts;
+    const DecodePipeline model = pipeline(options);
+    const StepBreakdown step = model.breakdown(even(320, 16));
+    EXPECT_GT(step.duration, before);
+    before = step.duration;
+    EXPECT_EQ(step.mtp > 0, drafts > 0);
+    EXPECT_NEAR(step.dense_layers + step.moe_layers + step.mtp + step.head + step.launch,
+                step.duration, 1e-12);
+  }
+}
+
+TEST(DecodeModel, ADraftNeedsAnMtpLayer) {
+  Architecture plain = deepseek_r1();
+  plain.mtp_layers = 0;
+  ModelOptions options;
+  EXPECT_THROW(DecodePipeline(cloudmatrix(), plain, options, 320, 8), ConfigError);
+  options.decode.draft_tokens = 0;
+  const DecodePipeline model(cloudmatrix(), plain, options, 320, 8);
+  EXPECT_GT(model.iteration(even(320, 8)).duration, 0);
+}
+
+TEST(DecodeModel, CpuLaunchAddsAGraphForEachPass) {
+  for (const int drafts : {0, 1, 3}) {
+    for (const int microbatches : {1, 2}) {
+      ModelOptions in_npu = with_microbatches(microbatches);
+      in_npu.decode.draft_tokens = drafts;
+      ModelOptions cpu = in_npu;
+      cpu.decode.launch = Launch::kCpu;
+      EXPECT_NEAR(time_of(cpu, even(320, 8)) - time_of(in_npu, even(320, 8)), (1 + drafts) * 0.7e-3,
+                  1e-12);
+    }
+  }
+}
+
+TEST(DecodeModel, BetterPlacementIsNeverSlower) {
+  for (const int ranks : {32, 144, 320}) {
+    for (const int microbatches : {1, 2}) {
+      Seconds before = 0;
+      for (const Placement placement :
+           {Placement::kBalanced, Placement::kEplb, Placement::kContiguous}) {
+        ModelOptions options = with_microbatches(microbatches);
+        options.experts.placement = placement;
+        const Seconds now = time_of(options, even(ranks, 16));
+        EXPECT_GE(now * anomaly(microbatches), before) << "EP" << ranks;
+        before = now;
+      }
+    }
+  }
+}
+
+TEST(DecodeModel, EveryMechanismHelps) {
+  const Seconds published = time_of(with_microbatches(2), even(320, 48));
+  const auto slower = [&](auto change) {
+    ModelOptions options = with_microbatches(2);
+    change(options);
+    return time_of(options, even(320, 48)) > published;
+  };
+  EXPECT_TRUE(slower([](ModelOptions& o) { o.decode.exchange = ExchangeKind::kBasic; }));
+  EXPECT_TRUE(slower([](ModelOptions& o) { o.decode.exchange = ExchangeKind::kTwoLevel; }));
+  EXPECT_TRUE(slower([](ModelOptions& o) { o.decode.launch = Launch::kCpu; }));
+  EXPECT_TRUE(slower([](ModelOptions& o) { o.decode.staleness = 1; }));
+  EXPECT_TRUE(slower([](ModelOptions& o) { o.experts.skew = 1.5; }));
+  EXPECT_TRUE(slower([](ModelOptions& o) { o.precision.experts = Precision::kBf16; }));
+  EXPECT_TRUE(
+      slower([](ModelOptions& o) { o.precision.attention_projections = Precision::kBf16; }));
+  EXPECT_TRUE(slower([](ModelOptions& o) { o.precision.dispatch = Precision::kBf16; }));
+}
+
+TEST(DecodeModel, TakingACostAwayNeverSlows) {
+  for (const int microbatches : {1, 2}) {
+    const DecodePipeline model = pipeline(with_microbatches(microbatches));
+    for (const int sequences : {2, 48}) {
+      const StepBreakdown step = model.breakdown(even(320, sequences));
+      const Seconds slack = (anomaly(microbatches) - 1) * step.duration;
+      EXPECT_GT(step.losses.imbalance, -slack);
+      EXPECT_GT(step.losses.communication, -slack);
+      EXPECT_GT(step.losses.launch, -slack);
+    }
+  }
+}
+
+TEST(DecodeModel, AutoIsTheFasterOfOneAndTwoStreams) {
+  const DecodePipeline one = pipeline(with_microbatches(1)), two = pipeline(with_microbatches(2)),
+                       either = pipeline();
+  for (const int sequences : {1, 2, 4, 16, 48, 64}) {
+    for (const std::int64_t context : {256, 4096, 32768}) {
+      const Batch batch = even(320, sequences, context);
+      // Chosen by the shape of the batch in half octaves: near the crossing it may be off a little.
+      EXPECT_LE(either.iteration(batch).duration,
+                1.01 * std::min(one.iteration(batch).duration, two.iteration(batch).duration))
+          << sequences << " x " << context;
+    }
+  }
+}
+
+TEST(DecodeModel, ABatchTooSmallToSplitRunsWhole) {
+  const DecodePipeline one = pipeline(with_microbatches(1)), two = pipeline(with_microbatches(2));
+  EXPECT_EQ(two.iteration(even(320, 1)).duration, one.iteration(even(320, 1)).duration);
+  EXPECT_EQ(two.plan(even(320, 1)).microbatches, 1);
+  EXPECT_EQ(two.plan(even(320, 2)).microbatches, 2);
+}
+
+// The plans met before must not matter: two models see the same batches in opposite order.
+TEST(DecodeModel, IsAPureFunctionOfTheBatch) {
+  std::vector<Batch> batches;
+  for (const int sequences : {1, 3, 8, 17, 48}) {
+    for (const std::int64_t context : {100, 1000, 3333, 50'000}) {
+      batches.push_back(even(64, sequences, context));
+      batches.back().sequences[5] += 2;
+      batches.back().kv_tokens[9] += 12'345;
+    }
+  }
+  const DecodePipeline forwards = pipeline({}, 64), backwards = pipeline({}, 64);
+  std::vector<Seconds> first, second;
+  for (auto it = batches.begin(); it != batches.end(); ++it) {
+    first.push_back(forwards.iteration(*it).duration);
+  }
+  for (auto it = batches.rbegin(); it != batches.rend(); ++it) {
+    second.insert(second.begin(), backwards.iteration(*it).duration);
+  }
+  EXPECT_EQ(first, second);
+}
+
+TEST(DecodeModel, MoreTokensOrContextAreNeverFaster) {
+  for (const int microbatches : {1, 2, 3}) {
+    const DecodePipeline model = pipeline(with_microbatches(microbatches));
+    Seconds before = 0;
+    for (int sequences = 1; sequences <= kMostSequences; ++sequences) {
+      const Seconds now = model.iteration(even(320, sequences)).duration;
+      EXPECT_GE(now, before) << microbatches << " microbatches, " << sequences << " sequences";
+      before = now;
+    }
+    before = 0;
+    for (std::int64_t context = 64; context < 100'000; context += context / 4) {
+      const Seconds now = model.iteration(even(320, 32, context)).duration;
+      EXPECT_GE(now, before) << microbatches << " microbatches, context " << context;
+      before = now;
+    }
+  }
+}
+
+TEST(DecodeModel, MoreOfTheMachineIsNeverSlower) {
+  const auto faster_or_same = [](auto change) {
+    hw::Platform better = cloudmatrix();
+    change(better);
+    for (const int microbatches : {1, 2}) {
+      const ModelOptions options = with_microbatches(microbatches);
+      const DecodePipeline before = pipeline(options), after = pipeline(options, 320, better);
+      for (const int sequences : {2, 16, 48}) {
+        EXPECT_LE(after.iteration(even(320, sequences)).duration,
+                  before.iteration(even(320, sequences)).duration * anomaly(microbatches));
+      }
+    }
+  };
+  faster_or_same([](hw::Platform& p) { p.die.hbm_bandwidth *= 1.5; });
+  faster_or_same([](hw::Platform& p) { p.die.int8_peak *= 1.5; });
+  faster_or_same([](hw::Platform& p) { p.die.bf16_peak *= 1.5; });
+  faster_or_same([](hw::Platform& p) { p.ub.link_bandwidth *= 1.5; });
+  faster_or_same([](hw::Platform& p) { p.ub.sub_planes += 2; });
+  faster_or_same([](hw::Platform& p) { p.operators.operator_overhead /= 2; });
+  faster_or_same([](hw::Platform& p) { p.token_exchange.message_interval /= 2; });
+}
+
+// One sequence of 64 tokens a die: weights stream and nothing else matters. Without launches and
+// exchange half of the bandwidth takes twice the time.
+TEST(DecodeModel, SmallBatchesStreamWeights) {
+  hw::Platform half = cloudmatrix();
+  half.die.hbm_bandwidth /= 2;
+  const ModelOptions options = with_microbatches(1);
+  const DecodePipeline full = pipeline(options), slow = pipeline(options, 320, half);
+  const DecodePlan whole{1, 24, 48};
+  const DecodeIdeal streaming{.free_exchange = true, .free_launch = true};
+  const Seconds time = full.duration(even(320, 1, 64), whole, streaming);
+  EXPECT_NEAR(slow.duration(even(320, 1, 64), whole, streaming) / time, 2, 0.01);
+  // 62 x 203.9 MB of attention, 0.1 GB of MTP projection, 3 x 396.4 MB, 59 x (3.7 + 44.0 MB) and
+  // twice the head of 1,853 MB: 20.45 GB at 1.6 TB/s x 0.841 = 15.2 ms; rows and KV add little
+  EXPECT_NEAR(time, 20.454e9 / (1.6e12 * 0.841), 0.03 * time);
+}
+
+TEST(DecodeModel, RunsAnyGroup) {
+  for (const int ranks : {1, 2, 8, 24, 48, 100, 144, 288, 320, 768}) {
+    ModelOptions options;
+    options.experts.placement = ranks == 144 ? Placement::kEplb : Placement::kBalanced;
+    const DecodePipeline model = pipeline(options, ranks);
+    for (const int sequences : {1, 2, 32}) {
+      const DecodeIteration step = model.iteration(even(ranks, sequences));
+      EXPECT_TRUE(std::isfinite(step.duration)) << "EP" << ranks;
+      EXPECT_GT(step.duration, 1e-3) << "EP" << ranks;
+      EXPECT_LT(step.duration, 1) << "EP" << ranks;
+      EXPECT_EQ(step.ub_bytes_per_die > 0, ranks > 2) << "EP" << ranks;
+    }
+  }
+}
+
+TEST(DecodeModel, AnEmptyBatchTakesNoTimeAndIdleRanksNone) {
+  const DecodePipeline model = pipeline();
+  const DecodeIteration none = model.iteration(even(320, 0));
+  EXPECT_EQ(none.duration, 0);
+  EXPECT_EQ(none.hbm_bytes_per_die, 0);
+  EXPECT_EQ(none.ub_bytes_per_die, 0);
+  Batch one = even(320, 0);
+  one.sequences[3] = 1;
+  one.kv_tokens[3] = 4096;
+  EXPECT_GT(model.iteration(one).duration, 0);
+  EXPECT_LE(model.iteration(one).duration, model.iteration(even(320, 1)).duration);
+}
+
+// 10 sequences x 2 tokens x 9 rows x 318/320 off the package x 22,016 B, in 58 + 1 layers.
+TEST(DecodeModel, CountsTheBytesOfTheExchange) {
+  const DecodeIteration step = pipeline(with_microbatches(1)).iteration(even(320, 10));
+  EXPECT_NEAR(static_cast<double>(step.ub_bytes_per_die), 59 * 180 * 318.0 / 320 * 22'016, 2);
+}
+
+}  // namespace
+}  // namespace cmsim::model
