@@ -32,9 +32,8 @@ void for_each_wait(const RequestRecord& r, Seconds run_end, const Visit& visit) 
     if (phases[i].happened()) visit(phases[i].start, phases[i].end);
   }
   if (r.outcome != Outcome::kUnfinished || r.sent < 0) return;
-  const Seconds left_prefill_queue = r.cache_read_start >= 0 ? r.cache_read_start : r.prefill_start;
-  if (left_prefill_queue < 0 && r.decode_start < 0 && r.transfer_start < 0) {
-    visit(r.sent, run_end);
+  if (r.prefill_start < 0 && r.decode_start < 0 && r.transfer_start < 0) {
+    visit(std::max({r.sent, r.cache_read_start, r.cache_read_end}), run_end);
   } else if (r.prefill_end >= 0 && r.transfer_start < 0 && r.decode_start < 0) {
     visit(r.prefill_end, run_end);
   }

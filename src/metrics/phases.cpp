@@ -4,10 +4,11 @@ namespace cmsim::metrics {
 
 std::array<Phase, kPhases> phases_of(const serve::RequestRecord& r) {
   const bool decoded = r.decode_start >= 0;
-  // Without a cache read the wait up to prefill_start was all spent in the queue.
+  // Not taken into a batch before it started: the wait was all spent in the queue.
   const Seconds left_queue = r.cache_read_start >= 0 ? r.cache_read_start : r.prefill_start;
   const std::array<Seconds, kPhases> ends{r.sent,
                                           left_queue,
+                                          r.cache_read_end,
                                           r.cache_read_start >= 0 ? r.prefill_start : -1,
                                           r.prefill_end,
                                           r.transfer_start,

@@ -15,9 +15,9 @@ using serve::RequestRecord;
 
 /// The record with every time in whole microseconds (or -1).
 RequestRecord in_microseconds(RequestRecord r) {
-  for (Seconds* time :
-       {&r.arrival, &r.sent, &r.cache_read_start, &r.prefill_start, &r.prefill_end,
-        &r.transfer_start, &r.transfer_end, &r.decode_start, &r.first_token, &r.finished}) {
+  for (Seconds* time : {&r.arrival, &r.sent, &r.cache_read_start, &r.cache_read_end,
+                        &r.prefill_start, &r.prefill_end, &r.transfer_start, &r.transfer_end,
+                        &r.decode_start, &r.first_token, &r.finished}) {
     if (*time >= 0) *time = std::round(*time * 1e6);
   }
   return r;

@@ -32,8 +32,8 @@ double initial_progress(std::int64_t number, std::int64_t population, std::int64
 void check_phases(const RequestRecord& r) {
   Seconds last = r.arrival;
   for (const Seconds time :
-       {r.sent, r.cache_read_start, r.prefill_start, r.prefill_end, r.transfer_start,
-        r.transfer_end, r.decode_start, r.first_token, r.finished}) {
+       {r.sent, r.cache_read_start, r.cache_read_end, r.prefill_start, r.prefill_end,
+        r.transfer_start, r.transfer_end, r.decode_start, r.first_token, r.finished}) {
     if (time < 0) continue;
     require(time >= last, "the phases of a request follow each other");
     last = time;

@@ -115,7 +115,9 @@ bool PrefillPool::take(std::int32_t number, std::size_t position) {
   add_slice(number, index);
   if (hit.tokens > 0) {
     ++inst.pending_reads;
-    cache_.read(index, number, hit, [this, number] {
+    cache_.read(index, number, hit, [this, index, number] {
+      serve::RequestRecord& record = state_.request(index).record;
+      if (record.prefill_start < 0) set_once(record.cache_read_end, state_.now());
       --instance(number).pending_reads;
       wake();
     });

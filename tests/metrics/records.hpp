@@ -14,7 +14,7 @@ inline serve::RequestRecord finished(std::int64_t id, Seconds sent, Tokens outpu
   r.output_tokens = output;
   r.arrival = r.sent = sent;
   r.cache_read_start = sent + 1;
-  r.prefill_start = r.cache_read_start + 0.5;
+  r.prefill_start = r.cache_read_end = r.cache_read_start + 0.5;
   r.prefill_end = r.prefill_start + 2;
   r.transfer_start = r.prefill_end + 0.25;
   r.transfer_end = r.transfer_start + 0.125;

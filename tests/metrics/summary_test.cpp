@@ -105,7 +105,7 @@ TEST(Summarize, PrefillAloneMakesOneTokenAndHasNoTpot) {
   EXPECT_DOUBLE_EQ(result.ttft_ms.mean, 3500);  // 1 + 0.5 + 2 s
   EXPECT_EQ(result.tpot_ms.count, 0);
   EXPECT_DOUBLE_EQ(result.slo.share_tpot, 1);
-  ASSERT_EQ(result.phases.size(), 3u);  // queue, cache read, prefill
+  ASSERT_EQ(result.phases.size(), 4u);  // queue, cache read, batch wait (none), prefill
   EXPECT_EQ(result.slowest_phase, "prefill");
 }
 

@@ -11,12 +11,12 @@
 
 namespace cmsim::metrics {
 
-inline constexpr int kPhases = 9;
+inline constexpr int kPhases = 10;
 inline constexpr std::array<std::string_view, kPhases> kPhaseNames{
-    "client_wait", "prefill_queue", "cache_read",      "prefill", "transfer_queue",
-    "transfer",    "decode_queue",  "first_iteration", "decode"};
+    "client_wait",    "prefill_queue", "cache_read",   "batch_wait",      "prefill",
+    "transfer_queue", "transfer",      "decode_queue", "first_iteration", "decode"};
 /// Phases in which a request waits for a place in the system, not for work done on it.
-inline constexpr std::array<int, 3> kWaitingPhases{1, 4, 6};
+inline constexpr std::array<int, 4> kWaitingPhases{1, 3, 5, 7};
 
 struct Phase {
   Seconds start = -1, end = -1;

@@ -23,7 +23,7 @@ const char* to_string(Outcome outcome);
 const char* to_string(Reason reason);
 
 /// One request from arrival to end; emitted once, when it ends. The phases
-///   client wait (closed loop) | prefill queue | cache read | prefill | transfer queue | transfer |
+///   client wait (closed loop) | prefill queue | cache read | batch wait | prefill | transfer queue | transfer |
 ///   decode queue | first iteration | decode
 /// are the differences of consecutive times and add up to finished - arrival. Phases a role does
 /// not have stay -1. Role::kPrefillOnly ends with prefill: first_token = finished = prefill_end.
@@ -34,7 +34,8 @@ struct RequestRecord {
   Tokens cached_tokens = 0;       // prompt tokens found in the context cache
   Seconds arrival = 0;            // due date of the trace
   Seconds sent = 0;               // handed to the system (closed loop: after waiting at the client)
-  Seconds cache_read_start = -1;  // taken from the prefill queue
+  Seconds cache_read_start = -1;  // taken from the prefill queue into the next batch
+  Seconds cache_read_end = -1;    // its cached blocks have arrived; -1 when it had none
   Seconds prefill_start = -1;     // its (first) batch starts; cached blocks have arrived
   Seconds prefill_end = -1;
   Seconds transfer_start = -1;  // KV pull begins (a decode slot and KV space are reserved)
