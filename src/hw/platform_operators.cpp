@@ -31,8 +31,7 @@ TokenExchangeSpec read_token_exchange(const ConfigNode& node) {
   TokenExchangeSpec spec;
   spec.startup = time("startup");
   spec.message_interval = time("message_interval");
-  spec.saturating_aiv_cores =
-      static_cast<int>(node.integer("saturating_aiv_cores", 1, kMostCores));
+  spec.saturating_aiv_cores = static_cast<int>(node.integer("saturating_aiv_cores", 1, kMostCores));
   spec.sdma_startup = time("sdma_startup");
   node.close();
   return spec;

@@ -1,8 +1,8 @@
 // Reading JSON-with-comments configuration with messages a user can act on.
 //
-// A ConfigDocument keeps the parsed value and, for every JSON pointer in it, the file and line it came
-// from. A ConfigNode is a cursor: typed getters check presence, type, unit and range, and record which
-// keys were read; close() rejects keys nobody read ("did you mean ...").
+// A ConfigDocument keeps the parsed value and, for every JSON pointer in it, the file and line it
+// came from. A ConfigNode is a cursor: typed getters check presence, type, unit and range, and
+// record which keys were read; close() rejects keys nobody read ("did you mean ...").
 //
 // A parameter may be written plain (`"28GB/s"`) or with its origin
 // (`{"value": "28GB/s", "source": "P §3.3.1", "note": "..."}`); getters accept both.
@@ -56,9 +56,9 @@ class ConfigNode {
   explicit ConfigNode(const ConfigDocument& document, std::string pointer = "");
 
   bool has(std::string_view key) const;
-  ConfigNode child(std::string_view key) const;                 // required object (or {} when absent is an error)
-  ConfigNode child_or_empty(std::string_view key) const;        // absent object reads as {}
-  std::vector<ConfigNode> elements(std::string_view key) const; // array of anything
+  ConfigNode child(std::string_view key) const;  // required object (or {} when absent is an error)
+  ConfigNode child_or_empty(std::string_view key) const;         // absent object reads as {}
+  std::vector<ConfigNode> elements(std::string_view key) const;  // array of anything
   std::vector<std::string> keys() const;
 
   // Required values. `minimum`/`maximum` are inclusive and in base units.

@@ -1,5 +1,6 @@
-// The two words for failure. ConfigError: the user's input is wrong (exit code 2), thrown only while
-// loading. SimulationError: a loaded simulation could not go on (exit code 3). Anything else is a bug.
+// The two words for failure. ConfigError: the user's input is wrong (exit code 2), thrown only
+// while loading. SimulationError: a loaded simulation could not go on (exit code 3). Anything else
+// is a bug.
 #pragma once
 
 #include <stdexcept>

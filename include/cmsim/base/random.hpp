@@ -13,7 +13,7 @@ class RandomStream {
  public:
   RandomStream(std::uint64_t seed, std::string_view name);
 
-  double uniform();                            // [0, 1)
+  double uniform();                                               // [0, 1)
   std::int64_t uniform_int(std::int64_t low, std::int64_t high);  // both ends included
   bool bernoulli(double probability);
   double exponential(double mean);

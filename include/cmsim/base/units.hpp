@@ -13,21 +13,23 @@
 
 namespace cmsim {
 
-using Seconds = double;          // simulated time; SimGrid's clock is a double
-using Bytes = std::int64_t;      // sizes
-using Tokens = std::int64_t;     // tokens
-using BytesPerSecond = double;   // bandwidth
-using OpsPerSecond = double;     // arithmetic rate (FLOPS or OPS)
+using Seconds = double;         // simulated time; SimGrid's clock is a double
+using Bytes = std::int64_t;     // sizes
+using Tokens = std::int64_t;    // tokens
+using BytesPerSecond = double;  // bandwidth
+using OpsPerSecond = double;    // arithmetic rate (FLOPS or OPS)
 
 enum class Dimension { kNumber, kTime, kBytes, kBandwidth, kOpsRate, kRate };
 
-/// The text is not a quantity of the dimension asked for; what() says what was found and what is allowed.
+/// The text is not a quantity of the dimension asked for; what() says what was found and what is
+/// allowed.
 class UnitError : public std::invalid_argument {
  public:
   using std::invalid_argument::invalid_argument;
 };
 
-/// Reads `text` as a quantity of `dimension`, in base units (s, B, B/s, op/s, 1/s). Throws UnitError.
+/// Reads `text` as a quantity of `dimension`, in base units (s, B, B/s, op/s, 1/s). Throws
+/// UnitError.
 double parse_quantity(std::string_view text, Dimension dimension);
 
 /// A short human spelling with a prefix: format_quantity(2.8e10, kBandwidth) == "28 GB/s".

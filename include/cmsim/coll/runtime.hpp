@@ -1,7 +1,9 @@
-// The one seam between the simulator and its clock: what the serving system may ask of time and wires.
+// The one seam between the simulator and its clock: what the serving system may ask of time and
+// wires.
 //
 // engine/ implements it on SimGrid; unit tests use tests/coll/fake_runtime.hpp. Callbacks run in
-// (time, priority, sequence) order, one at a time, never re-entrantly, and may schedule or transfer.
+// (time, priority, sequence) order, one at a time, never re-entrantly, and may schedule or
+// transfer.
 #pragma once
 
 #include <cstdint>
@@ -16,7 +18,8 @@ namespace cmsim::coll {
 /// Which of the supernode's networks a transfer uses.
 enum class Plane { kUb, kRdma, kVpc };
 
-/// Whether the initiator pulls (read) or pushes (write); the two have different measured efficiency.
+/// Whether the initiator pulls (read) or pushes (write); the two have different measured
+/// efficiency.
 enum class Op { kRead, kWrite };
 
 /// One bulk transfer. `initiator` issues the operation; a read moves data target -> initiator.

@@ -1,8 +1,8 @@
 // A collective exchange on any rung of the fidelity ladder, with other transfers beside it.
 //
 // Fabric time only: what the cores spend on issuing messages comes on top (model/). The analytic
-// rung sees no background. CPU of a call at 320 dies: analytic 0.2 ms, hose 10 ms, flow 10 s when all
-// pairs are alike and minutes when they are not.
+// rung sees no background. CPU of a call at 320 dies: analytic 0.2 ms, hose 10 ms, flow 10 s when
+// all pairs are alike and minutes when they are not.
 #pragma once
 
 #include <span>

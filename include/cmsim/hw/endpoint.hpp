@@ -9,7 +9,8 @@ namespace cmsim::hw {
 
 enum class EndpointKind : std::uint8_t { kDie, kCpu };
 
-/// Index is global: dies 0..767 (16 a node, 2 an NPU), CPUs 0..191 (4 a node) on the default platform.
+/// Index is global: dies 0..767 (16 a node, 2 an NPU), CPUs 0..191 (4 a node) on the default
+/// platform.
 struct Endpoint {
   EndpointKind kind = EndpointKind::kDie;
   std::int32_t index = 0;

@@ -13,16 +13,17 @@ namespace cmsim::hw {
 
 /// One Ascend 910C die.
 struct DieSpec {
-  OpsPerSecond bf16_peak = 0;           // dense BF16 FLOPS
-  OpsPerSecond int8_peak = 0;           // dense INT8 OPS
-  int aic_cores = 0;                    // AI cube cores (matrix)
-  int aiv_cores = 0;                    // AI vector cores
+  OpsPerSecond bf16_peak = 0;  // dense BF16 FLOPS
+  OpsPerSecond int8_peak = 0;  // dense INT8 OPS
+  int aic_cores = 0;           // AI cube cores (matrix)
+  int aiv_cores = 0;           // AI vector cores
   Bytes hbm_capacity = 0;
   BytesPerSecond hbm_bandwidth = 0;
   BytesPerSecond die_to_die_bandwidth = 0;  // to the sibling die of the package, per direction
 };
 
-/// Measured behaviour of one kind of UB path (P Table 1), as fractions of the slower port of the path.
+/// Measured behaviour of one kind of UB path (P Table 1), as fractions of the slower port of the
+/// path.
 struct PathSpec {
   double inter_node_efficiency = 0;
   double intra_node_efficiency = 0;
@@ -33,11 +34,11 @@ struct PathSpec {
 enum class Spread { kAdaptive, kStripe, kHash };  // how one flow uses the sub-planes
 
 struct UbSpec {
-  int sub_planes = 0;                  // independent sub-planes; a die has one link into each
-  BytesPerSecond link_bandwidth = 0;   // one link, one direction
-  BytesPerSecond cpu_bandwidth = 0;    // one CPU socket over all its links, one direction
-  int l2_chips_per_plane = 0;          // an L1 chip has one uplink of link_bandwidth to each
-  int l2_chip_ports = 0;               // ports of an L2 chip, one per node: the largest supernode
+  int sub_planes = 0;                 // independent sub-planes; a die has one link into each
+  BytesPerSecond link_bandwidth = 0;  // one link, one direction
+  BytesPerSecond cpu_bandwidth = 0;   // one CPU socket over all its links, one direction
+  int l2_chips_per_plane = 0;         // an L1 chip has one uplink of link_bandwidth to each
+  int l2_chip_ports = 0;              // ports of an L2 chip, one per node: the largest supernode
   Spread spread = Spread::kAdaptive;
   PathSpec npu_npu_read, npu_npu_write, npu_cpu_read, npu_cpu_write;
 };
@@ -56,20 +57,22 @@ struct VpcSpec {
 
 /// Measured operator efficiencies of one die (P §4.5 and Tables 8-10).
 struct OperatorSpec {
-  double hbm_efficiency = 0;          // share of HBM bandwidth a streaming operator reaches
-  double mla_efficiency = 0;          // share of BF16 peak of compute-bound MLA
-  double gemm_int8_efficiency = 0;    // share of INT8 peak of a large grouped GEMM
-  double gemm_bf16_efficiency = 0;    // share of BF16 peak of a large GEMM
-  Seconds operator_overhead = 0;      // start and synchronisation of one dependent kernel on its stream
-  Bytes hbm_reserved = 0;             // of a die's HBM: runtime, graphs and activations
+  double hbm_efficiency = 0;        // share of HBM bandwidth a streaming operator reaches
+  double mla_efficiency = 0;        // share of BF16 peak of compute-bound MLA
+  double gemm_int8_efficiency = 0;  // share of INT8 peak of a large grouped GEMM
+  double gemm_bf16_efficiency = 0;  // share of BF16 peak of a large GEMM
+  Seconds operator_overhead = 0;  // start and synchronisation of one dependent kernel on its stream
+  Bytes hbm_reserved = 0;         // of a die's HBM: runtime, graphs and activations
 };
 
 /// Token exchange between ranks: what the AIV cores that issue messages, and SDMA, cost.
 struct TokenExchangeSpec {
-  Seconds startup = 0;                // start and closing synchronisation of one fused exchange
-  Seconds message_interval = 0;       // between two messages a die sends off its package, cores saturating
-  int saturating_aiv_cores = 0;       // AIV cores that reach that rate; fewer issue proportionally slower
-  Seconds sdma_startup = 0;           // one SDMA all-to-all
+  Seconds startup = 0;  // start and closing synchronisation of one fused exchange
+  Seconds message_interval =
+      0;  // between two messages a die sends off its package, cores saturating
+  int saturating_aiv_cores =
+      0;                     // AIV cores that reach that rate; fewer issue proportionally slower
+  Seconds sdma_startup = 0;  // one SDMA all-to-all
 };
 
 struct Platform {

@@ -23,8 +23,8 @@ const char* to_string(Outcome outcome);
 const char* to_string(Reason reason);
 
 /// One request from arrival to end; emitted once, when it ends. The phases
-///   client wait (closed loop) | prefill queue | cache read | batch wait | prefill | transfer queue | transfer |
-///   decode queue | first iteration | decode
+///   client wait (closed loop) | prefill queue | cache read | batch wait | prefill | transfer queue
+///   | transfer | decode queue | first iteration | decode
 /// are the differences of consecutive times and add up to finished - arrival. Phases a role does
 /// not have stay -1. Role::kPrefillOnly ends with prefill: first_token = finished = prefill_end.
 /// After a preemption the first times stay: the recomputation counts as decode.
