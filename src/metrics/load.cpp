@@ -97,8 +97,10 @@ LoadVerdict judge_load(std::span<const RequestRecord> records, Seconds run_end) 
       verdict.waiting_by_third[third] = area[third] * 3 / window;
     const auto& [w1, w2, w3] = verdict.waiting_by_third;
     verdict.growth_share = (w3 - w1) / (2 * window / 3) / verdict.arrival_rate;
+    const bool grows = w1 < w2 && w2 < w3;
+    const bool outweighs = w3 / verdict.arrival_rate > service;
     overloaded =
-        w1 < w2 && w2 < w3 && verdict.growth_share > 0.02 && w3 / verdict.arrival_rate > service;
+        grows && (verdict.growth_share > 0.1 || (verdict.growth_share > 0.02 && outweighs));
   }
   if (overloaded) {
     verdict.load = Load::kOverloaded;

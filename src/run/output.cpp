@@ -43,6 +43,14 @@ void prepare_output_directory(const fs::path& directory) {
 }
 
 void write_atomically(const fs::path& path, const std::string& content) {
+  std::error_code unused;
+  if (fs::exists(path, unused) && !fs::is_regular_file(path, unused)) {  // a pipe or a device
+    std::ofstream file(path, std::ios::binary);
+    file.write(content.data(), static_cast<std::streamsize>(content.size()));
+    file.close();
+    if (!file) fail(path, std::string("cannot be written: ") + std::strerror(errno));
+    return;
+  }
   const fs::path temporary = temporary_name(path);
   {
     std::ofstream file(temporary, std::ios::binary);

@@ -120,27 +120,24 @@ void check_policies(const PolicyNames& names, const serve::PolicyRegistry& regis
   registry.check(Kind::kDecodeAdmission, names.decode_admission);
 }
 
-/// A path given on the command line is meant from the working directory: rewrites it to be relative
-/// to the scenario's directory, where the document looks. Anything else is left as it is.
-std::string anchored(const std::string& assignment, const fs::path& directory) {
+/// A path given on the command line is meant from the working directory, not from the scenario's,
+/// where the document looks: makes it absolute. Anything else is left as it is.
+std::string anchored(const std::string& assignment) {
   for (const char* pointer : {"/platform=", "/model=", "/workload/trace="}) {
     if (!assignment.starts_with(pointer)) continue;
     const fs::path path = assignment.substr(std::string_view(pointer).size());
     std::error_code error;
     if (path.empty() || path.is_absolute() || !fs::exists(path, error)) return assignment;
-    const fs::path base = directory.empty() ? fs::path(".") : directory;
-    return pointer +
-           nlohmann::json(fs::proximate(fs::absolute(path), fs::absolute(base)).string()).dump();
+    return pointer + nlohmann::json(fs::absolute(path).lexically_normal().string()).dump();
   }
   return assignment;
 }
 
-void splice(ConfigDocument& document, const std::vector<std::string>& sets,
-            const fs::path& directory) {
+void splice(ConfigDocument& document, const std::vector<std::string>& sets) {
   document.include_file("/platform");
   document.include_file("/model");
   for (const std::string& assignment : sets) {
-    document.apply_set(anchored(assignment, directory));
+    document.apply_set(anchored(assignment));
     document.include_file("/platform");
     document.include_file("/model");
   }
@@ -178,7 +175,7 @@ void fill_closed_loop(const ConfigNode& workload, Scenario& scenario) {
 
 Scenario read(ConfigDocument& document, const fs::path& directory,
               const std::vector<std::string>& sets, const serve::PolicyRegistry& registry) {
-  splice(document, sets, directory);
+  splice(document, sets);
   const ConfigNode root(document);
   Scenario scenario;
   scenario.name = document.name();
@@ -201,8 +198,13 @@ Scenario read(ConfigDocument& document, const fs::path& directory,
   located(document,
           [&] { serve::check_deployment(scenario.deployment, scenario.platform, scenario.role); });
   located(document, [&] { make_step_models(scenario); });  // refuses what does not fit HBM
+  // Where the trace lies does not matter; what is in it has a digest of its own.
+  nlohmann::json resolved = document.value();
+  if (!scenario.workload.trace.empty()) {
+    resolved["workload"]["trace"] = fs::path(scenario.workload.trace).filename().string();
+  }
   Digest digest;
-  digest.add(document.value().dump());
+  digest.add(resolved.dump());
   scenario.digest = digest.hex();
   return scenario;
 }
