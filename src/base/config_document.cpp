@@ -193,8 +193,11 @@ void ConfigDocument::include_file(const std::string& pointer) {
   try {
     included = from_file(path);
   } catch (const ConfigError& error) {
-    if (std::filesystem::exists(path)) throw;
-    throw ConfigError(location(pointer), fmt::format("no such file: {}", path.string()));
+    std::error_code reason;
+    if (std::filesystem::exists(path, reason)) throw;
+    throw ConfigError(
+        location(pointer),
+        fmt::format("{}: {}", reason ? reason.message() : "no such file", path.string()));
   }
   value_[where] = included.value_;
   for (auto& [inner, place] : included.locations_) {
@@ -211,8 +214,9 @@ void ConfigDocument::apply_set(const std::string& assignment) {
   }
   const std::string pointer = assignment.substr(0, equals);
   const std::string text = assignment.substr(equals + 1);
-  json value = json::parse(text, nullptr, false);
-  if (value.is_discarded()) value = text;
+  // What is JSON is held to the rules of a file (no key twice, no deep nesting); else it is a text.
+  json value = text;
+  if (json::accept(text)) value = from_text(text, origin.file).value_;
   try {
     // Walk by hand: a scalar on the way is an error, a missing object is made.
     json* node = &value_;

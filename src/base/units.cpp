@@ -85,6 +85,24 @@ std::string_view example_of(Dimension dimension) {
   return "0.7 or 70%";
 }
 
+Range range_of(Dimension dimension) {
+  switch (dimension) {
+    case Dimension::kTime:
+      return {-1e10, 1e10};  // 300 years; a negative time is refused where it makes no sense
+    case Dimension::kBytes:
+      return {0, 9007199254740992.0};  // 2^53
+    case Dimension::kBandwidth:
+      return {0, 1e18};
+    case Dimension::kOpsRate:
+      return {0, 1e24};
+    case Dimension::kRate:
+      return {0, 1e9};
+    case Dimension::kNumber:
+      break;
+  }
+  return {-1e300, 1e300};
+}
+
 double parse_quantity(std::string_view text, Dimension dimension) {
   const std::string_view trimmed = trim(text);
   double number = 0;
@@ -98,8 +116,12 @@ double parse_quantity(std::string_view text, Dimension dimension) {
       trim(trimmed.substr(static_cast<std::size_t>(end - trimmed.data())));
   for (const Unit& candidate : units_of(dimension)) {
     if (candidate.spelling != unit) continue;
-    if (const double value = number * candidate.factor; std::isfinite(value)) return value;
-    throw UnitError(fmt::format("found \"{}\", which is too large a number", text));
+    const double value = number * candidate.factor;
+    const auto [least, most] = range_of(dimension);
+    if (value >= least && value <= most) return value;
+    throw UnitError(fmt::format("found \"{}\", allowed is {} to {}", text,
+                                format_quantity(least, dimension),
+                                format_quantity(most, dimension)));
   }
   if (unit.empty()) {
     throw UnitError(fmt::format("found \"{}\" without a unit, expected one of {} (e.g. \"{}\")",
@@ -107,6 +129,14 @@ double parse_quantity(std::string_view text, Dimension dimension) {
   }
   throw UnitError(fmt::format("found unit \"{}\" in \"{}\", expected one of {} (e.g. \"{}\")", unit,
                               text, allowed_units(dimension), example_of(dimension)));
+}
+
+Bytes parse_bytes(std::string_view text) {
+  const std::string_view trimmed = trim(text);
+  const bool bare =
+      !trimmed.empty() && trimmed.find_first_not_of("0123456789") == std::string_view::npos;
+  return std::llround(
+      parse_quantity(bare ? std::string(trimmed) + "B" : std::string(trimmed), Dimension::kBytes));
 }
 
 std::string format_quantity(double value, Dimension dimension) {

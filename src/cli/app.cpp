@@ -2,12 +2,13 @@
 #include <spdlog/sinks/stdout_color_sinks.h>
 #include <spdlog/spdlog.h>
 
-#include <cstdio>
+#include <new>
 #include <string>
 
 #include "cmsim/base/error.hpp"
 #include "cmsim/base/version.hpp"
 #include "commands.hpp"
+#include "terminal.hpp"
 
 namespace cmsim::cli {
 namespace {
@@ -21,46 +22,61 @@ void set_up_logging(const std::string& level) {
   spdlog::set_level(spdlog::level::from_str(level));
 }
 
-int complain(const char* kind, const std::exception& error, int code) {
-  std::fflush(stdout);
-  fmt::print(stderr, "cmsim: {}{}\n", kind, error.what());
+int complain(const char* kind, const char* what, int code) {
+  say("cmsim: {}{}\n", kind, what);
   return code;
 }
 
-/// A result that could not be delivered is not a success.
-int flushed(int code) {
-  if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return code;
-  fmt::print(stderr, "cmsim: standard output cannot be written\n");
-  return code == kOk ? kFailed : code;
+/// Runs what the command line asks for and delivers what it prints.
+int execute(CLI::App& app, Session& session, const std::string& log_level, int argc, char** argv) {
+  int code = kOk;
+  try {
+    app.parse(argc, argv);
+    set_up_logging(log_level);
+    code = session.action();
+  } catch (const CLI::ParseError& error) {
+    if (app.exit(error) != 0) return kUsage;
+  }
+  flush_results();
+  return code;
 }
 
 }  // namespace
 
 int main(int argc, char** argv, serve::PolicyRegistry registry) {
+  secure_standard_streams();
   Session session{std::move(registry), {}};
   CLI::App app{"Simulates a CloudMatrix384 supernode serving DeepSeek-R1.", "cmsim"};
   app.set_version_flag("--version", std::string("cmsim ") + kVersion);
   app.require_subcommand(1);
   app.footer(
-      "Exit codes: 0 ok, 2 usage or scenario error, 3 simulation failed or incomplete,\n"
-      "70 internal error. `cmsim COMMAND --help` shows the options of a command.");
+      "Exit codes: 0 ok, 2 usage or scenario error, 3 simulation failed, was ended early, or its\n"
+      "results could not be written, 70 internal error.\n"
+      "`cmsim COMMAND --help` shows the options of a command.");
+  app.failure_message([](const CLI::App*, const CLI::Error& error) {
+    return fmt::format("cmsim: {} (cmsim --help and cmsim COMMAND --help show what there is)\n",
+                       error.what());
+  });
   std::string log_level = "warn";
   app.add_option("--log-level", log_level, "What is logged to stderr")
       ->check(CLI::IsMember({"debug", "info", "warn", "error", "off"}))
       ->capture_default_str();
   for (const auto add : kCommands) add(app, session);
   try {
-    app.parse(argc, argv);
-    set_up_logging(log_level);
-    return flushed(session.action());
-  } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? flushed(kOk) : kUsage;
+    return execute(app, session, log_level, argc, argv);
   } catch (const ConfigError& error) {
-    return complain("", error, kUsage);
+    return complain("", error.what(), kUsage);
   } catch (const SimulationError& error) {
-    return complain("simulation failed: ", error, kFailed);
+    return complain("simulation failed: ", error.what(), kFailed);
+  } catch (const OutputError& error) {
+    return complain("", error.what(), kFailed);
+  } catch (const std::bad_alloc&) {
+    return complain("", "there is not enough memory for this", kFailed);
   } catch (const std::exception& error) {
-    return complain("internal error, please report it: ", error, kInternal);
+    return complain("internal error, please report it: ", error.what(), kInternal);
+  } catch (...) {
+    return complain("internal error, please report it: ", "an exception of no known type",
+                    kInternal);
   }
 }
 

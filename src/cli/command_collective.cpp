@@ -52,11 +52,9 @@ void warn_of_cost(const hw::Platform& platform, const run::CollectiveSpec& spec)
   if (spec.network != coll::Network::kFlow) return;
   const double seconds = run::flow_rung_cpu_seconds(spec.ranks, platform.ub.spread);
   if (seconds < 5) return;
-  fmt::print(stderr,
-             "cmsim: the flow rung simulates {} flows; expect some {} s of CPU (Ctrl-C ends it, "
-             "--network hose takes milliseconds)\n",
-             grouped(static_cast<std::int64_t>(spec.ranks) * (spec.ranks - 1)),
-             std::lround(seconds));
+  say("cmsim: the flow rung simulates {} flows; expect some {} s of CPU (Ctrl-C ends it, "
+      "--network hose takes milliseconds)\n",
+      grouped(static_cast<std::int64_t>(spec.ranks) * (spec.ranks - 1)), std::lround(seconds));
 }
 
 nlohmann::ordered_json to_json(const CollectiveCommand& command, const run::CollectiveSpec& spec,
@@ -90,12 +88,12 @@ nlohmann::ordered_json to_json(const CollectiveCommand& command, const run::Coll
 void print_table(const CollectiveCommand& command, const run::CollectiveSpec& spec,
                  const run::CollectiveResult& result) {
   const auto row = [](const char* name, const std::string& text) {
-    fmt::print("{:<12}{}\n", name, text);
+    print("{:<12}{}\n", name, text);
   };
   const model::ExchangeTime& time = result.time;
-  fmt::print("{} of {} tokens per rank, EP{}, {}, network {}\n", command.op, grouped(spec.tokens),
-             spec.ranks, exchanges_tokens(spec) ? command.exchange + " exchange" : "SDMA",
-             command.network);
+  print("{} of {} tokens per rank, EP{}, {}, network {}\n", command.op, grouped(spec.tokens),
+        spec.ranks, exchanges_tokens(spec) ? command.exchange + " exchange" : "SDMA",
+        command.network);
   row("latency", fmt::format("{:.2f} us = start-up + max(issue, wire) + local, bound by {}",
                              time.total() * 1e6, result.bound_by));
   row("  start-up", fmt::format("{:>9.2f} us", time.startup * 1e6));
@@ -124,7 +122,7 @@ int execute(const CollectiveCommand& command) {
   try {
     const run::CollectiveResult result = run::measure_collective(platform, architecture, spec);
     if (command.json) {
-      fmt::print("{}\n", to_json(command, spec, result).dump(2));
+      print("{}\n", to_json(command, spec, result).dump(2));
     } else {
       print_table(command, spec, result);
     }
@@ -156,7 +154,9 @@ void add_collective(CLI::App& app, Session& session) {
       ->capture_default_str();
   sub->add_option("--aiv", command->spec.aiv_cores, "AIV cores given to the exchange [all]");
   sub->add_option("--top-k", command->spec.top_k, "Experts of a token [the model's]");
-  sub->add_option("--seed", command->spec.seed, "Seed of the popularity")->capture_default_str();
+  sub->add_option("--seed", command->spec.seed, "Seed of the popularity")
+      ->check(seeds())
+      ->capture_default_str();
   sub->add_option("--model", command->model,
                   "Model file [../workloads/models/deepseek-r1.json beside PLATFORM's directory]")
       ->type_name("FILE");

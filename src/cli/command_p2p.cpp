@@ -19,12 +19,10 @@ struct P2pCommand {
 };
 
 Bytes read_bytes(const std::string& text) {
-  const bool bare = text.find_first_not_of("0123456789") == std::string::npos;
   try {
-    if (bare) return std::stoll(text);
-    return static_cast<Bytes>(parse_quantity(text, Dimension::kBytes));
-  } catch (const std::exception&) {
-    throw ConfigError({"--bytes " + text, 0, ""}, "expected a size, e.g. 1000000 or 64MB");
+    return parse_bytes(text);
+  } catch (const UnitError& error) {
+    throw ConfigError({"--bytes " + text, 0, ""}, error.what());
   }
 }
 
@@ -89,13 +87,13 @@ int execute(const P2pCommand& command) {
                                       {"bandwidth_gb_per_s", gigabytes},
                                       {"latency_us", latency_us},
                                       {"path", measured.path}};
-    fmt::print("{}\n", json.dump(2));
+    print("{}\n", json.dump(2));
     return kOk;
   }
-  fmt::print("{} {} {}, {} bytes over the {} plane\n", hw::to_string(transfer.initiator),
-             command.op == "read" ? "reads from" : "writes to", hw::to_string(transfer.target),
-             grouped(transfer.bytes), command.plane);
-  fmt::print(
+  print("{} {} {}, {} bytes over the {} plane\n", hw::to_string(transfer.initiator),
+        command.op == "read" ? "reads from" : "writes to", hw::to_string(transfer.target),
+        grouped(transfer.bytes), command.plane);
+  print(
       "time       {:.3f} us\nbandwidth  {:.2f} GB/s\nlatency    {:.3f} us at 512 B\npath       "
       "{}\n",
       time_us, gigabytes, latency_us,

@@ -2,6 +2,7 @@
 
 #include "commands.hpp"
 #include "plugin.hpp"
+#include "terminal.hpp"
 
 namespace cmsim::cli {
 namespace {
@@ -14,9 +15,9 @@ int list(const serve::PolicyRegistry& registry) {
   for (const serve::PolicyInfo& policy : policies) {
     if (kind != serve::to_string(policy.kind)) {
       kind = serve::to_string(policy.kind);
-      fmt::print("/policies/{}\n", kind);
+      print("/policies/{}\n", kind);
     }
-    fmt::print("  {:<{}}  {}\n", policy.name, width, policy.description);
+    print("  {:<{}}  {}\n", policy.name, width, policy.description);
   }
   return kOk;
 }

@@ -1,8 +1,8 @@
 #include <fmt/format.h>
 
-#include <cstdio>
 #include <filesystem>
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "cmsim/run/output.hpp"
 #include "cmsim/run/run.hpp"
@@ -11,6 +11,7 @@
 #include "plugin.hpp"
 #include "progress.hpp"
 #include "report.hpp"
+#include "terminal.hpp"
 
 namespace cmsim::cli {
 namespace {
@@ -52,21 +53,21 @@ struct RunCommand {
 
 template <class... Args>
 void note(const RunCommand& command, fmt::format_string<Args...> format, Args&&... args) {
-  if (!command.quiet) fmt::print(stderr, format, std::forward<Args>(args)...);
+  if (!command.quiet) say(format, std::forward<Args>(args)...);
 }
 
 int verdict(const RunCommand& command, const metrics::Result& result) {
   const bool interrupted = interrupt_flag() && result.partial;  // it may come when all is done
   const std::int64_t missing = result.requests.total - result.requests.finished;
   if (interrupted) {
-    fmt::print(stderr, "cmsim: interrupted, the result is partial: {} of {} requests ended\n",
-               grouped(result.requests.total - result.requests.unfinished),
-               grouped(result.requests.total));
+    say("cmsim: interrupted, the result is partial: {} of {} requests ended\n",
+        grouped(result.requests.total - result.requests.unfinished),
+        grouped(result.requests.total));
     return kFailed;
   }
   if (!command.strict || missing == 0) return kOk;
-  fmt::print(stderr, "cmsim: --strict: {} of {} requests did not finish\n", grouped(missing),
-             grouped(result.requests.total));
+  say("cmsim: --strict: {} of {} requests did not finish\n", grouped(missing),
+      grouped(result.requests.total));
   return kFailed;
 }
 
@@ -74,13 +75,15 @@ int execute(const RunCommand& command, serve::PolicyRegistry& registry) {
   for (const std::string& file : command.plugins) load_plugin(file, registry);
   const run::Scenario scenario = run::load_scenario(command.scenario, command.all_sets(), registry);
   const auto directory = command.output_directory(scenario);
-  if (directory) run::prepare_output_directory(*directory);
+  if (directory) run::check_output_directory(*directory);
 
   Progress progress;
+  std::optional<Interruptible> interruptible;
   run::RunOptions options;
   if (is_terminal(Stream::kError) && !command.quiet) options.listeners.push_back(&progress);
-  options.on_workload = [&](const work::Trace& trace) {
+  options.on_start = [&](const work::Trace& trace) {
     progress.set_total(static_cast<std::int64_t>(trace.rows.size()));
+    interruptible.emplace();
   };
   options.interrupt = &interrupt_flag();
   options.registry = registry;
@@ -88,18 +91,21 @@ int execute(const RunCommand& command, serve::PolicyRegistry& registry) {
   const metrics::Result result = run::run(scenario, options);
   progress.clear();
 
+  // Files first: whatever happens to the terminal, they are there.
   const auto detail = command.detailed ? metrics::Detail::kPerRequest : metrics::Detail::kSummary;
-  if (command.json) {
-    fmt::print("{}\n", metrics::to_json(result, detail).dump(2));
-  } else if (!command.quiet) {
-    fmt::print("{}", format_report(result, paint_for(Stream::kOut)));
-  }
-  std::fflush(stdout);
+  std::optional<run::OutputFiles> files;
   if (directory) {
-    for (const auto& file : run::write_outputs(*directory, scenario, result, detail)) {
+    files = run::output_files(scenario, result, detail);
+    for (const auto& file : run::write_outputs(*directory, *files)) {
       note(command, "wrote {}\n", file.string());
     }
   }
+  if (command.json) {
+    print_text(files ? files->result_json : metrics::to_json(result, detail).dump(2) + "\n");
+  } else if (!command.quiet) {
+    print_text(format_report(result, paint_for(Stream::kOut)));
+  }
+  flush_results();
   return verdict(command, result);
 }
 
@@ -115,7 +121,7 @@ void add_run(CLI::App& app, Session& session) {
       ->allow_extra_args(false);
   sub->add_option("--trace", command->trace, "Short for --set /workload/trace=FILE")
       ->type_name("FILE");
-  sub->add_option("--seed", command->seed, "Short for --set /seed=N");
+  sub->add_option("--seed", command->seed, "Short for --set /seed=N")->check(seeds());
   sub->add_option("--network", command->network, "Fidelity of the collectives")
       ->type_name("analytic|hose|flow");
   sub->add_option("--out", command->out,

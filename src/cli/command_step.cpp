@@ -3,9 +3,9 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
+#include "cmsim/base/files.hpp"
 #include "cmsim/metrics/breakdown_json.hpp"
 #include "cmsim/run/chrome_trace.hpp"
-#include "cmsim/run/output.hpp"
 #include "cmsim/run/step.hpp"
 #include "cmsim/work/gzip.hpp"
 #include "commands.hpp"
@@ -25,23 +25,23 @@ struct StepCommand {
 std::string us(Seconds seconds) { return fmt::format("{:.1f}", seconds * 1e6); }
 
 void print_title(const std::string& text, Paint paint) {
-  fmt::print("\n{}\n", styled(text, Style::kBold, paint));
+  print("\n{}\n", styled(text, Style::kBold, paint));
 }
 
 void print_head(const run::StepReport& report) {
   const model::StepBreakdown& b = report.breakdown;
   const bool decode = report.phase == run::StepPhase::kDecode;
-  fmt::print("One {} of {} ranks: {} {} per NPU, {} {} tokens\n",
-             decode ? "decode iteration" : "prefill batch", report.ranks,
-             grouped(report.batch_per_npu), decode ? "sequences" : "tokens",
-             decode ? "context" : "prompts of", grouped(report.context));
-  fmt::print("{:.3f} ms, a MoE layer {} us, {} microbatch{}", b.duration * 1e3, us(b.layer),
-             b.microbatches, b.microbatches == 1 ? "" : "es");
+  print("One {} of {} ranks: {} {} per NPU, {} {} tokens\n",
+        decode ? "decode iteration" : "prefill batch", report.ranks, grouped(report.batch_per_npu),
+        decode ? "sequences" : "tokens", decode ? "context" : "prompts of",
+        grouped(report.context));
+  print("{:.3f} ms, a MoE layer {} us, {} microbatch{}", b.duration * 1e3, us(b.layer),
+        b.microbatches, b.microbatches == 1 ? "" : "es");
   if (decode && b.microbatches > 1) {
-    fmt::print(", attention on {} AIC and {} AIV cores", b.attention_aic, b.attention_aiv);
+    print(", attention on {} AIC and {} AIV cores", b.attention_aic, b.attention_aiv);
   }
-  fmt::print("\n");
-  if (!report.network_note.empty()) fmt::print("{}\n", report.network_note);
+  print("\n");
+  if (!report.network_note.empty()) print("{}\n", report.network_note);
 }
 
 void print_operators(const model::StepBreakdown& b, Paint paint) {
@@ -49,11 +49,11 @@ void print_operators(const model::StepBreakdown& b, Paint paint) {
                           "alone us", "in place us", "HBM MB"),
               paint);
   for (const model::OperatorTime& op : b.operators) {
-    fmt::print("  {:<18}{:<12}{:>10}{:>14}{:>12.2f}\n", op.name, op.track, us(op.alone),
-               us(op.duration), op.hbm_bytes / 1e6);
+    print("  {:<18}{:<12}{:>10}{:>14}{:>12.2f}\n", op.name, op.track, us(op.alone), us(op.duration),
+          op.hbm_bytes / 1e6);
   }
   for (const auto& [name, time] : b.streams) {
-    fmt::print("  {:<18}{:<12}{:>10}{:>14}\n", "sum", name, "", us(time));
+    print("  {:<18}{:<12}{:>10}{:>14}\n", "sum", name, "", us(time));
   }
 }
 
@@ -63,7 +63,7 @@ void print_shares(const std::string& title,
                   Paint paint) {
   print_title(fmt::format("{:<32}{:>10}{:>14}", title, "us", "of the step"), paint);
   for (const auto& [name, time] : rows) {
-    fmt::print("  {:<30}{:>10}{:>14}\n", name, us(time), percent(time / duration));
+    print("  {:<30}{:>10}{:>14}\n", name, us(time), percent(time / duration));
   }
 }
 
@@ -97,20 +97,21 @@ nlohmann::ordered_json to_json(const run::StepReport& report) {
 }
 
 int execute(const StepCommand& command, const serve::PolicyRegistry& registry) {
+  if (command.trace) check_place_of(*command.trace);
   const run::Scenario scenario = run::load_scenario(command.scenario, command.sets, registry);
   const run::StepReport report = run::break_down_step(scenario, command.spec);
   if (command.trace) {
     const std::filesystem::path file = *command.trace;
     const std::string text = run::chrome_trace(report);
-    run::write_atomically(file, file.extension() == ".gz" ? work::gzip(text) : text);
+    write_whole(file, file.extension() == ".gz" ? work::gzip(text) : text);
   }
   if (command.json) {
-    fmt::print("{}\n", to_json(report).dump(2));
+    print("{}\n", to_json(report).dump(2));
   } else {
     print_report(report, paint_for(Stream::kOut));
   }
   if (command.trace) {
-    fmt::print(stderr, "wrote {}: open it at https://ui.perfetto.dev\n", *command.trace);
+    say("wrote {}: open it at https://ui.perfetto.dev\n", *command.trace);
   }
   return kOk;
 }

@@ -4,12 +4,13 @@
 #include <sstream>
 
 #include "cmsim/base/error.hpp"
-#include "cmsim/run/output.hpp"
+#include "cmsim/base/files.hpp"
 #include "cmsim/work/synthesize.hpp"
 #include "cmsim/work/trace_reader.hpp"
 #include "cmsim/work/trace_summary.hpp"
 #include "cmsim/work/trace_writer.hpp"
 #include "commands.hpp"
+#include "terminal.hpp"
 
 namespace cmsim::cli {
 namespace {
@@ -32,7 +33,8 @@ struct Input {
         ->check(CLI::Range(1, 1 << 20));
     sub.add_option("--start", start, "Leave out what arrives before, e.g. 600s");
     sub.add_option("--end", end, "Leave out what arrives at or after, e.g. 1h");
-    sub.add_option("--seed", options.seed, "For formats from which requests are drawn (servegen)");
+    sub.add_option("--seed", options.seed, "For formats from which requests are drawn (servegen)")
+        ->check(seeds());
   }
 
   static Seconds time(const char* option, const std::string& text, Seconds otherwise) {
@@ -56,10 +58,10 @@ void deliver(const work::Trace& trace, const std::string& out) {
   std::ostringstream text;
   work::write_mooncake_jsonl(trace, text);
   if (out.empty()) {
-    fmt::print("{}", text.str());
+    print_text(text.str());
   } else {
-    run::write_atomically(out, text.str());
-    fmt::print(stderr, "wrote {}: {} requests\n", out, trace.rows.size());
+    write_whole(out, text.str());
+    say("wrote {}: {} requests\n", out, trace.rows.size());
   }
 }
 
@@ -85,8 +87,8 @@ void add_inspect(CLI::App& parent, Session& session) {
       const work::TraceSummary summary = command->cache_blocks.empty()
                                              ? work::summarize(trace)
                                              : work::summarize(trace, command->cache_blocks);
-      fmt::print("{}", command->json ? work::to_json(summary).dump(2) + "\n"
-                                     : work::format_table(summary));
+      print("{}",
+            command->json ? work::to_json(summary).dump(2) + "\n" : work::format_table(summary));
       return kOk;
     };
   });
@@ -103,6 +105,7 @@ void add_convert(CLI::App& parent, Session& session) {
   sub->footer("Example: cmsim trace convert AzureLLMInferenceTrace_conv.csv --out azure.jsonl");
   sub->callback([command, &session] {
     session.action = [command] {
+      if (!command->out.empty()) check_place_of(command->out);
       deliver(command->read(), command->out);
       return kOk;
     };
@@ -170,7 +173,9 @@ void add_synthesize(CLI::App& parent, Session& session) {
   sub->add_option("--zipf", spec.zipf, "The i-th most popular has weight i^-zipf")
       ->capture_default_str();
   sub->add_option("--block-size", spec.block_size, "Tokens a block")->capture_default_str();
-  sub->add_option("--seed", command->seed, "Equal seeds give equal traces")->capture_default_str();
+  sub->add_option("--seed", command->seed, "Equal seeds give equal traces")
+      ->check(seeds())
+      ->capture_default_str();
   sub->add_option("--out", command->out, "File to write [stdout]")->type_name("FILE");
   sub->footer(
       "Example:\n"
@@ -178,6 +183,7 @@ void add_synthesize(CLI::App& parent, Session& session) {
       "      --continue-probability 0.5 --out my-trace.jsonl");
   sub->callback([command, &session] {
     session.action = [command] {
+      if (!command->out.empty()) check_place_of(command->out);
       deliver(command->make(), command->out);
       return kOk;
     };

@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "commands.hpp"
+#include "terminal.hpp"
 #include "validation.hpp"
 
 namespace cmsim::cli {
@@ -29,9 +30,9 @@ int validate(const ValidateCommand& command, const serve::PolicyRegistry& regist
       command.file.empty() ? default_validation_file() : std::filesystem::path(command.file));
   if (!command.only.empty()) keep_matching(validation, command.only);
   run_validation(validation, registry, command.jobs);
-  fmt::print("{}", command.json       ? validation_json(validation)
-                   : command.markdown ? validation_markdown(validation)
-                                      : validation_table(validation));
+  print("{}", command.json       ? validation_json(validation)
+              : command.markdown ? validation_markdown(validation)
+                                 : validation_table(validation));
   return kOk;
 }
 

@@ -6,7 +6,9 @@
 #pragma once
 
 #include <CLI/CLI.hpp>
+#include <cstdint>
 #include <functional>
+#include <limits>
 #include <string>
 
 #include "cmsim/cli/main.hpp"
@@ -18,6 +20,9 @@ struct Session {
   serve::PolicyRegistry registry;
   std::function<int()> action;  // returns the exit code
 };
+
+/// What --seed can be.
+inline CLI::Range seeds() { return {std::int64_t{0}, std::numeric_limits<std::int64_t>::max()}; }
 
 void add_run(CLI::App& app, Session& session);
 void add_p2p(CLI::App& app, Session& session);

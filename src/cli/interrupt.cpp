@@ -13,12 +13,18 @@ void on_signal(int signal) {
   std::signal(signal, SIG_DFL);
 }
 
+void handle(void (*handler)(int)) {
+  for (const int signal : {SIGINT, SIGTERM}) {
+    // A program that was started to ignore a signal (nohup, a background job) goes on doing so.
+    if (std::signal(signal, handler) == SIG_IGN) std::signal(signal, SIG_IGN);
+  }
+}
+
 }  // namespace
 
-const std::atomic<bool>& interrupt_flag() {
-  std::signal(SIGINT, on_signal);
-  std::signal(SIGTERM, on_signal);
-  return interrupted;
-}
+Interruptible::Interruptible() { handle(on_signal); }
+Interruptible::~Interruptible() { handle(SIG_DFL); }
+
+const std::atomic<bool>& interrupt_flag() { return interrupted; }
 
 }  // namespace cmsim::cli

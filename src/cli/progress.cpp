@@ -17,15 +17,13 @@ void Progress::maybe_draw(Seconds now) {
   next_ = time + std::chrono::milliseconds(100);
   const double share = total_ > 0 ? static_cast<double>(ended_) / static_cast<double>(total_) : 0;
   const int filled = static_cast<int>(share * 30);
-  fmt::print(stderr, "\r[{:#<{}}{:.<{}}] {} of {} requests, {} s simulated \033[K", "", filled, "",
-             30 - filled, grouped(ended_), grouped(total_),
-             grouped(static_cast<std::int64_t>(now)));
-  std::fflush(stderr);
+  say("\r[{:#<{}}{:.<{}}] {} of {} requests, {} s simulated \033[K", "", filled, "", 30 - filled,
+      grouped(ended_), grouped(total_), grouped(static_cast<std::int64_t>(now)));
   drawn_ = true;
 }
 
 void Progress::clear() {
-  if (drawn_) fmt::print(stderr, "\r\033[K");
+  if (drawn_) say("\r\033[K");
   drawn_ = false;
 }
 

@@ -11,6 +11,7 @@ namespace cmsim::cli {
 
 class Progress : public serve::Listener {
  public:
+  ~Progress() override { clear(); }
   void set_total(std::int64_t requests) { total_ = requests; }
   void on_request_end(const serve::RequestRecord& record) override;
   void on_decode_step(const serve::DecodeStepEvent& event) override { maybe_draw(event.end); }

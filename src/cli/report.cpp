@@ -141,7 +141,8 @@ void add_cache(Report& report, const metrics::CacheResult& cache) {
 }
 
 /// The three classes with the busiest ports.
-void add_links(Report& report, std::vector<metrics::LinkResult> links) {
+void add_links(Report& report, std::vector<metrics::LinkResult> links,
+               const metrics::UplinkUse& uplinks) {
   std::erase_if(links, [](const metrics::LinkResult& link) { return link.bytes <= 0; });
   std::ranges::stable_sort(links, std::ranges::greater{},
                            &metrics::LinkResult::highest_utilisation);
@@ -153,6 +154,12 @@ void add_links(Report& report, std::vector<metrics::LinkResult> links) {
                     percent(link.utilisation), percent(link.highest_utilisation));
   }
   if (!text.empty()) report.row("Links", text);
+  if (!uplinks.in_paths && uplinks.pressure > 1) {
+    report.row("Uplinks",
+               fmt::format("left out of the paths, though flows could have asked for up to {} of "
+                           "them: transfers may come out too fast",
+                           percent(uplinks.pressure)));
+  }
 }
 
 void add_use(Report& report, const Result& r) {
@@ -164,7 +171,7 @@ void add_use(Report& report, const Result& r) {
                                        percent(r.kv.peak_occupancy)));
   }
   add_cache(report, r.cache);
-  add_links(report, r.links);
+  add_links(report, r.links, r.uplinks);
 }
 
 }  // namespace

@@ -1,13 +1,51 @@
 #include "terminal.hpp"
 
-#include <fmt/format.h>
+#include <fcntl.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <cmath>
+#include <csignal>
+#include <cstdio>
 #include <cstdlib>
-#include <string_view>
+#include <cstring>
+#include <iostream>
+
+#include "cmsim/base/error.hpp"
 
 namespace cmsim::cli {
+namespace {
+
+[[noreturn]] void fail_to_print(int error) {
+  throw OutputError(std::string("standard output cannot be written: ") + std::strerror(error));
+}
+
+}  // namespace
+
+void secure_standard_streams() {
+  std::signal(SIGPIPE, SIG_IGN);
+  for (const int stream : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+    // A lower descriptor that is closed would be taken first, hence in this order.
+    if (::fcntl(stream, F_GETFD) < 0 && errno == EBADF) {
+      ::open("/dev/null", stream == STDERR_FILENO ? O_WRONLY : O_RDONLY);
+    }
+  }
+}
+
+void print_text(std::string_view text) {
+  if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size()) fail_to_print(errno);
+}
+
+void flush_results() {
+  if (std::fflush(stdout) != 0) fail_to_print(errno);
+  errno = EIO;  // a stream of C++ does not say why it failed
+  if (!std::cout.flush() || std::ferror(stdout) != 0) fail_to_print(errno);
+}
+
+void say_text(std::string_view text) {
+  std::fwrite(text.data(), 1, text.size(), stderr);
+  std::fflush(stderr);
+}
 
 bool is_terminal(Stream stream) {
   return isatty(stream == Stream::kOut ? STDOUT_FILENO : STDERR_FILENO) == 1;

@@ -1,12 +1,38 @@
-// What a terminal needs: whether to colour, and numbers as people read them.
+// The three standard streams, and numbers as people read them.
+//
+// stdout has results: print() fails with an OutputError when it cannot deliver them. stderr has
+// everything else: say() never fails, because no message is worth a result.
 #pragma once
+
+#include <fmt/format.h>
 
 #include <cstdint>
 #include <string>
+#include <string_view>
+#include <utility>
 
 namespace cmsim::cli {
 
 enum class Stream { kOut, kError };
+
+/// Puts something on descriptors 0 to 2 where the caller closed them, so that no file that is
+/// opened later takes their place: what goes to a closed stdout fails, to a closed stderr vanishes.
+/// A closed pipe becomes an error of the write instead of a signal.
+void secure_standard_streams();
+
+void print_text(std::string_view text);
+template <class... Args>
+void print(fmt::format_string<Args...> format, Args&&... args) {
+  print_text(fmt::format(format, std::forward<Args>(args)...));
+}
+/// Delivers what was printed, also through std::cout. Throws OutputError.
+void flush_results();
+
+void say_text(std::string_view text);
+template <class... Args>
+void say(fmt::format_string<Args...> format, Args&&... args) {
+  say_text(fmt::format(format, std::forward<Args>(args)...));
+}
 
 bool is_terminal(Stream stream);
 

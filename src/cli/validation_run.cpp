@@ -2,10 +2,12 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <poll.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <csignal>
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
@@ -32,6 +34,7 @@ Child start(const Command& command, const std::filesystem::path& root,
   const pid_t pid = fork();
   if (pid < 0) throw SimulationError("no process for a validation row");
   if (pid == 0) {
+    prctl(PR_SET_PDEATHSIG, SIGKILL);  // nobody would read its result
     dup2(ends[1], STDOUT_FILENO);
     if (chdir(root.c_str()) != 0) _exit(kInternal);
     std::vector<std::string> words{"cmsim"};

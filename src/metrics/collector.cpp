@@ -176,14 +176,9 @@ Result Collector::result(Seconds run_end) {
     result.partial = result.partial || r.outcome == serve::Outcome::kUnfinished;
   }
   summarize_requests(result, facts_.role, facts_.slo, run_end);
-  Seconds first_sent = run_end;
-  for (const RequestRecord& r : result.records) {
-    if (r.sent >= 0) first_sent = std::min(first_sent, r.sent);
-  }
-  const Seconds elapsed = run_end - first_sent;
-  if (facts_.role != serve::Role::kDecodeOnly) add_prefill(result, elapsed);
+  if (facts_.role != serve::Role::kDecodeOnly) add_prefill(result, result.elapsed);
   if (facts_.role != serve::Role::kPrefillOnly) {
-    add_decode(result, elapsed);
+    add_decode(result, result.elapsed);
     result.itl_ms =
         pooled_itl_ms(result.steps, measured_window(result.records, facts_.role, result.steady));
   }

@@ -43,6 +43,8 @@ void for_each_wait(const RequestRecord& r, Seconds run_end, const Visit& visit) 
 
 const char* to_string(Load load) {
   switch (load) {
+    case Load::kUnserved:
+      return "unserved";
     case Load::kStable:
       return "stable";
     case Load::kBacklogged:
@@ -75,9 +77,11 @@ LoadVerdict judge_load(std::span<const RequestRecord> records, Seconds run_end) 
 
   double waiting = 0;
   double latency = 0;
+  bool served = false;
   std::array<double, 3> area{};
   for (const RequestRecord& r : records) {
     if (r.sent < 0) continue;
+    served = served || r.outcome == Outcome::kFinished;
     latency += (r.finished >= 0 ? r.finished : run_end) - r.sent;
     for_each_wait(r, run_end, [&](Seconds from, Seconds to) {
       waiting += to - from;
@@ -106,6 +110,8 @@ LoadVerdict judge_load(std::span<const RequestRecord> records, Seconds run_end) 
     verdict.load = Load::kOverloaded;
   } else if (verdict.waiting_share > 0.5) {
     verdict.load = Load::kBacklogged;
+  } else if (served) {
+    verdict.load = Load::kStable;
   }
   return verdict;
 }

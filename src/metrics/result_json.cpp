@@ -234,6 +234,7 @@ Json to_json(const Result& r, Detail detail) {
   json["queues"] = queues_json(r.queues);
   json["transfers"] = transfers_json(r.transfers);
   json["links"] = links_json(r.links);
+  json["uplinks"] = {{"in_paths", r.uplinks.in_paths}, {"pressure", r.uplinks.pressure}};
   const auto broken_down = [](const std::optional<model::StepBreakdown>& breakdown) {
     return breakdown ? to_json(*breakdown) : Json(nullptr);
   };

@@ -138,7 +138,8 @@ void summarize_requests(Result& result, serve::Role role, const SloSpec& slo, Se
   const bool tpot_met = at_most(tpots, slo.tpot, verdict);
   verdict.met_on_mean = !e2es.empty() && ttft_met && tpot_met;
 
-  result.duration = (last_finish >= 0 && !result.partial ? last_finish : run_end) - first_sent;
+  result.elapsed = run_end - first_sent;
+  result.duration = last_finish >= 0 && !result.partial ? last_finish - first_sent : result.elapsed;
   if (result.duration > 0) {
     const auto input = static_cast<double>(result.total_input_tokens);
     const auto output = static_cast<double>(result.total_output_tokens);

@@ -77,9 +77,9 @@ metrics::Provenance provenance_of(const Scenario& scenario, const work::Trace& t
   return provenance;
 }
 
-std::vector<metrics::LinkResult> links_of(const engine::SimGridRuntime& runtime) {
+std::vector<metrics::LinkResult> links_of(const engine::SimGridRuntime& runtime, Seconds elapsed) {
   std::vector<metrics::LinkResult> links;
-  for (const engine::ClassUse& use : runtime.class_use()) {
+  for (const engine::ClassUse& use : runtime.class_use(elapsed)) {
     links.push_back({coll::to_string(use.cls), coll::to_string(use.direction), use.ports,
                      static_cast<double>(use.bytes), use.utilisation, use.highest_utilisation});
   }
@@ -104,7 +104,6 @@ Result run(const Scenario& scenario, const RunOptions& options) {
   serve::Policies policies = make_policies(scenario, options.registry);
   const work::Trace trace = work::make_workload(scenario.workload, scenario.seed);
   serve::check_cache_blocks(scenario.deployment.cache, trace);
-  if (options.on_workload) options.on_workload(trace);
   const FabricScale fabric = measure_fabric_scale(scenario);
   const StepModels models = make_step_models(scenario, fabric);
   const serve::ClusterConfig config = cluster_config(scenario);
@@ -122,6 +121,7 @@ Result run(const Scenario& scenario, const RunOptions& options) {
   for (serve::Listener* listener : options.listeners) cluster.add_listener(*listener);
 
   cluster.start();
+  if (options.on_start) options.on_start(trace);
   runtime.run();
   const bool cut = runtime.interrupted() || horizon.reached();
   cluster.finish(cut ? serve::RunEnd::kInterrupted : serve::RunEnd::kDrained);
@@ -131,7 +131,8 @@ Result run(const Scenario& scenario, const RunOptions& options) {
   check_result(result, trace);
   result.provenance = provenance_of(scenario, trace, runtime, options);
   result.provenance.network_note = fabric.note;
-  result.links = links_of(runtime);
+  result.links = links_of(runtime, result.elapsed);
+  result.uplinks = {runtime.fabric().uplinks_in_paths(), runtime.uplink_pressure()};
   add_breakdowns(result, models, batches);
   return result;
 }

@@ -15,6 +15,9 @@ namespace {
 
 namespace fs = std::filesystem;
 
+constexpr Seconds kLeastTime = 1e-6, kMostTime = 1e9;  // of a limit or a horizon
+constexpr double kMostDram = 1e15;  // bytes of a node: some 1,000 x what there is
+
 serve::PrefillSpec read_prefill(const ConfigNode& node) {
   serve::PrefillSpec spec;
   spec.instances = static_cast<int>(node.integer_or("instances", spec.instances, 1, 100000));
@@ -44,7 +47,7 @@ serve::CacheSpec read_cache(const ConfigNode& node) {
   spec.enabled = node.boolean_or("enabled", spec.enabled);
   spec.block_size = static_cast<int>(node.integer_or("block_size", spec.block_size, 1, 1'000'000));
   spec.dram_per_node = static_cast<Bytes>(node.quantity_or(
-      "dram_per_node", Dimension::kBytes, static_cast<double>(spec.dram_per_node)));
+      "dram_per_node", Dimension::kBytes, static_cast<double>(spec.dram_per_node), 0, kMostDram));
   const std::string plane = node.choice_or("plane", "ub", {"ub", "vpc"});
   spec.plane = plane == "ub" ? coll::Plane::kUb : coll::Plane::kVpc;
   if (node.has("reuse")) spec.reuse = node.number("reuse", 0, 1);
@@ -80,8 +83,8 @@ metrics::SloSpec read_slo(const ConfigNode& root) {
   }
   metrics::SloSpec slo;
   const ConfigNode node = root.child_or_empty("slo");
-  slo.ttft = node.quantity_or("ttft", Dimension::kTime, slo.ttft);
-  slo.tpot = node.quantity_or("tpot", Dimension::kTime, slo.tpot);
+  slo.ttft = node.quantity_or("ttft", Dimension::kTime, slo.ttft, kLeastTime, kMostTime);
+  slo.tpot = node.quantity_or("tpot", Dimension::kTime, slo.tpot, kLeastTime, kMostTime);
   node.close();
   return slo;
 }
@@ -128,7 +131,7 @@ std::string anchored(const std::string& assignment) {
     const fs::path path = assignment.substr(std::string_view(pointer).size());
     std::error_code error;
     if (path.empty() || path.is_absolute() || !fs::exists(path, error)) return assignment;
-    return pointer + nlohmann::json(fs::absolute(path).lexically_normal().string()).dump();
+    return pointer + fs::absolute(path).lexically_normal().string();  // begins with '/': no JSON
   }
   return assignment;
 }
@@ -189,14 +192,15 @@ Scenario read(ConfigDocument& document, const fs::path& directory,
   const ConfigNode workload = root.child("workload");
   scenario.role = read_role(workload);
   scenario.workload = work::read_workload(workload, directory);
-  fill_closed_loop(workload, scenario);
   scenario.slo = read_slo(root);
   scenario.network = read_network(root);
-  scenario.horizon = root.quantity_or("horizon", Dimension::kTime, scenario.horizon);
+  scenario.horizon =
+      root.quantity_or("horizon", Dimension::kTime, scenario.horizon, kLeastTime, kMostTime);
   root.close();
   located(document, [&] { check_policies(scenario.policies, registry); });
   located(document,
           [&] { serve::check_deployment(scenario.deployment, scenario.platform, scenario.role); });
+  fill_closed_loop(workload, scenario);
   located(document, [&] { make_step_models(scenario); });  // refuses what does not fit HBM
   // Where the trace lies does not matter; what is in it has a digest of its own.
   nlohmann::json resolved = document.value();
@@ -204,7 +208,7 @@ Scenario read(ConfigDocument& document, const fs::path& directory,
     resolved["workload"]["trace"] = fs::path(scenario.workload.trace).filename().string();
   }
   Digest digest;
-  digest.add(resolved.dump());
+  digest.add(resolved.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
   scenario.digest = digest.hex();
   return scenario;
 }

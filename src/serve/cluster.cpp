@@ -160,16 +160,7 @@ void Cluster::Impl::send(RequestIndex index) {
     request.iterations = draw_iterations(record.output_tokens, state.config.mtp, mtp_random_);
     request.growth = to_fixed(record.output_tokens) / request.iterations;
   }
-  if (!prefill_ && closed_loop() && index < state.config.concurrency) {
-    const std::int64_t ranks =
-        std::int64_t{state.placement.decode_instances} * state.placement.decode_dies;
-    request.iterations_before_join =
-        static_cast<std::int64_t>(initial_progress(index, state.config.concurrency, ranks) *
-                                  static_cast<double>(request.iterations));
-    const FixedTokens generated = request.iterations_before_join * request.growth;
-    record.initial_tokens = whole_tokens(generated);
-    request.context += whole_tokens(generated);
-  }
+  if (!prefill_ && closed_loop() && !due_dates_) age_first_population(request);
   state.listeners.emit(&Listener::on_request_sent, record);
   if ((prefill_ && !prefill_->can_hold(request.context)) ||
       (decode_ && !decode_->can_hold(record.prompt_tokens))) {
@@ -184,10 +175,11 @@ void Cluster::Impl::send(RequestIndex index) {
 }
 
 /// Decode alone, closed loop: the requests that fill the slots at the start are on their way
-/// already.
+/// already; those that wait for a slot are not.
 void Cluster::Impl::age_first_population(Request& request) {
   const DecodeSpec& decode = state.config.deployment.decode;
-  const std::int64_t ranks = std::int64_t{decode.instances} * state.placement.decode_dies;
+  const std::int64_t ranks =
+      std::int64_t{state.placement.decode_instances} * state.placement.decode_dies;
   const std::int64_t slots =
       std::int64_t{decode.instances} * decode.npus_per_instance * decode.max_num_seqs;
   const std::int64_t population = std::min(state.config.concurrency, slots);

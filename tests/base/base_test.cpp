@@ -39,6 +39,25 @@ TEST(Units, SaysWhatIsAllowed) {
               HasSubstr("expected a number"));
 }
 
+TEST(Units, NothingIsOutOfTheRangeOfItsDimension) {
+  EXPECT_THAT(error_of([] { parse_quantity("1e30TB/s", Dimension::kBandwidth); }),
+              HasSubstr("found \"1e30TB/s\", allowed is 0 B/s to "));
+  EXPECT_THAT(error_of([] { parse_quantity("-1GB", Dimension::kBytes); }),
+              HasSubstr("allowed is 0"));
+  EXPECT_THAT(error_of([] { parse_quantity("1e19B", Dimension::kBytes); }),
+              HasSubstr("to 9.007 PB"));
+  EXPECT_THAT(error_of([] { parse_quantity("1e11s", Dimension::kTime); }), HasSubstr("1e+10 s"));
+}
+
+TEST(Units, SizesAreWholeBytes) {
+  EXPECT_EQ(parse_bytes("1000000"), 1'000'000);
+  EXPECT_EQ(parse_bytes("64MB"), 64'000'000);
+  EXPECT_EQ(parse_bytes("9007199254740992B"), std::int64_t{1} << 53);  // the most there is
+  for (const char* text : {"", "many", "1e30TB", "99999999999999999999", "-1", "1s"}) {
+    EXPECT_THROW(parse_bytes(text), UnitError) << text;
+  }
+}
+
 TEST(Units, FormatsWithAPrefix) {
   EXPECT_EQ(format_quantity(2.8e10, Dimension::kBandwidth), "28 GB/s");
   EXPECT_EQ(format_quantity(1.9e-6, Dimension::kTime), "1.9 us");
@@ -50,6 +69,17 @@ TEST(Config, NamesFileLineAndPointerOfAnUnknownKey) {
   root.integer_or("seed", 1);
   EXPECT_EQ(error_of([&] { root.close(); }),
             "s.json:3: /sede: unknown key, did you mean \"seed\"?");
+}
+
+TEST(Config, WhatIsSetIsHeldToTheRulesOfAFile) {
+  auto document = ConfigDocument::from_text("{}", "s.json");
+  EXPECT_THAT(error_of([&] { document.apply_set(R"(/workload={"requests": 1, "requests": 2})"); }),
+              HasSubstr("key \"requests\" is written twice"));
+  const std::string deep(100, '[');
+  EXPECT_THAT(error_of([&] { document.apply_set("/a=" + deep + std::string(100, ']')); }),
+              HasSubstr("nested deeper than 64 levels"));
+  document.apply_set("/a=1e999");  // no JSON number: a text, which no getter of numbers takes
+  EXPECT_EQ(document.value()["a"], "1e999");
 }
 
 TEST(Config, ReadsAnnotatedAndPlainParametersAlike) {

@@ -38,15 +38,18 @@ class WorkDirectory {
   ~WorkDirectory() { std::filesystem::remove_all(path_); }
   std::filesystem::path operator/(const std::string& name) const { return path_ / name; }
 
-  /// Runs `cmsim arguments...` here. `while_running` gets the process id.
+  /// Runs `cmsim arguments...` here. `while_running` gets the process id; `streams` is called in
+  /// the new process and may change its standard streams.
   Outcome cmsim(const std::vector<std::string>& arguments,
-                const std::function<void(pid_t)>& while_running = {}) const {
+                const std::function<void(pid_t)>& while_running = {},
+                const std::function<void()>& streams = {}) const {
     const auto out = path_ / ".stdout", err = path_ / ".stderr";
     const pid_t child = fork();
     if (child == 0) {
       std::filesystem::current_path(path_);
       dup2(open(out.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0600), STDOUT_FILENO);
       dup2(open(err.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0600), STDERR_FILENO);
+      if (streams) streams();
       std::vector<char*> argv{const_cast<char*>("cmsim")};
       for (const std::string& argument : arguments) {
         argv.push_back(const_cast<char*>(argument.c_str()));

@@ -266,14 +266,14 @@ TEST(Statistics, BytesInAreBytesOutAndUtilisationIsWireTime) {
   EXPECT_EQ(runtime.flows_started(), 500);
   Bytes out = 0;
   Bytes in = 0;
-  for (const ClassUse& use : runtime.class_use()) {
+  for (const ClassUse& use : runtime.class_use(runtime.now())) {
     if (use.cls != coll::PortClass::kDieUb) continue;
     EXPECT_EQ(use.ports, 768);
     (use.direction == coll::Direction::kOut ? out : in) += use.bytes;
   }
   EXPECT_EQ(out, sent);
   EXPECT_EQ(in, sent);
-  const std::vector<PortUse> busiest = runtime.busiest_ports(3);
+  const std::vector<PortUse> busiest = runtime.busiest_ports(3, runtime.now());
   ASSERT_EQ(busiest.size(), 3u);
   EXPECT_GE(busiest[0].utilisation, busiest[1].utilisation);
   EXPECT_LE(busiest[0].utilisation, 1 + 1e-9);
@@ -288,7 +288,7 @@ TEST(Statistics, StripedBytesAreConserved) {
   runtime.run();
   EXPECT_NO_THROW(runtime.check_bytes_conserved());
   Bytes out = 0;
-  for (const PortUse& use : runtime.busiest_ports(100)) {
+  for (const PortUse& use : runtime.busiest_ports(100, runtime.now())) {
     if (use.direction == coll::Direction::kOut) out += use.bytes;
   }
   EXPECT_EQ(out, 1'000'003);

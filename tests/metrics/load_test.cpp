@@ -64,6 +64,15 @@ TEST(Load, ARequestCutOffInTheQueueCountsAsWaiting) {
   EXPECT_NEAR(verdict.waiting_by_third[2], 45, 1);  // 30 at t = 60, 60 at t = 90
 }
 
+TEST(Load, WhereNothingFinishedNothingIsStable) {
+  auto records = one_a_second([](int) { return 0.0; });
+  for (RequestRecord& r : records) {
+    r = {.id = r.id, .arrival = r.arrival, .sent = r.sent, .finished = r.sent};
+    r.outcome = serve::Outcome::kRejected;
+  }
+  EXPECT_EQ(judge_load(records, 90).load, Load::kUnserved);
+}
+
 TEST(Load, AllAtOnceIsNeverOverloaded) {
   std::vector<RequestRecord> records{finished(0, 0, 2, 1), finished(1, 0, 2, 1)};
   const auto verdict = judge_load(records, 5);

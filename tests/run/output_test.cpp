@@ -29,38 +29,47 @@ std::string content(const fs::path& file) {
 
 TEST_F(Output, WritesBothFilesAndNothingElse) {
   const Scenario scenario = load_scenario(default_scenario());
-  prepare_output_directory(directory_ / "a/b");
-  EXPECT_TRUE(fs::is_empty(directory_ / "a/b"));
-  const auto files = write_outputs(directory_ / "a/b", scenario, {}, metrics::Detail::kSummary);
-  EXPECT_EQ(files.size(), 2u);
+  check_output_directory(directory_ / "a/b");
+  EXPECT_FALSE(fs::exists(directory_));
+  const OutputFiles files = output_files(scenario, {}, metrics::Detail::kSummary);
+  const auto written = write_outputs(directory_ / "a/b", files);
+  EXPECT_EQ(written.size(), 2u);
   EXPECT_EQ(std::distance(fs::directory_iterator(directory_ / "a/b"), {}), 2);
-  EXPECT_TRUE(nlohmann::json::accept(content(directory_ / "a/b/result.json")));
+  EXPECT_EQ(content(directory_ / "a/b/result.json"), files.result_json);
   EXPECT_EQ(content(directory_ / "a/b/requests.csv"), metrics::requests_csv_header() + "\n");
 }
 
-TEST_F(Output, ReplacesAFileWhole) {
-  prepare_output_directory(directory_);
-  write_atomically(directory_ / "x", "a long first content");
-  write_atomically(directory_ / "x", "short");
-  EXPECT_EQ(content(directory_ / "x"), "short");
+TEST_F(Output, TheResultNamesItsRequests) {
+  const Scenario scenario = load_scenario(default_scenario());
+  const OutputFiles files = output_files(scenario, {}, metrics::Detail::kSummary);
+  std::uint64_t hash = 0xcbf29ce484222325;  // FNV-1a, written out
+  for (const char c : files.requests_csv) {
+    hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3;
+  }
+  const auto named = nlohmann::json::parse(files.result_json)["files"];
+  ASSERT_EQ(named.size(), 1u);
+  EXPECT_EQ(named[0]["name"], "requests.csv");
+  EXPECT_EQ(named[0]["bytes"], files.requests_csv.size());
+  EXPECT_EQ(std::stoull(named[0]["fnv1a64"].get<std::string>(), nullptr, 16), hash);
 }
 
 TEST_F(Output, ADirectoryThatCannotBeMadeIsTheUsersError) {
-  prepare_output_directory(directory_);
+  fs::create_directory(directory_);
   std::ofstream(directory_ / "file") << "not a directory";
+  for (const fs::path& path : {directory_ / "file", directory_ / "file/sub/sub", fs::path("")}) {
+    EXPECT_THROW(check_output_directory(path), ConfigError) << path;
+  }
   try {
-    prepare_output_directory(directory_ / "file/sub");
+    check_output_directory(directory_ / "file/sub");
     FAIL();
   } catch (const ConfigError& error) {
-    EXPECT_THAT(error.what(), testing::HasSubstr("cannot make the output directory: "));
+    EXPECT_THAT(error.what(), testing::HasSubstr("cannot be written into: "));
   }
 }
 
-TEST_F(Output, NoHalfFileIsLeftBehind) {
-  prepare_output_directory(directory_);
-  fs::create_directory(directory_ / "taken");  // a rename onto a directory fails
-  EXPECT_THROW(write_atomically(directory_ / "taken", "content"), ConfigError);
-  EXPECT_EQ(std::distance(fs::directory_iterator(directory_), {}), 1);
+TEST_F(Output, WhatCannotBeReplacedIsSeenBeforehand) {
+  fs::create_directories(directory_ / "result.json");
+  EXPECT_THROW(check_output_directory(directory_), OutputError);
 }
 
 /// Every key at any depth, but for those that are names of operators, streams and reasons.
@@ -79,7 +88,9 @@ TEST(OutputDocument, NamesEveryKeyAndColumn) {
           "arrivals": {"kind": "closed_loop", "concurrency": 4}})",
       {"/deployment/cache/reuse=0.5"});
   std::vector<std::string> keys;
-  collect(to_json(result, metrics::Detail::kPerRequest), keys);
+  const Scenario scenario = load_scenario(default_scenario());
+  const OutputFiles files = output_files(scenario, result, metrics::Detail::kPerRequest);
+  collect(nlohmann::ordered_json::parse(files.result_json), keys);
   EXPECT_GE(keys.size(), 100u);
   for (const std::string& key : keys) {
     EXPECT_NE(document.find("`" + key + "`"), std::string::npos) << "key " << key;

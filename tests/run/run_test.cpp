@@ -1,7 +1,10 @@
 #include "cmsim/run/run.hpp"
 
 #include <gtest/gtest.h>
+#include <unistd.h>
 
+#include <filesystem>
+#include <fstream>
 #include <nlohmann/json.hpp>
 
 #include "tests/run/runs.hpp"
@@ -60,6 +63,29 @@ TEST(Run, AnInterruptEndsItWithWhatItHas) {
   EXPECT_TRUE(r.partial);
   EXPECT_GT(r.requests.unfinished, 0);
   EXPECT_EQ(r.requests.total, 20000);
+}
+
+TEST(Run, AShiftOfTheTraceChangesNoFigureOfALink) {
+  const auto trace = std::filesystem::temp_directory_path() /
+                     ("cmsim_shift." + std::to_string(getpid()) + ".jsonl");
+  const auto links_after = [&](int shift_ms) {
+    std::ofstream file(trace);
+    for (int i = 0; i < 200; ++i) {
+      file << R"({"timestamp": )" << shift_ms + 10 * i
+           << R"(, "input_length": 4000, "output_length": 20})"
+           << "\n";
+    }
+    file.close();
+    return run(load_scenario(default_scenario(), {"/workload/trace=" + trace.string()})).links;
+  };
+  const auto now = links_after(0), later = links_after(3'600'000);
+  std::filesystem::remove(trace);
+  double busiest = 0;
+  for (std::size_t i = 0; i < now.size(); ++i) {
+    EXPECT_NEAR(later[i].utilisation, now[i].utilisation, 1e-6 * now[i].utilisation) << now[i].name;
+    busiest = std::max(busiest, now[i].highest_utilisation);
+  }
+  EXPECT_GT(busiest, 1e-4);
 }
 
 TEST(Run, APromptLongerThanAnyKvSpaceIsRejectedAndCounted) {

@@ -53,6 +53,21 @@ TEST(Decode, AFreedSlotIsTakenInTheVeryNextStep) {
   EXPECT_EQ(h.seen.steps.size(), 4u);
 }
 
+TEST(Decode, OnlyThoseWhoFillTheSlotsAreOnTheirWayAlready) {
+  // 4 slots on 2 ranks, 8 requests in the system at once, 100 output tokens each, a token a step.
+  // The first 4 have two strata: request n is (n / 2 + frac(0.5 + 0.618 (n mod 2))) / 2 on its way,
+  // that is 0.25, 0.059, 0.75, 0.559. The others wait for a slot and begin at 0.
+  Harness h = decode_only();
+  h.config.concurrency = 8;
+  h.run(std::vector<Ask>(8, {0, 10, 100}));
+  const std::vector<Tokens> ages{25, 5, 75, 55, 0, 0, 0, 0};
+  for (std::size_t i = 0; i < ages.size(); ++i) {
+    EXPECT_EQ(h.record(static_cast<std::int64_t>(i)).initial_tokens, ages[i]) << i;
+  }
+  EXPECT_NEAR(h.record(2).finished, 25 * 0.050, kTiny);  // 100 - 75 steps of 50 ms
+  EXPECT_NEAR(h.record(4).decode_start, 25 * 0.050, kTiny);
+}
+
 TEST(Decode, TheFirstPopulationIsInSteadyState) {
   // 2 ranks x 50 slots, 100 requests of 1,000 + 200 tokens: ages are uniform, so a step ends with
   // 100 / 200 = 0.5 requests on average and the mean context is 1,000 + 100.

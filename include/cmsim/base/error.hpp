@@ -1,6 +1,6 @@
-// The two words for failure. ConfigError: the user's input is wrong (exit code 2), thrown only
-// while loading. SimulationError: a loaded simulation could not go on (exit code 3). Anything else
-// is a bug.
+// The words for failure. ConfigError: the user's input is wrong (exit code 2), thrown only while
+// loading. SimulationError: a loaded simulation could not go on, and OutputError: what it found
+// could not be delivered (both exit code 3). Anything else is a bug (70).
 #pragma once
 
 #include <stdexcept>
@@ -28,6 +28,12 @@ class ConfigError : public std::runtime_error {
 };
 
 class SimulationError : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+};
+
+/// A result is there, but could not be written where it belongs (disk full, closed pipe, ...).
+class OutputError : public std::runtime_error {
  public:
   using std::runtime_error::runtime_error;
 };

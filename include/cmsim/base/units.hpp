@@ -3,7 +3,8 @@
 // Inside the program a quantity is a number in the base unit of its alias below. Prefixes are
 // decimal (1 GB = 1e9 B) unless binary ones are written (GiB); "bps" is bits, "B/s" bytes.
 //   "28GB/s" -> 2.8e10   "224Gbps" -> 2.8e10   "1.9us" -> 1.9e-6   "7.5KiB" -> 7680   "70%" -> 0.7
-// A bare number is accepted only for Dimension::kNumber.
+// A bare number is accepted only for Dimension::kNumber. Text becomes a number here and nowhere
+// else, so that every one is finite and within range_of() its dimension.
 #pragma once
 
 #include <cstdint>
@@ -28,9 +29,20 @@ class UnitError : public std::invalid_argument {
   using std::invalid_argument::invalid_argument;
 };
 
+/// What a quantity can be, in base units, both ends included: beyond it lies no machine and no
+/// workload, and below the upper ends sums and products of a few quantities keep their precision
+/// (bytes stay whole numbers of a double).
+struct Range {
+  double least, most;
+};
+Range range_of(Dimension dimension);
+
 /// Reads `text` as a quantity of `dimension`, in base units (s, B, B/s, op/s, 1/s). Throws
-/// UnitError.
+/// UnitError when it is none, or out of range_of(dimension).
 double parse_quantity(std::string_view text, Dimension dimension);
+
+/// A size: a whole number of bytes, bare ("1000000") or with a unit ("64MB"). Throws UnitError.
+Bytes parse_bytes(std::string_view text);
 
 /// A short human spelling with a prefix: format_quantity(2.8e10, kBandwidth) == "28 GB/s".
 std::string format_quantity(double value, Dimension dimension);

@@ -83,12 +83,15 @@ class SimGridRuntime : public coll::Runtime {
   std::int64_t events_run() const;
 
   /// The worst ratio, over time and nodes, of what the open flows could send off a node at most to
-  /// what its uplinks carry. When the paths leave uplinks out, up to 1 proves that this was exact.
+  /// what its uplinks carry. Where the paths leave uplinks out, up to 1 proves that this was exact;
+  /// beyond it transfers may have been too fast, and the result of a run says so (docs/output.md).
   double uplink_pressure() const;
 
-  std::vector<ClassUse> class_use() const;
+  /// Utilisations are of the `elapsed` seconds that the caller counts as the run: the clock may
+  /// have stood still before the first request.
+  std::vector<ClassUse> class_use(Seconds elapsed) const;
   /// The `count` busiest ports, busiest first.
-  std::vector<PortUse> busiest_ports(int count) const;
+  std::vector<PortUse> busiest_ports(int count, Seconds elapsed) const;
   /// Invariant: on every port, the bytes of flows begun = the bytes of flows ended. Throws
   /// SimulationError naming the port; meant for when no flow is open.
   void check_bytes_conserved() const;

@@ -17,6 +17,7 @@ SteadyWindow steady_window(std::span<const serve::RequestRecord> records, Second
 ///   overloaded: W1 < W2 < W3, g / lambda > 2 %, and in the last third a request waits longer
 ///               (W3 / lambda, Little) than it is served on average;
 ///   backlogged: not so, but requests spend more than half of their latency waiting;
+///   unserved:   neither, and no request finished;
 ///   stable:     otherwise.
 LoadVerdict judge_load(std::span<const serve::RequestRecord> records, Seconds run_end);
 

@@ -20,12 +20,12 @@
 
 namespace cmsim::metrics {
 
-enum class Load { kStable, kBacklogged, kOverloaded };
+enum class Load { kUnserved, kStable, kBacklogged, kOverloaded };
 const char* to_string(Load load);
 
 /// Whether the system kept up with what it was sent; see judge_load().
 struct LoadVerdict {
-  Load load = Load::kStable;
+  Load load = Load::kUnserved;
   double arrival_rate = 0;                   // requests/s over the arrival window
   std::array<double, 3> waiting_by_third{};  // mean number waiting in each third of that window
   double growth_share = 0;                   // share of what arrives that stays behind
@@ -119,6 +119,13 @@ struct LinkResult {
   double utilisation = 0, highest_utilisation = 0;
 };
 
+/// Of a node. `pressure`: the worst ratio, over time and nodes, of what the open flows could have
+/// sent off a node at most to what its uplinks carry.
+struct UplinkUse {
+  bool in_paths = false;  // then flows share them, and the pressure is met
+  double pressure = 0;
+};
+
 struct Provenance {
   std::string version, scenario, digest, workload_digest;
   std::uint64_t seed = 0;
@@ -142,6 +149,7 @@ struct Result {
   LoadVerdict load;
 
   Seconds duration = 0;
+  Seconds elapsed = 0;  // from the first send to the end of the simulation
   RequestCounts requests;
   Tokens total_input_tokens = 0, total_output_tokens = 0;
   double request_throughput = 0, request_goodput = 0, output_throughput = 0;
@@ -160,6 +168,7 @@ struct Result {
   std::vector<QueueResult> queues;
   std::vector<TransferResult> transfers;
   std::vector<LinkResult> links;
+  UplinkUse uplinks;
   // The mean step and batch of the steady window, without slices.
   std::optional<model::StepBreakdown> decode_breakdown, prefill_breakdown;
 

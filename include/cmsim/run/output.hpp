@@ -1,7 +1,10 @@
-// The files of a run: result.json and requests.csv in one directory, written whole or not at all.
+// The files of a run: result.json and requests.csv in one directory, as one unit (base/files.hpp).
+// result.json seals it: it names the other by size and digest, so that whoever reads both can tell
+// that they belong together.
 #pragma once
 
 #include <filesystem>
+#include <string>
 #include <vector>
 
 #include "cmsim/metrics/result.hpp"
@@ -13,17 +16,19 @@ namespace cmsim::run {
 /// working directory.
 std::filesystem::path default_output_directory(const Scenario& scenario);
 
-/// Makes the directory and tries to write in it. Throws ConfigError when that cannot be done; meant
-/// to be called before a long simulation.
-void prepare_output_directory(const std::filesystem::path& directory);
+/// Whether write_outputs() could write there, as far as that can be seen beforehand; changes
+/// nothing. Throws ConfigError as check_place() does, OutputError when a directory lies in the
+/// place of a file.
+void check_output_directory(const std::filesystem::path& directory);
 
-/// Writes the content to a temporary file beside `path` and renames it. Throws ConfigError.
-void write_atomically(const std::filesystem::path& path, const std::string& content);
+struct OutputFiles {
+  std::string requests_csv, result_json;
+};
+OutputFiles output_files(const Scenario& scenario, const metrics::Result& result,
+                         metrics::Detail detail);
 
-/// Returns the files written.
+/// Returns the files written. Throws OutputError; what was there before is then still there.
 std::vector<std::filesystem::path> write_outputs(const std::filesystem::path& directory,
-                                                 const Scenario& scenario,
-                                                 const metrics::Result& result,
-                                                 metrics::Detail detail);
+                                                 const OutputFiles& files);
 
 }  // namespace cmsim::run

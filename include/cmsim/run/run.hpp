@@ -21,8 +21,8 @@ struct RunOptions {
   std::vector<serve::Listener*> listeners;       // beside the metrics; must outlive the run
   const std::atomic<bool>* interrupt = nullptr;  // set it to end the run early, result partial
   serve::PolicyRegistry registry = serve::builtin_policies();
-  std::function<void(const work::Trace&)> on_workload;  // called once, when the trace is open
-  std::string command;                                  // for provenance
+  std::function<void(const work::Trace&)> on_start;  // called once, just before the first event
+  std::string command;                               // for provenance
 };
 
 /// Throws ConfigError when the workload cannot be read, SimulationError when the simulation could
