@@ -50,6 +50,8 @@ serve::CacheSpec read_cache(const ConfigNode& node) {
       "dram_per_node", Dimension::kBytes, static_cast<double>(spec.dram_per_node), 0, kMostDram));
   const std::string plane = node.choice_or("plane", "ub", {"ub", "vpc"});
   spec.plane = plane == "ub" ? coll::Plane::kUb : coll::Plane::kVpc;
+  spec.copies_per_die =
+      static_cast<int>(node.integer_or("copies_per_die", spec.copies_per_die, 1, 1'000'000));
   if (node.has("reuse")) spec.reuse = node.number("reuse", 0, 1);
   node.close();
   return spec;

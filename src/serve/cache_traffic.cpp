@@ -23,6 +23,8 @@ std::int32_t ceil_div(std::int64_t a, std::int64_t b) {
 CacheTraffic::CacheTraffic(ClusterState& state)
     : state_(state),
       cache_(capacity_in_blocks(state, state.placement.nodes)),
+      copies_(state, state.placement.prefill_instances * state.placement.prefill_dies,
+              state.config.deployment.cache.copies_per_die),
       next_die_(static_cast<std::size_t>(state.placement.prefill_instances), 0) {
   const CacheSpec& cache = state.config.deployment.cache;
   if (state.trace.has_blocks() && !imposed()) combine_ = cache.block_size / state.trace.block_size;
@@ -89,11 +91,16 @@ void CacheTraffic::take(RequestIndex index, const CacheHit& hit) {
   state_.listeners.emit(&Listener::on_cache, event);
 }
 
-hw::Endpoint CacheTraffic::next_die(std::int32_t instance) {
+void CacheTraffic::start_flow(std::int32_t instance, BlockId block, Bytes bytes, TransferKind kind,
+                              coll::Runtime::Callback done) {
   std::int32_t& next = next_die_[static_cast<std::size_t>(instance)];
-  const std::int32_t rank = next;
+  const int die = state_.placement.prefill_die(instance, next);
   next = (next + 1) % state_.placement.prefill_dies;
-  return hw::die(state_.placement.prefill_die(instance, rank));
+  const hw::Endpoint holder = hw::cpu(cpu_of_block(block, state_.placement.cpus));
+  const coll::Op op = kind == TransferKind::kCacheRead ? coll::Op::kRead : coll::Op::kWrite;
+  copies_.start(static_cast<std::size_t>(die),
+                {hw::die(die), holder, bytes, state_.config.deployment.cache.plane, op}, kind,
+                std::move(done));
 }
 
 void CacheTraffic::read(RequestIndex index, std::int32_t instance, const CacheHit& hit,
@@ -106,12 +113,10 @@ void CacheTraffic::read(RequestIndex index, std::int32_t instance, const CacheHi
   }
   state_.request(index).pending_reads = flows;
   for (std::int32_t f = 0; f < flows; ++f) {
-    const hw::Endpoint holder = hw::cpu(cpu_of_block(block(index, f), state_.placement.cpus));
-    state_.transfer({next_die(instance), holder, bytes[static_cast<std::size_t>(f)],
-                     state_.config.deployment.cache.plane, coll::Op::kRead},
-                    TransferKind::kCacheRead, [this, index, done] {
-                      if (--state_.request(index).pending_reads == 0) done();
-                    });
+    start_flow(instance, block(index, f), bytes[static_cast<std::size_t>(f)],
+               TransferKind::kCacheRead, [this, index, done] {
+                 if (--state_.request(index).pending_reads == 0) done();
+               });
   }
 }
 
@@ -134,11 +139,8 @@ void CacheTraffic::write(RequestIndex index, std::int32_t instance) {
   const std::int32_t flows = std::min(missing, kFlowsPerRequest);
   const std::int32_t job = acquire_job(index, flows);
   for (std::int32_t f = 0; f < flows; ++f) {
-    const hw::Endpoint holder =
-        hw::cpu(cpu_of_block(first[static_cast<std::size_t>(f)], state_.placement.cpus));
-    state_.transfer({next_die(instance), holder, bytes[static_cast<std::size_t>(f)],
-                     state_.config.deployment.cache.plane, coll::Op::kWrite},
-                    TransferKind::kCacheWrite, [this, job] { finish_write(job); });
+    start_flow(instance, first[static_cast<std::size_t>(f)], bytes[static_cast<std::size_t>(f)],
+               TransferKind::kCacheWrite, [this, job] { finish_write(job); });
   }
 }
 

@@ -60,6 +60,29 @@ Harness cached() {
   return h;
 }
 
+TEST(Cache, ADieHasSoManyCopiesOnTheWireAndTheOthersWaitInTurn) {
+  // A request of 4 blocks writes 4 flows of 100 tokens, 10 ms each, dealt to 2 dies in turn: 2 a
+  // die. With one copy at a time a die's second flow begins when its first has ended.
+  const auto written = [](int copies_per_die) {
+    Harness h = cached();
+    h.config.deployment.cache.copies_per_die = copies_per_die;
+    h.run({{0, 400, 1, {1, 2, 3, 4}}});
+    std::vector<Seconds> starts;
+    for (const auto& t : h.seen.transfers) {
+      EXPECT_NEAR(t.end - t.start, 0.010, kTiny);
+      starts.push_back(t.start - 0.400);  // prefill takes 1 ms a token
+    }
+    return starts;
+  };
+  const std::vector<Seconds> serial = written(1), parallel = written(2);
+  ASSERT_EQ(serial.size(), 4u);
+  ASSERT_EQ(parallel.size(), 4u);
+  for (int flow = 0; flow < 4; ++flow) {
+    EXPECT_NEAR(serial[flow], flow < 2 ? 0 : 0.010, kTiny) << flow;
+    EXPECT_NEAR(parallel[flow], 0, kTiny) << flow;
+  }
+}
+
 TEST(Cache, LeadingBlocksAreReadInsteadOfComputed) {
   Harness h = cached();
   h.run({{0, 250, 1, {1, 2, 3}}, {1, 400, 1, {1, 2, 7, 8}}});

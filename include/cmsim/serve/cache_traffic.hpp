@@ -16,6 +16,7 @@
 
 #include "cmsim/serve/cluster_state.hpp"
 #include "cmsim/serve/context_cache.hpp"
+#include "cmsim/serve/copy_queues.hpp"
 
 namespace cmsim::serve {
 
@@ -51,13 +52,16 @@ class CacheTraffic {
   std::int32_t block_count(RequestIndex index) const;
   BlockId block(RequestIndex index, std::int32_t number) const;
   Tokens block_tokens(Tokens total, std::int32_t number) const;
-  hw::Endpoint next_die(std::int32_t instance);
+  /// One flow between the next die of the instance and the CPU that holds `block`.
+  void start_flow(std::int32_t instance, BlockId block, Bytes bytes, TransferKind kind,
+                  coll::Runtime::Callback done);
   std::int32_t acquire_job(RequestIndex index, std::int32_t flows);
   void finish_write(std::int32_t job);
 
   ClusterState& state_;
   ContextCache cache_;
   std::int32_t combine_ = 1;  // blocks of the trace in one of the cache
+  CopyQueues copies_;
   std::vector<std::int32_t> next_die_;
   std::vector<WriteJob> jobs_;
   std::vector<std::int32_t> free_jobs_;
