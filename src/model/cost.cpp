@@ -1,6 +1,10 @@
 #include "cmsim/model/cost.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
+#include <cmath>
+#include <stdexcept>
 
 namespace cmsim::model {
 
@@ -15,6 +19,18 @@ OperatorWork& OperatorWork::operator+=(const OperatorWork& other) {
 
 Seconds OperatorCost::alone(BytesPerSecond bandwidth) const {
   return std::max(compute, hbm_bytes / bandwidth) + fixed;
+}
+
+void check_cost(const OperatorCost& cost, BytesPerSecond bandwidth) {
+  const auto finite = [](double value) { return value >= 0 && std::isfinite(value); };
+  if (finite(cost.compute) && finite(cost.hbm_bytes) && finite(cost.fixed) && finite(bandwidth) &&
+      bandwidth > 0 && std::isfinite(cost.alone(bandwidth))) {
+    return;
+  }
+  throw std::invalid_argument(
+      fmt::format("operator cost: {} s of compute, {} B of HBM at {} B/s, {} s fixed; allowed are "
+                  "finite numbers from 0",
+                  cost.compute, cost.hbm_bytes, bandwidth, cost.fixed));
 }
 
 Device::Device(const hw::Platform& platform)

@@ -16,14 +16,33 @@ ExpertOptions with_staleness(ExpertOptions experts, double staleness) {
   return experts;
 }
 
-DecodeOptions checked(const DecodeOptions& options, const Architecture& architecture) {
+DecodeOptions checked(DecodeOptions options, const Architecture& architecture,
+                      const hw::DieSpec& die) {
   if (options.draft_tokens > 0 && architecture.mtp_layers == 0) {
     throw ConfigError(
         {"", 0, "/decode/mtp/draft_tokens"},
         fmt::format("found {}, allowed is 0: model \"{}\" has no MTP layer to draft with",
                     options.draft_tokens, architecture.name));
   }
+  if (options.microbatches == 0 && !can_run_two_streams(die)) options.microbatches = 1;
   return options;
+}
+
+/// Splits of a die between two streams that are tried: about every 24th of its AIC cores from a
+/// quarter to five sixths, every 8th of its AIV cores from a quarter to three quarters; both
+/// streams have a core of either kind.
+std::vector<DecodePlan> splits_of(const hw::DieSpec& die, int microbatches) {
+  const int aic = die.aic_cores, aiv = die.aiv_cores;
+  const int aic_step = std::max(1, aic / 24), aiv_step = std::max(1, aiv / 8);
+  const int most_aic = std::min(aic - 1, aic - aic / 6), most_aiv = std::min(aiv - 1, aiv * 3 / 4);
+  std::vector<DecodePlan> splits;
+  for (int cores = std::max(1, aic / 4); cores <= most_aic; cores += aic_step) {
+    for (int vector_cores = std::max(1, aiv / 4); vector_cores <= most_aiv;
+         vector_cores += aiv_step) {
+      splits.push_back({microbatches, cores, vector_cores});
+    }
+  }
+  return splits;
 }
 
 constexpr double kStepsPerOctave = 2;  // of context, in the shape a plan is chosen by
@@ -44,7 +63,7 @@ DecodePipeline::DecodePipeline(const hw::Platform& platform, const Architecture&
                                double wire_scale)
     : platform_(platform),
       architecture_(architecture),
-      options_(checked(options.decode, architecture)),
+      options_(checked(options.decode, architecture, platform.die)),
       operators_(architecture, options.precision),
       device_(platform),
       layout_(derive_layout(architecture, ranks, options.experts.shared_copies,
@@ -64,19 +83,15 @@ DecodePlan DecodePipeline::best_plan(const BatchShape& shape) const {
   contexts.front() = context_of(shape.longest_context, shape.most_sequences);
   const DecodeBatch batch{counts, contexts};
   std::vector<DecodePlan> candidates;
-  const int aic = platform_.die.aic_cores, aiv = platform_.die.aiv_cores;
-  if (options_.microbatches <= 1) candidates.push_back({1, aic, aiv});
-  if (options_.microbatches != 1) {
-    const int microbatches = options_.microbatches == 0 ? 2 : options_.microbatches;
-    if (options_.auto_split) {
-      for (int cores = aic / 4; cores <= aic - aic / 6; ++cores) {
-        for (int vector_cores = aiv / 4; vector_cores <= aiv * 3 / 4; vector_cores += aiv / 8) {
-          candidates.push_back({microbatches, cores, vector_cores});
-        }
-      }
-    } else {
-      candidates.push_back({microbatches, options_.attention_aic, options_.attention_aiv});
-    }
+  if (options_.microbatches == 0) {
+    candidates.push_back({1, platform_.die.aic_cores, platform_.die.aiv_cores});
+  }
+  const int microbatches = options_.microbatches == 0 ? 2 : options_.microbatches;
+  if (options_.auto_split) {
+    const std::vector<DecodePlan> splits = splits_of(platform_.die, microbatches);
+    candidates.insert(candidates.end(), splits.begin(), splits.end());
+  } else {
+    candidates.push_back({microbatches, options_.attention_aic, options_.attention_aiv});
   }
   DecodePlan best = candidates.front();
   Seconds fastest = duration(batch, best);

@@ -1,7 +1,10 @@
 #include "decode_step.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <numeric>
+#include <stdexcept>
 
 #include "stream_pair.hpp"
 
@@ -22,7 +25,19 @@ DecodeStep::DecodeStep(const DecodePipeline& pipeline, const DecodePlan& plan,
       bandwidth_(pipeline.device_.hbm_bandwidth()) {
   const hw::DieSpec& die = pipeline.platform_.die;
   exchange_aiv_ = die.aiv_cores;
+  if (plan_.microbatches < 1 || plan_.microbatches > kMostMicrobatches) {
+    throw std::invalid_argument(fmt::format("decode plan: {} microbatches, allowed are 1 to {}",
+                                            plan_.microbatches, kMostMicrobatches));
+  }
   if (plan_.microbatches > 1) {
+    const auto divides = [](int part, int whole) { return part >= 1 && part < whole; };
+    if (!divides(plan_.attention_aic, die.aic_cores) ||
+        !divides(plan_.attention_aiv, die.aiv_cores)) {
+      throw std::invalid_argument(
+          fmt::format("decode plan: {} of {} AIC and {} of {} AIV cores for attention; allowed: "
+                      "at least one for either stream",
+                      plan_.attention_aic, die.aic_cores, plan_.attention_aiv, die.aiv_cores));
+    }
     attention_share_ = static_cast<double>(plan_.attention_aic) / die.aic_cores;
     expert_share_ = 1 - attention_share_;
     exchange_aiv_ = die.aiv_cores - plan_.attention_aiv;
@@ -356,7 +371,7 @@ Seconds DecodeStep::run(const DecodeBatch& batch, SliceRecorder* recorder) {
     if (recorder != nullptr) recorder->whole("LMHead", end, head_of_draft);
     now = end + head_of_draft;
   }
-  mtp_time_ = now - layers_end - head_time_;
+  mtp_time_ = drafts > 0 ? now - layers_end - head_time_ : 0;
   return now;
 }
 

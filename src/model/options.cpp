@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 namespace cmsim::model {
 namespace {
 
@@ -35,21 +37,42 @@ int read_microbatches(const ConfigNode& node) {
   return static_cast<int>(node.integer("microbatches", 1, 4));
 }
 
-DecodeOptions read_decode(const ConfigNode& node, const hw::Platform& platform) {
+/// The keys that divide a die between two streams. Where it cannot be divided, whoever asks for two
+/// streams is told so.
+DecodeOptions read_streams(const ConfigNode& node, const hw::DieSpec& die) {
   DecodeOptions options;
+  options.microbatches = read_microbatches(node);
+  const ConfigNode split = node.child_or_empty("split");
+  options.auto_split = split.boolean_or("auto", false);
+  if (!can_run_two_streams(die)) {
+    const std::string reason =
+        fmt::format(": a die of {} AIC and {} AIV cores cannot be divided between two streams",
+                    die.aic_cores, die.aiv_cores);
+    if (options.microbatches > 1) {
+      node.fail("microbatches",
+                fmt::format("found {}, allowed is 1 or auto{}", options.microbatches, reason));
+    }
+    if (options.auto_split) split.fail("auto", "found true, allowed is false" + reason);
+    for (const char* key : {"attention_aic", "attention_aiv"}) {
+      if (split.has(key)) split.fail(key, "allowed is to leave it out" + reason);
+    }
+  }
+  const auto cores = [&](std::string_view key, int of) {
+    return static_cast<int>(split.integer_or(key, std::max(1, of * 2 / 3), 1, of - 1));
+  };
+  options.attention_aic = cores("attention_aic", die.aic_cores);
+  options.attention_aiv = cores("attention_aiv", die.aiv_cores);
+  split.close();
+  return options;
+}
+
+DecodeOptions read_decode(const ConfigNode& node, const hw::Platform& platform) {
+  DecodeOptions options = read_streams(node, platform.die);
   const ConfigNode mtp = node.child_or_empty("mtp");
   options.draft_tokens =
       static_cast<int>(mtp.integer_or("draft_tokens", options.draft_tokens, 0, 8));
   options.acceptance = mtp.number_or("acceptance", options.acceptance, 0, 1);
   mtp.close();
-  options.microbatches = read_microbatches(node);
-  const ConfigNode split = node.child_or_empty("split");
-  options.auto_split = split.boolean_or("auto", false);
-  options.attention_aic = static_cast<int>(split.integer_or(
-      "attention_aic", platform.die.aic_cores * 2 / 3, 1, platform.die.aic_cores - 1));
-  options.attention_aiv = static_cast<int>(split.integer_or(
-      "attention_aiv", platform.die.aiv_cores * 2 / 3, 1, platform.die.aiv_cores - 1));
-  split.close();
   options.launch = node.choice_or("launch", "in_npu", {"in_npu", "cpu"}) == "cpu" ? Launch::kCpu
                                                                                   : Launch::kInNpu;
   options.launch_time =
@@ -88,8 +111,8 @@ ExpertOptions read_experts(const ConfigNode& node, PopularityParameters& popular
   options.placement = placement == "eplb"         ? Placement::kEplb
                       : placement == "contiguous" ? Placement::kContiguous
                                                   : Placement::kBalanced;
-  options.shared_copies = static_cast<int>(node.integer_or("shared_copies", -1, -1, 1 << 20));
-  options.redundant = static_cast<int>(node.integer_or("redundant", -1, -1, 1 << 20));
+  options.shared_copies = static_cast<int>(node.integer_or("shared_copies", -1, -1, hw::kMostDies));
+  options.redundant = static_cast<int>(node.integer_or("redundant", -1, -1, hw::kMostDies));
   options.skew = node.number_or("skew", options.skew, 0, 3);
   options.seed = static_cast<std::uint64_t>(node.integer_or("seed", 1, 0));
   node.close();
@@ -97,6 +120,8 @@ ExpertOptions read_experts(const ConfigNode& node, PopularityParameters& popular
 }
 
 }  // namespace
+
+bool can_run_two_streams(const hw::DieSpec& die) { return die.aic_cores > 1 && die.aiv_cores > 1; }
 
 ModelOptions read_model_options(const ConfigNode& root, const hw::Platform& platform) {
   ModelOptions options;

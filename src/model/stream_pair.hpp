@@ -10,7 +10,8 @@ namespace cmsim::model {
 
 /// Durations of the operators of two streams that start together, each stream running its own in
 /// order. An operator moves its bytes evenly over its time alone; when the two running ones ask for
-/// more than `bandwidth`, it is shared max-min. The rest of the longer stream runs alone.
+/// more than `bandwidth`, it is shared max-min. The rest of the longer stream runs alone. Throws
+/// std::invalid_argument on a cost or bandwidth that is not a finite number from 0.
 struct StreamPair {
   std::vector<Seconds> first, second;
 };

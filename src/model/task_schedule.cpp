@@ -67,6 +67,7 @@ std::vector<Need> needs_of(std::span<const Task> chain, BytesPerSecond hbm_bandw
   std::vector<Need> needs;
   needs.reserve(chain.size());
   for (const Task& task : chain) {
+    check_cost(task.cost, hbm_bandwidth);
     const Seconds alone = task.cost.alone(hbm_bandwidth);
     needs.push_back(
         {static_cast<int>(task.unit), alone, alone > 0 ? task.cost.hbm_bytes / alone : 0});
@@ -89,7 +90,7 @@ Schedule schedule_chains(std::span<const Task> chain, int microbatches, int repe
   std::array<int, kDieUnits> waiting{};  // microbatches by unit
   waiting[needs.front().unit] = microbatches;
   Seconds now = 0;
-  for (;;) {
+  for (;;) {                                        // each pass ends a task, until none runs
     for (int unit = 0; unit < kDieUnits; ++unit) {  // start what can start
       if (waiting[unit] == 0 || running[unit].microbatch >= 0) continue;
       --waiting[unit];
@@ -103,17 +104,18 @@ Schedule schedule_chains(std::span<const Task> chain, int microbatches, int repe
       owner.waits_for = -1;
     }
     const auto speed = share(running, hbm_bandwidth);
-    Seconds step = kNever;
+    std::array<Seconds, kDieUnits> ends_in;
     for (int unit = 0; unit < kDieUnits; ++unit) {
-      if (running[unit].microbatch >= 0) step = std::min(step, running[unit].left / speed[unit]);
+      ends_in[unit] = running[unit].microbatch < 0 ? kNever : running[unit].left / speed[unit];
     }
+    const Seconds step = *std::min_element(ends_in.begin(), ends_in.end());
     if (step == kNever) break;
     now += step;
     for (int unit = 0; unit < kDieUnits; ++unit) {
       Running& task = running[unit];
       if (task.microbatch < 0) continue;
       task.left -= step * speed[unit];
-      if (task.left > kSlack) continue;
+      if (ends_in[unit] > step && task.left > kSlack) continue;  // what ends does, despite rounding
       Chain& owner = chains[task.microbatch];
       if (keep == Keep::kTasks) schedule.tasks[task.placed].end = now;
       task = {};

@@ -38,6 +38,7 @@ struct Schedule {
 /// What of a schedule is written down: recording every task costs as much as finding the ends.
 enum class Keep { kEnds, kTasks };
 
+/// Throws std::invalid_argument on a cost or bandwidth that is not a finite number from 0.
 Schedule schedule_chains(std::span<const Task> chain, int microbatches, int repetitions,
                          BytesPerSecond hbm_bandwidth, Keep keep = Keep::kTasks);
 

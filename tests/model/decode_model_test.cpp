@@ -46,6 +46,52 @@ Seconds time_of(const ModelOptions& options, const Batch& batch) {
   return pipeline(options, static_cast<int>(batch.sequences.size())).iteration(batch).duration;
 }
 
+// Every split that is tried leaves either stream a core of either kind; a die that cannot be
+// divided runs one stream.
+TEST(DecodeModel, DiesOfAnyNumberOfCoresHaveAPlan) {
+  for (const int aic : {1, 2, 3, 4, 5, 6, 7, 24, 96, 4096}) {
+    for (const int aiv : {1, 2, 3, 7, 8, 48, 4096}) {
+      hw::Platform platform = cloudmatrix();
+      platform.die.aic_cores = aic;
+      platform.die.aiv_cores = aiv;
+      ModelOptions options;
+      options.decode.auto_split = true;
+      options.experts.placement = Placement::kBalanced;
+      const DecodePipeline model = pipeline(options, 32, platform);
+      const Batch batch = even(32, 8);
+      const DecodePlan plan = model.plan(batch);
+      SCOPED_TRACE(testing::Message() << aic << " AIC, " << aiv << " AIV: " << plan.microbatches);
+      const Seconds time = model.duration(batch, plan);
+      EXPECT_TRUE(std::isfinite(time) && time > 0) << time;
+      if (aic == 1 || aiv == 1) EXPECT_EQ(plan.microbatches, 1);
+      if (plan.microbatches == 1) continue;
+      EXPECT_TRUE(plan.attention_aic >= 1 && plan.attention_aic < aic) << plan.attention_aic;
+      EXPECT_TRUE(plan.attention_aiv >= 1 && plan.attention_aiv < aiv) << plan.attention_aiv;
+    }
+  }
+}
+
+TEST(DecodeModel, RefusesAPlanThatLeavesAStreamWithoutCores) {
+  const DecodePipeline model = pipeline();
+  const Batch batch = even(320, 8);
+  for (const DecodePlan& plan :
+       {DecodePlan{2, 0, 24}, DecodePlan{2, 24, 24}, DecodePlan{2, 12, 0}, DecodePlan{2, 12, 48},
+        DecodePlan{0, 12, 24}, DecodePlan{5, 12, 24}}) {
+    EXPECT_THROW(model.duration(batch, plan), std::invalid_argument);
+  }
+}
+
+TEST(DecodeModel, OfDenseLayersAloneHasATime) {
+  Architecture dense = deepseek_r1();
+  dense.dense_layers = dense.layers;
+  dense.mtp_layers = 0;
+  ModelOptions options;
+  options.decode.draft_tokens = 0;
+  const DecodePipeline model(cloudmatrix(), dense, options, 32, kMostSequences);
+  const Seconds time = model.iteration(even(32, 8)).duration;
+  EXPECT_TRUE(std::isfinite(time) && time > 0) << time;
+}
+
 // One stream, no drafts, balanced experts, 320 ranks x 48 sequences of 4,096 tokens: the operators
 // one after the other, 3 dense layers and 58 with experts. The fullest rank is one of the 32 that
 // share the shared expert: 48 x 320 / 32 = 480 rows, more than the 48 x 320 x 8 / 288 = 426.7 of a

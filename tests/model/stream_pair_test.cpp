@@ -3,8 +3,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
+#include <limits>
 #include <numeric>
 #include <random>
+#include <stdexcept>
 
 namespace cmsim::model {
 namespace {
@@ -23,6 +26,29 @@ TEST(StreamPair, LeavesStreamsAloneThatFitTheBandwidth) {
   const StreamPair pair = share_bandwidth(first, second, kBandwidth);
   EXPECT_THAT(pair.first, Pointwise(near(), {1.0}));
   EXPECT_THAT(pair.second, Pointwise(near(), {2.0}));
+}
+
+TEST(StreamPair, RefusesWhatWouldNeverEnd) {
+  constexpr double kInf = std::numeric_limits<double>::infinity();
+  const std::vector<OperatorCost> sound{computing(1, 40)};
+  for (const OperatorCost& bad : {computing(kInf, 0), computing(std::nan(""), 0), computing(-1, 0),
+                                  streaming(kInf), OperatorCost{.fixed = kInf}}) {
+    const std::vector<OperatorCost> costs{bad};
+    EXPECT_THROW(share_bandwidth(costs, sound, kBandwidth), std::invalid_argument);
+    EXPECT_THROW(share_bandwidth(sound, costs, kBandwidth), std::invalid_argument);
+  }
+  for (const double bandwidth : {0.0, -1.0, kInf, std::nan("")}) {
+    EXPECT_THROW(share_bandwidth(sound, sound, bandwidth), std::invalid_argument);
+  }
+}
+
+// What is left of 1e9 s after rounding is more than the slack of a picosecond.
+TEST(StreamPair, EndsAnOperatorOfAnyLength) {
+  const std::vector<OperatorCost> first{computing(1e9, 9e10), computing(1e300, 0)};
+  const std::vector<OperatorCost> second{computing(1e9 / 3, 9e10 / 7), computing(0, 0)};
+  const StreamPair pair = share_bandwidth(first, second, kBandwidth);
+  EXPECT_GE(pair.first[0], 1e9);
+  EXPECT_EQ(pair.first[1], 1e300);
 }
 
 TEST(StreamPair, HalvesTheBandwidthOfTwoThatWantItAll) {

@@ -4,6 +4,9 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cmath>
+#include <limits>
+#include <stdexcept>
 
 namespace cmsim::model {
 namespace {
@@ -103,6 +106,28 @@ TEST(TaskSchedule, EndsAreTheSameWhetherTasksAreKept) {
         std::is_sorted(all.tasks.begin(), all.tasks.end(),
                        [](const PlacedTask& a, const PlacedTask& b) { return a.start < b.start; }));
   }
+}
+
+TEST(TaskSchedule, RefusesWhatWouldNeverEnd) {
+  constexpr double kInf = std::numeric_limits<double>::infinity();
+  for (const Task& bad :
+       {task(DieUnit::kAic, kInf), task(DieUnit::kAiv, std::nan("")), task(DieUnit::kSdma, -1),
+        task(DieUnit::kAic, 0, kInf), task(DieUnit::kAic, 0, -1)}) {
+    const std::vector<Task> chain{task(DieUnit::kAic, 1), bad};
+    EXPECT_THROW(schedule_chains(chain, 2, 3, kBandwidth), std::invalid_argument);
+  }
+  const std::vector<Task> sound{task(DieUnit::kAic, 1)};
+  EXPECT_THROW(schedule_chains(sound, 2, 3, 0), std::invalid_argument);
+  EXPECT_THROW(schedule_chains(sound, 2, 3, kInf), std::invalid_argument);
+}
+
+// Three passes of two microbatches over two tasks of 1e9 s on two units: what rounding leaves of a
+// task is more than the slack of a picosecond, and ends with it. AIC 0 1 0 1 0 1, then the AIV.
+TEST(TaskSchedule, EndsTasksOfAnyLength) {
+  const std::vector<Task> chain{task(DieUnit::kAic, 1e9, 7e10), task(DieUnit::kAiv, 1e9, 7e10)};
+  const Schedule schedule = schedule_chains(chain, 2, 3, kBandwidth);
+  EXPECT_EQ(schedule.tasks.size(), 12u);
+  EXPECT_GE(schedule.makespan, 7e9);
 }
 
 TEST(TaskSchedule, OfNothingIsEmpty) {

@@ -30,6 +30,10 @@ struct OperatorCost {
   Seconds alone(BytesPerSecond bandwidth) const;
 };
 
+/// What a schedule can be made of: a positive bandwidth and costs >= 0, all finite. Throws
+/// std::invalid_argument on anything else.
+void check_cost(const OperatorCost& cost, BytesPerSecond bandwidth);
+
 class Device {
  public:
   explicit Device(const hw::Platform& platform);

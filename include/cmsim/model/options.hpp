@@ -21,6 +21,7 @@ struct DecodeOptions {
   int draft_tokens = 1;     // /decode/mtp/draft_tokens; 0 = MTP off
   double acceptance = 0.7;  // /decode/mtp/acceptance
   int microbatches = 0;     // 1 = one stream with all cores, 2.. = two streams, 0 = the faster
+                            // (one on a die that cannot run two)
   bool auto_split = false;  // find the best core split instead of the one given
   int attention_aic = 16,
       attention_aiv = 32;          // cores of stream 0 (attention); the rest is stream 1
@@ -60,6 +61,9 @@ struct ModelOptions {
   ExpertOptions experts;
   PopularityParameters popularity = fitted_popularity();  // /experts/popularity
 };
+
+/// Each of two streams needs at least one core of either kind.
+bool can_run_two_streams(const hw::DieSpec& die);
 
 /// Reads /decode, /prefill, /experts and /precision below the scenario root `root`. Core counts are
 /// checked against `platform`. Throws ConfigError.
