@@ -139,6 +139,7 @@ ExpertLayout derive_layout(const Architecture& architecture, int ranks, int shar
   ExpertLayout layout;
   layout.ranks = ranks;
   layout.shared_copies = shared_copies;
+  layout.experts_per_copy = architecture.shared_experts;
   layout.shared_hosting = !has_shared              ? SharedHosting::kNone
                           : shared_copies == ranks ? SharedHosting::kEveryRank
                                                    : SharedHosting::kDedicatedRanks;

@@ -47,6 +47,27 @@ TEST(Memory, NothingIsLeftOnTooFewDies) {
   EXPECT_EQ(plan.kv_tokens(), 0);
 }
 
+TEST(Memory, SharedExpertsLieOnTheDieThatHoldsMost) {
+  const hw::Platform platform = cloudmatrix();
+  const auto weights = [&](int shared, int ranks) {
+    Architecture model = deepseek_r1();
+    model.shared_experts = shared;
+    return plan_prefill_memory(platform, OperatorList(model, {}), derive_layout(model, ranks), 1)
+        .weights;
+  };
+  // EP32, a copy on every rank: 9 routed slots and all shared experts.
+  EXPECT_EQ(weights(1, 32), kWithoutExperts + 59 * (9 + 1) * kExpert);
+  EXPECT_EQ(weights(2, 32), kWithoutExperts + 59 * (9 + 2) * kExpert);
+  EXPECT_EQ(weights(16, 32), kWithoutExperts + 59 * (9 + 16) * kExpert);
+  // EP320, 32 ranks with a copy and nothing else, 288 with one routed slot: one shared expert is as
+  // much as one routed, two are more.
+  EXPECT_EQ(weights(1, 320), kWithoutExperts + 59 * 1 * kExpert);
+  EXPECT_EQ(weights(2, 320), kWithoutExperts + 59 * 2 * kExpert);
+  // EP288 without any: one routed slot on each rank, 256 of them and 32 redundant.
+  EXPECT_EQ(weights(0, 288), kWithoutExperts + 59 * 1 * kExpert);
+  EXPECT_GT(weights(256, 320), 64e9);  // 683 GB: does not fit
+}
+
 TEST(Memory, LargerBatchesLeaveLessForKv) {
   EXPECT_LT(decode_plan(320, 256).kv_tokens(), decode_plan(320, 96).kv_tokens());
 }

@@ -4,6 +4,7 @@
 // Invariant: every routed rank has the same number of slots, and every expert at least one slot.
 #pragma once
 
+#include <algorithm>
 #include <span>
 #include <vector>
 
@@ -12,16 +13,17 @@
 
 namespace cmsim::model {
 
-/// Who holds the shared expert.
+/// Who holds the shared experts.
 enum class SharedHosting {
-  kEveryRank,       // each rank serves its own tokens' shared expert
-  kDedicatedRanks,  // the first `shared_copies` ranks hold nothing else
+  kEveryRank,       // each rank serves its own tokens' shared experts
+  kDedicatedRanks,  // the first `shared_copies` ranks hold a copy each and nothing else
   kNone,            // the architecture has no shared expert
 };
 
 struct ExpertLayout {
   int ranks = 0;
-  int shared_copies = 0;  // == ranks, or the number of dedicated shared ranks, or 0
+  int shared_copies = 0;     // == ranks, or the number of dedicated shared ranks, or 0
+  int experts_per_copy = 0;  // shared experts of the model: a copy holds all of them
   SharedHosting shared_hosting = SharedHosting::kEveryRank;
   int redundant = 0;              // slots beyond one per routed expert
   int routed_slots = 0;           // routed experts + redundant
@@ -29,9 +31,11 @@ struct ExpertLayout {
   int routed_slots_per_rank = 0;  // routed_slots / routed_ranks, exactly
 
   int first_routed_rank() const { return ranks - routed_ranks; }
-  /// Expert weights a rank holds at most, the shared one included.
+  /// Expert weights on the rank that holds most, the shared ones included.
   int experts_per_rank() const {
-    return routed_slots_per_rank + (shared_hosting == SharedHosting::kEveryRank ? 1 : 0);
+    return shared_hosting == SharedHosting::kEveryRank
+               ? routed_slots_per_rank + experts_per_copy
+               : std::max(routed_slots_per_rank, experts_per_copy);
   }
 };
 
