@@ -8,22 +8,23 @@ namespace cmsim::hw {
 namespace {
 
 // Bounds that catch slips of the pen; the machine of today is far inside them.
-constexpr double kLeastBandwidth = 1e6;
-constexpr double kLeastPeak = 1e9;
+constexpr double kLeastBandwidth = 1e6, kMostBandwidth = 1e18;
+constexpr double kLeastPeak = 1e9, kMostPeak = 1e21;
 constexpr double kLeastEfficiency = 0.001;
 constexpr Seconds kLongestLatency = 1.0;
-constexpr int kMostDies = 1'000'000;
+constexpr std::int64_t kMostLinks = 4'000'000;  // one way; the graph takes some 200 B for each
 
 int count(const ConfigNode& node, std::string_view key, int most, int least = 1) {
   return static_cast<int>(node.integer(key, least, most));
 }
 
 double bandwidth(const ConfigNode& node, std::string_view key) {
-  return node.quantity(key, Dimension::kBandwidth, kLeastBandwidth);
+  return node.quantity(key, Dimension::kBandwidth, kLeastBandwidth, kMostBandwidth);
 }
 
 Bytes size(const ConfigNode& node, std::string_view key) {
-  return static_cast<Bytes>(node.quantity(key, Dimension::kBytes, 0, 1e18));
+  return static_cast<Bytes>(
+      node.quantity(key, Dimension::kBytes, 0, static_cast<double>(kMostCapacity)));
 }
 
 double efficiency(const ConfigNode& node, std::string_view key) {
@@ -36,8 +37,8 @@ Seconds latency(const ConfigNode& node, std::string_view key) {
 
 DieSpec read_die(const ConfigNode& node) {
   DieSpec die;
-  die.bf16_peak = node.quantity("bf16_peak", Dimension::kOpsRate, kLeastPeak);
-  die.int8_peak = node.quantity("int8_peak", Dimension::kOpsRate, kLeastPeak);
+  die.bf16_peak = node.quantity("bf16_peak", Dimension::kOpsRate, kLeastPeak, kMostPeak);
+  die.int8_peak = node.quantity("int8_peak", Dimension::kOpsRate, kLeastPeak, kMostPeak);
   die.aic_cores = count(node, "aic_cores", 4096);
   die.aiv_cores = count(node, "aiv_cores", 4096);
   die.hbm_capacity = size(node, "hbm_capacity");
@@ -107,6 +108,18 @@ void check_sizes(const ConfigNode& node, const Platform& platform) {
   if (dies > kMostDies) {
     node.fail("nodes", fmt::format("{} dies in all, allowed are at most {}", dies, kMostDies));
   }
+  const hw::UbSpec& ub = platform.ub;
+  const std::int64_t cpus = std::int64_t{platform.nodes} * platform.cpus_per_node;
+  const std::int64_t siblings = platform.dies_per_npu - 1;
+  const std::int64_t links =
+      2 * ((dies + cpus) * (ub.sub_planes + 1) + dies * siblings / 2 +
+           std::int64_t{platform.nodes} * (ub.sub_planes * ub.l2_chips_per_plane + 1));
+  if (links > kMostLinks) {
+    node.fail("nodes",
+              fmt::format("{} links in all, between dies, CPUs and {} x {} switch chips (/ub), "
+                          "allowed are at most {}",
+                          links, ub.sub_planes, ub.l2_chips_per_plane, kMostLinks));
+  }
 }
 
 }  // namespace
@@ -114,7 +127,7 @@ void check_sizes(const ConfigNode& node, const Platform& platform) {
 Platform read_platform(const ConfigNode& node) {
   Platform platform;
   platform.name = node.text("name");
-  platform.nodes = count(node, "nodes", 4096);
+  platform.nodes = count(node, "nodes", kMostNodes);
   platform.npus_per_node = count(node, "npus_per_node", 256);
   platform.dies_per_npu = count(node, "dies_per_npu", 16);
   platform.cpus_per_node = count(node, "cpus_per_node", 64);

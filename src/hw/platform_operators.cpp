@@ -5,7 +5,6 @@ namespace {
 
 constexpr double kLeastEfficiency = 0.001;
 constexpr Seconds kLongestOverhead = 1.0;
-constexpr double kLargestReserve = 1e12;
 constexpr int kMostCores = 4096;
 
 }  // namespace
@@ -18,8 +17,8 @@ OperatorSpec read_operators(const ConfigNode& node) {
   spec.gemm_bf16_efficiency = node.number("gemm_bf16_efficiency", kLeastEfficiency, 1);
   spec.operator_overhead =
       node.quantity("operator_overhead", Dimension::kTime, 0, kLongestOverhead);
-  spec.hbm_reserved =
-      static_cast<Bytes>(node.quantity("hbm_reserved", Dimension::kBytes, 0, kLargestReserve));
+  spec.hbm_reserved = static_cast<Bytes>(
+      node.quantity("hbm_reserved", Dimension::kBytes, 0, static_cast<double>(kMostCapacity)));
   node.close();
   return spec;
 }

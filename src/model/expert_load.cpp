@@ -153,6 +153,7 @@ ExpertLoad::ExpertLoad(const Architecture& architecture, const ExpertLayout& lay
       static_cast<double>(architecture.experts_per_token) / layout.routed_ranks;
   most_routed_per_token_ = std::min(architecture.experts_per_token, layout.routed_slots_per_rank);
   layers_.resize(layers);
+  if (layers == 0) return;  // all layers dense
 
   const int routed = layout.routed_ranks;
   if (options.placement == Placement::kBalanced) {

@@ -57,11 +57,16 @@ std::vector<double> to_shares(const PopularityLaw& law, double spread,
                               const std::vector<double>& scores) {
   std::vector<double> shares;
   shares.reserve(scores.size());
+  double top = 0;
   for (double z : scores) {
     const double w = z / std::sqrt(1 + (z / law.bound) * (z / law.bound));
     const double y = law.tail == 0 ? w : std::expm1(law.tail * w) / law.tail;
-    shares.push_back(std::exp(spread * y));
+    shares.push_back(spread * y);
+    top = std::max(top, shares.back());
   }
+  constexpr double kLargestLog = 600;  // exp() of it, times any number of experts, is finite
+  const double excess = std::max(0.0, top - kLargestLog);  // a common factor that cancels
+  for (double& share : shares) share = std::exp(share - excess);
   const double sum = std::accumulate(shares.begin(), shares.end(), 0.0);
   for (double& share : shares) share /= sum;
   return shares;

@@ -33,6 +33,11 @@ void check(const hw::Platform& platform, const model::Architecture& architecture
   in_range("--tokens", spec.tokens, 1, 1'000'000'000);
   in_range("--aiv", spec.aiv_cores, 0, platform.die.aiv_cores);
   in_range("--top-k", spec.top_k, 0, architecture.routed_experts);
+  const bool exchange = spec.op == CollectiveOp::kDispatch || spec.op == CollectiveOp::kCombine;
+  if (exchange && architecture.moe_layers() == 0) {
+    throw std::invalid_argument(fmt::format("--op: model \"{}\" has no MoE layer to {} for",
+                                            architecture.name, to_string(spec.op)));
+  }
   if (!(spec.skew >= 0)) throw std::invalid_argument("--skew: allowed are numbers from 0");
 }
 

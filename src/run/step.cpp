@@ -39,8 +39,10 @@ Scenario prepared(Scenario scenario, const StepSpec& spec) {
 }
 
 Tokens context_of(const Scenario& scenario, const StepSpec& spec) {
-  if (spec.context && *spec.context < 1) {
-    throw ConfigError(fmt::format("--context: found {}, allowed from 1 token", *spec.context));
+  constexpr Tokens kLongest = 1'000'000'000;
+  if (spec.context && (*spec.context < 1 || *spec.context > kLongest)) {
+    throw ConfigError(
+        fmt::format("--context: found {}, allowed 1 to {} tokens", *spec.context, kLongest));
   }
   const work::WorkloadSpec& workload = scenario.workload;
   if (spec.context) return *spec.context;
@@ -72,6 +74,13 @@ model::StepBreakdown prefill_step(const Scenario& scenario, const model::Prefill
   const Tokens cached = std::min(
       context - 1, static_cast<Tokens>(std::llround(static_cast<double>(context) * reuse)));
   Tokens left = spec.max_num_batched_tokens * spec.npus_per_instance;
+  constexpr Tokens kMostPrompts = 10'000'000;
+  if (left / (context - cached) >= kMostPrompts) {
+    throw ConfigError(fmt::format(
+        "{} tokens an instance to compute are over {} prompts of {} tokens; lower --batch or raise "
+        "--context",
+        left, kMostPrompts, context - cached));
+  }
   std::vector<model::PrefillSequence> sequences;
   while (left > 0) {
     const Tokens fresh = std::min(left, context - cached);

@@ -101,6 +101,11 @@ INSTANTIATE_TEST_SUITE_P(
                     Nonsense{"/ub/paths/npu_npu_read/inter_node_latency=-1us",
                              "/ub/paths/npu_npu_read/inter_node_latency"},
                     Nonsense{"/rdma/efficiency=0", "/rdma/efficiency"},
+                    Nonsense{"/die/hbm_bandwidth=1e30TB/s", "/die/hbm_bandwidth"},
+                    Nonsense{"/die/bf16_peak=1e7POPS", "/die/bf16_peak"},
+                    Nonsense{"/die/hbm_capacity=1001TB", "/die/hbm_capacity"},
+                    Nonsense{"/dram_per_node=1e19B", "/dram_per_node"},
+                    Nonsense{"/ub/sub_planes=65", "/ub/sub_planes"},
                     Nonsense{"/die/hbm_bandwith=1TB/s", "/die/hbm_bandwith"},
                     Nonsense{"/operators/hbm_efficiency=84", "/operators/hbm_efficiency"}));
 
@@ -111,6 +116,30 @@ TEST(Platform, AMisspeltKeyIsExplained) {
   } catch (const ConfigError& error) {
     EXPECT_NE(std::string(error.what()).find("hbm_bandwidth"), std::string::npos) << error.what();
   }
+}
+
+// Dies: 4096 nodes x 8 x 2 = 65,536, which is allowed. Links, one way: of
+// 65,536 dies and 16,384 CPUs 8 each, 32,768 siblings, of 4096 nodes 7 x 16 + 1, doubled:
+// 2,301,952.
+TEST(Platform, BoundsDiesAndLinks) {
+  const std::vector<std::string> largest{"/ub/l2_chip_ports=4096", "/nodes=4096"};
+  const auto plus = [&](const char* more) {
+    std::vector<std::string> sets = largest;
+    sets.emplace_back(more);
+    return sets;
+  };
+  EXPECT_EQ(with(largest).dies(), 65'536);
+  for (const char* more : {"/npus_per_node=9", "/ub/l2_chips_per_plane=64", "/ub/sub_planes=64",
+                           "/cpus_per_node=64"}) {
+    try {
+      with(plus(more));
+      FAIL() << "accepted " << more;
+    } catch (const ConfigError& error) {
+      EXPECT_EQ(error.where().pointer, "/nodes") << error.what();
+    }
+  }
+  const Bytes most = with({"/dram_per_node=1000TB"}).dram_per_node;
+  EXPECT_GT(most * kMostNodes, 0);  // 4.096e18 of 9.22e18
 }
 
 TEST(Platform, ParametersCanBeSetWithUnits) {

@@ -149,6 +149,37 @@ INSTANTIATE_TEST_SUITE_P(
         Refusal{R"({"experts": {"seed": -1}})", "/experts/seed"},
         Refusal{R"({"experts": {"staleness": 1}})", "/experts"}));
 
+TEST(ModelOptions, ADieWithOneCoreOfAKindIsNotDivided) {
+  hw::Platform platform = cloudmatrix();
+  const auto error_on = [&](const char* text) -> std::string {
+    const ConfigDocument document = ConfigDocument::from_text(text, "scenario.json");
+    try {
+      read_model_options(ConfigNode(document), platform);
+      return "";
+    } catch (const ConfigError& error) {
+      return error.what();
+    }
+  };
+  const auto why = HasSubstr("cannot be divided between two streams");
+  for (const auto& [aic, aiv] : {std::pair{1, 48}, {24, 1}, {1, 1}}) {
+    platform.die.aic_cores = aic;
+    platform.die.aiv_cores = aiv;
+    for (const char* fine :
+         {"{}", R"({"decode": {"microbatches": 1}})", R"({"decode": {"microbatches": "auto"}})",
+          R"({"decode": {"split": {"auto": false}}})"}) {
+      EXPECT_EQ(error_on(fine), "") << fine;
+    }
+    for (const char* refused :
+         {R"({"decode": {"microbatches": 2}})", R"({"decode": {"split": {"auto": true}}})",
+          R"({"decode": {"split": {"attention_aic": 1}}})",
+          R"({"decode": {"split": {"attention_aiv": 1}}})"}) {
+      EXPECT_THAT(error_on(refused), why) << refused;
+    }
+  }
+  platform.die.aic_cores = platform.die.aiv_cores = 2;
+  EXPECT_EQ(error_on(R"({"decode": {"split": {"attention_aic": 1, "attention_aiv": 1}}})"), "");
+}
+
 TEST(ModelOptions, SuggestTheWordThatWasMeant) {
   EXPECT_THAT(error_of(R"({"experts": {"placement": "eplp"}})"), HasSubstr("eplb"));
   EXPECT_THAT(error_of(R"({"decode": {"microbatchs": 2}})"), HasSubstr("microbatches"));

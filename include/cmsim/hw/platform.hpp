@@ -11,6 +11,12 @@
 
 namespace cmsim::hw {
 
+// Bounds of a machine that others multiply by: no announced supernode or memory comes near.
+inline constexpr int kMostNodes = 4096;
+inline constexpr int kMostDies = 65'536;  // a supernode of 15,488 NPUs of two dies is announced
+inline constexpr Bytes kMostCapacity = 1'000'000'000'000'000;  // of a node's DRAM, of a die's HBM
+static_assert(kMostCapacity <= INT64_MAX / kMostNodes, "the DRAM of all nodes is counted in Bytes");
+
 /// One Ascend 910C die.
 struct DieSpec {
   OpsPerSecond bf16_peak = 0;  // dense BF16 FLOPS

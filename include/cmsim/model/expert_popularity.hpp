@@ -2,8 +2,8 @@
 // fitted to measured counts (workloads/models/expert-popularity.json), not the counts themselves.
 //
 // Units: shares, i.e. fractions of a layer's token-expert pairs. Invariant: the shares of a layer
-// are positive and sum to 1; the same (phase, skew, staleness, seed) gives the same shares
-// everywhere.
+// are finite, not negative, and sum to 1; the same (phase, skew, staleness, seed) gives the same
+// shares everywhere.
 #pragma once
 
 #include <cstdint>
