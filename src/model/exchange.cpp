@@ -15,14 +15,11 @@ class ExchangeBase : public TokenExchange {
         operators_(operators),
         ranks_(ranks),
         shares_(peer_shares(platform, ranks)),
+        bandwidth_(peer_bandwidth(platform)),
         hbm_(platform.die.hbm_bandwidth * platform.operators.hbm_efficiency),
-        wire_scale_(wire_scale) {
-    const BytesPerSecond line = platform.ub_bandwidth_per_die();
-    const hw::PathSpec& write = platform.ub.npu_npu_write;
-    node_bandwidth_ = line * write.intra_node_efficiency;
-    remote_bandwidth_ = line * write.inter_node_efficiency;
-    latency_ = farthest_latency(write, shares_);
-  }
+        wire_scale_(wire_scale),
+        wire_per_byte_(bandwidth_.port_time(shares_)),
+        latency_(farthest_latency(platform.ub.npu_npu_write, shares_)) {}
 
   double ub_bytes(double tokens, double copies) const override {
     return tokens * copies * (1 - shares_.package) *
@@ -37,8 +34,7 @@ class ExchangeBase : public TokenExchange {
   }
   /// Time of the busiest port for `rows` messages to uniformly spread peers.
   Seconds wire(double rows, double message_bytes) const {
-    return wire_scale_ * rows * message_bytes *
-           (shares_.node / node_bandwidth_ + shares_.remote / remote_bandwidth_);
+    return wire_scale_ * rows * message_bytes * wire_per_byte_;
   }
   /// Time to issue `rows` messages: the interval holds for the inter-node write path, the shorter
   /// path inside a node is faster by its bandwidth; a die's own package needs no message.
@@ -46,7 +42,7 @@ class ExchangeBase : public TokenExchange {
     const hw::TokenExchangeSpec& spec = platform_.token_exchange;
     const double starved = std::max(1.0, spec.saturating_aiv_cores / aiv_cores);
     return rows * spec.message_interval * starved *
-           (node_share * remote_bandwidth_ / node_bandwidth_ + remote_share);
+           (node_share * bandwidth_.remote / bandwidth_.node + remote_share);
   }
   Seconds reduction(const ExchangeLoad& load) const {
     return operators_.combine_reduce(load.tokens, load.tokens * load.copies).hbm_bytes / hbm_;
@@ -57,10 +53,11 @@ class ExchangeBase : public TokenExchange {
   const OperatorList operators_;
   const int ranks_;
   const PeerShares shares_;
+  const PeerBandwidth bandwidth_;
   const BytesPerSecond hbm_;
   const double wire_scale_;
-  BytesPerSecond node_bandwidth_ = 0, remote_bandwidth_ = 0;
-  Seconds latency_ = 0;
+  const double wire_per_byte_;  // s/B of a uniform exchange
+  const Seconds latency_;
 };
 
 class FusedExchange : public ExchangeBase {
@@ -137,9 +134,7 @@ class TwoLevelExchange : public ExchangeBase {
     time.startup = hops() * startup();
     time.issue = issue(remote_rows, load.aiv_cores, 0, 1) +
                  issue(load.tokens * load.copies, load.aiv_cores, forward_share(), 0);
-    time.wire =
-        wire_scale_ * bytes *
-        (remote_rows / remote_bandwidth_ + busiest_rows(load) * forward_share() / node_bandwidth_);
+    time.wire = relayed_wire(load, bytes, remote_rows);
     return time;
   }
   ExchangeTime combine(const ExchangeLoad& load) const override {
@@ -147,9 +142,7 @@ class TwoLevelExchange : public ExchangeBase {
     const double remote_rows = load.tokens * nodes_per_token(load.copies);
     ExchangeTime time;
     time.startup = hops() * startup();
-    time.wire =
-        wire_scale_ * bytes *
-        (busiest_rows(load) * forward_share() / node_bandwidth_ + remote_rows / remote_bandwidth_);
+    time.wire = relayed_wire(load, bytes, remote_rows);
     time.issue =
         time.wire * std::max(1.0, platform_.token_exchange.saturating_aiv_cores / load.aiv_cores);
     // The relay sums the rows of its node, the owner those of the nodes.
@@ -178,10 +171,22 @@ class TwoLevelExchange : public ExchangeBase {
     const double others = nodes() - 1;
     return others <= 0 ? 0 : others * (1 - std::pow(1 - 1.0 / nodes(), draws));
   }
+  double peers_in_node() const { return std::min(ranks_, platform_.dies_per_node()); }
   /// Share of a node's forwarded rows that leave the relay's package.
   double forward_share() const {
-    const double peers = std::min(ranks_, platform_.dies_per_node());
-    return std::max(0.0, (peers - platform_.dies_per_npu) / peers);
+    return std::max(0.0, (peers_in_node() - platform_.dies_per_npu) / peers_in_node());
+  }
+  /// Share that stays in it, for a sibling die.
+  double sibling_share() const {
+    return (std::min(ranks_, platform_.dies_per_npu) - 1) / peers_in_node();
+  }
+  /// `remote_rows` to or from other nodes, and the rows of the busiest rank within its node.
+  Seconds relayed_wire(const ExchangeLoad& load, double message_bytes, double remote_rows) const {
+    const double forwarded = busiest_rows(load);
+    return wire_scale_ * message_bytes *
+           bandwidth_.port_time({.siblings = forwarded * sibling_share(),
+                                 .node = forwarded * forward_share(),
+                                 .remote = remote_rows});
   }
 };
 
@@ -191,12 +196,26 @@ PeerShares peer_shares(const hw::Platform& platform, int ranks) {
   const double n = ranks;
   const double package = std::min(platform.dies_per_npu, ranks);
   const double node = std::min(platform.dies_per_node(), ranks);
-  return {package / n, (node - package) / n, (n - node) / n};
+  return {package / n, (package - 1) / n, (node - package) / n, (n - node) / n};
 }
 
 Seconds farthest_latency(const hw::PathSpec& path, const PeerShares& shares) {
   if (shares.remote > 0) return path.inter_node_latency;
-  return shares.node > 0 ? path.intra_node_latency : 0;
+  return shares.node > 0 || shares.siblings > 0 ? path.intra_node_latency : 0;
+}
+
+PeerBandwidth peer_bandwidth(const hw::Platform& platform) {
+  const hw::PathSpec& write = platform.ub.npu_npu_write;
+  const BytesPerSecond line = platform.ub_bandwidth_per_die();
+  const BytesPerSecond package =
+      (platform.dies_per_npu - 1) * platform.die.die_to_die_bandwidth;  // a link to each sibling
+  return {package * write.intra_node_efficiency, line * write.intra_node_efficiency,
+          line * write.inter_node_efficiency};
+}
+
+Seconds PeerBandwidth::port_time(const PeerShares& bytes) const {
+  const Seconds ub = bytes.node / node + bytes.remote / remote;
+  return bytes.siblings > 0 ? std::max(ub, bytes.siblings / siblings) : ub;
 }
 
 std::unique_ptr<TokenExchange> make_exchange(ExchangeKind kind, const hw::Platform& platform,

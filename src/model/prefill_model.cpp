@@ -53,7 +53,7 @@ PrefillPipeline::PrefillPipeline(const hw::Platform& platform, const Architectur
       experts_(architecture, layout_, with_staleness(options.experts, options.prefill.staleness),
                Phase::kPrefill, options.experts.seed, options.popularity),
       shares_(peer_shares(platform, ranks)),
-      wire_scale_(wire_scale),
+      wire_per_byte_(wire_scale * peer_bandwidth(platform).port_time(shares_)),
       memory_(
           plan_prefill_memory(platform, operators_, layout_,
                               max_tokens_per_rank / std::max(1, options.prefill.microbatches))) {}

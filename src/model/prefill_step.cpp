@@ -90,21 +90,12 @@ Task PrefillStep::vector_work(const char* name, const OperatorWork& work) const 
   return {name, DieUnit::kAiv, result};
 }
 
-/// Time of `bytes` sent by each rank to uniformly spread peers.
-Seconds PrefillStep::wire_time(double bytes) const {
-  const hw::PathSpec& write = pipeline_.platform_.ub.npu_npu_write;
-  const BytesPerSecond line = pipeline_.platform_.ub_bandwidth_per_die();
-  return pipeline_.wire_scale_ * bytes *
-         (pipeline_.shares_.node / (line * write.intra_node_efficiency) +
-          pipeline_.shares_.remote / (line * write.inter_node_efficiency));
-}
-
 Task PrefillStep::transfer(const char* name, double bytes) const {
   OperatorCost result;
   if (!ideal_.free_exchange) {
     const double off_package = bytes * (1 - pipeline_.shares_.package);
-    result.compute = wire_time(bytes);
-    result.hbm_bytes = 2 * off_package;  // read here, written there
+    result.compute = bytes * pipeline_.wire_per_byte_;  // to uniformly spread peers
+    result.hbm_bytes = 2 * off_package;                 // read here, written there
     result.fixed = ideal_.free_launch ? 0
                                       : pipeline_.platform_.token_exchange.sdma_startup +
                                             farthest_latency(pipeline_.platform_.ub.npu_npu_write,

@@ -39,7 +39,6 @@ class PrefillStep {
   Task vector_work(const char* name, const OperatorWork& work) const;
   Task transfer(const char* name, double bytes) const;
   Task collective(const char* name, double bytes) const;
-  Seconds wire_time(double bytes) const;
   void add_attention(std::vector<Task>& chain) const;
   /// `rows` of token-expert pairs on the rank the chain is of.
   void add_moe(std::vector<Task>& chain, double rows) const;

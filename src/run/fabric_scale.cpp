@@ -109,10 +109,8 @@ std::string note_of(const char* role, double scale, int ranks, Network network) 
 
 Seconds assumed_wire_time(const hw::Platform& platform, int ranks, double rows,
                           double message_bytes) {
-  const model::PeerShares peers = model::peer_shares(platform, ranks);
-  const hw::PathSpec& write = platform.ub.npu_npu_write;
-  return rows * message_bytes / platform.ub_bandwidth_per_die() *
-         (peers.node / write.intra_node_efficiency + peers.remote / write.inter_node_efficiency);
+  return rows * message_bytes *
+         model::peer_bandwidth(platform).port_time(model::peer_shares(platform, ranks));
 }
 
 FabricScale measure_fabric_scale(const Scenario& scenario) {

@@ -16,7 +16,7 @@
 namespace cmsim::run {
 
 /// Wire time that the exchanges of model/ assume for `rows` messages of `message_bytes` on the
-/// busiest of `ranks` dies; 0 when they are one package.
+/// busiest of `ranks` dies; 0 for a die alone.
 Seconds assumed_wire_time(const hw::Platform& platform, int ranks, double rows,
                           double message_bytes);
 

@@ -24,6 +24,7 @@ ExchangeLoad uniform(double tokens, double copies = 8, double aiv_cores = 48) {
 void expect_shares(int ranks, double package, double node, double remote) {
   const PeerShares shares = peer_shares(cloudmatrix(), ranks);
   EXPECT_DOUBLE_EQ(shares.package, package) << "EP" << ranks;
+  EXPECT_NEAR(shares.siblings, package - 1.0 / ranks, 1e-15) << "EP" << ranks;
   EXPECT_DOUBLE_EQ(shares.node, node) << "EP" << ranks;
   EXPECT_DOUBLE_EQ(shares.remote, remote) << "EP" << ranks;
 }
@@ -42,7 +43,8 @@ TEST(FarthestLatency, IsThatOfTheFarthestPeer) {
   const auto latency = [&](int ranks) {
     return farthest_latency(platform.ub.npu_npu_write, peer_shares(platform, ranks));
   };
-  EXPECT_EQ(latency(2), 0);
+  EXPECT_EQ(latency(1), 0);
+  EXPECT_DOUBLE_EQ(latency(2), 1.3e-6);  // the sibling die: as within the node
   EXPECT_DOUBLE_EQ(latency(16), 1.3e-6);
   EXPECT_DOUBLE_EQ(latency(32), 2.1e-6);
 }
@@ -135,6 +137,35 @@ TEST(FusedExchange, OfOneDieHasNoWire) {
   EXPECT_EQ(time.wire, 0);
   EXPECT_EQ(time.issue, 0);
   EXPECT_DOUBLE_EQ(time.startup, 21e-6);
+}
+
+// 270 GB/s between the dies of a package, at the 137/196 that writes inside a node reach.
+constexpr double kSibling = 270e9 * 137 / 196;
+
+// Half of the rows stay on the die, half go to its sibling: 500 tokens x 8 rows / 2.
+TEST(FusedExchange, OfOnePackageTakesTheDieToDieLink) {
+  const auto fused = exchange(ExchangeKind::kFused, 2);
+  const ExchangeTime dispatch = fused->dispatch(uniform(500));
+  EXPECT_NEAR(dispatch.wire, 500 * 8 / 2 * 7680 / kSibling, 1e-12);  // 81.4 us
+  EXPECT_EQ(dispatch.issue, 0);
+  EXPECT_NEAR(dispatch.total(), 22.3e-6 + dispatch.wire, 1e-12);
+  EXPECT_NEAR(fused->combine(uniform(500)).wire, 500 * 8 / 2 * 14336 / kSibling, 1e-12);
+}
+
+// EP8: 1/8 of the rows to the sibling, 6/8 over UB, at the same time. With 7 sub-planes UB is the
+// busier; a die-to-die link of 30 GB/s takes longer: (1/8)/30 > (6/8)/196.
+TEST(PeerBandwidth, TheBusierOfBothPortsCounts) {
+  hw::Platform platform = cloudmatrix();
+  const PeerShares shares = peer_shares(platform, 8);
+  EXPECT_DOUBLE_EQ(peer_bandwidth(platform).port_time(shares), 6.0 / 8 / kNode);
+  platform.die.die_to_die_bandwidth = 30e9;
+  EXPECT_DOUBLE_EQ(peer_bandwidth(platform).port_time(shares), 1.0 / 8 / (30e9 * 137 / 196));
+  // Packages of four dies have a link to each sibling: 3/8 of the rows over three links.
+  platform.dies_per_npu = 4;
+  EXPECT_DOUBLE_EQ(peer_bandwidth(platform).port_time(peer_shares(platform, 8)),
+                   3.0 / 8 / (3 * 30e9 * 137 / 196));
+  platform.dies_per_npu = 1;  // no siblings
+  EXPECT_DOUBLE_EQ(peer_bandwidth(platform).port_time(peer_shares(platform, 8)), 7.0 / 8 / kNode);
 }
 
 TEST(BasicExchange, SendsBf16InAllToAllsThatEachStart) {

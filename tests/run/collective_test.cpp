@@ -146,6 +146,60 @@ TEST(Collective, RunsOnAnyNumberOfRanks) {
   }
 }
 
+/// The most that a link is used in an exchange, over its latency.
+double highest_utilisation(const hw::Platform& platform, const CollectiveSpec& spec) {
+  const CollectiveResult result = measure_collective(platform, deepseek(), spec);
+  return result.busiest.empty() ? 1e300 : result.busiest.front().utilisation;
+}
+
+// Whatever the exchange, it lasts until its busiest link has carried its bytes: packages of one,
+// two and four dies, die-to-die links faster and slower than a die's UB port, in a node and beyond.
+TEST(Collective, NoLinkIsBusyForLongerThanTheExchange) {
+  using Kind = model::ExchangeKind;
+  hw::Platform platform = cloudmatrix();
+  platform.nodes = 8;
+  for (const auto& package : {std::pair{1, 270e9}, {2, 270e9}, {2, 20e9}, {4, 20e9}}) {
+    platform.dies_per_npu = package.first;
+    platform.die.die_to_die_bandwidth = package.second;
+    for (const int ranks : {2, 3, 4, 8, 15, 16, 32, 64}) {
+      for (const std::int64_t tokens : {1, 8, 500, 100'000}) {
+        const auto check = [&](CollectiveOp op, Kind kind) {
+          CollectiveSpec spec = spec_of(op, ranks, tokens);
+          spec.exchange = kind;
+          EXPECT_LE(highest_utilisation(platform, spec), 1 + 1e-9)
+              << to_string(op) << " EP" << ranks << ", " << tokens << " tokens, " << package.first
+              << " dies an NPU, exchange " << static_cast<int>(kind);
+        };
+        for (const Kind kind : {Kind::kFused, Kind::kBasic, Kind::kTwoLevel}) {
+          check(CollectiveOp::kDispatch, kind);
+          check(CollectiveOp::kCombine, kind);
+        }
+        check(CollectiveOp::kAllGather, Kind::kFused);
+        check(CollectiveOp::kAllToAll, Kind::kFused);
+      }
+    }
+  }
+}
+
+TEST(Collective, DispatchInAPackageWaitsForTheDieToDieLink) {
+  // The busier of two ranks sends or gets half of its rows over 270 GB/s * 137/196 = 188.7 GB/s.
+  const auto result =
+      measure_collective(cloudmatrix(), deepseek(), spec_of(CollectiveOp::kDispatch, 2, 500));
+  EXPECT_NEAR(result.time.wire, result.straggler_rows / 2 * 7680 / (270e9 * 137 / 196), 1e-12);
+  EXPECT_EQ(result.bound_by, "wire");
+  EXPECT_NEAR(result.wire_scale, 1, 1e-9);
+}
+
+TEST(Collective, RefusesAModelWithoutExperts) {
+  model::Architecture dense = deepseek();
+  dense.dense_layers = dense.layers;
+  EXPECT_THROW(measure_collective(cloudmatrix(), dense, spec_of(CollectiveOp::kCombine, 8, 1)),
+               std::invalid_argument);
+  EXPECT_GT(measure_collective(cloudmatrix(), dense, spec_of(CollectiveOp::kAllGather, 8, 1))
+                .time.total(),
+            0);
+}
+
 TEST(Collective, FewerVectorCoresIssueMoreSlowly) {
   // 16 cores saturate the exchange (platform file), so 8 take twice as long to issue.
   CollectiveSpec spec = spec_of(CollectiveOp::kDispatch, 64, 128);

@@ -27,20 +27,32 @@ struct ExchangeLoad {
 struct ExchangeTime {
   Seconds startup = 0;  // start, path latency and closing synchronisation
   Seconds issue = 0;    // issuing messages on the AIV cores
-  Seconds wire = 0;     // the busiest UB port
+  Seconds wire = 0;     // the busiest port of a die: UB or die-to-die link
   Seconds local = 0;    // packing and reducing in HBM
   Seconds total() const { return startup + (issue > wire ? issue : wire) + local; }
 };
 
-/// How far a rank's peers are when destinations are uniform: the shares add up to 1.
+/// How far a rank's peers are when destinations are uniform: package, node and remote add up to 1.
 struct PeerShares {
-  double package = 0;  // itself and its sibling die: not over UB
+  double package = 0;   // itself and its sibling dies: not over UB
+  double siblings = 0;  // of the package, without itself: over the die-to-die link
   double node = 0;
   double remote = 0;
 };
 PeerShares peer_shares(const hw::Platform& platform, int ranks);
-/// Latency of a write to the farthest of the peers; 0 when none lies over UB.
+/// Latency of a write to the farthest of the peers; a sibling die is as far as another die of the
+/// node (platform files, "paths"). 0 for a rank without peers.
 Seconds farthest_latency(const hw::PathSpec& path, const PeerShares& shares);
+
+/// Write bandwidth of a die to a peer at each distance, bytes/s.
+struct PeerBandwidth {
+  BytesPerSecond siblings = 0;          // die-to-die links; 0 when a package is one die
+  BytesPerSecond node = 0, remote = 0;  // the UB port
+  /// Seconds until both ports of a die have carried `bytes` (by distance): they work side by side,
+  /// so the busier one counts. The one formula for time on the wire towards spread peers.
+  Seconds port_time(const PeerShares& bytes) const;
+};
+PeerBandwidth peer_bandwidth(const hw::Platform& platform);
 
 class TokenExchange {
  public:

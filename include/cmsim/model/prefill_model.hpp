@@ -61,7 +61,7 @@ class PrefillPipeline : public PrefillModel {
   ExpertLayout layout_;
   ExpertLoad experts_;
   PeerShares shares_;
-  double wire_scale_;
+  double wire_per_byte_;  // s/B of a rank's bytes to uniformly spread peers
   MemoryPlan memory_;
   // Choices by shape of the batch, filled as they are met: a cache of a pure function.
   mutable std::map<std::array<int, 3>, int> splits_;
