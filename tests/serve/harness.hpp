@@ -18,17 +18,20 @@
 
 namespace cmsim::serve::testing {
 
-/// 1 ms a computed token.
+/// 1 ms a computed token, unless a test says otherwise.
 class LinearPrefill : public model::PrefillModel {
  public:
   model::PrefillIteration batch(std::span<const model::PrefillSequence> sequences) const override {
     model::PrefillIteration iteration;
-    for (const auto& s : sequences) iteration.duration += 1e-3 * static_cast<double>(s.new_tokens);
+    for (const auto& s : sequences) {
+      iteration.duration += per_token * static_cast<double>(s.new_tokens);
+    }
     batches.emplace_back(sequences.begin(), sequences.end());
     return iteration;
   }
   Tokens kv_capacity() const override { return capacity; }
 
+  Seconds per_token = 1e-3;
   Tokens capacity = 1'000'000;
   mutable std::vector<std::vector<model::PrefillSequence>> batches;  // seen
 };
