@@ -22,9 +22,8 @@ double bandwidth(const ConfigNode& node, std::string_view key) {
   return node.quantity(key, Dimension::kBandwidth, kLeastBandwidth, kMostBandwidth);
 }
 
-Bytes size(const ConfigNode& node, std::string_view key) {
-  return static_cast<Bytes>(
-      node.quantity(key, Dimension::kBytes, 0, static_cast<double>(kMostCapacity)));
+Bytes size(const ConfigNode& node, std::string_view key, Bytes most) {
+  return static_cast<Bytes>(node.quantity(key, Dimension::kBytes, 0, static_cast<double>(most)));
 }
 
 double efficiency(const ConfigNode& node, std::string_view key) {
@@ -41,7 +40,7 @@ DieSpec read_die(const ConfigNode& node) {
   die.int8_peak = node.quantity("int8_peak", Dimension::kOpsRate, kLeastPeak, kMostPeak);
   die.aic_cores = count(node, "aic_cores", 4096);
   die.aiv_cores = count(node, "aiv_cores", 4096);
-  die.hbm_capacity = size(node, "hbm_capacity");
+  die.hbm_capacity = size(node, "hbm_capacity", kMostHbm);
   die.hbm_bandwidth = bandwidth(node, "hbm_bandwidth");
   die.die_to_die_bandwidth = bandwidth(node, "die_to_die_bandwidth");
   node.close();
@@ -131,7 +130,7 @@ Platform read_platform(const ConfigNode& node) {
   platform.npus_per_node = count(node, "npus_per_node", 256);
   platform.dies_per_npu = count(node, "dies_per_npu", 16);
   platform.cpus_per_node = count(node, "cpus_per_node", 64);
-  platform.dram_per_node = size(node, "dram_per_node");
+  platform.dram_per_node = size(node, "dram_per_node", kMostDram);
   platform.die = read_die(node.child("die"));
   platform.ub = read_ub(node.child("ub"));
   platform.rdma = read_rdma(node.child("rdma"));

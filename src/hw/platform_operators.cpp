@@ -18,7 +18,7 @@ OperatorSpec read_operators(const ConfigNode& node) {
   spec.operator_overhead =
       node.quantity("operator_overhead", Dimension::kTime, 0, kLongestOverhead);
   spec.hbm_reserved = static_cast<Bytes>(
-      node.quantity("hbm_reserved", Dimension::kBytes, 0, static_cast<double>(kMostCapacity)));
+      node.quantity("hbm_reserved", Dimension::kBytes, 0, static_cast<double>(kMostHbm)));
   node.close();
   return spec;
 }

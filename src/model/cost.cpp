@@ -6,6 +6,8 @@
 #include <cmath>
 #include <stdexcept>
 
+#include "cmsim/base/error.hpp"
+
 namespace cmsim::model {
 
 OperatorWork& OperatorWork::operator+=(const OperatorWork& other) {
@@ -19,6 +21,12 @@ OperatorWork& OperatorWork::operator+=(const OperatorWork& other) {
 
 Seconds OperatorCost::alone(BytesPerSecond bandwidth) const {
   return std::max(compute, hbm_bytes / bandwidth) + fixed;
+}
+
+Bytes whole_bytes(double bytes) {
+  if (bytes >= 0 && bytes < 0x1p63) return static_cast<Bytes>(bytes);
+  throw SimulationError(fmt::format(
+      "an iteration moves {:.3g} B on a die, a counter of bytes holds {:.3g}", bytes, 0x1p63));
 }
 
 void check_cost(const OperatorCost& cost, BytesPerSecond bandwidth) {

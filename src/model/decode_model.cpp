@@ -169,12 +169,12 @@ DecodeIteration DecodePipeline::iteration(const DecodeBatch& batch) const {
           .hbm_bytes;
   const double dense = passes * operators_.dense_ffn(tokens / passes).hbm_bytes;
   const double heads = (1 + options_.draft_tokens) * operators_.lm_head(tokens).hbm_bytes;
-  result.hbm_bytes_per_die = static_cast<Bytes>(layers * attention + moe_layers * experts +
-                                                architecture_.dense_layers * dense + heads);
+  result.hbm_bytes_per_die = whole_bytes(layers * attention + moe_layers * experts +
+                                         architecture_.dense_layers * dense + heads);
   const double copies =
       architecture_.experts_per_token +
       (layout_.shared_hosting == SharedHosting::kDedicatedRanks ? architecture_.shared_experts : 0);
-  result.ub_bytes_per_die = static_cast<Bytes>(moe_layers * exchange_->ub_bytes(tokens, copies));
+  result.ub_bytes_per_die = whole_bytes(moe_layers * exchange_->ub_bytes(tokens, copies));
   return result;
 }
 

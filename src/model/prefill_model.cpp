@@ -84,8 +84,7 @@ PrefillIteration PrefillPipeline::batch(std::span<const PrefillSequence> sequenc
   const Totals totals = batch_totals(sequences, options_.sequence_packing);
   if (totals.tokens <= 0) return {};
   const PrefillStep step(*this, totals, microbatches(totals), {});
-  return {step.duration(), static_cast<Bytes>(step.hbm_bytes()),
-          static_cast<Bytes>(step.ub_bytes())};
+  return {step.duration(), whole_bytes(step.hbm_bytes()), whole_bytes(step.ub_bytes())};
 }
 
 }  // namespace cmsim::model

@@ -103,7 +103,7 @@ INSTANTIATE_TEST_SUITE_P(
                     Nonsense{"/rdma/efficiency=0", "/rdma/efficiency"},
                     Nonsense{"/die/hbm_bandwidth=1e30TB/s", "/die/hbm_bandwidth"},
                     Nonsense{"/die/bf16_peak=1e7POPS", "/die/bf16_peak"},
-                    Nonsense{"/die/hbm_capacity=1001TB", "/die/hbm_capacity"},
+                    Nonsense{"/die/hbm_capacity=101TB", "/die/hbm_capacity"},
                     Nonsense{"/dram_per_node=1e19B", "/dram_per_node"},
                     Nonsense{"/ub/sub_planes=65", "/ub/sub_planes"},
                     Nonsense{"/die/hbm_bandwith=1TB/s", "/die/hbm_bandwith"},
@@ -138,8 +138,8 @@ TEST(Platform, BoundsDiesAndLinks) {
       EXPECT_EQ(error.where().pointer, "/nodes") << error.what();
     }
   }
-  const Bytes most = with({"/dram_per_node=1000TB"}).dram_per_node;
-  EXPECT_GT(most * kMostNodes, 0);  // 4.096e18 of 9.22e18
+  EXPECT_EQ(with({"/dram_per_node=1000TB"}).dram_per_node, kMostDram);
+  EXPECT_EQ(with({"/die/hbm_capacity=100TB"}).die.hbm_capacity, kMostHbm);
 }
 
 TEST(Platform, ParametersCanBeSetWithUnits) {

@@ -63,7 +63,9 @@ TEST(DecodeModel, DiesOfAnyNumberOfCoresHaveAPlan) {
       SCOPED_TRACE(testing::Message() << aic << " AIC, " << aiv << " AIV: " << plan.microbatches);
       const Seconds time = model.duration(batch, plan);
       EXPECT_TRUE(std::isfinite(time) && time > 0) << time;
-      if (aic == 1 || aiv == 1) EXPECT_EQ(plan.microbatches, 1);
+      if (!can_run_two_streams(platform.die)) {
+        EXPECT_EQ(plan.microbatches, 1);
+      }
       if (plan.microbatches == 1) continue;
       EXPECT_TRUE(plan.attention_aic >= 1 && plan.attention_aic < aic) << plan.attention_aic;
       EXPECT_TRUE(plan.attention_aiv >= 1 && plan.attention_aiv < aiv) << plan.attention_aiv;

@@ -40,7 +40,7 @@ json schema_document() {
 /// Ends of the ranges of include/cmsim/hw/platform.hpp and src/hw/platform.cpp.
 std::optional<Key> quantity(const std::string& definition) {
   if (definition == "time") return Key{"", {"0s", "1s", "3us"}, "-1ns", "1.001s"};
-  if (definition == "bytes") return Key{"", {"0B", "1000TB", "70GB"}, "-1B", "1001TB"};
+  if (definition == "bytes") return Key{"", {"0B", "100TB", "70GB"}, "-1B", "1001TB"};
   if (definition == "bandwidth") {
     return Key{"", {"1MB/s", "1e6TB/s", "3GB/s", "5TB/s"}, "999kB/s", "1.001e6TB/s"};
   }
@@ -141,8 +141,8 @@ void expect_sound(const StepReport& report) {
   for (const auto& [name, time] : b.critical_path) expect_time(time);
 }
 
-/// What the serving system asks of the models: counters of bytes do not overflow.
-void expect_iterations(const Scenario& scenario) {
+/// What the serving system asks of the models: counters of bytes do not overflow unnoticed.
+void expect_iterations(const Scenario& scenario) try {
   const StepModels models = make_step_models(scenario);
   const serve::DeploymentSpec& d = scenario.deployment;
   if (models.decode) {
@@ -161,6 +161,9 @@ void expect_iterations(const Scenario& scenario) {
     EXPECT_GE(iteration.hbm_bytes_per_die, 0);
     EXPECT_GE(iteration.ub_bytes_per_die, 0);
   }
+} catch (const SimulationError& error) {
+  EXPECT_NE(std::string(error.what()).find("a counter of bytes"), std::string::npos)
+      << error.what();
 }
 
 TEST(Edge, EveryCombinationWithinTheRangesStepsOrIsTheUsersMistake) {
@@ -209,6 +212,20 @@ TEST(Edge, EveryCombinationWithinTheRangesStepsOrIsTheUsersMistake) {
     }
   }
   EXPECT_GT(stepped, kCases / 4);
+}
+
+// 500,000 sequences a die x 9 tokens x 4,096 experts = 1.8e10 rows, each of 10 x 262,144 bytes and
+// more in each of 500 layers: over 2.4e19 B, and a counter holds 9.2e18.
+TEST(Edge, MoreBytesThanACounterHoldsAreAnError) {
+  const Scenario scenario = load_scenario(
+      default_scenario(),
+      {"/workload/role=decode", "/platform/die/hbm_capacity=100TB", "/model/layers=500",
+       "/deployment/decode/max_num_seqs=1000000", "/decode/mtp/draft_tokens=8",
+       "/experts/placement=balanced", "/model/routed_experts=4096", "/model/experts_per_token=4096",
+       "/model/expert_intermediate=262144"});
+  const StepModels models = make_step_models(scenario);
+  const auto batch = even_decode_batch(320, 320 * std::int64_t{500'000}, 4096);
+  EXPECT_THROW(models.decode->iteration(batch.batch()), SimulationError);
 }
 
 TEST(Edge, TheRangesAreThoseOfTheSchema) {

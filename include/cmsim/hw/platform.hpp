@@ -14,8 +14,10 @@ namespace cmsim::hw {
 // Bounds of a machine that others multiply by: no announced supernode or memory comes near.
 inline constexpr int kMostNodes = 4096;
 inline constexpr int kMostDies = 65'536;  // a supernode of 15,488 NPUs of two dies is announced
-inline constexpr Bytes kMostCapacity = 1'000'000'000'000'000;  // of a node's DRAM, of a die's HBM
-static_assert(kMostCapacity <= INT64_MAX / kMostNodes, "the DRAM of all nodes is counted in Bytes");
+inline constexpr Bytes kMostDram = 1'000'000'000'000'000;  // of a node
+inline constexpr Bytes kMostHbm = 100'000'000'000'000;     // of a die
+static_assert(kMostDram <= INT64_MAX / kMostNodes, "the DRAM of all nodes is counted in Bytes");
+static_assert(kMostHbm / 2 <= INT64_MAX / kMostDies, "so is the KV of all dies, from 2 B a token");
 
 /// One Ascend 910C die.
 struct DieSpec {

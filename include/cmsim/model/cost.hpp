@@ -30,6 +30,9 @@ struct OperatorCost {
   Seconds alone(BytesPerSecond bandwidth) const;
 };
 
+/// A counter's worth of `bytes` >= 0. Throws SimulationError when there are more.
+Bytes whole_bytes(double bytes);
+
 /// What a schedule can be made of: a positive bandwidth and costs >= 0, all finite. Throws
 /// std::invalid_argument on anything else.
 void check_cost(const OperatorCost& cost, BytesPerSecond bandwidth);
