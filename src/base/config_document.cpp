@@ -2,11 +2,10 @@
 
 #include <algorithm>
 #include <cctype>
-#include <fstream>
-#include <iterator>
-#include <system_error>
 
 #include "cmsim/base/config.hpp"
+#include "cmsim/base/input_file.hpp"
+#include "cmsim/base/utf8.hpp"
 
 namespace cmsim {
 namespace {
@@ -14,6 +13,7 @@ namespace {
 using nlohmann::json;
 
 constexpr int kDeepest = 64;  // nesting a configuration may have; keeps recursion bounded
+constexpr std::size_t kMostBytes = 16'000'000;  // of a configuration file
 
 std::string escape(const std::string& key) {
   std::string text;
@@ -140,20 +140,6 @@ class DepthGuard {
   int deepest_ = 0;
 };
 
-std::string read_text(const std::filesystem::path& path) {
-  std::error_code error;
-  if (std::filesystem::is_directory(path, error)) {
-    throw ConfigError({path.string(), 0, ""}, "is a directory, expected a JSON file");
-  }
-  std::ifstream file(path, std::ios::binary);
-  if (!file) {
-    throw ConfigError({path.string(), 0, ""}, std::filesystem::exists(path, error)
-                                                  ? "cannot be read (permission?)"
-                                                  : "no such file");
-  }
-  return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
-}
-
 }  // namespace
 
 ConfigDocument ConfigDocument::from_text(std::string_view text, const std::string& name) {
@@ -180,7 +166,7 @@ ConfigDocument ConfigDocument::from_text(std::string_view text, const std::strin
 }
 
 ConfigDocument ConfigDocument::from_file(const std::filesystem::path& path) {
-  ConfigDocument document = from_text(read_text(path), path.string());
+  ConfigDocument document = from_text(read_whole(path, kMostBytes), path.string());
   document.directory_ = path.parent_path();
   return document;
 }
@@ -189,16 +175,13 @@ void ConfigDocument::include_file(const std::string& pointer) {
   const json::json_pointer where(pointer);
   if (!value_.contains(where) || !value_.at(where).is_string()) return;
   const std::filesystem::path path = directory_ / value_.at(where).get<std::string>();
-  ConfigDocument included;
+  std::string text;
   try {
-    included = from_file(path);
+    text = read_whole(path, kMostBytes);
   } catch (const ConfigError& error) {
-    std::error_code reason;
-    if (std::filesystem::exists(path, reason)) throw;
-    throw ConfigError(
-        location(pointer),
-        fmt::format("{}: {}", reason ? reason.message() : "no such file", path.string()));
+    throw ConfigError(location(pointer), error.what());
   }
+  ConfigDocument included = from_text(text, path.string());
   value_[where] = included.value_;
   for (auto& [inner, place] : included.locations_) {
     place.pointer = pointer + inner;
@@ -207,6 +190,7 @@ void ConfigDocument::include_file(const std::string& pointer) {
 }
 
 void ConfigDocument::apply_set(const std::string& assignment) {
+  require_utf8(assignment);
   const SourceLocation origin{"--set " + assignment, 0, ""};
   const std::size_t equals = assignment.find('=');
   if (equals == std::string::npos || assignment.empty() || assignment[0] != '/') {

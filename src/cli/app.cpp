@@ -6,6 +6,7 @@
 #include <string>
 
 #include "cmsim/base/error.hpp"
+#include "cmsim/base/utf8.hpp"
 #include "cmsim/base/version.hpp"
 #include "commands.hpp"
 #include "terminal.hpp"
@@ -31,6 +32,7 @@ int complain(const char* kind, const char* what, int code) {
 int execute(CLI::App& app, Session& session, const std::string& log_level, int argc, char** argv) {
   int code = kOk;
   try {
+    for (int i = 1; i < argc; ++i) require_utf8(argv[i]);
     app.parse(argc, argv);
     set_up_logging(log_level);
     code = session.action();

@@ -1,0 +1,20 @@
+// Text that may go into JSON: UTF-8 and nothing else. Names of files and arguments are bytes, and
+// whatever is written into a result must have passed require_utf8() where it came in.
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <string_view>
+
+namespace cmsim {
+
+/// Offset of the first byte that begins no UTF-8 sequence (RFC 3629), or npos.
+std::size_t find_invalid_utf8(std::string_view text);
+
+/// `text` with every byte that is not UTF-8 written as \xNN.
+std::string escape_invalid_utf8(std::string_view text);
+
+/// Throws ConfigError, showing the bytes escaped, when a name the user gave is not UTF-8.
+void require_utf8(std::string_view name);
+
+}  // namespace cmsim

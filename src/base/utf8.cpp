@@ -1,0 +1,55 @@
+#include "cmsim/base/utf8.hpp"
+
+#include <fmt/format.h>
+
+#include "cmsim/base/error.hpp"
+
+namespace cmsim {
+namespace {
+
+/// The length of the sequence that `text` begins with; 0 when it begins with none.
+std::size_t sequence_length(std::string_view text) {
+  const auto byte = static_cast<unsigned char>(text[0]);
+  if (byte < 0x80) return 1;
+  if (byte < 0xc2 || byte > 0xf4) return 0;
+  const std::size_t extra = byte >= 0xf0 ? 3 : byte >= 0xe0 ? 2 : 1;
+  if (extra >= text.size()) return 0;
+  constexpr unsigned kLeast[] = {0, 0x80, 0x800, 0x10000};  // that need so many bytes more
+  unsigned code = byte & (0x3fU >> extra);
+  for (std::size_t k = 1; k <= extra; ++k) {
+    const auto next = static_cast<unsigned char>(text[k]);
+    if ((next & 0xc0U) != 0x80U) return 0;
+    code = code << 6 | (next & 0x3fU);
+  }
+  const bool surrogate = code >= 0xd800 && code <= 0xdfff;
+  return code < kLeast[extra] || code > 0x10ffff || surrogate ? 0 : extra + 1;
+}
+
+}  // namespace
+
+std::size_t find_invalid_utf8(std::string_view text) {
+  for (std::size_t at = 0; at < text.size();) {
+    const std::size_t length = sequence_length(text.substr(at));
+    if (length == 0) return at;
+    at += length;
+  }
+  return std::string_view::npos;
+}
+
+std::string escape_invalid_utf8(std::string_view text) {
+  std::string escaped;
+  for (std::size_t bad; (bad = find_invalid_utf8(text)) != std::string_view::npos;) {
+    escaped += text.substr(0, bad);
+    escaped += fmt::format("\\x{:02x}", static_cast<unsigned char>(text[bad]));
+    text.remove_prefix(bad + 1);
+  }
+  return escaped.append(text);
+}
+
+void require_utf8(std::string_view name) {
+  if (find_invalid_utf8(name) == std::string_view::npos) return;
+  throw ConfigError({.file = escape_invalid_utf8(name), .line = 0, .pointer = ""},
+                    "is not UTF-8; names go into results, which are JSON: rename it");
+}
+
+}  // namespace cmsim
