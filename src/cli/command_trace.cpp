@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 #include <sstream>
 
@@ -17,7 +18,7 @@ namespace {
 
 /// What inspect and convert share: which trace, and how to read it.
 struct Input {
-  std::string file, start, end;
+  std::string file, start, end, max_bytes;
   work::ReadOptions options;
   int block_size = 0;
 
@@ -35,12 +36,18 @@ struct Input {
     sub.add_option("--end", end, "Leave out what arrives at or after, e.g. 1h");
     sub.add_option("--seed", options.seed, "For formats from which requests are drawn (servegen)")
         ->check(seeds());
+    sub.add_option("--max-requests", options.max_requests, "Keep the first so many")
+        ->check(CLI::PositiveNumber);
+    sub.add_option("--max-bytes", max_bytes, "Most the file may hold decompressed [8GB]");
   }
 
   static Seconds time(const char* option, const std::string& text, Seconds otherwise) {
-    if (text.empty()) return otherwise;
+    return text.empty() ? otherwise : quantity(option, text, Dimension::kTime);
+  }
+
+  static double quantity(const char* option, const std::string& text, Dimension dimension) {
     try {
-      return parse_quantity(text, Dimension::kTime);
+      return parse_quantity(text, dimension);
     } catch (const UnitError& error) {
       throw ConfigError({fmt::format("{} {}", option, text), 0, ""}, error.what());
     }
@@ -50,6 +57,10 @@ struct Input {
     if (block_size > 0) options.block_size = block_size;
     options.start = time("--start", start, options.start);
     options.end = time("--end", end, options.end);
+    if (!max_bytes.empty()) {
+      const double bytes = quantity("--max-bytes", max_bytes, Dimension::kBytes);
+      options.max_bytes = static_cast<Bytes>(std::clamp(bytes, 1.0, 1e15));
+    }
     return work::read_trace(file, options);
   }
 };

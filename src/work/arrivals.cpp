@@ -16,8 +16,8 @@ ArrivalProcess::ArrivalProcess(const ArrivalSpec& spec, const std::string& where
         {.file = "", .line = 0, .pointer = where + field},
         fmt::format("found {}, arrivals of kind {} need {}", found, name_of(spec.kind), allowed));
   };
-  require(spec.rate > 0 && spec.rate <= 1e9, "/rate", spec.rate,
-          "a rate above 0 and at most 1e9 requests/s");
+  require(spec.rate >= kLeastRate && spec.rate <= kMostRate, "/rate", spec.rate,
+          fmt::format("a rate of {:g} to {:g} requests/s", kLeastRate, kMostRate));
   require(spec.kind != ArrivalKind::kGamma || (spec.burstiness >= 1e-4 && spec.burstiness <= 1e6),
           "/burstiness", spec.burstiness, "a burstiness of 1e-4 to 1e6");
 }

@@ -32,7 +32,9 @@ ClippedLognormal::ClippedLognormal(const LengthSpec& spec, const std::string& wh
   if (!(spec.mean >= least && spec.mean <= most)) {
     fail("/mean", fmt::format("found {}, allowed is {} to {}", spec.mean, least, most));
   }
-  if (!(spec.cv >= 0)) fail("/cv", fmt::format("found {}, allowed is at least 0", spec.cv));
+  if (!(spec.cv >= 0 && std::isfinite(spec.cv))) {
+    fail("/cv", fmt::format("found {}, allowed is at least 0", spec.cv));
+  }
   if (spec.cv == 0) return;
 
   const auto cv = [&] {

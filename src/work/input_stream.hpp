@@ -1,26 +1,37 @@
-// A file or a piece of memory read as decompressed bytes or lines. Compression (gzip, zstd) is told
-// by the first bytes, not by the name. Any failure is a ConfigError naming the file and the last
-// line read. Invariant: line_number() is the 1-based number of the line read_line() gave last.
+// A file, a pipe or a piece of memory read once, front to back, as decompressed bytes or lines.
+// Compression (gzip, zstd) is told by the first bytes, not by the name. Any failure is a
+// ConfigError naming the file and the last line read. Invariants: line_number() is the 1-based
+// number of the line read_line() gave last; no more than `most` decompressed bytes are given, and
+// at most one line (64 MiB) is held.
 #pragma once
 
 #include <cstddef>
 #include <filesystem>
-#include <istream>
+#include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "cmsim/base/units.hpp"
+#include "cmsim/work/trace_reader.hpp"
+
 namespace cmsim::work {
+
+/// Fills the front of `into` with the next bytes and says how many; 0 at the end. Throws
+/// std::system_error when they cannot be read.
+using ByteSource = std::function<std::size_t(std::span<char> into)>;
 
 class InputStream {
  public:
   /// Opens a file. ConfigError when it is missing, a directory, unreadable or not what its name
   /// says.
-  explicit InputStream(const std::filesystem::path& path);
+  explicit InputStream(const std::filesystem::path& path, Bytes most = kMostTraceBytes);
   /// Reads `content`, which must outlive the stream.
-  InputStream(std::string_view content, std::string name);
+  InputStream(std::string_view content, std::string name, Bytes most = kMostTraceBytes);
+  InputStream(ByteSource bytes, std::string name, Bytes most = kMostTraceBytes);
   ~InputStream();
 
   /// The next line without its end ("\n" or "\r\n"), valid until the next call; nothing at the end.
@@ -30,6 +41,7 @@ class InputStream {
   std::string_view peek(std::size_t count);
   /// Up to `count` bytes, consumed; fewer only at the end.
   std::string read(std::size_t count);
+  std::string read_all();
   void skip(std::size_t count);
 
   const std::string& name() const { return name_; }
@@ -37,12 +49,15 @@ class InputStream {
   [[noreturn]] void fail(const std::string& message) const;
 
  private:
-  struct Source;  // hides Boost.Iostreams
-  void open();
-  void detect_compression(std::istream& bytes);
+  class Source;  // hides Boost.Iostreams
+  void check_name() const;
   bool fill();  // appends more bytes to the buffer; false at the end
+  template <class Action>
+  auto guarded(Action action);  // its failures as ConfigErrors
 
   std::string name_;
+  Bytes left_;  // that may still be given
+  Bytes most_;
   std::unique_ptr<Source> source_;
   std::vector<char> buffer_;
   std::size_t begin_ = 0, end_ = 0;  // unread part of the buffer

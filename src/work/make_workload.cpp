@@ -1,5 +1,7 @@
 #include <fmt/format.h>
 
+#include <cmath>
+
 #include "arrivals.hpp"
 #include "cmsim/base/error.hpp"
 #include "cmsim/work/trace_reader.hpp"
@@ -12,7 +14,7 @@ namespace {
   throw ConfigError({.file = "", .line = 0, .pointer = "/workload/" + pointer}, message);
 }
 
-constexpr std::int64_t kMost = INT32_MAX;  // requests, and tokens of one
+constexpr std::int64_t kMostTokens = INT32_MAX;  // of one prompt or answer
 
 bool cuts_time(const WorkloadSpec& spec) { return spec.start > 0 || spec.end < 1e300; }
 
@@ -37,19 +39,22 @@ void check(const WorkloadSpec& spec) {
          fmt::format("found {}, a closed loop needs at least 1", spec.arrivals.concurrency));
   }
   if (spec.trace.empty()) {
-    const auto need = [](const char* key, std::int64_t found) {
-      if (found >= 1 && found <= kMost) return;
-      fail(key, fmt::format("found {}, without a trace 1 to {} is needed", found, kMost));
+    const auto need = [](const char* key, std::int64_t found, std::int64_t most) {
+      if (found >= 1 && found <= most) return;
+      fail(key, fmt::format("found {}, without a trace 1 to {} is needed", found, most));
     };
-    need("requests", spec.requests);
-    need("prompt_length", spec.prompt_length);
-    need("output_length", spec.output_length);
+    need("requests", spec.requests, kMostRequests);
+    need("prompt_length", spec.prompt_length, kMostTokens);
+    need("output_length", spec.output_length, kMostTokens);
     if (spec.arrivals.kind == ArrivalKind::kTrace) {
       fail("arrivals/kind",
            "is trace, but there is no trace; allowed are poisson, gamma, constant, "
            "all_at_once, closed_loop");
     }
     if (cuts_time(spec)) fail("start", "start and end cut a trace, and there is none");
+    if (spec.max_requests != INT64_MAX) {
+      fail("max_requests", "cuts a trace, and there is none; use requests");
+    }
   } else if (spec.requests != 0 || spec.prompt_length != 0 || spec.output_length != 0) {
     fail("trace",
          "is given together with requests, prompt_length or output_length; allowed is "
@@ -62,8 +67,7 @@ Trace fixed_length_requests(const WorkloadSpec& spec) {
   trace.name = fmt::format("{} x {}+{}", spec.requests, spec.prompt_length, spec.output_length);
   trace.format = "fixed";
   trace.has_arrivals = false;
-  trace.block_size = spec.block_size.value_or(trace.block_size);
-  trace.rows.assign(static_cast<std::size_t>(std::min(spec.requests, spec.max_requests)),
+  trace.rows.assign(static_cast<std::size_t>(spec.requests),
                     {.prompt_tokens = static_cast<std::int32_t>(spec.prompt_length),
                      .output_tokens = static_cast<std::int32_t>(spec.output_length)});
   return trace;
@@ -74,6 +78,8 @@ Trace open_trace(const WorkloadSpec& spec, std::uint64_t seed) {
                                         .block_size = spec.block_size,
                                         .start = spec.start,
                                         .end = spec.end,
+                                        .max_requests = spec.max_requests,
+                                        .max_bytes = spec.max_bytes,
                                         .seed = seed});
   if (!trace.has_arrivals && cuts_time(spec)) {
     fail("start", "start and end need time stamps, and the trace has lengths only");
@@ -88,10 +94,8 @@ Trace open_trace(const WorkloadSpec& spec, std::uint64_t seed) {
         {.file = spec.trace, .line = 0, .pointer = ""},
         fmt::format("has no request between start ({} s) and end ({} s)", spec.start, spec.end));
   }
-  if (static_cast<std::int64_t>(trace.rows.size()) > spec.max_requests) {
-    trace.rows.resize(static_cast<std::size_t>(spec.max_requests));
-    const TraceRow& last = trace.rows.back();
-    if (last.block_count > 0) trace.block_ids.resize(last.first_block + last.block_count);
+  if (spec.block_size && !trace.has_blocks()) {
+    fail("block_size", "has no effect on a trace without block ids");
   }
   return trace;
 }
@@ -133,12 +137,38 @@ void set_arrivals(Trace& trace, const WorkloadSpec& spec, std::uint64_t seed) {
   trace.has_arrivals = true;
 }
 
+/// Names the key that put the last arrival where a double no longer tells moments apart.
+void check_latest(const Trace& trace, const WorkloadSpec& spec) {
+  const Seconds last = trace.rows.back().arrival;
+  if (last <= kLatestArrival) return;
+  const std::string found = fmt::format(
+      "the last request arrives at {:.9g} s, allowed is {:g} s (beyond it a double does not hold "
+      "the "
+      "times of steps)",
+      last, kLatestArrival);
+  if (spec.arrivals.kind != ArrivalKind::kTrace) {
+    fail("arrivals/rate", found + ": raise the rate or ask for fewer requests");
+  }
+  if (spec.time_scale < 1 && last * spec.time_scale <= kLatestArrival) {
+    fail("time_scale", fmt::format("found {:g}: {}", spec.time_scale, found));
+  }
+  const Seconds first = trace.rows.front().arrival;
+  if (last - first <= kLatestArrival) {
+    fail("start",
+         fmt::format("{}: time counts from here, and the first arrives at {:.12g} s of the "
+                     "trace: start there",
+                     found, std::floor(first * spec.time_scale + spec.start)));
+  }
+  fail("end", found + ": cut the trace with start and end");
+}
+
 }  // namespace
 
 Trace make_workload(const WorkloadSpec& spec, std::uint64_t seed) {
   check(spec);
   Trace trace = spec.trace.empty() ? fixed_length_requests(spec) : open_trace(spec, seed);
   set_arrivals(trace, spec, seed);
+  check_latest(trace, spec);
   return trace;
 }
 

@@ -21,7 +21,7 @@ Trace read_azure(InputStream& input, const ReadOptions& options) {
   TraceBuilder builder(input, "azure", kBlockSize,
                        {"TIMESTAMP", "ContextTokens", "GeneratedTokens", ""}, options);
   std::optional<WallClock> start;
-  while (csv.next()) {
+  while (!builder.complete() && csv.next()) {
     const auto clock = parse_wall_clock(csv.text(stamp));
     if (!clock) csv.fail(stamp, "a time stamp like 2023-11-16 18:15:46.6805900");
     if (!start) start = clock;
@@ -39,7 +39,7 @@ Trace read_burstgpt(InputStream& input, const ReadOptions& options) {
   const std::size_t output = csv.column("Response tokens");
   TraceBuilder builder(input, "burstgpt", kBlockSize,
                        {"Timestamp", "Request tokens", "Response tokens", ""}, options);
-  while (csv.next()) {
+  while (!builder.complete() && csv.next()) {
     builder.add({.arrival = csv.number(stamp),
                  .prompt = csv.integer(prompt),
                  .output = csv.integer(output)});
@@ -55,7 +55,7 @@ Trace read_vidur(InputStream& input, const ReadOptions& options) {
   TraceBuilder builder(input, "vidur", kBlockSize,
                        {"arrived_at", "num_prefill_tokens", "num_decode_tokens", ""}, options);
   builder.trace().has_arrivals = stamp.has_value();
-  while (csv.next()) {
+  while (!builder.complete() && csv.next()) {
     builder.add({.arrival = stamp ? csv.number(*stamp) : 0,
                  .prompt = csv.integer(prompt),
                  .output = csv.integer(output)});

@@ -73,7 +73,9 @@ class RowReader {
 };
 
 Trace read_rows(InputStream& input, TraceBuilder builder, RowReader reader) {
-  while (const auto line = input.read_line()) {
+  while (!builder.complete()) {
+    const auto line = input.read_line();
+    if (!line) break;
     if (line->find_first_not_of(" \t") == std::string_view::npos) continue;
     try {
       builder.add(reader.read(*line));

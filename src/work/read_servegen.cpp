@@ -6,6 +6,7 @@
 #include <set>
 
 #include "cmsim/base/error.hpp"
+#include "cmsim/base/utf8.hpp"
 #include "servegen.hpp"
 #include "tar.hpp"
 #include "trace_formats.hpp"
@@ -13,9 +14,9 @@
 namespace cmsim::work {
 namespace {
 
-constexpr Seconds kUsualWindow = 600;   // the last window's length, when there is just one
-constexpr double kMostRequests = 50e6;  // expected; more would not fit memory
-constexpr int kDeepestDirectory = 4;    // a profile directory may be given by a parent
+constexpr Seconds kUsualWindow = 600;          // the last window's length, when there is just one
+constexpr int kDeepestDirectory = 4;           // a profile directory may be given by a parent
+constexpr std::size_t kMostEntries = 100'000;  // of a directory, and clients of a profile
 
 /// "chunk-12-trace.csv" -> {12, kTrace}; nothing for any other file.
 struct ChunkName {
@@ -41,7 +42,8 @@ std::optional<ChunkName> parse_chunk_name(std::string_view file) {
 /// Collects the files of one profile, in whatever order they come, and draws requests from it.
 class Profile {
  public:
-  explicit Profile(std::string name) : name_(std::move(name)) {}
+  Profile(std::string name, const ReadOptions& options)
+      : name_(std::move(name)), most_(options.max_bytes.value_or(kMostProfileBytes)) {}
 
   /// Whether `path` is a file of a profile; all must be in one directory.
   std::optional<ChunkName> accept(const std::filesystem::path& path) {
@@ -56,13 +58,25 @@ class Profile {
   }
 
   void add(ChunkName chunk, std::string_view content, const std::string& source) {
+    bytes_ += static_cast<Bytes>(content.size());
+    if (bytes_ > most_) {
+      fail(
+          fmt::format("has files of more than {} together, the most that is read; raise max_bytes "
+                      "if they are right",
+                      format_quantity(static_cast<double>(most_), Dimension::kBytes)));
+    }
     ServeGenClient& client = clients_[chunk.number];
+    if (clients_.size() > kMostEntries) fail(fmt::format("has more than {} clients", kMostEntries));
     client.source = source;
     if (chunk.kind == ChunkName::kTrace) {
+      if (!client.windows.empty())
+        fail(fmt::format("has the trace of chunk {} twice", chunk.number));
       client.windows = parse_rate_windows(content, source);
     } else {
+      if (!has_lengths_.insert(chunk.number).second) {
+        fail(fmt::format("has the dataset of chunk {} twice", chunk.number));
+      }
       client.lengths = parse_length_histograms(content, source);
-      has_lengths_.insert(chunk.number);
     }
   }
 
@@ -77,8 +91,13 @@ class Profile {
     // Ties keep the order of the clients, which the sort must not disturb.
     std::stable_sort(trace.rows.begin(), trace.rows.end(),
                      [](const TraceRow& a, const TraceRow& b) { return a.arrival < b.arrival; });
+    if (static_cast<std::int64_t>(trace.rows.size()) > options.max_requests) {
+      trace.rows.resize(static_cast<std::size_t>(options.max_requests));
+    }
     return trace;
   }
+
+  Bytes most_bytes() const { return most_; }
 
  private:
   [[noreturn]] void fail(const std::string& message) const {
@@ -113,10 +132,13 @@ class Profile {
         expected += client.windows[i].rate * std::max(0.0, drawn_length(client, i, options));
       }
     }
-    if (expected > kMostRequests) {
-      fail(fmt::format("asks for {:.0f} requests, allowed are {:.0f}; choose a start and an end",
-                       expected, kMostRequests));
-    }
+    require_few_requests(expected);
+  }
+
+  void require_few_requests(double requests) const {
+    if (requests <= static_cast<double>(kMostRequests)) return;
+    fail(fmt::format("asks for {:.0f} requests, allowed are {}; choose a start and an end",
+                     requests, kMostRequests));
   }
 
   static const ServeGenClient::Lengths& lengths_at(const ServeGenClient& client, Seconds time) {
@@ -146,10 +168,12 @@ class Profile {
                            .output_tokens = static_cast<std::int32_t>(lengths.output.draw(tokens))};
         if (arrival >= options.start && arrival < options.end) trace.rows.push_back(row);
       }
+      require_few_requests(static_cast<double>(trace.rows.size()));
     }
   }
 
   std::filesystem::path name_;
+  Bytes most_, bytes_ = 0;  // of all files together
   std::set<std::string> directories_;
   std::map<int, ServeGenClient> clients_;
   std::set<int> has_lengths_;
@@ -158,11 +182,16 @@ class Profile {
 }  // namespace
 
 Trace read_servegen(const std::filesystem::path& directory, const ReadOptions& options) {
-  Profile profile(directory.string());
+  require_utf8(directory.native());
+  Profile profile(directory.string(), options);
   std::set<std::filesystem::path> files;  // sorted, so that messages do not depend on the disk
   try {
     std::filesystem::recursive_directory_iterator entry(directory), end;
-    for (; entry != end; ++entry) {
+    for (std::size_t entries = 0; entry != end; ++entry) {
+      if (++entries > kMostEntries) {
+        throw ConfigError({.file = directory.string(), .line = 0, .pointer = ""},
+                          fmt::format("holds more than {} files, is it a profile?", kMostEntries));
+      }
       if (entry.depth() >= kDeepestDirectory) entry.disable_recursion_pending();
       if (entry->is_regular_file()) files.insert(entry->path());
     }
@@ -173,17 +202,14 @@ Trace read_servegen(const std::filesystem::path& directory, const ReadOptions& o
   for (const auto& path : files) {
     const auto chunk = profile.accept(path);
     if (!chunk) continue;
-    InputStream input(path);
-    std::string content;
-    for (std::string part; !(part = input.read(1 << 20)).empty();) content += part;
-    profile.add(*chunk, content, path.string());
+    profile.add(*chunk, InputStream(path, profile.most_bytes()).read_all(), path.string());
   }
   return profile.draw(options);
 }
 
 Trace read_servegen(InputStream& tar, const ReadOptions& options) {
-  Profile profile(tar.name());
-  TarReader reader(tar);
+  Profile profile(tar.name(), options);
+  TarReader reader(tar, profile.most_bytes());
   while (const auto member = reader.next()) {
     if (const auto chunk = profile.accept(member->path)) {
       profile.add(*chunk, reader.content(), fmt::format("{}:{}", tar.name(), member->path));

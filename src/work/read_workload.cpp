@@ -21,13 +21,22 @@ std::string resolve(const std::string& path, const std::filesystem::path& base) 
   return beside.lexically_normal().string();
 }
 
+/// A key that what was chosen does not look at would be quietly without effect.
+void require_effect(bool has_effect, const ConfigNode& node,
+                    std::initializer_list<std::string_view> keys, const std::string& why) {
+  for (const std::string_view key : keys) {
+    if (!has_effect && node.has(key)) node.fail(key, "has no effect " + why);
+  }
+}
+
 /// A rate may be written 12.5 or "12.5/s".
 double read_rate(const ConfigNode& node) {
   if (!node.has("rate")) return 0;
   const nlohmann::json& value = node.raw().at("rate");
   const bool bare =
       (value.is_object() ? value.value("value", nlohmann::json()) : value).is_number();
-  return bare ? node.number("rate", 0, 1e9) : node.quantity("rate", Dimension::kRate, 0, 1e9);
+  return bare ? node.number("rate", kLeastRate, kMostRate)
+              : node.quantity("rate", Dimension::kRate, kLeastRate, kMostRate);
 }
 
 ArrivalSpec read_arrivals(const ConfigNode& node) {
@@ -41,12 +50,17 @@ ArrivalSpec read_arrivals(const ConfigNode& node) {
   const bool drawn = spec.kind == ArrivalKind::kPoisson || spec.kind == ArrivalKind::kGamma ||
                      spec.kind == ArrivalKind::kConstant;
   spec.rate = read_rate(node);
-  if (drawn && !(spec.rate > 0)) {
-    node.fail("rate", fmt::format("arrivals of kind {} need a rate above 0", name));
-  }
   spec.burstiness = node.number_or("burstiness", spec.burstiness, 1e-4, 1e6);
-  spec.concurrency = node.integer_or("concurrency", spec.concurrency, 1);
+  spec.concurrency = node.integer_or("concurrency", spec.concurrency, 1, kMostRequests);
   node.close();
+  if (drawn && !node.has("rate")) {
+    node.fail("rate", fmt::format("missing, arrivals of kind {} need a rate", name));
+  }
+  const std::string with = fmt::format("with arrivals of kind {}, it needs ", name);
+  require_effect(drawn, node, {"rate"}, with + "poisson, gamma or constant");
+  require_effect(spec.kind == ArrivalKind::kGamma, node, {"burstiness"}, with + "gamma");
+  require_effect(spec.kind == ArrivalKind::kClosedLoop, node, {"concurrency"},
+                 with + "closed_loop");
   return spec;
 }
 
@@ -66,18 +80,26 @@ WorkloadSpec read_workload(const ConfigNode& node, const std::filesystem::path& 
   spec.start = node.quantity_or("start", Dimension::kTime, spec.start);
   spec.end = node.quantity_or("end", Dimension::kTime, spec.end);
   spec.max_requests = node.integer_or("max_requests", spec.max_requests, 1);
+  if (node.has("max_bytes")) {
+    spec.max_bytes = static_cast<Bytes>(node.quantity("max_bytes", Dimension::kBytes, 1, 1e15));
+  }
   spec.spread_timestamps = node.boolean_or("spread_timestamps", spec.spread_timestamps);
   spec.arrivals = read_arrivals(node.child_or_empty("arrivals"));
-  for (const std::string_view key : {"requests", "prompt_length", "output_length"}) {
-    if (node.has(key) && !spec.trace.empty()) {
-      node.fail(key, "is given together with a trace, which has requests and lengths of its own");
-    }
-  }
-  spec.requests = node.integer_or("requests", spec.requests, 1, kMostTokens);
+  spec.requests = node.integer_or("requests", spec.requests, 1, kMostRequests);
   spec.prompt_length = node.integer_or("prompt_length", spec.prompt_length, 1, kMostTokens);
   spec.output_length = node.integer_or("output_length", spec.output_length, 1, kMostTokens);
   node.ignore("role");
   node.close();
+  require_effect(!spec.trace.empty(), node,
+                 {"format", "block_size", "start", "end", "max_requests", "max_bytes", "time_scale",
+                  "spread_timestamps"},
+                 "without a trace, name one in /workload/trace");
+  require_effect(spec.trace.empty(), node, {"requests", "prompt_length", "output_length"},
+                 "with a trace, which has requests and lengths of its own (max_requests cuts it)");
+  require_effect(spec.arrivals.kind == ArrivalKind::kTrace, node,
+                 {"time_scale", "spread_timestamps"},
+                 fmt::format("with arrivals of kind {}, it needs those of the trace (kind trace)",
+                             name_of(spec.arrivals.kind)));
   return spec;
 }
 

@@ -14,12 +14,12 @@
 namespace cmsim::work {
 namespace {
 
-constexpr std::int64_t kMostRequests = 50'000'000;
-
 void check(const SynthesisSpec& spec) {
   const auto require = [](bool fits, const char* pointer, const std::string& message) {
     if (!fits) throw ConfigError({.file = "", .line = 0, .pointer = pointer}, message);
   };
+  require(spec.block_size >= 1, "/block_size",
+          fmt::format("found {}, allowed is at least 1", spec.block_size));
   const auto is_probability = [](double p) { return p >= 0 && p <= 1; };
   require(spec.requests >= 0 && spec.requests <= kMostRequests, "/requests",
           fmt::format("found {}, allowed is 0 to {}", spec.requests, kMostRequests));
@@ -37,7 +37,10 @@ void check(const SynthesisSpec& spec) {
   require(spec.prompt.maximum <= spec.max_prompt, "/prompt/maximum",
           fmt::format("found {}, allowed is at most max_prompt ({})", spec.prompt.maximum,
                       spec.max_prompt));
-  require(spec.max_prompt <= INT32_MAX, "/max_prompt", "allowed is at most 2147483647");
+  require(spec.max_prompt <= INT32_MAX && spec.max_prompt / spec.block_size < kMostBlocks,
+          "/max_prompt",
+          fmt::format("found {}, allowed is at most 2147483647 and {} blocks", spec.max_prompt,
+                      kMostBlocks));
   require(spec.continue_probability >= 0 && spec.continue_probability < 1, "/continue_probability",
           fmt::format("found {}, allowed is 0 to below 1", spec.continue_probability));
   require(spec.think_time >= 0, "/think_time", "allowed is 0 s or more");
@@ -55,8 +58,6 @@ void check(const SynthesisSpec& spec) {
   require(spec.shared_blocks >= 1 && spec.shared_blocks <= 1'000'000, "/shared_blocks",
           fmt::format("found {}, allowed is 1 to 1000000", spec.shared_blocks));
   require(std::isfinite(spec.zipf) && spec.zipf >= 0, "/zipf", "allowed is 0 or more");
-  require(spec.block_size >= 1, "/block_size",
-          fmt::format("found {}, allowed is at least 1", spec.block_size));
 }
 
 /// A session whose user will send another turn.
@@ -170,16 +171,23 @@ Trace synthesize(const SynthesisSpec& spec, std::uint64_t seed) {
   while (trace.rows.size() < wanted) {
     const Seconds now = arrivals.next() - spec.warm_up;
     if (now >= end) break;
+    if (now > kLatestStamp) {
+      throw ConfigError({.file = "", .line = 0, .pointer = "/arrivals/rate"},
+                        fmt::format("found {:g}, at which requests arrive after {:g} s, the latest "
+                                    "a trace holds",
+                                    spec.arrivals.rate, kLatestStamp));
+    }
     const TraceRow row = synthesizer.request(now, trace.block_ids);
     if (now >= 0) {
       trace.rows.push_back(row);
     } else {
       trace.block_ids.resize(row.first_block);
     }
-    if (trace.block_ids.size() > std::numeric_limits<std::uint32_t>::max() / 2) {
-      throw ConfigError(
-          fmt::format("the trace would have more than {} blocks, ask for fewer requests",
-                      std::numeric_limits<std::uint32_t>::max() / 2));
+    if (static_cast<std::int64_t>(trace.block_ids.size()) > kMostBlocks) {
+      throw ConfigError({.file = "", .line = 0, .pointer = "/block_size"},
+                        fmt::format("found {}, at which the trace has more than {} blocks; choose "
+                                    "larger ones or ask for fewer requests",
+                                    spec.block_size, kMostBlocks));
     }
   }
   return trace;

@@ -11,7 +11,7 @@ namespace {
 constexpr std::size_t kNameSize = 100, kSizeAt = 124, kSizeSize = 12, kChecksumAt = 148,
                       kChecksumSize = 8, kTypeAt = 156, kMagicAt = 257, kPrefixAt = 345,
                       kPrefixSize = 155;
-constexpr std::uint64_t kLargestMember = std::uint64_t{256} << 20;
+constexpr std::uint64_t kLongestName = std::uint64_t{1} << 20;  // with what else pax says of a file
 
 std::string_view text_field(std::string_view header, std::size_t at, std::size_t size) {
   const std::string_view field = header.substr(at, size);
@@ -67,6 +67,13 @@ std::string TarReader::content() {
   return bytes;
 }
 
+std::string TarReader::text_of_header_member() {
+  if (unread_ > kLongestName) {
+    input_.fail(fmt::format("the tar has a file name of more than {} bytes", kLongestName));
+  }
+  return content();
+}
+
 std::optional<TarMember> TarReader::next() {
   std::string long_name;
   for (;;) {
@@ -79,17 +86,20 @@ std::optional<TarMember> TarReader::next() {
     if (header.size() < kTarBlock) input_.fail("the tar is cut short, its end marker is missing");
     if (!is_tar(header)) input_.fail("the tar has a damaged member header");
     const auto size = octal(std::string_view(header).substr(kSizeAt, kSizeSize));
-    if (!size || *size > kLargestMember) {
-      input_.fail(fmt::format("the tar has a member of more than {} MiB", kLargestMember >> 20));
+    if (!size || *size > static_cast<std::uint64_t>(largest_)) {
+      input_.fail(
+          fmt::format("the tar has a member of more than {}, the most that is read; raise "
+                      "max_bytes if it is right",
+                      format_quantity(static_cast<double>(largest_), Dimension::kBytes)));
     }
     unread_ = *size;
     padding_ = (kTarBlock - *size % kTarBlock) % kTarBlock;
     const char type = header[kTypeAt];
     if (type == 'L') {
-      long_name = content();
+      long_name = text_of_header_member();
       long_name.resize(std::min(long_name.size(), long_name.find('\0')));
     } else if (type == 'x') {
-      long_name = pax_path(content());
+      long_name = pax_path(text_of_header_member());
     } else if (type == '0' || type == '\0') {
       std::string path = long_name;
       if (path.empty()) {

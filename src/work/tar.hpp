@@ -22,14 +22,18 @@ struct TarMember {
 
 class TarReader {
  public:
-  explicit TarReader(InputStream& input) : input_(input) {}
+  /// A member of more than `largest` bytes is an error.
+  TarReader(InputStream& input, Bytes largest) : input_(input), largest_(largest) {}
 
   /// The next regular file; its content may then be taken by content(), else it is skipped.
   std::optional<TarMember> next();
   std::string content();
 
  private:
+  std::string text_of_header_member();
+
   InputStream& input_;
+  Bytes largest_;
   std::uint64_t unread_ = 0, padding_ = 0;  // of the current member
 };
 

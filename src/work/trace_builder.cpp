@@ -10,15 +10,18 @@ namespace cmsim::work {
 namespace {
 
 constexpr std::int64_t kMostTokens = std::numeric_limits<std::int32_t>::max();
-constexpr Seconds kLatest =
-    1e10;  // some 300 years: beyond it a double no longer holds microseconds
 constexpr std::uint64_t kPrivateBlock = std::uint64_t{1} << 63;
 
 }  // namespace
 
 TraceBuilder::TraceBuilder(const InputStream& input, std::string format, int default_block_size,
                            FieldNames names, const ReadOptions& options, PartialBlock partial)
-    : input_(input), names_(names), start_(options.start), end_(options.end), partial_(partial) {
+    : input_(input),
+      names_(names),
+      start_(options.start),
+      end_(options.end),
+      max_requests_(options.max_requests),
+      partial_(partial) {
   trace_.name = std::filesystem::path(input.name()).filename().string();
   trace_.format = std::move(format);
   trace_.block_size = options.block_size.value_or(default_block_size);
@@ -31,9 +34,9 @@ void TraceBuilder::check_order(Seconds arrival) {
                     "order of time",
                     names_.arrival, arrival, last_line_, last_arrival_));
   }
-  if (!(arrival >= 0 && arrival <= kLatest)) {
+  if (!(arrival >= 0 && arrival <= kLatestStamp)) {
     input_.fail(
-        fmt::format("{} is {:g} s, allowed is 0 to {:g} s", names_.arrival, arrival, kLatest));
+        fmt::format("{} is {:g} s, allowed is 0 to {:g} s", names_.arrival, arrival, kLatestStamp));
   }
   last_arrival_ = arrival;
   last_line_ = input_.line_number();
@@ -66,8 +69,18 @@ void TraceBuilder::append_blocks(const RawRow& row, TraceRow& kept) {
                     "right?)",
                     given, names_.blocks, row.prompt, needed, size));
   }
-  if (trace_.block_ids.size() + row.blocks.size() >= std::numeric_limits<std::uint32_t>::max()) {
-    input_.fail("more than 4294967295 blocks in one trace");
+  if (static_cast<std::int64_t>(trace_.block_ids.size()) + needed > kMostBlocks) {
+    input_.fail(
+        fmt::format("more than {} blocks in one trace; cut it with start, end or "
+                    "max_requests",
+                    kMostBlocks));
+  }
+  if (partial_ == PartialBlock::kMayLackId) {
+    for (const std::uint64_t id : row.blocks) {
+      if (id >= kPrivateBlock) {
+        input_.fail(fmt::format("{} holds {}, allowed is less than 2^63", names_.blocks, id));
+      }
+    }
   }
   kept.first_block = static_cast<std::uint32_t>(trace_.block_ids.size());
   trace_.block_ids.insert(trace_.block_ids.end(), row.blocks.begin(), row.blocks.end());
@@ -94,6 +107,12 @@ void TraceBuilder::add(const RawRow& row) {
   const std::size_t blocks_before = trace_.block_ids.size();
   append_blocks(row, request);
   if (kept) {
+    if (static_cast<std::int64_t>(trace_.rows.size()) == kMostRequests) {
+      input_.fail(
+          fmt::format("more than {} requests in one trace; cut it with start, end or "
+                      "max_requests",
+                      kMostRequests));
+    }
     trace_.rows.push_back(request);
   } else {
     trace_.block_ids.resize(blocks_before);

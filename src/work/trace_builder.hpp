@@ -36,6 +36,10 @@ class TraceBuilder {
 
   /// Checks and keeps a row read from the current line of the input.
   void add(const RawRow& row);
+  /// No row that follows would be kept: enough are, or the time to keep has passed.
+  bool complete() const {
+    return static_cast<std::int64_t>(trace_.rows.size()) >= max_requests_ || last_arrival_ >= end_;
+  }
   /// The trace; ConfigError when the file has no request at all.
   Trace finish() &&;
 
@@ -49,6 +53,7 @@ class TraceBuilder {
   const InputStream& input_;
   FieldNames names_;
   Seconds start_, end_;
+  std::int64_t max_requests_;
   PartialBlock partial_;
   Trace trace_;
   Seconds last_arrival_ = -1e300;

@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "cmsim/base/error.hpp"
+#include "cmsim/base/utf8.hpp"
 #include "csv.hpp"
 #include "tar.hpp"
 #include "trace_formats.hpp"
@@ -86,12 +87,13 @@ Trace read_trace(const std::filesystem::path& path, const ReadOptions& options) 
     }
     return read_servegen(path, options);
   }
-  InputStream input(path);
+  InputStream input(path, options.max_bytes.value_or(kMostTraceBytes));
   return read_from(input, options);
 }
 
 Trace parse_trace(std::string_view content, const std::string& name, const ReadOptions& options) {
-  InputStream input(content, name);
+  require_utf8(name);
+  InputStream input(content, name, options.max_bytes.value_or(kMostTraceBytes));
   return read_from(input, options);
 }
 

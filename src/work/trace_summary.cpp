@@ -7,9 +7,12 @@
 namespace cmsim::work {
 namespace {
 
-LengthSummary summarize_lengths(std::vector<std::int32_t> lengths) {
+LengthSummary summarize_lengths(const Trace& trace, std::int32_t TraceRow::*field) {
   LengthSummary summary;
-  if (lengths.empty()) return summary;
+  if (trace.rows.empty()) return summary;
+  std::vector<std::int32_t> lengths;
+  lengths.reserve(trace.rows.size());
+  for (const TraceRow& row : trace.rows) lengths.push_back(row.*field);
   std::sort(lengths.begin(), lengths.end());
   const auto count = static_cast<double>(lengths.size());
   double squares = 0;
@@ -143,13 +146,8 @@ TraceSummary summarize(const Trace& trace, const std::vector<std::int64_t>& cach
   summary.dropped_reason = trace.dropped_reason;
   summary.has_arrivals = trace.has_arrivals;
   summarize_arrivals(trace, summary);
-  std::vector<std::int32_t> prompts, outputs;
-  for (const TraceRow& row : trace.rows) {
-    prompts.push_back(row.prompt_tokens);
-    outputs.push_back(row.output_tokens);
-  }
-  summary.prompt = summarize_lengths(std::move(prompts));
-  summary.output = summarize_lengths(std::move(outputs));
+  summary.prompt = summarize_lengths(trace, &TraceRow::prompt_tokens);
+  summary.output = summarize_lengths(trace, &TraceRow::output_tokens);
   if (!trace.has_blocks()) return summary;
 
   const DenseBlocks blocks(trace);

@@ -1,68 +1,62 @@
 #include "zstd_frames.hpp"
 
-#include <cstdint>
+#include <algorithm>
 
 namespace cmsim::work {
 namespace {
 
 constexpr std::uint32_t kMagic = 0xFD2FB528, kSkippableMagic = 0x184D2A50;
-
-class FrameWalker {
- public:
-  explicit FrameWalker(std::istream& data) : data_(data) {}
-
-  bool at_end() { return data_.peek() == std::istream::traits_type::eof(); }
-
-  /// Goes past one frame; false when it does not end within the data.
-  bool skip_frame() {
-    const std::uint64_t magic = number(4);
-    if ((magic & 0xFFFFFFF0) == kSkippableMagic) return skip(number(4));
-    if (magic != kMagic) return false;
-    const std::uint64_t descriptor = number(1);
-    const bool single_segment = (descriptor >> 5 & 1) != 0;
-    const bool checksum = (descriptor >> 2 & 1) != 0;
-    constexpr unsigned kDictionarySize[] = {0, 1, 2, 4}, kContentSize[] = {0, 2, 4, 8};
-    const unsigned content = kContentSize[descriptor >> 6];
-    if (!skip((single_segment ? 0 : 1) + kDictionarySize[descriptor & 3] +
-              (content == 0 && single_segment ? 1 : content))) {
-      return false;
-    }
-    for (bool last = false; !last;) {
-      const std::uint64_t block = number(3);
-      last = (block & 1) != 0;
-      const bool repeated_byte = (block >> 1 & 3) == 1;
-      if (!data_ || !skip(repeated_byte ? 1 : block >> 3)) return false;
-    }
-    return skip(checksum ? 4 : 0);
-  }
-
- private:
-  /// A little-endian number of `bytes` bytes; 0 past the end, where the stream fails.
-  std::uint64_t number(int bytes) {
-    std::uint64_t value = 0;
-    for (int i = 0; i < bytes; ++i) {
-      const auto byte = data_.get();
-      if (!data_) return 0;
-      value |= static_cast<std::uint64_t>(byte) << (8 * i);
-    }
-    return value;
-  }
-  bool skip(std::uint64_t bytes) {
-    data_.ignore(static_cast<std::streamsize>(bytes));
-    return data_.good() && static_cast<std::uint64_t>(data_.gcount()) == bytes;
-  }
-
-  std::istream& data_;
-};
+constexpr unsigned kFieldSize[] = {4, 4, 1, 3, 1};  // in the order of Field
 
 }  // namespace
 
-bool has_whole_zstd_frames(std::istream& data) {
-  FrameWalker walker(data);
-  while (!walker.at_end()) {
-    if (!walker.skip_frame()) return false;
+void ZstdFrames::feed(std::string_view bytes) {
+  while (!bytes.empty()) {
+    if (skip_ > 0) {
+      const std::uint64_t part = std::min<std::uint64_t>(skip_, bytes.size());
+      skip_ -= part;
+      bytes.remove_prefix(part);
+      continue;
+    }
+    value_ |= std::uint32_t{static_cast<unsigned char>(bytes.front())} << (8 * have_);
+    bytes.remove_prefix(1);
+    if (++have_ < kFieldSize[static_cast<unsigned>(expected_)]) continue;
+    const std::uint32_t value = value_;
+    value_ = have_ = 0;
+    take(value);
   }
-  return true;
+}
+
+void ZstdFrames::take(std::uint32_t value) {
+  switch (expected_) {
+    case Field::kMagic:
+      expected_ = value == kMagic                            ? Field::kDescriptor
+                  : (value & 0xFFFFFFF0U) == kSkippableMagic ? Field::kSkippableSize
+                                                             : Field::kNothing;
+      break;
+    case Field::kSkippableSize:
+      skip_ = value;
+      expected_ = Field::kMagic;
+      break;
+    case Field::kDescriptor: {
+      const bool single_segment = (value >> 5 & 1) != 0;
+      constexpr unsigned kDictionarySize[] = {0, 1, 2, 4}, kContentSize[] = {0, 2, 4, 8};
+      const unsigned content = kContentSize[value >> 6];
+      checksum_ = (value >> 2 & 1) != 0;
+      skip_ = (single_segment ? 0 : 1) + kDictionarySize[value & 3] +
+              (content == 0 && single_segment ? 1 : content);
+      expected_ = Field::kBlock;
+      break;
+    }
+    case Field::kBlock: {
+      const bool last = (value & 1) != 0, repeated_byte = (value >> 1 & 3) == 1;
+      skip_ = (repeated_byte ? 1 : value >> 3) + (last && checksum_ ? 4 : 0);
+      if (last) expected_ = Field::kMagic;
+      break;
+    }
+    case Field::kNothing:
+      break;
+  }
 }
 
 }  // namespace cmsim::work

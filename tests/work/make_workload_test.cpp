@@ -95,6 +95,52 @@ TEST_F(MakeWorkload, RefusesContradictions) {
   EXPECT_THAT(error_with([](auto& s) { s.trace = ""; }), HasSubstr("/workload/requests"));
 }
 
+TEST_F(MakeWorkload, StopsReadingWhenItHasWhatWasAskedFor) {
+  std::ofstream(path_, std::ios::app) << "no JSON\n";
+  EXPECT_THAT(error_of([&] { make_workload(spec_, 1); }), HasSubstr("cmsim_workload.jsonl:6"));
+  spec_.max_requests = 5;
+  EXPECT_EQ(make_workload(spec_, 1).rows.size(), 5u);
+  spec_.max_requests = INT64_MAX;
+  spec_.end = 10;  // the row at 12 s tells that no more can come
+  EXPECT_EQ(make_workload(spec_, 1).rows.size(), 4u);
+}
+
+TEST_F(MakeWorkload, RefusesArrivalsBeyondWhatADoubleResolves) {
+  const auto error_of_stamp = [&](const char* ms) {
+    std::ofstream(path_) << R"({"timestamp": 3000, "input_length": 6, "output_length": 7})" << '\n'
+                         << R"({"timestamp": )" << ms
+                         << R"(, "input_length": 6, "output_length": 7})";
+    return error_of([&] { make_workload(spec_, 1); });
+  };
+  EXPECT_EQ(error_of_stamp("1e10"), "no error");  // 1e7 s, the latest
+  spec_.time_scale = 0.5;                         // 2e7 s
+  EXPECT_THAT(error_of_stamp("1e10"), HasSubstr("/workload/time_scale: found 0.5: the last request "
+                                                "arrives at 20000000 s, allowed is 1e+07 s"));
+  spec_.time_scale = 1e-6;
+  EXPECT_THAT(error_of_stamp("1e13"), HasSubstr("/workload/end"));  // 1e10 s in the file already
+  spec_.time_scale = 1;
+  EXPECT_THAT(error_of_stamp("1e11"), HasSubstr("/workload/end"));  // 3 s to 1e8 s
+  // A trace of one day with the dates of 2024: it says where to start.
+  std::ofstream(path_) << R"({"timestamp": 1712345678900, "input_length": 6, "output_length": 7})"
+                       << '\n'
+                       << R"({"timestamp": 1712432078900, "input_length": 6, "output_length": 7})";
+  EXPECT_THAT(
+      error_of([&] { make_workload(spec_, 1); }),
+      HasSubstr("/workload/start: the last request arrives at 1.71243208e+09 s, allowed is "
+                "1e+07 s (beyond it a double does not hold the times of steps): time counts "
+                "from here, and the first arrives at 1712345678 s of the trace"));
+  spec_.start = 1712345678;
+  EXPECT_THAT(arrivals_of(make_workload(spec_, 1)),
+              ElementsAre(testing::DoubleNear(0.9, 1e-6), testing::DoubleNear(86400.9, 1e-6)));
+}
+
+TEST_F(MakeWorkload, RefusesABlockSizeForATraceWithoutBlocks) {
+  std::ofstream(path_) << R"({"timestamp": 1, "input_length": 5, "output_length": 6})";
+  spec_.block_size = 16;
+  EXPECT_THAT(error_of([&] { make_workload(spec_, 1); }),
+              HasSubstr("/workload/block_size: has no effect"));
+}
+
 TEST_F(MakeWorkload, NeedsArrivalsForLengthsOnly) {
   std::ofstream(path_) << "num_prefill_tokens,num_decode_tokens\n5,6\n";
   EXPECT_THAT(error_of([&] { make_workload(spec_, 1); }),
@@ -119,6 +165,15 @@ TEST(FixedLengths, AreWhatWasAskedFor) {
   EXPECT_EQ(trace.rows[9].output_tokens, 128);
   EXPECT_THAT(error_of([] { make_workload(fixed_lengths({}, 10), 1); }),
               HasSubstr("/workload/arrivals/kind: is trace, but there is no trace"));
+  EXPECT_THAT(error_of([] {
+                make_workload(fixed_lengths({.kind = ArrivalKind::kAllAtOnce}, INT32_MAX), 1);
+              }),
+              HasSubstr("/workload/requests: found 2147483647, without a trace 1 to 50000000"));
+  // The second request arrives at 1 / 1e-6 = 1e6 s, the twelfth at 1.1e7 s.
+  EXPECT_THAT(error_of([] {
+                make_workload(fixed_lengths({.kind = ArrivalKind::kConstant, .rate = 1e-6}, 12), 1);
+              }),
+              HasSubstr("/workload/arrivals/rate: the last request arrives at 11000000 s"));
 }
 
 TEST(Arrivals, HaveTheRateAndBurstinessAskedFor) {
@@ -154,18 +209,73 @@ TEST(ReadWorkload, ReadsEveryKey) {
   const WorkloadSpec spec = spec_of(R"({
     "trace": "../traces/t.jsonl", "format": "mooncake", "block_size": 256, "time_scale": 4,
     "start": "1min", "end": "2min", "max_requests": 7, "spread_timestamps": true,
-    "arrivals": {"kind": "gamma", "rate": {"value": 3.5, "source": "x"}, "burstiness": 0.5},
-    "role": "decode"})");
+    "arrivals": {"kind": "trace"}, "max_bytes": "3GB", "role": "decode"})");
   EXPECT_EQ(spec.trace, "/traces/t.jsonl");  // /scenarios/../traces, plainly
   EXPECT_EQ(spec.block_size, 256);
   EXPECT_EQ(spec.start, 60);
   EXPECT_EQ(spec.end, 120);
   EXPECT_EQ(spec.max_requests, 7);
   EXPECT_TRUE(spec.spread_timestamps);
-  EXPECT_EQ(spec.arrivals.kind, ArrivalKind::kGamma);
-  EXPECT_EQ(spec.arrivals.rate, 3.5);
-  EXPECT_EQ(spec.arrivals.burstiness, 0.5);
+  EXPECT_EQ(spec.time_scale, 4);
+  EXPECT_EQ(spec.max_bytes, 3'000'000'000);
   EXPECT_EQ(spec_of(R"({"arrivals": {"kind": "poisson", "rate": "90/min"}})").arrivals.rate, 1.5);
+  const WorkloadSpec generated = spec_of(R"({
+    "requests": 5, "prompt_length": 6, "output_length": 7,
+    "arrivals": {"kind": "gamma", "rate": {"value": 3.5, "source": "x"}, "burstiness": 0.5}})");
+  EXPECT_EQ(generated.requests, 5);
+  EXPECT_EQ(generated.prompt_length, 6);
+  EXPECT_EQ(generated.output_length, 7);
+  EXPECT_EQ(generated.arrivals.kind, ArrivalKind::kGamma);
+  EXPECT_EQ(generated.arrivals.rate, 3.5);
+  EXPECT_EQ(generated.arrivals.burstiness, 0.5);
+  EXPECT_EQ(
+      spec_of(R"({"arrivals": {"kind": "closed_loop", "concurrency": 8}})").arrivals.concurrency,
+      8);
+}
+
+TEST(ReadWorkload, RefusesKeysWithoutEffect) {
+  const auto message = [](const std::string& json) { return error_of([&] { spec_of(json); }); };
+  // Of each kind of arrivals, the keys it looks at; any other is refused.
+  for (const auto& [kind, keys] :
+       std::map<std::string, std::string>{{"trace", ""},
+                                          {"poisson", "rate"},
+                                          {"gamma", "rate burstiness"},
+                                          {"constant", "rate"},
+                                          {"all_at_once", ""},
+                                          {"closed_loop", "concurrency"}}) {
+    const bool needs_rate = keys.find("rate") != std::string::npos;
+    for (const std::string key : {"rate", "burstiness", "concurrency"}) {
+      std::string arrivals = R"("kind": ")" + kind + '"';
+      if (needs_rate && key != "rate") arrivals += R"(, "rate": 2)";
+      arrivals += ", \"" + key + "\": 2";
+      const std::string found = message(R"({"trace": "x", "arrivals": {)" + arrivals + "}}");
+      if (keys.find(key) != std::string::npos) {
+        EXPECT_EQ(found, "no error") << kind << ' ' << key;
+      } else {
+        EXPECT_THAT(found, HasSubstr("/arrivals/" + key + ": has no effect with arrivals of kind " +
+                                     kind + ", it needs"));
+      }
+    }
+  }
+  // What cuts, reads or moves a trace needs one.
+  for (const auto& [key, value] :
+       std::map<std::string, std::string>{{"format", R"("azure")"},
+                                          {"block_size", "16"},
+                                          {"start", R"("1s")"},
+                                          {"end", R"("1h")"},
+                                          {"max_requests", "5"},
+                                          {"max_bytes", R"("1GB")"},
+                                          {"time_scale", "2"},
+                                          {"spread_timestamps", "true"}}) {
+    const std::string member = '"' + key + "\": " + value;
+    EXPECT_THAT(message(R"({"requests": 5, )" + member + "}"),
+                HasSubstr("/" + key + ": has no effect without a trace"));
+    EXPECT_EQ(message(R"({"trace": "x", )" + member + "}"), "no error");
+    const bool moves = key == "time_scale" || key == "spread_timestamps";
+    EXPECT_THAT(message(R"({"trace": "x", "arrivals": {"kind": "all_at_once"}, )" + member + "}"),
+                HasSubstr(moves ? "/" + key + ": has no effect with arrivals of kind all_at_once"
+                                : "no error"));
+  }
 }
 
 TEST(ReadWorkload, NamesWhatIsWrong) {
@@ -175,7 +285,14 @@ TEST(ReadWorkload, NamesWhatIsWrong) {
   EXPECT_THAT(message(R"({"format": "moncake"})"), HasSubstr("did you mean \"mooncake\""));
   EXPECT_THAT(message(R"({"start": 5})"), HasSubstr("/start"));
   EXPECT_THAT(message(R"({"prompt_length": -5})"), HasSubstr("/prompt_length"));
-  EXPECT_THAT(message(R"({"arrivals": {"kind": "poisson"}})"), HasSubstr("need a rate above 0"));
+  EXPECT_THAT(message(R"({"arrivals": {"kind": "poisson"}})"), HasSubstr("need a rate"));
+  EXPECT_THAT(message(R"({"arrivals": {"kind": "poisson", "rate": 1e-15}})"),
+              HasSubstr("/arrivals/rate: found 1e-15, allowed is 1e-06 to 1e+06"));
+  EXPECT_THAT(message(R"({"requests": 2147483647})"),
+              HasSubstr("/requests: found 2147483647, allowed is 1 to 5"));
+  EXPECT_THAT(
+      message(R"({"arrivals": {"kind": "closed_loop", "concurrency": 4611686018427387904}})"),
+      HasSubstr("/arrivals/concurrency: found 4611686018427387904"));
 }
 
 }  // namespace

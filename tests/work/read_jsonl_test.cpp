@@ -118,6 +118,18 @@ TEST(ReadMooncake, ErrorsNameFileLineAndField) {
   EXPECT_THAT(mooncake_error(row("1", "\"5\"", "5", "1")), HasSubstr("expected a number"));
   EXPECT_THAT(mooncake_error(row("1", "5", "5", "-1")), HasSubstr("hash_ids: found '-1]}'"));
   EXPECT_THAT(mooncake_error(row("1", "5", "5", "99999999999999999999")), HasSubstr("too large"));
+  EXPECT_THAT(mooncake_error(row("1", "9223372036854775808", "5", "1")),  // 2^63
+              HasSubstr("input_length: 9223372036854775808 is too large"));
+  EXPECT_EQ(mooncake_error(row("1", "4294967297", "5", "1")),  // 2^32 + 1 is not 1
+            "t.jsonl:1: input_length is 4294967297, allowed is 1 to 2147483647 tokens");
+  EXPECT_EQ(mooncake_error(row("1", "5", "2147483648", "1")),
+            "t.jsonl:1: output_length is 2147483648, allowed is 0 to 2147483647 tokens");
+  EXPECT_THAT(mooncake_error(row("1", "1e400", "5", "1")), HasSubstr("expected a whole number"));
+  EXPECT_EQ(mooncake_error(row("1", "-0", "5", "1")),
+            "t.jsonl:1: input_length is 0, allowed is 1 to 2147483647 tokens");
+  EXPECT_THAT(mooncake_error(row("1", "5", "5", "18446744073709551616")), HasSubstr("too large"));
+  EXPECT_THAT(mooncake_error(row("1.1e13", "5", "5", "1")),
+              HasSubstr("timestamp is 1.1e+10 s, allowed is 0 to 1e+10 s"));
   EXPECT_THAT(mooncake_error(R"({"timestamp": 0, "input_length": 5})"),
               HasSubstr("output_length is missing"));
   EXPECT_THAT(mooncake_error(R"({"timestamp": 0, "timestamp": 1, "input_length": 5})"),
@@ -145,6 +157,16 @@ TEST(ReadBailian, GivesAPartialLastBlockWithoutIdOneOfItsOwn) {
   ASSERT_EQ(trace.rows[1].block_count, 3u);
   EXPECT_EQ(trace.blocks(0)[1], trace.blocks(1)[1]);
   EXPECT_NE(trace.blocks(0)[2], trace.blocks(1)[2]);
+}
+
+TEST(ReadBailian, RefusesAnIdThatOneOfItsOwnMayEqual) {
+  EXPECT_EQ(error_of([] {
+              parse_trace(
+                  R"({"chat_id": 1, "timestamp": 1, "input_length": 33, "output_length": 1, )"
+                  R"("hash_ids": [4, 9223372036854775808]})",
+                  "b.jsonl");
+            }),
+            "b.jsonl:1: hash_ids holds 9223372036854775808, allowed is less than 2^63");
 }
 
 }  // namespace

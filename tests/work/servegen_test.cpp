@@ -3,7 +3,6 @@
 #include <gmock/gmock.h>
 
 #include <cmath>
-#include <cstdio>
 #include <fstream>
 
 #include "cmsim/work/trace_reader.hpp"
@@ -13,6 +12,7 @@ namespace cmsim::work {
 namespace {
 
 using test::error_of;
+using test::tar_of;
 using testing::HasSubstr;
 
 const std::string kWindows =
@@ -25,28 +25,6 @@ const std::string kLengths = R"({
         "reason_ratio": "{0.0: 0.0}"},
   "21600": {"input_tokens": "{}", "output_tokens": "{}"}
 })";
-
-/// A ustar with the given members.
-std::string tar_of(const std::vector<std::pair<std::string, std::string>>& members) {
-  std::string tar;
-  for (const auto& [path, content] : members) {
-    std::string header(512, '\0');
-    header.replace(0, path.size(), path);
-    char size[12];
-    std::snprintf(size, sizeof size, "%011zo", content.size());
-    header.replace(124, 11, size);
-    header.replace(148, 8, "        ");
-    header[156] = '0';
-    header.replace(257, 6, std::string("ustar\0", 6));
-    unsigned sum = 0;
-    for (const char c : header) sum += static_cast<unsigned char>(c);
-    char checksum[8];
-    std::snprintf(checksum, sizeof checksum, "%06o", sum);
-    header.replace(148, 7, std::string(checksum, 7));
-    tar += header + content + std::string((512 - content.size() % 512) % 512, '\0');
-  }
-  return tar + std::string(1024, '\0');
-}
 
 Trace read_profile(const ReadOptions& options = {}) {
   return parse_trace(

@@ -177,6 +177,21 @@ TEST(Synthesize, RefusesWhatCannotBe) {
   };
   EXPECT_THAT(message([](auto& s) { s.requests = 0; }), HasSubstr("/requests: neither"));
   EXPECT_THAT(message([](auto& s) { s.arrivals.rate = 0; }), HasSubstr("/arrivals/rate"));
+  EXPECT_THAT(message([](auto& s) { s.arrivals.rate = 1e-300; }), HasSubstr("/arrivals/rate"));
+  EXPECT_THAT(message([](auto& s) { s.arrivals.rate = 1e7; }), HasSubstr("/arrivals/rate"));
+  EXPECT_THAT(message([](auto& s) {  // the second arrives at 1e6 s, the 10,002nd after 1e10 s
+                s.arrivals = {.kind = ArrivalKind::kConstant, .rate = 1e-6};
+                s.requests = 10002;
+              }),
+              HasSubstr("/arrivals/rate: found 1e-06, at which requests arrive after 1e+10 s"));
+  EXPECT_THAT(message([](auto& s) { s.prompt.cv = INFINITY; }), HasSubstr("/prompt/cv"));
+  EXPECT_THAT(
+      message([](auto& s) {  // 2^31 blocks of one token in one prompt
+        s.max_prompt = INT32_MAX;
+        s.block_size = 1;
+      }),
+      HasSubstr("/max_prompt: found 2147483647, allowed is at most 2147483647 and 500000000 "
+                "blocks"));
   EXPECT_THAT(message([](auto& s) { s.arrivals.kind = ArrivalKind::kAllAtOnce; }),
               HasSubstr("/arrivals/kind: found all_at_once"));
   EXPECT_THAT(message([](auto& s) { s.continue_probability = 1; }),

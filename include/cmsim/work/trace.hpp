@@ -2,7 +2,8 @@
 //
 // Lengths are tokens, times are seconds from the start of the trace. Block ids are prefix-chained:
 // an equal id means the same block and the same prefix before it; reuse is the longest common
-// leading run. Invariant: arrivals never decrease; blocks(i).size() is 0 or ceil(prompt_tokens /
+// leading run. Invariant: arrivals are 0 to kLatestStamp and never decrease; there are at most
+// kMostRequests rows and kMostBlocks block ids; blocks(i).size() is 0 or ceil(prompt_tokens /
 // block_size).
 #pragma once
 
@@ -14,6 +15,11 @@
 #include "cmsim/base/units.hpp"
 
 namespace cmsim::work {
+
+inline constexpr std::int64_t kMostRequests = 50'000'000;  // 1.2 GB of rows
+inline constexpr std::int64_t kMostBlocks = 500'000'000;   // 4 GB of ids
+/// Some 300 years: beyond it a double no longer holds microseconds.
+inline constexpr Seconds kLatestStamp = 1e10;
 
 struct TraceRow {
   Seconds arrival = 0;

@@ -11,6 +11,12 @@
 
 namespace cmsim::work {
 
+/// Rates, requests/s. Below the least nobody waits to see two requests; above the most, all_at_once
+/// says it.
+inline constexpr double kLeastRate = 1e-6, kMostRate = 1e6;
+/// 116 days: there a double still tells 2 ns apart, a thousandth of the shortest transfer.
+inline constexpr Seconds kLatestArrival = 1e7;
+
 enum class ArrivalKind { kTrace, kPoisson, kGamma, kConstant, kAllAtOnce, kClosedLoop };
 
 struct ArrivalSpec {
@@ -28,6 +34,8 @@ struct WorkloadSpec {
   double time_scale = 1;           // 2 = arrivals twice as fast
   Seconds start = 0, end = 1e300;  // cut, in trace time before scaling
   std::int64_t max_requests = INT64_MAX;
+  std::optional<Bytes> max_bytes =
+      {};                          // most the trace may hold decompressed; see trace_reader.hpp
   bool spread_timestamps = false;  // spread rows that share a time stamp evenly to the next one
   ArrivalSpec arrivals;
   // Fixed-length requests, used when `trace` is empty.
@@ -38,8 +46,9 @@ struct WorkloadSpec {
 
 WorkloadSpec read_workload(const ConfigNode& node, const std::filesystem::path& base_directory);
 
-/// Opens the trace (or makes the fixed-length one), applies cut, scaling and the arrival process.
-/// Errors in the file are ConfigErrors naming file and line. Draws from streams "work/...".
+/// Opens the trace (or makes the fixed-length one), applies cut, scaling and the arrival process;
+/// the last arrival is at kLatestArrival at most. Errors in the file are ConfigErrors naming file
+/// and line, others name the key. Draws from streams "work/...".
 Trace make_workload(const WorkloadSpec& spec, std::uint64_t seed);
 
 }  // namespace cmsim::work
