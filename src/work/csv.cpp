@@ -33,7 +33,7 @@ void split_csv(std::string_view line, std::vector<std::string_view>& fields) {
       field = field.substr(1, field.size() - 2);
     }
     fields.push_back(field);
-    if (end == std::string_view::npos) return;
+    if (end == std::string_view::npos || fields.size() > kMostColumns) return;
     start = end + 1;
   }
 }
@@ -42,6 +42,9 @@ CsvReader::CsvReader(InputStream& input) : input_(input) {
   const auto line = input_.read_line();
   if (!line) input_.fail("is empty, expected a CSV header");
   split_csv(*line, fields_);
+  if (fields_.size() > kMostColumns) {
+    input_.fail(fmt::format("more than {} columns", kMostColumns));
+  }
   header_.assign(fields_.begin(), fields_.end());
 }
 

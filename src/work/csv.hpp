@@ -12,12 +12,15 @@
 
 namespace cmsim::work {
 
-/// The fields of a line, unquoted and without surrounding blanks.
+constexpr std::size_t kMostColumns = 1000;
+
+/// The fields of a line, unquoted and without surrounding blanks; of too many the first
+/// kMostColumns + 1.
 void split_csv(std::string_view line, std::vector<std::string_view>& fields);
 
 class CsvReader {
  public:
-  /// Reads the header line.
+  /// Reads the header line; more than kMostColumns are an error.
   explicit CsvReader(InputStream& input);
 
   /// Index of a column; ConfigError with the columns there are when it is missing.

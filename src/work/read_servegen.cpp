@@ -77,6 +77,8 @@ class Profile {
         fail(fmt::format("has the dataset of chunk {} twice", chunk.number));
       }
       client.lengths = parse_length_histograms(content, source);
+      periods_ += client.lengths.size();
+      if (periods_ > kMostPeriods) fail(fmt::format("has more than {} periods", kMostPeriods));
     }
   }
 
@@ -173,7 +175,8 @@ class Profile {
   }
 
   std::filesystem::path name_;
-  Bytes most_, bytes_ = 0;  // of all files together
+  Bytes most_, bytes_ = 0;   // of all files together
+  std::size_t periods_ = 0;  // of all clients
   std::set<std::string> directories_;
   std::map<int, ServeGenClient> clients_;
   std::set<int> has_lengths_;

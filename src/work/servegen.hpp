@@ -10,6 +10,7 @@
 #include <map>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "cmsim/base/random.hpp"
@@ -29,7 +30,9 @@ struct RateWindow {
 /// Token counts with their probabilities, drawn by inverting the cumulative distribution.
 class LengthHistogram {
  public:
-  void add(std::int64_t tokens, double weight);  // in ascending order of tokens
+  LengthHistogram() = default;
+  /// Pairs of tokens and weight, in ascending order of tokens.
+  explicit LengthHistogram(const std::vector<std::pair<std::int64_t, double>>& entries);
   bool empty() const { return cumulative_.empty(); }
   double mean() const;
   std::int64_t draw(RandomStream& random) const;
@@ -51,6 +54,9 @@ struct ServeGenClient {
 /// Reads chunk-N-trace.csv: no header; start, rate, CV, family, shape, scale.
 /// Shape and scale are not used: rate and CV say the same, and the rate is then met exactly.
 std::vector<RateWindow> parse_rate_windows(std::string_view csv, const std::string& name);
+/// Most periods of lengths in a profile, and lengths in a histogram.
+constexpr std::size_t kMostPeriods = 1'000'000, kMostLengths = 1'000'000;
+
 /// Reads chunk-N-dataset.json.
 std::map<std::int64_t, ServeGenClient::Lengths> parse_length_histograms(std::string_view json,
                                                                         const std::string& name);

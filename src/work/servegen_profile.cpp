@@ -96,6 +96,9 @@ LengthHistogram parse_histogram(std::string_view text, std::size_t offset) {
                           fmt::format("probability is {}, allowed is 0 to 1", weight));
         }
         if (weight > 0) entries.emplace_back(static_cast<std::int64_t>(tokens), weight);
+        if (entries.size() > kMostLengths) {
+          throw TextError(cursor.offset(), fmt::format("more than {} lengths", kMostLengths));
+        }
       } while (cursor.more('}'));
     }
     cursor.expect_end();
@@ -103,9 +106,7 @@ LengthHistogram parse_histogram(std::string_view text, std::size_t offset) {
     throw TextError(offset + error.offset(), error.what());
   }
   std::sort(entries.begin(), entries.end());
-  LengthHistogram histogram;
-  for (const auto& [tokens, weight] : entries) histogram.add(tokens, weight);
-  return histogram;
+  return LengthHistogram(entries);
 }
 
 ServeGenClient::Lengths parse_period(JsonCursor& json, std::string_view text) {
@@ -128,9 +129,13 @@ ServeGenClient::Lengths parse_period(JsonCursor& json, std::string_view text) {
 
 }  // namespace
 
-void LengthHistogram::add(std::int64_t tokens, double weight) {
-  tokens_.push_back(tokens);
-  cumulative_.push_back(weight + (cumulative_.empty() ? 0 : cumulative_.back()));
+LengthHistogram::LengthHistogram(const std::vector<std::pair<std::int64_t, double>>& entries) {
+  tokens_.reserve(entries.size());
+  cumulative_.reserve(entries.size());
+  for (const auto& [tokens, weight] : entries) {
+    tokens_.push_back(tokens);
+    cumulative_.push_back(weight + (cumulative_.empty() ? 0 : cumulative_.back()));
+  }
 }
 
 double LengthHistogram::mean() const {
@@ -169,6 +174,9 @@ std::map<std::int64_t, ServeGenClient::Lengths> parse_length_histograms(std::str
         }
         if (!periods.try_emplace(start, parse_period(json, text)).second) {
           throw TextError(json.offset(), fmt::format("key \"{}\" is given twice", key));
+        }
+        if (periods.size() > kMostPeriods) {
+          throw TextError(json.offset(), fmt::format("more than {} periods", kMostPeriods));
         }
       } while (json.more('}'));
     }

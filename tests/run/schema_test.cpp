@@ -145,7 +145,8 @@ TEST(ScenarioSchema, AgreesOnValues) {
         "/decode/mtp/acceptance=70%", "/decode/mtp/acceptance={\"value\": 0.9, \"source\": \"x\"}",
         "/decode/microbatches=auto", "/deployment/cache/dram_per_node=512GiB",
         "/workload/arrivals={\"kind\": \"poisson\", \"rate\": 12.5}", "/workload/start=1min",
-        "/workload/arrivals={\"kind\": \"poisson\", \"rate\": \"12/s\"}", "/horizon=1h"}) {
+        "/workload/arrivals={\"kind\": \"poisson\", \"rate\": \"12/s\"}", "/horizon=1h",
+        "/workload/max_bytes=2GB"}) {
     EXPECT_EQ(complaint(good), "");
     EXPECT_TRUE(schema_accepts(with_setting(good))) << good;
   }
@@ -154,7 +155,8 @@ TEST(ScenarioSchema, AgreesOnValues) {
         "/platform/ub/link_bandwidth=28GB", "/platform/ub/sub_planes=0", "/platform/nodes=1.5",
         "/decode/mtp/acceptance=1.5", "/decode/mtp/draft_tokens=9", "/experts/placement=random",
         "/deployment/cache/plane=rdma", "/deployment/cache/enabled=yes",
-        "/workload/arrivals/kind=burst", "/workload/time_scale=0", "/horizon=5"}) {
+        "/workload/arrivals/kind=burst", "/workload/time_scale=0", "/horizon=5",
+        "/workload/arrivals={\"kind\": \"poisson\", \"rate\": 1e-15}", "/workload/max_bytes=5"}) {
     EXPECT_NE(complaint(bad), "") << bad;
     EXPECT_FALSE(schema_accepts(with_setting(bad))) << bad;
   }

@@ -4,7 +4,7 @@
 #include <fstream>
 
 #include "cmsim/work/trace_reader.hpp"
-#include "src/work/input_stream.hpp"
+#include "src/work/servegen.hpp"
 #include "support.hpp"
 
 namespace cmsim::work {
@@ -77,6 +77,26 @@ TEST(EndlessLine, IsRefused) {
   EXPECT_EQ(error_of([] { read_trace("/dev/zero", {.format = "mooncake"}); }),
             "/dev/zero:1: line longer than 64 MiB");
   EXPECT_THAT(error_of([] { read_trace("/dev/zero"); }), HasSubstr("unknown trace format"));
+}
+
+TEST(Columns, AreFew) {
+  // 64 MiB of commas would otherwise be 64 million fields of 48 bytes.
+  EXPECT_EQ(error_of([] { parse_trace(kHeader.substr(0, 36) + std::string(999, ','), "t"); }),
+            "t:1: more than 1000 columns");
+  const std::string most = kHeader.substr(0, 36) + std::string(998, ',') + "\n";
+  EXPECT_EQ(parse_trace(most + "5,6" + std::string(998, ','), "t").rows.size(), 1u);
+  EXPECT_EQ(error_of([&] { parse_trace(most + "5,6" + std::string(5000, ','), "t"); }),
+            "t:2: found 1001 columns, the header has 1000");
+}
+
+TEST(Histogram, HasFewLengths) {
+  std::string many;
+  for (int i = 1; i <= 1'000'001; ++i) many += std::to_string(i) + ":1,";
+  many.back() = '}';
+  EXPECT_THAT(error_of([&] {
+                parse_length_histograms(R"({"0": {"input_tokens": "{)" + many + R"("}})", "d");
+              }),
+              HasSubstr("d:1: more than 1000000 lengths"));
 }
 
 TEST(MaxRequests, EndsTheReading) {
