@@ -32,7 +32,9 @@ void add_policies(CLI::App& app, Session& session) {
       ->allow_extra_args(false);
   command->callback([plugins, &session] {
     session.action = [plugins, &session] {
-      for (const std::string& file : *plugins) load_plugin(file, session.registry);
+      serve::PolicyCall call;
+      PolicyWatch watch(call, kPolicyTimeout);
+      load_plugins(*plugins, session.registry, call, watch);
       return list(session.registry);
     };
   });

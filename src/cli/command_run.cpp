@@ -21,6 +21,7 @@ struct RunCommand {
   std::vector<std::string> sets, plugins;
   std::optional<std::string> trace, network, out;
   std::optional<std::uint64_t> seed;
+  double policy_timeout = kPolicyTimeout;
   bool json = false, quiet = false, strict = false, detailed = false;
 
   /// The options that have a scenario pointer are short for --set; they come last and win.
@@ -72,7 +73,9 @@ int verdict(const RunCommand& command, const metrics::Result& result) {
 }
 
 int execute(const RunCommand& command, serve::PolicyRegistry& registry) {
-  for (const std::string& file : command.plugins) load_plugin(file, registry);
+  serve::PolicyCall policy_call;
+  PolicyWatch watch(policy_call, command.policy_timeout);
+  load_plugins(command.plugins, registry, policy_call, watch);
   const run::Scenario scenario = run::load_scenario(command.scenario, command.all_sets(), registry);
   const auto directory = command.output_directory(scenario);
   if (directory) run::check_output_directory(*directory);
@@ -87,6 +90,7 @@ int execute(const RunCommand& command, serve::PolicyRegistry& registry) {
   };
   options.interrupt = &interrupt_flag();
   options.registry = registry;
+  options.policy_call = &policy_call;
   options.command = command.provenance();
   const metrics::Result result = run::run(scenario, options);
   progress.clear();
@@ -131,6 +135,12 @@ void add_run(CLI::App& app, Session& session) {
   sub->add_option("--plugin", command->plugins, "Shared object that registers policies")
       ->type_name("FILE.so")
       ->allow_extra_args(false);
+  sub->add_option("--policy-timeout", command->policy_timeout,
+                  "Wall-clock seconds that one call of a policy may take before the run ends with "
+                  "exit code 3 and its name; 0: for ever")
+      ->type_name("SECONDS")
+      ->check(CLI::Range(0.0, 1e6))
+      ->capture_default_str();
   sub->add_flag("--json", command->json, "Print the result as JSON and nothing else on stdout");
   sub->add_flag("--quiet", command->quiet, "No table, no notes");
   sub->add_flag("--strict", command->strict, "Exit with 3 when any request did not finish");

@@ -2,6 +2,8 @@
 
 #include <csignal>
 
+#include "policy_watch.hpp"
+
 namespace cmsim::cli {
 namespace {
 
@@ -10,6 +12,7 @@ static_assert(std::atomic<bool>::is_always_lock_free, "a signal handler may only
 
 void on_signal(int signal) {
   interrupted = true;
+  name_called_policy();
   std::signal(signal, SIG_DFL);
 }
 

@@ -8,6 +8,7 @@
 #include "cmsim/run/digest.hpp"
 #include "cmsim/serve/cluster.hpp"
 #include "cmsim/serve/placement.hpp"
+#include "cmsim/serve/policy_call.hpp"
 #include "cmsim/work/workload.hpp"
 #include "fabric_scale.hpp"
 #include "horizon.hpp"
@@ -17,13 +18,21 @@
 namespace cmsim::run {
 namespace {
 
-serve::Policies make_policies(const Scenario& scenario, const serve::PolicyRegistry& registry) {
+serve::Policies make_policies(const Scenario& scenario, const RunOptions& options) {
   const serve::PolicyContext context{scenario.seed};
   const PolicyNames& names = scenario.policies;
-  return {registry.make_prefill_router(names.prefill_routing, context),
-          registry.make_prefill_batcher(names.prefill_batching, context),
-          registry.make_decode_admission(names.decode_admission, context),
-          registry.make_decode_router(names.decode_routing, context)};
+  const auto make = [&](serve::PolicyKind kind, const std::string& name, auto maker) {
+    const serve::PolicyCall::Scope scope(options.policy_call,
+                                         {serve::PolicyCall::Stage::kMaking, kind, name.c_str()});
+    return (options.registry.*maker)(name, context);
+  };
+  using enum serve::PolicyKind;
+  using Registry = serve::PolicyRegistry;
+  return {make(kPrefillRouting, names.prefill_routing, &Registry::make_prefill_router),
+          make(kPrefillBatching, names.prefill_batching, &Registry::make_prefill_batcher),
+          make(kDecodeAdmission, names.decode_admission, &Registry::make_decode_admission),
+          make(kDecodeRouting, names.decode_routing, &Registry::make_decode_router),
+          options.policy_call};
 }
 
 serve::ClusterConfig cluster_config(const Scenario& scenario) {
@@ -101,7 +110,7 @@ void check_result(const Result& result, const work::Trace& trace) {
 }  // namespace
 
 Result run(const Scenario& scenario, const RunOptions& options) {
-  serve::Policies policies = make_policies(scenario, options.registry);
+  serve::Policies policies = make_policies(scenario, options);
   const work::Trace trace = work::make_workload(scenario.workload, scenario.seed);
   serve::check_cache_blocks(scenario.deployment.cache, trace);
   const FabricScale fabric = measure_fabric_scale(scenario);

@@ -1,5 +1,7 @@
 #include "cmsim/serve/cluster.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <array>
 #include <cmath>
@@ -12,6 +14,7 @@
 #include "cmsim/serve/cluster_state.hpp"
 #include "cmsim/serve/decode_pool.hpp"
 #include "cmsim/serve/mtp.hpp"
+#include "cmsim/serve/policy_guard.hpp"
 #include "cmsim/serve/prefill_pool.hpp"
 
 namespace cmsim::serve {
@@ -46,6 +49,9 @@ class Cluster::Impl {
  public:
   Impl(coll::Runtime& runtime, const hw::Platform& platform, const ClusterConfig& config,
        const StepModels& models, Policies policies, const work::Trace& trace);
+  ~Impl() { destroy(policies_); }
+  Impl(const Impl&) = delete;
+  Impl& operator=(const Impl&) = delete;
 
   void start();
   void finish(RunEnd end);
@@ -68,6 +74,7 @@ class Cluster::Impl {
   void end(RequestIndex index, Outcome outcome, Reason reason);
 
   void check_totals(RunEnd end) const;
+  [[noreturn]] void complain_of_waiting() const;
 
   Policies policies_;
   std::optional<PrefillPool> prefill_;
@@ -95,7 +102,7 @@ Cluster::Impl::Impl(coll::Runtime& runtime, const hw::Platform& platform,
       mtp_random_(config.seed, "serve/mtp"),
       due_dates_(trace.duration() > 0) {
   if (config.role != Role::kDecodeOnly) {
-    prefill_.emplace(state, *models.prefill, *policies_.prefill_router, *policies_.prefill_batcher,
+    prefill_.emplace(state, *models.prefill, policies_,
                      [this](RequestIndex index) { prefilled(index); });
   }
   if (config.role != Role::kPrefillOnly) {
@@ -107,8 +114,7 @@ Cluster::Impl::Impl(coll::Runtime& runtime, const hw::Platform& platform,
         .preempted = [this](RequestIndex index) { preempted(index); },
         .outgrown =
             [this](RequestIndex index) { end(index, Outcome::kFailed, Reason::kOutputExceedsKv); }};
-    decode_.emplace(state, *models.decode, *policies_.decode_admission, *policies_.decode_router,
-                    source, std::move(hooks));
+    decode_.emplace(state, *models.decode, policies_, source, std::move(hooks));
   }
   state.requests.resize(trace.rows.size());
   state.totals.requests = static_cast<std::int64_t>(trace.rows.size());
@@ -246,10 +252,7 @@ void Cluster::Impl::end(RequestIndex index, Outcome outcome, Reason reason) {
 void Cluster::Impl::finish(RunEnd run_end) {
   const ClusterTotals& totals = state.totals;
   const std::int64_t left = totals.requests - totals.finished - totals.rejected - totals.failed;
-  if (run_end == RunEnd::kDrained && left > 0) {
-    throw SimulationError(std::to_string(left) + " of " + std::to_string(totals.requests) +
-                          " requests never ended: a policy lets them wait for ever");
-  }
+  if (run_end == RunEnd::kDrained && left > 0) complain_of_waiting();
   if (prefill_) {
     require(totals.prefill_kv_reserved - totals.prefill_kv_released == prefill_->kv_reserved(),
             "prefill KV reserved = released + held");
@@ -262,6 +265,28 @@ void Cluster::Impl::finish(RunEnd run_end) {
         request.stage == Stage::kNotSent ? Reason::kNotSent : Reason::kInterrupted);
   }
   check_totals(run_end);
+}
+
+/// Nothing is under way and requests are left: policies said "wait" until there was nothing to wait
+/// for.
+void Cluster::Impl::complain_of_waiting() const {
+  const auto in_stage = [this](Stage stage) {
+    return std::count_if(state.requests.begin(), state.requests.end(),
+                         [stage](const Request& request) { return request.stage == stage; });
+  };
+  const auto to_prefill = in_stage(Stage::kPrefillQueue), to_decode = in_stage(Stage::kDecodeQueue);
+  require(to_prefill + to_decode > 0, "a request that is left over waits for a policy");
+  std::string message = "requests never ended, a policy lets them wait for ever:";
+  if (to_prefill > 0) {
+    message += fmt::format(" {} wait for {}", to_prefill, title(policies_.prefill_batcher));
+  }
+  if (to_decode > 0) {
+    message += fmt::format("{} {} wait for {} or {}", to_prefill > 0 ? " and" : "", to_decode,
+                           title(policies_.decode_admission), title(policies_.decode_router));
+  }
+  const auto left = state.requests.size() - static_cast<std::size_t>(in_stage(Stage::kEnded));
+  throw SimulationError(
+      fmt::format("{} of {} {} at {:.9g} s", left, state.requests.size(), message, state.now()));
 }
 
 void Cluster::Impl::check_totals(RunEnd run_end) const {

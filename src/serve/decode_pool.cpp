@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "cmsim/base/error.hpp"
+#include "cmsim/serve/policy_guard.hpp"
 
 namespace cmsim::serve {
 namespace {
@@ -20,12 +20,10 @@ constexpr auto later = [](const auto& a, const auto& b) {  // makes a min-heap
 }  // namespace
 
 DecodePool::DecodePool(ClusterState& state, const model::DecodeModel& model,
-                       DecodeAdmission& admission, DecodeRouter& router, KvSource source,
-                       Hooks hooks)
+                       const Policies& policies, KvSource source, Hooks hooks)
     : state_(state),
       model_(model),
-      admission_(admission),
-      router_(router),
+      policies_(policies),
       source_(source),
       hooks_(std::move(hooks)),
       connections_{std::max(1, state.placement.prefill_dies), 1, state.placement.decode_dies},
@@ -74,31 +72,46 @@ void DecodePool::decide() {
   state_.flush_queue();
 }
 
+/// Ends: each round takes a request out of the queue or is the last.
 void DecodePool::admit() {
   const auto slots = static_cast<std::int64_t>(occupied_.size()) * slots_per_rank_;
   const Tokens kv_total = static_cast<Tokens>(occupied_.size()) * kv_capacity_;
   while (can_admit_ && !waiting_.empty() && occupied_total_ < slots) {
-    const auto admission =
-        admission_.admit({state_.now(), waiting_.view(), slots - occupied_total_, slots,
-                          kv_total - state_.decode_kv_reserved, kv_capacity_});
+    const DecodeAdmissionView queue{state_.now(),
+                                    waiting_.view(),
+                                    slots - occupied_total_,
+                                    slots,
+                                    kv_total - state_.decode_kv_reserved,
+                                    kv_capacity_};
+    const auto admission = call_policy(policies_.decode_admission, policies_.call, queue);
     if (!admission) break;
     if (admission->index >= waiting_.size()) {
-      throw SimulationError("the decode admission chose a request beyond the queue");
+      refuse(policies_.decode_admission, queue,
+             "chose position " + std::to_string(admission->index) + " of the queue");
     }
-    const DecodeRouterView view{
+    if (admission->headroom < 0) {
+      refuse(policies_.decode_admission, queue,
+             "asked for a headroom of " + std::to_string(admission->headroom) + " tokens");
+    }
+    const DecodeRouterView ranks{
         state_.now(),        waiting_[admission->index],
         admission->headroom, occupied_,
         reserved_kv_,        slots_per_rank_,
         kv_capacity_,        static_cast<std::int32_t>(ranks_per_instance_)};
-    const auto rank = router_.route(view);
+    const auto rank = call_policy(policies_.decode_router, policies_.call, ranks);
     if (!rank) {
       can_admit_ = false;
       break;
     }
-    if (*rank >= occupied_.size() || !view.fits(*rank)) {
-      throw SimulationError("the decode router chose a rank without room for the request");
+    if (*rank >= occupied_.size()) {
+      refuse(policies_.decode_router, ranks,
+             "chose rank " + std::to_string(*rank) + " of " + std::to_string(occupied_.size()));
     }
-    const auto index = static_cast<RequestIndex>(view.request.id);
+    if (!ranks.fits(*rank)) {
+      refuse(policies_.decode_router, ranks,
+             "chose rank " + std::to_string(*rank) + ", which has no room for the request,");
+    }
+    const auto index = static_cast<RequestIndex>(ranks.request.id);
     waiting_.erase(admission->index);
     reserve(index, *rank);
     pull(index);
@@ -121,6 +134,8 @@ void DecodePool::reserve(RequestIndex index, std::size_t rank) {
   pending_kv_[rank] += request.context;
   reserved_ever_ += to_fixed(request.context);
   update_reserved(rank);
+  require(reserved_kv_[rank] <= kv_capacity_ && occupied_[rank] <= slots_per_rank_,
+          "a rank holds no more KV and requests than it has space for");
 }
 
 void DecodePool::pull(RequestIndex index) {

@@ -4,6 +4,7 @@
 #include <stdexcept>
 
 #include "cmsim/base/error.hpp"
+#include "cmsim/serve/policy_guard.hpp"
 
 namespace cmsim::serve {
 
@@ -32,10 +33,15 @@ auto find(const Entries& entries, const std::string& name) {
 template <class Entries, class Factory>
 void add(Entries& entries, PolicyKind kind, const std::string& name, const std::string& description,
          Factory factory) {
-  if (find(entries, name) != entries.end()) {
-    throw std::invalid_argument(std::string("policy registered twice: ") + to_string(kind) + " \"" +
-                                name + "\"");
-  }
+  const auto refuse_if = [&](bool wrong, const char* why) {
+    if (wrong) throw std::invalid_argument(title(kind, name) + " " + why);
+  };
+  const bool printable = std::all_of(name.begin(), name.end(), [](char c) {
+    return c > ' ' && c <= '~';  // what can stand in a scenario, a command and a message
+  });
+  refuse_if(name.empty() || !printable, "needs a name of printable characters without spaces");
+  refuse_if(find(entries, name) != entries.end(), "is registered twice");
+  refuse_if(!factory, "is registered without a factory");
   entries.push_back({name, description, std::move(factory)});
 }
 
@@ -53,6 +59,27 @@ const auto& get(const Entries& entries, PolicyKind kind, const std::string& name
     message += "; did you mean \"" + close + "\"?";
   }
   throw ConfigError({"", 0, std::string("/policies/") + to_string(kind)}, message);
+}
+
+/// Runs the factory; what goes wrong in it is told with the policy's name.
+template <class Policy, class Entries>
+NamedPolicy<Policy> make(const Entries& entries, const std::string& name,
+                         const PolicyContext& context) {
+  const auto& entry = get(entries, Policy::kKind, name);
+  const auto complaint = [&](const std::string& what) {
+    return title(Policy::kKind, name) + " " + what + " while being made";
+  };
+  std::unique_ptr<Policy> policy;
+  try {
+    policy = entry.factory(context);
+  } catch (const ConfigError& error) {
+    throw ConfigError({"", 0, std::string("/policies/") + to_string(Policy::kKind)},
+                      title(Policy::kKind, name) + " cannot be made: " + error.what());
+  } catch (...) {
+    throw SimulationError(complaint(what_was_thrown()));
+  }
+  if (!policy) throw SimulationError(complaint("returned a null pointer"));
+  return {name, std::move(policy)};
 }
 
 template <class Entries>
@@ -96,21 +123,21 @@ void PolicyRegistry::check(PolicyKind kind, const std::string& name) const {
   }
 }
 
-std::unique_ptr<PrefillRouter> PolicyRegistry::make_prefill_router(
-    const std::string& name, const PolicyContext& context) const {
-  return get(prefill_routers_, PolicyKind::kPrefillRouting, name).factory(context);
+NamedPolicy<PrefillRouter> PolicyRegistry::make_prefill_router(const std::string& name,
+                                                               const PolicyContext& context) const {
+  return make<PrefillRouter>(prefill_routers_, name, context);
 }
-std::unique_ptr<PrefillBatcher> PolicyRegistry::make_prefill_batcher(
+NamedPolicy<PrefillBatcher> PolicyRegistry::make_prefill_batcher(
     const std::string& name, const PolicyContext& context) const {
-  return get(prefill_batchers_, PolicyKind::kPrefillBatching, name).factory(context);
+  return make<PrefillBatcher>(prefill_batchers_, name, context);
 }
-std::unique_ptr<DecodeAdmission> PolicyRegistry::make_decode_admission(
+NamedPolicy<DecodeAdmission> PolicyRegistry::make_decode_admission(
     const std::string& name, const PolicyContext& context) const {
-  return get(decode_admissions_, PolicyKind::kDecodeAdmission, name).factory(context);
+  return make<DecodeAdmission>(decode_admissions_, name, context);
 }
-std::unique_ptr<DecodeRouter> PolicyRegistry::make_decode_router(
-    const std::string& name, const PolicyContext& context) const {
-  return get(decode_routers_, PolicyKind::kDecodeRouting, name).factory(context);
+NamedPolicy<DecodeRouter> PolicyRegistry::make_decode_router(const std::string& name,
+                                                             const PolicyContext& context) const {
+  return make<DecodeRouter>(decode_routers_, name, context);
 }
 
 std::vector<PolicyInfo> PolicyRegistry::list() const {

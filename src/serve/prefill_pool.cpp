@@ -4,16 +4,15 @@
 #include <string>
 #include <utility>
 
-#include "cmsim/base/error.hpp"
+#include "cmsim/serve/policy_guard.hpp"
 
 namespace cmsim::serve {
 
 PrefillPool::PrefillPool(ClusterState& state, const model::PrefillModel& model,
-                         PrefillRouter& router, PrefillBatcher& batcher, Hook prefilled)
+                         const Policies& policies, Hook prefilled)
     : state_(state),
       model_(model),
-      router_(router),
-      batcher_(batcher),
+      policies_(policies),
       prefilled_(std::move(prefilled)),
       cache_(state),
       budget_(state.config.deployment.prefill.max_num_batched_tokens *
@@ -30,10 +29,11 @@ void PrefillPool::enqueue(RequestIndex index) {
   const RequestRecord& record = request.record;
   const RequestView as_seen{record.id,   record.prompt_tokens, request.context,
                             record.sent, state_.now(),         record.preemptions};
-  const std::int32_t number = router_.route({state_.now(), as_seen, views_});
+  const PrefillRouterView view_of_all{state_.now(), as_seen, views_};
+  const std::int32_t number = call_policy(policies_.prefill_router, policies_.call, view_of_all);
   if (number < 0 || number >= static_cast<std::int32_t>(instances_.size())) {
-    throw SimulationError("the prefill router chose instance " + std::to_string(number) + " of " +
-                          std::to_string(instances_.size()));
+    refuse(policies_.prefill_router, view_of_all,
+           "chose instance " + std::to_string(number) + " of " + std::to_string(instances_.size()));
   }
   request.stage = Stage::kPrefillQueue;
   request.record.prefill_instance = number;
@@ -74,13 +74,21 @@ void PrefillPool::decide() {
   state_.flush_queue();
 }
 
+/// Ends: each round takes a request out of the queue or is the last.
 void PrefillPool::fill(std::int32_t number) {
   Instance& inst = instance(number);
   while (!inst.closed && inst.budget_left > 0 && !inst.waiting.empty()) {
-    const auto position =
-        batcher_.pick({state_.now(), number, inst.waiting.view(), budget_, inst.budget_left,
-                       static_cast<std::int64_t>(inst.next.size()), view(number).kv_free});
-    if (!position || !take(number, *position)) break;
+    const PrefillBatcherView seen{state_.now(),        number,
+                                  inst.waiting.view(), budget_,
+                                  inst.budget_left,    static_cast<std::int64_t>(inst.next.size()),
+                                  view(number).kv_free};
+    const auto position = call_policy(policies_.prefill_batcher, policies_.call, seen);
+    if (!position) break;
+    if (*position >= inst.waiting.size()) {
+      refuse(policies_.prefill_batcher, seen,
+             "picked position " + std::to_string(*position) + " of the queue");
+    }
+    if (!take(number, *position)) break;
   }
 }
 
@@ -88,9 +96,6 @@ void PrefillPool::fill(std::int32_t number) {
 bool PrefillPool::take(std::int32_t number, std::size_t position) {
   Instance& inst = instance(number);
   PrefillInstanceView& seen = view(number);
-  if (position >= inst.waiting.size()) {
-    throw SimulationError("the prefill batcher picked a request beyond the queue");
-  }
   const auto index = static_cast<RequestIndex>(inst.waiting[position].id);
   Request& request = state_.request(index);
   if (request.context > seen.kv_free) return false;  // until KV is pulled off the instance

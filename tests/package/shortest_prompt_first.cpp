@@ -18,7 +18,7 @@ class ShortestPromptFirst : public serve::PrefillBatcher {
 
 }  // namespace
 
-extern "C" void cmsim_register_policies(serve::PolicyRegistry& registry) {
+CMSIM_POLICY_PLUGIN(registry) {
   registry.register_policy("shortest_prompt_first", "the shortest waiting prompt goes first",
                            serve::PolicyFactory<serve::PrefillBatcher>([](const auto&) {
                              return std::make_unique<ShortestPromptFirst>();

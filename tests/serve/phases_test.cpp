@@ -111,15 +111,34 @@ TEST(Phases, InterruptedRunNamesWhatIsLeft) {
   EXPECT_EQ(h.totals.requests, h.totals.finished + h.totals.unfinished);
 }
 
-/// Never admits anyone.
-class Stubborn : public DecodeAdmission {
-  std::optional<Admission> admit(const DecodeAdmissionView&) override { return std::nullopt; }
+/// The message of the SimulationError that the run ends with.
+std::string failure(Harness& h, const std::vector<Ask>& asks) {
+  try {
+    h.run(asks);
+  } catch (const SimulationError& error) {
+    return error.what();
+  }
+  return "";
+}
+
+/// Admits as it is told.
+class Obedient : public DecodeAdmission {
+ public:
+  explicit Obedient(std::optional<Admission> answer) : answer_(answer) {}
+  std::optional<Admission> admit(const DecodeAdmissionView&) override { return answer_; }
+
+ private:
+  std::optional<Admission> answer_;
 };
 
 TEST(Phases, ARunThatDrainsWithRequestsLeftIsAnError) {
   Harness h;
-  h.policies.decode_admission = std::make_unique<Stubborn>();
-  EXPECT_THROW(h.run({{0, 10, 1}}), SimulationError);
+  h.policies.decode_admission = {"stubborn", std::make_unique<Obedient>(std::nullopt)};
+  // 10 tokens are prefilled at 0.01 s; nobody ever admits the request.
+  EXPECT_EQ(
+      failure(h, {{0, 10, 1}}),
+      "1 of 1 requests never ended, a policy lets them wait for ever: 1 wait for the policy "
+      "decode_admission \"stubborn\" or the policy decode_routing \"least_loaded\" at 0.01 s");
 }
 
 /// Ignores whether the request fits.
@@ -129,8 +148,47 @@ class Careless : public DecodeRouter {
 
 TEST(Phases, ADecisionThatDoesNotFitIsAnError) {
   Harness h;
-  h.policies.decode_router = std::make_unique<Careless>();
-  EXPECT_THROW(h.run({{0, 10, 9}, {0, 10, 9}, {0, 10, 9}}), SimulationError);  // 2 slots a rank
+  h.policies.decode_router = {"careless", std::make_unique<Careless>()};
+  // 2 slots a rank; one batch of 30 tokens.
+  EXPECT_EQ(failure(h, {{0, 10, 9}, {0, 10, 9}, {0, 10, 9}}),
+            "the policy decode_routing \"careless\" chose rank 0, which has no room for the "
+            "request, at 0.03 s (request 2)");
+}
+
+TEST(Phases, ANegativeHeadroomIsAnError) {
+  Harness h;  // it would let a rank be filled beyond its KV space
+  h.policies.decode_admission = {"greedy", std::make_unique<Obedient>(Admission{0, -1})};
+  EXPECT_EQ(failure(h, {{0, 10, 9}}),
+            "the policy decode_admission \"greedy\" asked for a headroom of -1 tokens at 0.01 s "
+            "(1 waiting, 4 slots free)");
+}
+
+/// Insists on the first, fitting or not, and counts how often it is asked at one date.
+class Insisting : public PrefillBatcher {
+ public:
+  explicit Insisting(int& most) : most_(most) {}
+  std::optional<std::size_t> pick(const PrefillBatcherView& view) override {
+    asked_ = view.now == last_ ? asked_ + 1 : 1;
+    last_ = view.now;
+    most_ = std::max(most_, asked_);
+    return 0;
+  }
+
+ private:
+  int& most_;
+  int asked_ = 0;
+  Seconds last_ = -1;
+};
+
+TEST(Phases, APolicyThatInsistsOnWhatDoesNotFitIsNotAskedForEver) {
+  Harness h;
+  h.prefill.capacity = 120;  // holds one prompt of 100 until it has been pulled
+  int most = 0;
+  h.policies.prefill_batcher = {"insisting", std::make_unique<Insisting>(most)};
+  h.run({{0, 100, 1}, {0, 100, 1}, {0, 100, 1}});
+  EXPECT_EQ(h.totals.finished, 3);
+  // At 0: the first is taken, the second not; asked again when the batch has started.
+  EXPECT_EQ(most, 3);
 }
 
 TEST(Phases, QueueLengthsFollowTheRequests) {

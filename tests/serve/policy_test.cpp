@@ -5,6 +5,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <limits>
+
 #include "cmsim/base/error.hpp"
 
 namespace cmsim::serve {
@@ -57,6 +59,111 @@ TEST(PolicyRegistry, TakesPoliciesFromOutside) {
                std::invalid_argument);
 }
 
+TEST(PolicyRegistry, RefusesWhatCouldNotBeNamedOrMade) {
+  PolicyRegistry registry;
+  const PolicyFactory<DecodeRouter> factory = [](const PolicyContext&) {
+    return std::make_unique<LastRank>(1);
+  };
+  for (const char* name : {"", "two words", "two\nlines", "m\u00fcller"}) {
+    EXPECT_THROW(registry.register_policy(name, "", factory), std::invalid_argument) << name;
+  }
+  EXPECT_THROW(registry.register_policy("none", "", PolicyFactory<DecodeRouter>()),
+               std::invalid_argument);
+  EXPECT_TRUE(registry.list().empty());
+}
+
+TEST(PolicyRegistry, AFactoryThatFailsIsNamed) {
+  PolicyRegistry registry;
+  using Made = std::unique_ptr<LastRank>;
+  registry.register_policy("null", "", [](const PolicyContext&) { return Made(); });
+  registry.register_policy("throws", "", [](const PolicyContext&) -> Made { throw 42; });
+  registry.register_policy(
+      "blames", "", [](const PolicyContext&) -> Made { throw ConfigError("no such table"); });
+  const auto message = [&](const char* name) -> std::string {
+    try {
+      registry.make_decode_router(name, {});
+    } catch (const SimulationError& error) {
+      return error.what();
+    } catch (const ConfigError& error) {
+      return std::string("user: ") + error.what();
+    }
+    return "";
+  };
+  EXPECT_EQ(message("null"),
+            "the policy decode_routing \"null\" returned a null pointer while being made");
+  EXPECT_EQ(message("throws"),
+            "the policy decode_routing \"throws\" threw something that is not a "
+            "std::exception while being made");
+  EXPECT_EQ(message("blames"),
+            "user: /policies/decode_routing: the policy decode_routing "
+            "\"blames\" cannot be made: no such table");
+}
+
+template <class... Struct>
+constexpr bool all_fields_listed() {
+  return ((std::tuple_size_v<std::remove_const_t<decltype(abi::kFields<Struct>)>> ==
+           abi::field_count<Struct>()) &&
+          ...);
+}
+
+TEST(PolicyAbi, KnowsEveryFieldThatPluginsSee) {
+  static_assert(abi::field_count<RequestView>() == 6);
+  static_assert(all_fields_listed<RequestView, PrefillInstanceView, PrefillRouterView,
+                                  PrefillBatcherView, DecodeAdmissionView, Admission,
+                                  DecodeRouterView, PolicyContext, PolicyInfo>());
+}
+
+// Changes that move nothing else in memory: in padding, of a type, behind the last function.
+struct InPadding {
+  std::int32_t a = 0;
+  std::int64_t b = 0;
+};
+struct InPaddingAdded {
+  std::int32_t a = 0, c = 0;
+  std::int64_t b = 0;
+};
+struct OtherType {
+  std::int32_t a = 0;
+  double b = 0;
+};
+struct OneFunction {
+  using View = Admission;
+  virtual ~OneFunction() = default;
+  virtual int first(const View&) = 0;
+};
+struct TwoFunctions : OneFunction {
+  virtual void second() {}
+};
+
+}  // namespace
+
+template <>
+inline constexpr auto abi::kFields<InPadding> = std::tuple(&InPadding::a, &InPadding::b);
+template <>
+inline constexpr auto abi::kFields<InPaddingAdded> = std::tuple(&InPaddingAdded::a,
+                                                                &InPaddingAdded::b);
+template <>
+inline constexpr auto abi::kFields<OtherType> = std::tuple(&OtherType::a, &OtherType::b);
+
+namespace {
+
+template <class Struct>
+std::uint64_t hash_of() {
+  abi::Layout layout;
+  layout.add_fields<Struct>();
+  return layout.hash();
+}
+
+TEST(PolicyAbi, EveryChangeOfTheLayoutChangesIt) {
+  EXPECT_EQ(sizeof(InPadding), sizeof(InPaddingAdded));
+  EXPECT_NE(hash_of<InPadding>(), hash_of<InPaddingAdded>());
+  EXPECT_NE(hash_of<InPadding>(), hash_of<OtherType>());
+  abi::Layout one, two;
+  one.add_interface<OneFunction>(&OneFunction::first);
+  two.add_interface<TwoFunctions>(&OneFunction::first);
+  EXPECT_NE(one.hash(), two.hash());
+}
+
 struct Ranks {
   std::vector<std::int32_t> sequences;
   std::vector<Tokens> kv;
@@ -87,6 +194,13 @@ TEST(DecodeRouterView, AnEmptyRankNeedsNoHeadroom) {
   EXPECT_TRUE(ranks.view(999, 500).fits(0));
   EXPECT_FALSE(ranks.view(999, 500).fits(1));
   EXPECT_FALSE(ranks.view(1000, 0).fits(0));
+}
+
+TEST(DecodeRouterView, TheLargestHeadroomFitsAnEmptyRankOnly) {
+  const Ranks ranks{{0, 1}, {0, 0}};
+  const Tokens largest = std::numeric_limits<Tokens>::max();  // + 999 + 1 would overflow
+  EXPECT_TRUE(ranks.view(999, largest).fits(0));
+  EXPECT_FALSE(ranks.view(999, largest).fits(1));
 }
 
 TEST(RoundRobinDecode, SkipsRanksWithoutRoom) {

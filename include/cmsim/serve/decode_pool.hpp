@@ -31,8 +31,8 @@ class DecodePool {
   /// Whether KV comes from a prefill instance or is there when the request arrives (decode alone).
   enum class KvSource { kPrefill, kInPlace };
 
-  DecodePool(ClusterState& state, const model::DecodeModel& model, DecodeAdmission& admission,
-             DecodeRouter& router, KvSource source, Hooks hooks);
+  DecodePool(ClusterState& state, const model::DecodeModel& model, const Policies& policies,
+             KvSource source, Hooks hooks);
 
   /// Whether a die could ever hold a context of so many tokens and generate one more.
   bool can_hold(Tokens context) const { return context + 1 <= kv_capacity_; }
@@ -87,8 +87,7 @@ class DecodePool {
 
   ClusterState& state_;
   const model::DecodeModel& model_;
-  DecodeAdmission& admission_;
-  DecodeRouter& router_;
+  const Policies& policies_;
   KvSource source_;
   Hooks hooks_;
   ConnectionMap connections_;

@@ -4,6 +4,8 @@
 // A policy takes a view and returns a decision. It owns no clock, does no I/O, keeps state only in
 // its own members, and sees only what a real scheduler could: no view has a request's output
 // length. Units: tokens, simulated seconds. Invariant: the views are valid only during the call.
+// What a policy throws, or a decision outside its domain, ends the run with a SimulationError that
+// names the policy. A shared object offers policies through CMSIM_POLICY_PLUGIN (policy_abi.hpp).
 #pragma once
 
 #include <cstdint>
@@ -19,6 +21,10 @@
 #include "cmsim/base/units.hpp"
 
 namespace cmsim::serve {
+
+enum class PolicyKind { kPrefillRouting, kPrefillBatching, kDecodeAdmission, kDecodeRouting };
+/// The scenario key below /policies: "prefill_routing", "prefill_batching", ...
+const char* to_string(PolicyKind kind);
 
 /// A request as a scheduler sees it.
 struct RequestView {
@@ -47,6 +53,9 @@ struct PrefillRouterView {
 
 class PrefillRouter {
  public:
+  static constexpr PolicyKind kKind = PolicyKind::kPrefillRouting;
+  using View = PrefillRouterView;
+
   virtual ~PrefillRouter() = default;
   /// Called when a request is sent. Returns an index into view.instances.
   virtual std::int32_t route(const PrefillRouterView& view) = 0;
@@ -67,6 +76,9 @@ struct PrefillBatcherView {
 
 class PrefillBatcher {
  public:
+  static constexpr PolicyKind kKind = PolicyKind::kPrefillBatching;
+  using View = PrefillBatcherView;
+
   virtual ~PrefillBatcher() = default;
   /// Returns the index in view.waiting of the request to take next, or nullopt to leave the batch
   /// as it is until something changes. A request that turns out not to fit stays in the queue and
@@ -88,11 +100,15 @@ struct DecodeAdmissionView {
 
 struct Admission {
   std::size_t index = 0;  // in view.waiting
-  Tokens headroom = 0;    // KV space a rank must have beside the context (an empty rank always may)
+  // KV space a rank must have beside the context, >= 0; an empty rank needs none.
+  Tokens headroom = 0;
 };
 
 class DecodeAdmission {
  public:
+  static constexpr PolicyKind kKind = PolicyKind::kDecodeAdmission;
+  using View = DecodeAdmissionView;
+
   virtual ~DecodeAdmission() = default;
   /// Returns whom to admit next, or nullopt to wait until something changes. When no rank takes the
   /// request it keeps its place and is asked about again after the next change.
@@ -117,12 +133,16 @@ struct DecodeRouterView {
   bool fits(std::size_t rank) const {
     if (sequences[rank] >= slots_per_rank) return false;
     const Tokens slack = sequences[rank] == 0 ? 0 : headroom;
-    return kv_tokens[rank] + request.context_tokens + 1 + slack <= kv_capacity_per_rank;
+    // Subtracted from the capacity: a headroom may be as large as its type.
+    return slack <= kv_capacity_per_rank - kv_tokens[rank] - request.context_tokens - 1;
   }
 };
 
 class DecodeRouter {
  public:
+  static constexpr PolicyKind kKind = PolicyKind::kDecodeRouting;
+  using View = DecodeRouterView;
+
   virtual ~DecodeRouter() = default;
   /// Returns a rank (index into the spans) for which view.fits() holds, or nullopt to wait.
   virtual std::optional<std::size_t> route(const DecodeRouterView& view) = 0;
@@ -130,10 +150,6 @@ class DecodeRouter {
 
 // --------------------------------------------------------------------------------------- the
 // registry
-
-enum class PolicyKind { kPrefillRouting, kPrefillBatching, kDecodeAdmission, kDecodeRouting };
-/// The scenario key below /policies: "prefill_routing", "prefill_batching", ...
-const char* to_string(PolicyKind kind);
 
 /// What a factory may use to construct a policy.
 struct PolicyContext {
@@ -143,6 +159,16 @@ struct PolicyContext {
 template <class Policy>
 using PolicyFactory = std::function<std::unique_ptr<Policy>(const PolicyContext&)>;
 
+/// A policy and the name it was registered under: whatever goes wrong in it is told with its name.
+template <class Policy>
+struct NamedPolicy {
+  std::string name;
+  std::unique_ptr<Policy> policy;  // not null
+
+  Policy* operator->() const { return policy.get(); }
+  Policy& operator*() const { return *policy; }
+};
+
 struct PolicyInfo {
   PolicyKind kind;
   std::string name;
@@ -150,8 +176,8 @@ struct PolicyInfo {
 };
 
 /// Names -> factories. A value: code outside the tree adds its own policies to a copy of
-/// builtin_policies() before a scenario is loaded. Adding a name twice throws
-/// std::invalid_argument.
+/// builtin_policies() before a scenario is loaded. Adding a name twice, a name that is empty or not
+/// printable ASCII, or no factory throws std::invalid_argument.
 class PolicyRegistry {
  public:
   void register_policy(const std::string& name, const std::string& description,
@@ -166,15 +192,16 @@ class PolicyRegistry {
   /// Throws ConfigError at /policies/<kind> naming the known ones when `name` is not registered.
   void check(PolicyKind kind, const std::string& name) const;
 
-  // Throw ConfigError as check() does.
-  std::unique_ptr<PrefillRouter> make_prefill_router(const std::string& name,
-                                                     const PolicyContext& context) const;
-  std::unique_ptr<PrefillBatcher> make_prefill_batcher(const std::string& name,
-                                                       const PolicyContext& context) const;
-  std::unique_ptr<DecodeAdmission> make_decode_admission(const std::string& name,
-                                                         const PolicyContext& context) const;
-  std::unique_ptr<DecodeRouter> make_decode_router(const std::string& name,
+  // Throw ConfigError as check() does, or when the factory throws one; SimulationError that names
+  // the policy when the factory throws anything else or returns null.
+  NamedPolicy<PrefillRouter> make_prefill_router(const std::string& name,
+                                                 const PolicyContext& context) const;
+  NamedPolicy<PrefillBatcher> make_prefill_batcher(const std::string& name,
                                                    const PolicyContext& context) const;
+  NamedPolicy<DecodeAdmission> make_decode_admission(const std::string& name,
+                                                     const PolicyContext& context) const;
+  NamedPolicy<DecodeRouter> make_decode_router(const std::string& name,
+                                               const PolicyContext& context) const;
 
   /// All of them, by kind and then in order of registration.
   std::vector<PolicyInfo> list() const;
@@ -197,12 +224,17 @@ class PolicyRegistry {
 /// The policies that come with the simulator.
 PolicyRegistry builtin_policies();
 
+class PolicyCall;
+
 /// One of each kind, as a Cluster needs them.
 struct Policies {
-  std::unique_ptr<PrefillRouter> prefill_router;
-  std::unique_ptr<PrefillBatcher> prefill_batcher;
-  std::unique_ptr<DecodeAdmission> decode_admission;
-  std::unique_ptr<DecodeRouter> decode_router;
+  NamedPolicy<PrefillRouter> prefill_router;
+  NamedPolicy<PrefillBatcher> prefill_batcher;
+  NamedPolicy<DecodeAdmission> decode_admission;
+  NamedPolicy<DecodeRouter> decode_router;
+  PolicyCall* call = nullptr;  // told which one is being called; outlives the policies
 };
 
 }  // namespace cmsim::serve
+
+#include "cmsim/serve/policy_abi.hpp"  // CMSIM_POLICY_PLUGIN, which stands on all of the above

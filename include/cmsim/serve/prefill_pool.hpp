@@ -24,8 +24,8 @@ class PrefillPool {
   using Hook = std::function<void(RequestIndex)>;
 
   /// `prefilled` runs when the KV of a request's whole context is there.
-  PrefillPool(ClusterState& state, const model::PrefillModel& model, PrefillRouter& router,
-              PrefillBatcher& batcher, Hook prefilled);
+  PrefillPool(ClusterState& state, const model::PrefillModel& model, const Policies& policies,
+              Hook prefilled);
 
   /// Whether an instance could ever hold the KV of so many tokens.
   bool can_hold(Tokens context) const { return context <= kv_capacity_; }
@@ -69,8 +69,7 @@ class PrefillPool {
 
   ClusterState& state_;
   const model::PrefillModel& model_;
-  PrefillRouter& router_;
-  PrefillBatcher& batcher_;
+  const Policies& policies_;
   Hook prefilled_;
   CacheTraffic cache_;
   Tokens budget_ = 0, kv_capacity_ = 0;
