@@ -188,9 +188,8 @@ void PolicyWatch::on_terminate() const {
 }
 
 void PolicyWatch::on_interrupt() const {
-  if (const PolicyCall::Seen seen = call_.seen(); seen.stage != Stage::kNone) {
-    tell(seen, "has not returned yet");
-  }
+  const PolicyCall::Seen seen = call_.seen();
+  if (seen.stage != Stage::kNone && !stack_.empty()) tell(seen, "has not returned yet");
 }
 
 void name_called_policy() {

@@ -53,11 +53,11 @@ class PolicyWatch {
   int ticks_ = 0;                // for which it has been
   std::vector<Replaced> replaced_;
   std::terminate_handler replaced_terminate_ = nullptr;
-  std::vector<char> stack_;  // for crash handlers: a policy may have used up its own
+  std::vector<char> stack_;  // of crash handlers, as a policy may have used up its own; else empty
 };
 
-/// For handlers of SIGINT and SIGTERM: says which policy is being called, if one is.
-/// Async-signal-safe.
+/// For handlers of SIGINT and SIGTERM: says which policy is being called, if one is and plugins are
+/// loaded (those of cmsim return). Async-signal-safe.
 void name_called_policy();
 
 }  // namespace cmsim::cli

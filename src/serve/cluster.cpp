@@ -278,10 +278,10 @@ void Cluster::Impl::complain_of_waiting() const {
   require(to_prefill + to_decode > 0, "a request that is left over waits for a policy");
   std::string message = "requests never ended, a policy lets them wait for ever:";
   if (to_prefill > 0) {
-    message += fmt::format(" {} wait for {}", to_prefill, title(policies_.prefill_batcher));
+    message += fmt::format(" {} waiting for {}", to_prefill, title(policies_.prefill_batcher));
   }
   if (to_decode > 0) {
-    message += fmt::format("{} {} wait for {} or {}", to_prefill > 0 ? " and" : "", to_decode,
+    message += fmt::format("{} {} waiting for {} or {}", to_prefill > 0 ? " and" : "", to_decode,
                            title(policies_.decode_admission), title(policies_.decode_router));
   }
   const auto left = state.requests.size() - static_cast<std::size_t>(in_stage(Stage::kEnded));

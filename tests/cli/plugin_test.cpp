@@ -2,6 +2,7 @@
 // on one line, and no file is written.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include <nlohmann/json.hpp>
 
@@ -170,9 +171,9 @@ TEST(ZooDecisions, TheLargestHeadroomMeansAnEmptyRank) {
 TEST(ZooDecisions, WaitingForEverNamesWhoIsAsked) {
   const WorkDirectory here;
   const std::pair<const char*, const char*> cases[] = {
-      {"prefill_batching", "60 wait for the policy prefill_batching \"never\" at"},
+      {"prefill_batching", "60 waiting for the policy prefill_batching \"never\" at"},
       {"decode_admission",
-       "60 wait for the policy decode_admission \"never\" or the policy decode_routing"},
+       "60 waiting for the policy decode_admission \"never\" or the policy decode_routing"},
       {"decode_routing", "or the policy decode_routing \"never\" at"}};
   for (const auto& [slot, told] : cases) {
     const Outcome run = here.cmsim(run_with(slot, "never"));
@@ -195,6 +196,18 @@ TEST(ZooDecisions, CtrlCNamesThePolicyThatHangs) {
   EXPECT_EQ(run.code, 128 + SIGINT);
   EXPECT_THAT(run.err, MatchesRegex("cmsim: the policy decode_routing \"hangs\" has not returned "
                                     "yet at [0-9.e-]+ s\n.*"));
+}
+
+TEST(ZooDecisions, ACrashOutsideAPolicyKeepsItsDefaultAction) {
+  const WorkDirectory here;
+  ASSERT_EQ(mkfifo((here / "fifo.jsonl").c_str(), 0600), 0);  // nobody writes: the run waits
+  const Outcome run = here.cmsim(
+      {"run", kScenario, "--trace", "fifo.jsonl", "--plugin", plugin("zoo")}, [](pid_t child) {
+        std::this_thread::sleep_for(std::chrono::seconds(1));
+        kill(child, SIGSEGV);
+      });
+  EXPECT_EQ(run.code, 128 + SIGSEGV);
+  EXPECT_THAT(run.err, IsEmpty());
 }
 
 TEST(Plugin, WhatIsNoPluginForThisCmsimIsTheUsersError) {

@@ -24,7 +24,7 @@ void throw_int() { throw 42; }
 
 int recurse(volatile int* above) {
   volatile int frame[1024] = {*above + 1};
-  return recurse(frame) + frame[0];
+  return *above < 0 ? 0 : recurse(frame) + frame[0];  // never below 0
 }
 
 struct Deed {

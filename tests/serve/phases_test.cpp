@@ -137,7 +137,7 @@ TEST(Phases, ARunThatDrainsWithRequestsLeftIsAnError) {
   // 10 tokens are prefilled at 0.01 s; nobody ever admits the request.
   EXPECT_EQ(
       failure(h, {{0, 10, 1}}),
-      "1 of 1 requests never ended, a policy lets them wait for ever: 1 wait for the policy "
+      "1 of 1 requests never ended, a policy lets them wait for ever: 1 waiting for the policy "
       "decode_admission \"stubborn\" or the policy decode_routing \"least_loaded\" at 0.01 s");
 }
 

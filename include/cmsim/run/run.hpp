@@ -21,7 +21,7 @@ struct RunOptions {
   std::vector<serve::Listener*> listeners;       // beside the metrics; must outlive the run
   const std::atomic<bool>* interrupt = nullptr;  // set it to end the run early, result partial
   serve::PolicyRegistry registry = serve::builtin_policies();
-  serve::PolicyCall* policy_call = nullptr;          // told which policy is being called
+  serve::PolicyCall* policy_call = nullptr;  // told which policy is called; must outlive the run
   std::function<void(const work::Trace&)> on_start;  // called once, just before the first event
   std::string command;                               // for provenance
 };

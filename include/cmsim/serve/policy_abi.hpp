@@ -42,7 +42,8 @@ struct PolicyAbi {
 };
 
 // Hidden, or the loader would give a plugin the functions of the cmsim that asks it.
-namespace [[gnu::visibility("hidden")]] abi {
+#pragma GCC visibility push(hidden)
+namespace abi {
 
 /// The fields of a struct that plugins see; a test holds the list complete.
 template <class T>
@@ -125,7 +126,7 @@ class Layout {  // FNV-1a over numbers
   void add_fields() {
     add_type<T>();
     add(field_count<T>());
-    std::apply([this](auto... field) { (add_field(field), ...); }, kFields<T>);
+    std::apply([this](auto... field) { (this->add_field(field), ...); }, kFields<T>);
   }
   template <class Interface, class Decision>
   void add_interface(Decision (Interface::*decide)(const typename Interface::View&)) {
@@ -177,5 +178,6 @@ inline PolicyAbi current() {
   return {kBuiltFor, layout.hash()};
 }
 
-}  // namespace gnu::visibility("hidden")]]abi
+}  // namespace abi
+#pragma GCC visibility pop
 }  // namespace cmsim::serve
