@@ -1,0 +1,110 @@
+"""Runs a drawn scenario, and what it says as numbers."""
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import pathlib
+import re
+import subprocess
+from typing import Any
+
+from checks import Facts
+from draw import MODEL, PLATFORM, Drawn
+from formulas import Row, read_rows
+
+UNITS = {"B": 1, "kB": 1e3, "MB": 1e6, "GB": 1e9, "TB": 1e12, "B/s": 1, "GB/s": 1e9, "TB/s": 1e12,
+         "Gbps": 1e9 / 8, "TOPS": 1e12, "TFLOPS": 1e12, "us": 1e-6, "ms": 1e-3, "s": 1}
+SLO_SETS = {"cm384-50ms": (math.inf, 0.050), "cm384-30ms": (math.inf, 0.030), "mlperf-interactive": (1.5, 0.015)}
+
+
+def quantity(text: Any) -> float:
+    if isinstance(text, (int, float)):
+        return text
+    number, unit = re.fullmatch(r"([-+.0-9]+(?:e[-+]?[0-9]+)?)([A-Za-z/]*)", text).groups()
+    return float(number) * UNITS[unit] if unit else float(number)
+
+
+def load_commented(path: pathlib.Path) -> Any:
+    return json.loads(re.sub(r"(?m)^\s*//.*$", "", path.read_text()))
+
+
+PARAMETERS = {"platform": load_commented(PLATFORM), "model": load_commented(MODEL)}
+
+
+def parameter(drawn: Drawn, pointer: str) -> float:
+    value: Any = PARAMETERS
+    for key in pointer.strip("/").split("/"):
+        value = value[key]
+    return quantity(drawn.machine.get(pointer, value["value"]))
+
+
+def facts_of(drawn: Drawn) -> Facts:
+    scenario, machine = drawn.scenario, lambda pointer: parameter(drawn, "/platform" + pointer)
+    model = lambda key: int(parameter(drawn, "/model/" + key))
+    deployment, slo = scenario["deployment"], scenario["slo"]
+    limits = SLO_SETS[slo] if isinstance(slo, str) else (
+        quantity(slo.get("ttft", "2s")), quantity(slo["tpot"]))
+    spread = drawn.machine.get("/platform/ub/spread", PARAMETERS["platform"]["ub"]["spread"]["value"])
+    planes = 1 if spread == "adaptive" else int(machine("/ub/sub_planes"))
+    element = {"bf16": 2, "int8": 1}[scenario["precision"]["kv_cache"]]
+    workload = scenario["workload"]
+    decode = dict(deployment["decode"], draft_tokens=scenario["decode"]["mtp"]["draft_tokens"])
+    return Facts(
+        workload["role"], scenario["seed"], scenario["network"], workload["arrivals"]["kind"] == "closed_loop",
+        *limits, slo if isinstance(slo, str) else "custom", deployment["prefill"], decode, deployment["cache"],
+        deployment["cache"]["enabled"] and ("trace" in workload or "reuse" in deployment["cache"]), int(machine("/nodes")), int(machine("/npus_per_node")), int(machine("/cpus_per_node")),
+        planes, planes * int(machine("/ub/l2_chips_per_plane")) if spread == "hash" else planes,
+        quantity(deployment["cache"]["dram_per_node"]) * machine("/nodes"),
+        element * model("layers") * (model("kv_lora_rank") + model("rope_head_dim")),
+        machine("/die/hbm_bandwidth"), machine("/die/hbm_capacity"), machine("/rdma/bandwidth_per_die"),
+        machine("/rdma/efficiency"))
+
+
+@dataclasses.dataclass
+class Case:
+    drawn: Drawn
+    command: list[str]
+    result: dict[str, Any]
+    rows: list[Row]
+
+
+class Refused(Exception):
+    """cmsim did not run what was drawn."""
+
+
+def execute(command: list[str]) -> subprocess.CompletedProcess[str]:
+    try:
+        return subprocess.run(command, capture_output=True, text=True, timeout=120)
+    except subprocess.TimeoutExpired as error:
+        raise Refused("no answer in two minutes") from error
+
+
+def prepare(cmsim: str, drawn: Drawn, where: pathlib.Path) -> list[str]:
+    """Writes the scenario and its trace, and gives the command that runs it."""
+    if drawn.synthesize is not None:
+        execute([cmsim, "trace", "synthesize", *drawn.synthesize, "--out", str(where / "trace.jsonl")])
+    (where / "scenario.json").write_text(json.dumps(drawn.scenario, indent=1))
+    settings = [word for pointer, value in drawn.machine.items() for word in ("--set", f"{pointer}={value}")]
+    return [cmsim, "run", str(where / "scenario.json"), *settings]
+
+
+def run(cmsim: str, drawn: Drawn, where: pathlib.Path) -> Case:
+    command = prepare(cmsim, drawn, where)
+    out = [*command, "--out", str(where / "out"), "--json", "--detailed"]
+    done = execute(out)
+    if done.returncode == 0 and drawn.kv_tokens_per_die is not None and drawn.scenario["workload"]["role"] != "prefill":
+        drawn.machine["/platform/operators/hbm_reserved"] = tight_reserve(drawn, json.loads(done.stdout))
+        return run(cmsim, dataclasses.replace(drawn, kv_tokens_per_die=None), where)
+    partial = done.returncode == 3 and "horizon" in drawn.scenario
+    if done.returncode != 0 and not partial:
+        raise Refused(f"exit code {done.returncode}: {done.stderr.strip()[:300]}")
+    return Case(drawn, out, json.loads(done.stdout), read_rows(where / "out" / "requests.csv"))
+
+
+def tight_reserve(drawn: Drawn, result: dict[str, Any]) -> str:
+    """So much reserved HBM that about kv_tokens_per_die are left of what the run had."""
+    decode = drawn.scenario["deployment"]["decode"]
+    per_die = result["kv"]["capacity_tokens"] // (2 * decode["npus_per_instance"] * decode["instances"])
+    spare = max(0, per_die - drawn.kv_tokens_per_die) * facts_of(drawn).kv_bytes
+    return f"{4e9 + spare:.0f}B"

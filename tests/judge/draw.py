@@ -1,0 +1,157 @@
+"""Draws a scenario from a seed: small enough to run in a fraction of a second, odd enough to matter.
+
+The same seed gives the same scenario on every machine. A trace that the scenario needs is made by
+`cmsim trace synthesize` with the arguments in `Drawn.synthesize`, so that it needs no file here.
+"""
+from __future__ import annotations
+
+import dataclasses
+import pathlib
+import random
+from typing import Any
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+PLATFORM = ROOT / "platforms/cloudmatrix384.json"
+MODEL = ROOT / "workloads/models/deepseek-r1.json"
+TRACE = ROOT / "workloads/traces/r1-like.jsonl.gz"
+
+Config = dict[str, Any]
+
+
+@dataclasses.dataclass
+class Drawn:
+    scenario: Config  # without the machine's changes
+    machine: dict[str, Any]  # JSON pointer into the scenario -> value, for --set
+    synthesize: list[str] | None = None  # arguments of `cmsim trace synthesize`, without --out
+    kv_tokens_per_die: int | None = None  # reserve so much HBM that only about this is left
+
+
+def log_uniform(rng: random.Random, low: float, high: float) -> float:
+    return low * (high / low) ** rng.random()
+
+
+def draw_machine(rng: random.Random, npus: int) -> dict[str, Any]:
+    """Changes to the published machine, each of a few with even odds."""
+    fewest = -(-npus // 8)
+    scale = lambda unit, base: f"{base * log_uniform(rng, 0.3, 3):.4g}{unit}"
+    changes = {
+        "/platform/nodes": rng.randint(fewest, 48),
+        "/platform/die/hbm_bandwidth": scale("TB/s", 1.6),
+        "/platform/die/int8_peak": scale("TOPS", 752),
+        "/platform/die/bf16_peak": scale("TFLOPS", 376),
+        "/platform/die/aic_cores": rng.choice([16, 24, 32]),
+        "/platform/ub/sub_planes": rng.randint(2, 9),
+        "/platform/ub/link_bandwidth": scale("GB/s", 28),
+        "/platform/ub/cpu_bandwidth": scale("GB/s", 160),
+        "/platform/ub/l2_chips_per_plane": rng.choice([4, 8, 16]),
+        "/platform/ub/spread": rng.choice(["adaptive", "stripe", "hash"]),
+        "/platform/rdma/bandwidth_per_die": scale("GB/s", 25),
+        "/platform/rdma/latency": scale("us", 5),
+        "/platform/vpc/bandwidth_per_node": scale("GB/s", 50),
+        "/platform/operators/operator_overhead": scale("us", 4),
+    }
+    return {pointer: value for pointer, value in changes.items() if rng.random() < 0.25}
+
+
+def draw_deployment(rng: random.Random, experts: str, tight: bool) -> Config:
+    """BF16 experts need twice the dies; little HBM leaves room for prefill when its dies hold fewer experts."""
+    wide = experts == "bf16"
+    prefill = rng.choice([32, 48] if wide else [16, 24, 32])
+    decode = rng.choice([48, 64, 160] if wide else [16, 24, 32, 64, 160])
+    if tight:
+        decode = 48 if wide else rng.choice([16, 24])
+        prefill = 2 * decode
+    instances = rng.randint(1, 2 if decode < 160 else 1), rng.randint(1, 3)
+    return {
+        "prefill": {"instances": instances[1], "npus_per_instance": prefill, "ep": 2 * prefill,
+                    "max_num_batched_tokens": rng.choice([32, 64, 128, 512] + [2048, 16384] * (not tight))},
+        "decode": {"instances": instances[0], "npus_per_instance": decode, "ep": 2 * decode,
+                   "max_num_seqs": rng.choice([2, 2, 4, 8, 32, 96])},
+        "cache": {"enabled": rng.random() < 0.7, "block_size": rng.choice([128, 256, 512, 1024]),
+                  "dram_per_node": rng.choice(["0B", "50MB", "1GB", "100GB", "1TB"]),
+                  "plane": rng.choice(["ub", "ub", "vpc"])},
+    }
+
+
+def draw_synthesis(rng: random.Random) -> list[str]:
+    arguments = {
+        "requests": rng.randint(20, 200), "arrivals": rng.choice(["poisson", "gamma", "constant"]),
+        "rate": f"{log_uniform(rng, 1, 300):.4g}", "prompt-mean": int(log_uniform(rng, 20, 6000)),
+        "prompt-cv": rng.choice([0, 0.5, 2]), "output-mean": int(log_uniform(rng, 4, 300)),
+        "output-cv": rng.choice([0, 0.5, 1.5]), "output-max": 2000,
+        "continue-probability": rng.choice([0, 0.5, 0.8]), "think-time": "2s",
+        "shared-probability": rng.choice([0, 0.5, 1]), "shared-prompts": rng.randint(1, 5),
+        "shared-blocks": rng.randint(1, 6), "block-size": 128, "seed": rng.randint(1, 10**6),
+    }
+    if arguments["arrivals"] == "gamma":
+        arguments["burstiness"] = rng.choice([0.1, 0.5, 4])
+    return [word for key, value in arguments.items() for word in (f"--{key}", str(value))]
+
+
+def draw_arrivals(rng: random.Random, kinds: list[str], slots: int) -> Config:
+    kind = rng.choice(kinds)
+    arrivals: Config = {"kind": kind}
+    if kind in ("poisson", "gamma", "constant"):
+        arrivals["rate"] = float(f"{log_uniform(rng, 2, 500):.3g}")
+    if kind == "gamma":
+        arrivals["burstiness"] = rng.choice([0.2, 1, 5])
+    if kind == "closed_loop":
+        arrivals["concurrency"] = rng.randint(1, min(slots, 120))
+    return arrivals
+
+
+def draw_workload(rng: random.Random, slots: int) -> tuple[Config, list[str] | None]:
+    """The workload and, when it replays a drawn trace, how to make that."""
+    role = rng.choice(["all", "all", "all", "prefill", "decode"])
+    kind = rng.choice(["fixed", "fixed", "synthesized", "synthesized", "slice"])
+    spread = ["poisson", "gamma", "constant", "all_at_once", "closed_loop"]
+    if kind == "fixed":
+        return {"role": role, "requests": rng.randint(1, 250), "arrivals": draw_arrivals(rng, spread, slots),
+                "prompt_length": int(log_uniform(rng, 1, 9000)),
+                "output_length": int(log_uniform(rng, 1, 200))}, None
+    workload: Config = {"role": role, "arrivals": draw_arrivals(rng, ["trace"] * 4 + spread, slots)}
+    if workload["arrivals"]["kind"] == "trace":
+        workload |= {"time_scale": rng.choice([1, 1, 0.5, 4]), "spread_timestamps": rng.random() < 0.5}
+    if kind == "synthesized":
+        return workload | {"trace": "trace.jsonl", "block_size": 128}, draw_synthesis(rng)
+    return workload | {"trace": str(TRACE), "start": f"{rng.randint(0, 200)}s",
+                       "max_requests": rng.randint(10, 60)}, None
+
+
+def draw(seed: int) -> Drawn:
+    rng = random.Random(f"judge {seed}")
+    experts = rng.choice(["int8"] * 4 + ["bf16"])
+    tight = int(log_uniform(rng, 300, 20000)) if rng.random() < 0.3 else None
+    deployment = draw_deployment(rng, experts, tight is not None)
+    roles = [deployment["prefill"], deployment["decode"]]
+    slots = roles[1]["instances"] * roles[1]["npus_per_instance"] * roles[1]["max_num_seqs"]
+    workload, synthesize = draw_workload(rng, slots)
+    if workload.get("trace") == str(TRACE):
+        deployment["cache"]["block_size"] = rng.choice([512, 1024])
+    if workload["role"] != "decode" and rng.random() < 0.15:
+        deployment["cache"]["reuse"] = round(rng.random(), 2)
+    scenario: Config = {
+        "platform": str(PLATFORM), "model": str(MODEL), "seed": rng.randint(0, 10**6),
+        "network": rng.choice(["analytic"] * 9 + ["hose"]), "deployment": deployment,
+        "prefill": {"microbatches": rng.choice(["auto", "auto", 1, 2, 4]),
+                    "sequence_packing": rng.random() < 0.8},
+        "decode": {"microbatches": rng.choice(["auto", "auto", 1, 2, 3]),
+                   "launch": rng.choice(["in_npu", "in_npu", "cpu"]),
+                   "exchange": rng.choice(["fused", "fused", "basic", "two_level"]),
+                   "mtp": {"draft_tokens": rng.choice([0, 1, 1, 2, 4]),
+                           "acceptance": rng.choice([0, 0.3, 0.7, 1])}},
+        "experts": {"placement": rng.choice(["eplb", "contiguous", "balanced"]),
+                    "skew": rng.choice([0, 1, 1.5])},
+        "precision": {"experts": experts, "kv_cache": rng.choice(["bf16", "bf16", "int8"]),
+                      "dispatch": rng.choice(["int8", "bf16"])},
+        "policies": {"prefill_routing": rng.choice(["least_loaded", "round_robin"]),
+                     "decode_routing": rng.choice(["least_loaded", "round_robin"])},
+        "workload": workload,
+        "slo": rng.choice(["cm384-50ms", "cm384-30ms", "mlperf-interactive",
+                           {"ttft": f"{log_uniform(rng, 50, 2000):.3g}ms",
+                            "tpot": f"{log_uniform(rng, 5, 60):.3g}ms"}, {"tpot": "25ms"}]),
+    }
+    if rng.random() < 0.12:
+        scenario["horizon"] = f"{log_uniform(rng, 0.05, 5):.3g}s"
+    npus = sum(role["instances"] * role["npus_per_instance"] for role in roles)
+    return Drawn(scenario, draw_machine(rng, npus), synthesize, tight)

@@ -1,0 +1,197 @@
+"""What docs/output.md defines, computed from requests.csv alone: rows, statistics, queues, iterations.
+
+Times are whole microseconds (the CSV's resolution) unless a name says otherwise, so that phases add
+up exactly; a difference of two of them is off by at most one.
+"""
+from __future__ import annotations
+
+import csv
+import dataclasses
+import itertools
+import math
+import pathlib
+from collections.abc import Iterable, Sequence
+
+PHASES = ("client_wait", "prefill_queue", "cache_read", "batch_wait", "prefill", "transfer_queue",
+          "transfer", "decode_queue", "first_iteration", "decode")
+Interval = tuple[float, float]
+
+
+def microseconds(cell: str) -> int | None:
+    return round(float(cell) * 1e6) if cell else None
+
+
+@dataclasses.dataclass
+class Row:
+    """One request; `phases` holds (start, end) of those that happened."""
+    outcome: str
+    reason: str
+    prompt: int
+    cached: int
+    output: int
+    initial: int
+    prefill_instance: str
+    decode_instance: str
+    iterations: int
+    preemptions: int
+    arrival: int
+    sent: int | None
+    finished: int | None
+    ttft: int | None
+    tpot: int | None
+    e2el: int | None
+    slo_met: int
+    phases: dict[str, Interval]
+    gaps: list[float] | None = None  # seconds between consecutive outputs
+    first_token: float | None = None
+
+    @property
+    def done(self) -> bool:
+        return self.outcome == "finished"
+
+    @property
+    def produced(self) -> int:
+        return self.output - self.initial
+
+
+def read_rows(path: pathlib.Path) -> list[Row]:
+    with path.open(newline="") as file:
+        return [read_row(cells) for cells in csv.DictReader(file)]
+
+
+def read_row(cells: dict[str, str]) -> Row:
+    number = lambda key: int(cells[key])
+    time = lambda key: microseconds(cells[key + "_s"])
+    arrival = time("arrival")
+    assert arrival is not None
+    known, phases = arrival, {}
+    for phase in PHASES:
+        if (duration := time(phase)) is not None:
+            phases[phase] = (known, known + duration)
+            known += duration
+    return Row(cells["outcome"], cells["reason"], number("prompt_tokens"), number("cached_tokens"),
+               number("output_tokens"), number("initial_tokens"), cells["prefill_instance"],
+               cells["decode_instance"], number("iterations"), number("preemptions"), arrival,
+               time("sent"), time("finished"), time("ttft"), time("tpot"), time("e2el"),
+               number("slo_met"), phases)
+
+
+def percentile(values: Sequence[float], share: float) -> float:
+    """Linear interpolation between ranks, numpy's default."""
+    ordered = sorted(values)
+    rank = share * (len(ordered) - 1)
+    low = math.floor(rank)
+    high = min(low + 1, len(ordered) - 1)
+    return ordered[low] + (ordered[high] - ordered[low]) * (rank - low)
+
+
+def nearest_rank(values: Sequence[float], share: float) -> float:
+    return sorted(values)[max(1, math.ceil(share * len(values) - 1e-9)) - 1]
+
+
+def mean(values: Sequence[float]) -> float:
+    return math.fsum(values) / len(values)
+
+
+def statistics(values: Sequence[float]) -> dict[str, float]:
+    centre = mean(values)
+    return {"mean": centre, "median": percentile(values, 0.5), "p99": percentile(values, 0.99),
+            "std": math.sqrt(mean([(v - centre) ** 2 for v in values])), "max": max(values)}
+
+
+def overlap(interval: Interval, window: Interval) -> float:
+    return max(0.0, min(interval[1], window[1]) - max(interval[0], window[0]))
+
+
+def share_inside(interval: Interval, window: Interval) -> float:
+    length = interval[1] - interval[0]
+    return overlap(interval, window) / length if length > 0 else float(
+        window[0] <= interval[0] < window[1])
+
+
+def levels(intervals: Iterable[Interval], window: Interval) -> dict[int, float]:
+    """How long how many of the intervals were open."""
+    changes = sorted([(start, 1) for start, end in intervals if end > start] +
+                     [(end, -1) for start, end in intervals if end > start])
+    time_at: dict[int, float] = {}
+    level, since = 0, window[0]
+    for at, change in [*changes, (window[1], 0)]:
+        if at > since:
+            time_at[level] = time_at.get(level, 0) + at - since
+        level, since = level + change, max(at, since)
+    return time_at
+
+
+def level_percentile(time_at: dict[int, float], share: float, slack: float) -> int:
+    """Least level that the queue kept to for `share` of the time, `slack` more or less."""
+    wanted = share * math.fsum(time_at.values()) + slack
+    seen = 0.0
+    for level in sorted(time_at):
+        seen += time_at[level]
+        if seen >= wanted:
+            return level
+    return max(time_at, default=0)
+
+
+@dataclasses.dataclass
+class Iteration:
+    instance: str
+    start: float
+    end: float
+    sequences: int = 0
+    tokens: float = 0  # a request's are spread evenly over its iterations
+    gaps: int = 0  # sequences that went on from the step before
+
+    @property
+    def seconds(self) -> float:
+        return (self.end - self.start) * 1e-6
+
+
+def prefill_batches(rows: Sequence[Row], budget: int) -> list[Iteration] | None:
+    """The batches, when each request was prefilled in one; None when the CSV cannot tell."""
+    batches: dict[tuple[str, Interval], Iteration] = {}
+    for row in rows:
+        if "prefill" not in row.phases:
+            continue
+        span = row.phases["prefill"]
+        if row.preemptions or row.outcome != "finished" or row.prompt - row.cached > budget:
+            return None
+        batch = batches.setdefault((row.prefill_instance, span), Iteration(row.prefill_instance, *span))
+        batch.sequences += 1
+        batch.tokens += row.prompt - row.cached
+    ordered = sorted(batches.values(), key=lambda b: (b.instance, b.start))
+    for before, after in itertools.pairwise(ordered):
+        if before.instance == after.instance and after.start < before.end - 1:
+            return None  # a chunked prompt's span covers several batches
+    return ordered
+
+
+def decode_steps(rows: Sequence[Row]) -> list[Iteration] | None:
+    """The steps, when every request that decoded finished and kept its KV; None otherwise.
+
+    A request's outputs end at its first token and then gap after gap; outputs of one instance within
+    two microseconds end the same step, and the shortest time since the output before is its length.
+    """
+    outputs: list[tuple[str, float, float, float, bool]] = []
+    for row in rows:
+        if not row.decode_instance:
+            continue
+        if not row.done or row.preemptions or row.gaps is None or len(row.gaps) + 1 != row.iterations:
+            return None
+        start, end = row.phases["first_iteration"]
+        each = row.produced / row.iterations
+        outputs.append((row.decode_instance, end, end - start, each, False))
+        for gap in row.gaps:
+            end += gap * 1e6
+            outputs.append((row.decode_instance, end, gap * 1e6, each, True))
+    steps: list[Iteration] = []
+    for instance, end, length, tokens, went_on in sorted(outputs):
+        if not steps or steps[-1].instance != instance or end - steps[-1].end > 2:
+            steps.append(Iteration(instance, end - length, end))
+        step = steps[-1]
+        if went_on:  # a gap is exact, a first iteration is rounded
+            step.start = step.end - length
+        step.sequences += 1
+        step.tokens += tokens
+        step.gaps += went_on
+    return steps

@@ -1,0 +1,117 @@
+"""Better hardware is not slower: one quantity of the machine improves, everything else stays.
+
+A *step* alone (`cmsim step`) is never slower, except where two or more microbatches may run: they share units
+and HBM by which tasks happen to meet, and docs/model.md bounds what that may cost. A *run* is a schedule:
+with faster parts other requests share a batch, and the last may end later (Graham's anomalies). So a run is
+held to bands, and a longer duration within them is counted.
+"""
+from __future__ import annotations
+
+import copy
+import dataclasses
+import json
+import pathlib
+import random
+import tempfile
+from typing import Any
+
+from cases import Refused, execute, parameter, prepare, run
+from draw import Drawn, draw, log_uniform
+
+# Pointer below /platform -> unit of the value given to --set. "" is a share (at most 1), "#" a count.
+STEP_UP = {"/die/hbm_bandwidth": "B/s", "/die/int8_peak": "OPS", "/die/bf16_peak": "FLOPS", "/ub/link_bandwidth": "B/s",
+           "/ub/sub_planes": "#", "/ub/l2_chips_per_plane": "#", "/operators/hbm_efficiency": "",
+           "/operators/mla_efficiency": "", "/operators/gemm_int8_efficiency": "",
+           "/operators/gemm_bf16_efficiency": "", "/ub/paths/npu_npu_write/inter_node_efficiency": ""}
+STEP_DOWN = {"/operators/operator_overhead": "s", "/token_exchange/startup": "s", "/token_exchange/message_interval": "s",
+             "/token_exchange/sdma_startup": "s", "/ub/paths/npu_npu_write/inter_node_latency": "s"}
+RUN_UP = STEP_UP | {"/die/die_to_die_bandwidth": "B/s", "/ub/cpu_bandwidth": "B/s", "/rdma/bandwidth_per_die": "B/s",
+                    "/vpc/bandwidth_per_node": "B/s", "/rdma/efficiency": ""}
+RUN_DOWN = STEP_DOWN | {"/rdma/latency": "s", "/vpc/latency": "s", "/ub/paths/npu_cpu_read/inter_node_latency": "s"}
+
+ONE_STREAM = 1e-9  # relative
+SHARED_UNITS = {"decode": 0.025, "prefill": 0.03}  # docs/model.md, sections 5 and 6
+MEANS_BAND = 0.10  # of a run: mean latency, mean step, mean batch
+THROUGHPUT_BAND = 0.30  # of a run: its duration hangs on the last request
+
+
+@dataclasses.dataclass
+class Verdict:
+    failures: list[str]
+    longer: str = ""  # a run whose duration rose
+
+
+def improve(rng: random.Random, drawn: Drawn, up: dict[str, str], down: dict[str, str]) -> tuple[str, Drawn]:
+    """What got better, and the scenario with it."""
+    key = rng.choice([*up, *down])
+    pointer = "/platform" + key
+    before, factor, unit = parameter(drawn, pointer), log_uniform(rng, 1.02, 4), (up | down)[key]
+    after: Any = f"{before * factor if key in up else before / factor:.12g}{unit}"
+    if unit == "#":
+        after = int(before) + rng.randint(1, 4)
+    elif unit == "":
+        after = min(1.0, before * factor)
+    return f"{key} {before:g} -> {after}", dataclasses.replace(drawn, machine=drawn.machine | {pointer: after})
+
+
+def add_instance(rng: random.Random, drawn: Drawn) -> tuple[str, Drawn]:
+    role = rng.choice(["prefill", "decode"])
+    scenario = copy.deepcopy(drawn.scenario)
+    scenario["deployment"][role]["instances"] += 1
+    machine = {pointer: value for pointer, value in drawn.machine.items() if pointer != "/platform/nodes"}
+    drawn.machine = machine  # both on all nodes
+    return f"one more {role} instance", dataclasses.replace(drawn, scenario=scenario, machine=dict(machine))
+
+
+def step_duration(cmsim: str, drawn: Drawn, where: pathlib.Path, arguments: list[str]) -> float:
+    done = execute([cmsim, "step", *prepare(cmsim, drawn, where)[2:], *arguments, "--json"])
+    if done.returncode:
+        raise Refused(done.stderr.strip()[:300])
+    return json.loads(done.stdout)["duration_us"]
+
+
+def judge_step(cmsim: str, rng: random.Random, drawn: Drawn, where: pathlib.Path) -> Verdict:
+    what, better = improve(rng, drawn, STEP_UP, STEP_DOWN)
+    phase = rng.choice(["decode", "prefill"])
+    role = drawn.scenario["deployment"][phase]
+    most = role["max_num_seqs" if phase == "decode" else "max_num_batched_tokens"]
+    arguments = ["--phase", phase, "--batch", str(2 * rng.randint(1, most // 2)),
+                 "--context", str(int(log_uniform(rng, 16, 16000)))]
+    before, after = (step_duration(cmsim, case, where, arguments) for case in (drawn, better))
+    microbatches = drawn.scenario[phase]["microbatches"]
+    allowed = ONE_STREAM if microbatches == 1 else SHARED_UNITS[phase]
+    if after <= before * (1 + allowed):
+        return Verdict([])
+    return Verdict([f"{what}: {' '.join(arguments)}, microbatches {microbatches}: {before:.6f} -> {after:.6f} us"])
+
+
+def judge_run(cmsim: str, rng: random.Random, drawn: Drawn, where: pathlib.Path) -> Verdict:
+    deployment = drawn.scenario["deployment"]
+    npus = sum(role["instances"] * role["npus_per_instance"] for role in (deployment["prefill"], deployment["decode"]))
+    room = npus + deployment["prefill"]["npus_per_instance"] <= 384 >= npus + deployment["decode"]["npus_per_instance"]
+    what, better = (add_instance(rng, drawn) if room and rng.random() < 0.2 else
+                    improve(rng, drawn, RUN_UP, RUN_DOWN))
+    before, after = (run(cmsim, case, where).result for case in (drawn, better))
+    means = [("mean_e2el_ms", before["mean_e2el_ms"], after["mean_e2el_ms"])]
+    means += [(f"{role}.iteration_ms.mean", before[role]["iteration_ms"]["mean"], after[role]["iteration_ms"]["mean"])
+              for role in ("prefill", "decode") if before[role]]
+    failures = [f"{what}: {field}: {old} -> {new}" for field, old, new in means
+                if old and new > old * (1 + MEANS_BAND)]
+    old, new = before["total_token_throughput"], after["total_token_throughput"]
+    if new < old * (1 - THROUGHPUT_BAND):
+        failures.append(f"{what}: total_token_throughput: {old} -> {new}")
+    rise = after["duration"] / before["duration"] - 1 if before["duration"] else 0
+    return Verdict(failures, f"{what}: duration +{rise:.2%}" if rise > 1e-6 else "")
+
+
+def judge_pair(cmsim: str, seed: int) -> Verdict:
+    """One pair of machines; two of three compare a step, the third a run."""
+    rng = random.Random(f"monotone {seed}")
+    drawn = draw(seed)
+    drawn.scenario.pop("horizon", None)
+    drawn.kv_tokens_per_die = None
+    with tempfile.TemporaryDirectory() as scratch:
+        try:
+            return (judge_run if seed % 3 == 0 else judge_step)(cmsim, rng, drawn, pathlib.Path(scratch))
+        except Refused as refusal:
+            return Verdict([str(refusal)])
