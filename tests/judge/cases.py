@@ -9,9 +9,9 @@ import re
 import subprocess
 from typing import Any
 
-from checks import Facts
 from draw import MODEL, PLATFORM, Drawn
 from formulas import Row, read_rows
+from view import Facts
 
 UNITS = {"B": 1, "kB": 1e3, "MB": 1e6, "GB": 1e9, "TB": 1e12, "B/s": 1, "GB/s": 1e9, "TB/s": 1e12,
          "Gbps": 1e9 / 8, "TOPS": 1e12, "TFLOPS": 1e12, "us": 1e-6, "ms": 1e-3, "s": 1}
@@ -51,7 +51,7 @@ def facts_of(drawn: Drawn) -> Facts:
     workload = scenario["workload"]
     decode = dict(deployment["decode"], draft_tokens=scenario["decode"]["mtp"]["draft_tokens"])
     return Facts(
-        workload["role"], scenario["seed"], scenario["network"], workload["arrivals"]["kind"] == "closed_loop",
+        workload["role"], scenario["seed"], scenario["network"],
         *limits, slo if isinstance(slo, str) else "custom", deployment["prefill"], decode, deployment["cache"],
         deployment["cache"]["enabled"] and ("trace" in workload or "reuse" in deployment["cache"]), int(machine("/nodes")), int(machine("/npus_per_node")), int(machine("/cpus_per_node")),
         planes, planes * int(machine("/ub/l2_chips_per_plane")) if spread == "hash" else planes,

@@ -66,7 +66,7 @@ def draw_deployment(rng: random.Random, experts: str, tight: bool) -> Config:
         "prefill": {"instances": instances[1], "npus_per_instance": prefill, "ep": 2 * prefill,
                     "max_num_batched_tokens": rng.choice([32, 64, 128, 512] + [2048, 16384] * (not tight))},
         "decode": {"instances": instances[0], "npus_per_instance": decode, "ep": 2 * decode,
-                   "max_num_seqs": rng.choice([2, 2, 4, 8, 32, 96])},
+                   "max_num_seqs": rng.choice([8, 16, 32] if tight else [2, 2, 4, 8, 32, 96])},
         "cache": {"enabled": rng.random() < 0.7, "block_size": rng.choice([128, 256, 512, 1024]),
                   "dram_per_node": rng.choice(["0B", "50MB", "1GB", "100GB", "1TB"]),
                   "plane": rng.choice(["ub", "ub", "vpc"])},
@@ -118,11 +118,18 @@ def draw_workload(rng: random.Random, slots: int) -> tuple[Config, list[str] | N
                        "max_requests": rng.randint(10, 60)}, None
 
 
+def draw_kv(rng: random.Random, workload: Config) -> int:
+    """Tokens a die: some requests of a fixed length, so that growing ones are preempted."""
+    if "trace" in workload:
+        return int(log_uniform(rng, 300, 20000))
+    return int((workload["prompt_length"] + workload["output_length"]) * log_uniform(rng, 0.8, 4))
+
+
 def draw(seed: int) -> Drawn:
     rng = random.Random(f"judge {seed}")
     experts = rng.choice(["int8"] * 4 + ["bf16"])
-    tight = int(log_uniform(rng, 300, 20000)) if rng.random() < 0.3 else None
-    deployment = draw_deployment(rng, experts, tight is not None)
+    tight = rng.random() < 0.35
+    deployment = draw_deployment(rng, experts, tight)
     roles = [deployment["prefill"], deployment["decode"]]
     slots = roles[1]["instances"] * roles[1]["npus_per_instance"] * roles[1]["max_num_seqs"]
     workload, synthesize = draw_workload(rng, slots)
@@ -154,4 +161,4 @@ def draw(seed: int) -> Drawn:
     if rng.random() < 0.12:
         scenario["horizon"] = f"{log_uniform(rng, 0.05, 5):.3g}s"
     npus = sum(role["instances"] * role["npus_per_instance"] for role in roles)
-    return Drawn(scenario, draw_machine(rng, npus), synthesize, tight)
+    return Drawn(scenario, draw_machine(rng, npus), synthesize, draw_kv(rng, workload) if tight else None)

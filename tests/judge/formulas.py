@@ -43,7 +43,6 @@ class Row:
     slo_met: int
     phases: dict[str, Interval]
     gaps: list[float] | None = None  # seconds between consecutive outputs
-    first_token: float | None = None
 
     @property
     def done(self) -> bool:
@@ -76,6 +75,14 @@ def read_row(cells: dict[str, str]) -> Row:
                number("slo_met"), phases)
 
 
+def ratio(part: float, whole: float) -> float:
+    return part / whole if whole else 0
+
+
+def length(interval: Interval) -> float:
+    return interval[1] - interval[0]
+
+
 def percentile(values: Sequence[float], share: float) -> float:
     """Linear interpolation between ranks, numpy's default."""
     ordered = sorted(values)
@@ -94,6 +101,9 @@ def mean(values: Sequence[float]) -> float:
 
 
 def statistics(values: Sequence[float]) -> dict[str, float]:
+    """Empty without a sample."""
+    if not values:
+        return {}
     centre = mean(values)
     return {"mean": centre, "median": percentile(values, 0.5), "p99": percentile(values, 0.99),
             "std": math.sqrt(mean([(v - centre) ** 2 for v in values])), "max": max(values)}
@@ -104,9 +114,9 @@ def overlap(interval: Interval, window: Interval) -> float:
 
 
 def share_inside(interval: Interval, window: Interval) -> float:
-    length = interval[1] - interval[0]
-    return overlap(interval, window) / length if length > 0 else float(
-        window[0] <= interval[0] < window[1])
+    if length(interval) == 0:
+        return float(window[0] <= interval[0] < window[1])
+    return overlap(interval, window) / length(interval)
 
 
 def levels(intervals: Iterable[Interval], window: Interval) -> dict[int, float]:
@@ -143,8 +153,8 @@ class Iteration:
     gaps: int = 0  # sequences that went on from the step before
 
     @property
-    def seconds(self) -> float:
-        return (self.end - self.start) * 1e-6
+    def span(self) -> Interval:
+        return self.start, self.end
 
 
 def prefill_batches(rows: Sequence[Row], budget: int) -> list[Iteration] | None:
@@ -185,12 +195,12 @@ def decode_steps(rows: Sequence[Row]) -> list[Iteration] | None:
             end += gap * 1e6
             outputs.append((row.decode_instance, end, gap * 1e6, each, True))
     steps: list[Iteration] = []
-    for instance, end, length, tokens, went_on in sorted(outputs):
+    for instance, end, since, tokens, went_on in sorted(outputs):
         if not steps or steps[-1].instance != instance or end - steps[-1].end > 2:
-            steps.append(Iteration(instance, end - length, end))
+            steps.append(Iteration(instance, end - since, end))
         step = steps[-1]
         if went_on:  # a gap is exact, a first iteration is rounded
-            step.start = step.end - length
+            step.start = step.end - since
         step.sequences += 1
         step.tokens += tokens
         step.gaps += went_on

@@ -16,26 +16,39 @@ import re
 import sys
 import tempfile
 import time
+from typing import Any
 
 import monotone
 from cases import Case, Refused, facts_of, run
-from checks import Judge, Ledger, Reading
 from draw import draw
+from ledger import Ledger
 from monotone import Verdict
+from request_figures import RequestFigures
+from system_figures import SystemFigures
+from view import Reading
 
-READINGS = [Reading(*choice) for choice in itertools.product((0, -1.5, 1.5), (True, False), (False, True))]
+BOTH = (True, False)
+READINGS = [Reading(*choice) for choice in itertools.product((0, -1.5, 1.5), BOTH, BOTH, BOTH)]
 
 
-def judge_case(case: Case) -> Ledger:
+def judge_by(reading: Reading, case: Case, result: dict[str, Any]) -> Ledger:
+    ledger, facts = Ledger(result), facts_of(case.drawn)
+    for figures in (RequestFigures, SystemFigures):
+        figures(result, case.rows, facts, reading, ledger).judge()
+    ledger.failures.extend(ledger.unjudged())
+    return ledger
+
+
+def judge_case(case: Case) -> tuple[Ledger, Reading]:
     """By the reading that leaves the fewest failures."""
-    facts = facts_of(case.drawn)
-    best = Ledger({})
+    best: tuple[Ledger, Reading] | None = None
     for reading in READINGS:
-        ledger = Judge(case.result, case.rows, facts, reading).run()
-        if reading == READINGS[0] or len(ledger.failures) < len(best.failures):
-            best = ledger
-        if not best.failures:
+        ledger = judge_by(reading, case, case.result)
+        if best is None or len(ledger.failures) < len(best[0].failures):
+            best = ledger, reading
+        if not ledger.failures:
             break
+    assert best is not None
     return best
 
 
@@ -50,7 +63,7 @@ def judge_seed(cmsim: str, seed: int, keep: str | None) -> Verdict:
         where = pathlib.Path(keep, str(seed)) if keep else pathlib.Path(scratch)
         where.mkdir(parents=True, exist_ok=True)
         try:
-            failures = [str(failure) for failure in judge_case(run(cmsim, draw(seed), where)).failures]
+            failures = [str(failure) for failure in judge_case(run(cmsim, draw(seed), where))[0].failures]
         except Refused as refusal:
             failures = [str(refusal)]
         except (LookupError, TypeError, AttributeError) as error:

@@ -16,10 +16,9 @@ import tempfile
 from collections.abc import Iterator
 from typing import Any
 
-from cases import Case, facts_of, run
-from checks import Judge
+from cases import Case, run
 from draw import MODEL, PLATFORM, Drawn
-from judge import READINGS, judge_case
+from judge import judge_by, judge_case
 
 SLOW = {"/platform/die/hbm_bandwidth": "1.6GB/s", "/platform/die/int8_peak": "0.752TOPS",
         "/platform/die/bf16_peak": "0.376TFLOPS", "/platform/rdma/bandwidth_per_die": "0.025GB/s",
@@ -63,17 +62,15 @@ def with_spoilt(result: dict[str, Any], field: str) -> dict[str, Any]:
 
 def missed(case: Case) -> Iterator[str]:
     """Recomputed fields whose change the judge lets pass; of a list's elements the first is tried."""
-    honest, facts = judge_case(case), facts_of(case.drawn)
+    honest, reading = judge_case(case)
     if honest.failures:
         yield f"the honest result fails: {honest.failures[0]}"
         return
-    reading = next(r for r in READINGS if not Judge(case.result, case.rows, facts, r).run().failures)
-    judged = lambda result: Judge(result, case.rows, facts, reading).run()
     fields = {re.sub(r"^(ttfts|input_lens|output_lens)\.\d+", r"\1.0", field) for field in honest.recomputed}
     for field in sorted(fields):
-        if not judged(with_spoilt(case.result, field)).failures:
+        if not judge_by(reading, case, with_spoilt(case.result, field)).failures:
             yield field
-    if not judged(case.result | {"new_figure": 1.5}).failures:
+    if not judge_by(reading, case, case.result | {"new_figure": 1.5}).failures:
         yield "a field that nobody judges"
     print(f"{case.drawn.scenario['workload']['role']}: {len(fields)} fields spoilt")
 
