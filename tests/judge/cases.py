@@ -15,7 +15,8 @@ from view import Facts
 
 UNITS = {"B": 1, "kB": 1e3, "MB": 1e6, "GB": 1e9, "TB": 1e12, "B/s": 1, "GB/s": 1e9, "TB/s": 1e12,
          "Gbps": 1e9 / 8, "TOPS": 1e12, "TFLOPS": 1e12, "us": 1e-6, "ms": 1e-3, "s": 1}
-SLO_SETS = {"cm384-50ms": (math.inf, 0.050), "cm384-30ms": (math.inf, 0.030), "mlperf-interactive": (1.5, 0.015)}
+SLO_SETS = {"cm384-50ms": (math.inf, 0.050), "cm384-30ms": (math.inf, 0.030),
+            "mlperf-interactive": (1.5, 0.015)}
 
 
 def quantity(text: Any) -> float:
@@ -40,25 +41,29 @@ def parameter(drawn: Drawn, pointer: str) -> float:
 
 
 def facts_of(drawn: Drawn) -> Facts:
-    scenario, machine = drawn.scenario, lambda pointer: parameter(drawn, "/platform" + pointer)
+    scenario, slo = drawn.scenario, drawn.scenario["slo"]
+    deployment, workload = scenario["deployment"], scenario["workload"]
+    machine = lambda pointer: parameter(drawn, "/platform" + pointer)
     model = lambda key: int(parameter(drawn, "/model/" + key))
-    deployment, slo = scenario["deployment"], scenario["slo"]
     limits = SLO_SETS[slo] if isinstance(slo, str) else (
         quantity(slo.get("ttft", "2s")), quantity(slo["tpot"]))
     spread = drawn.machine.get("/platform/ub/spread", PARAMETERS["platform"]["ub"]["spread"]["value"])
     planes = 1 if spread == "adaptive" else int(machine("/ub/sub_planes"))
-    element = {"bf16": 2, "int8": 1}[scenario["precision"]["kv_cache"]]
-    workload = scenario["workload"]
-    decode = dict(deployment["decode"], draft_tokens=scenario["decode"]["mtp"]["draft_tokens"])
+    cache = deployment["cache"]
     return Facts(
-        workload["role"], scenario["seed"], scenario["network"],
-        *limits, slo if isinstance(slo, str) else "custom", deployment["prefill"], decode, deployment["cache"],
-        deployment["cache"]["enabled"] and ("trace" in workload or "reuse" in deployment["cache"]), int(machine("/nodes")), int(machine("/npus_per_node")), int(machine("/cpus_per_node")),
-        planes, planes * int(machine("/ub/l2_chips_per_plane")) if spread == "hash" else planes,
-        quantity(deployment["cache"]["dram_per_node"]) * machine("/nodes"),
-        element * model("layers") * (model("kv_lora_rank") + model("rope_head_dim")),
-        machine("/die/hbm_bandwidth"), machine("/die/hbm_capacity"), machine("/rdma/bandwidth_per_die"),
-        machine("/rdma/efficiency"))
+        role=workload["role"], seed=scenario["seed"], network=scenario["network"],
+        ttft_limit=limits[0], tpot_limit=limits[1], slo_name=slo if isinstance(slo, str) else "custom",
+        prefill=deployment["prefill"],
+        decode=deployment["decode"] | {"draft_tokens": scenario["decode"]["mtp"]["draft_tokens"]},
+        cache=cache, block_ids=cache["enabled"] and ("trace" in workload or "reuse" in cache),
+        nodes=int(machine("/nodes")), npus_per_node=int(machine("/npus_per_node")),
+        cpus_per_node=int(machine("/cpus_per_node")), ub_ports=planes,
+        uplinks=planes * int(machine("/ub/l2_chips_per_plane")) if spread == "hash" else planes,
+        cache_bytes=quantity(cache["dram_per_node"]) * machine("/nodes"),
+        kv_bytes={"bf16": 2, "int8": 1}[scenario["precision"]["kv_cache"]] * model("layers")
+        * (model("kv_lora_rank") + model("rope_head_dim")),
+        hbm_bandwidth=machine("/die/hbm_bandwidth"), hbm_capacity=machine("/die/hbm_capacity"),
+        rdma_capacity=machine("/rdma/bandwidth_per_die"), rdma_efficiency=machine("/rdma/efficiency"))
 
 
 @dataclasses.dataclass
@@ -85,7 +90,7 @@ def prepare(cmsim: str, drawn: Drawn, where: pathlib.Path) -> list[str]:
     if drawn.synthesize is not None:
         execute([cmsim, "trace", "synthesize", *drawn.synthesize, "--out", str(where / "trace.jsonl")])
     (where / "scenario.json").write_text(json.dumps(drawn.scenario, indent=1))
-    settings = [word for pointer, value in drawn.machine.items() for word in ("--set", f"{pointer}={value}")]
+    settings = [word for item in drawn.machine.items() for word in ("--set", "{}={}".format(*item))]
     return [cmsim, "run", str(where / "scenario.json"), *settings]
 
 
@@ -93,8 +98,10 @@ def run(cmsim: str, drawn: Drawn, where: pathlib.Path) -> Case:
     command = prepare(cmsim, drawn, where)
     out = [*command, "--out", str(where / "out"), "--json", "--detailed"]
     done = execute(out)
-    if done.returncode == 0 and drawn.kv_tokens_per_die is not None and drawn.scenario["workload"]["role"] != "prefill":
-        drawn.machine["/platform/operators/hbm_reserved"] = tight_reserve(drawn, json.loads(done.stdout))
+    decodes = drawn.scenario["workload"]["role"] != "prefill"
+    if done.returncode == 0 and decodes and drawn.kv_tokens_per_die is not None:
+        reserve = tight_reserve(drawn, json.loads(done.stdout))
+        drawn.machine["/platform/operators/hbm_reserved"] = reserve
         return run(cmsim, dataclasses.replace(drawn, kv_tokens_per_die=None), where)
     partial = done.returncode == 3 and "horizon" in drawn.scenario
     if done.returncode != 0 and not partial:

@@ -1,4 +1,4 @@
-"""Draws a scenario from a seed: small enough to run in a fraction of a second, odd enough to matter.
+"""Draws a scenario from a seed: it runs in a fraction of a second and is odd enough to matter.
 
 The same seed gives the same scenario on every machine. A trace that the scenario needs is made by
 `cmsim trace synthesize` with the arguments in `Drawn.synthesize`, so that it needs no file here.
@@ -54,7 +54,7 @@ def draw_machine(rng: random.Random, npus: int) -> dict[str, Any]:
 
 
 def draw_deployment(rng: random.Random, experts: str, tight: bool) -> Config:
-    """BF16 experts need twice the dies; little HBM leaves room for prefill when its dies hold fewer experts."""
+    """BF16 experts need twice the dies; with little HBM prefill fits on more dies than decode."""
     wide = experts == "bf16"
     prefill = rng.choice([32, 48] if wide else [16, 24, 32])
     decode = rng.choice([48, 64, 160] if wide else [16, 24, 32, 64, 160])
@@ -64,7 +64,8 @@ def draw_deployment(rng: random.Random, experts: str, tight: bool) -> Config:
     instances = rng.randint(1, 2 if decode < 160 else 1), rng.randint(1, 3)
     return {
         "prefill": {"instances": instances[1], "npus_per_instance": prefill, "ep": 2 * prefill,
-                    "max_num_batched_tokens": rng.choice([32, 64, 128, 512] + [2048, 16384] * (not tight))},
+                    "max_num_batched_tokens": rng.choice([32, 64, 128, 512] if tight else
+                                                         [32, 64, 128, 512, 2048, 16384])},
         "decode": {"instances": instances[0], "npus_per_instance": decode, "ep": 2 * decode,
                    "max_num_seqs": rng.choice([8, 16, 32] if tight else [2, 2, 4, 8, 32, 96])},
         "cache": {"enabled": rng.random() < 0.7, "block_size": rng.choice([128, 256, 512, 1024]),
@@ -88,7 +89,7 @@ def draw_synthesis(rng: random.Random) -> list[str]:
     return [word for key, value in arguments.items() for word in (f"--{key}", str(value))]
 
 
-def draw_arrivals(rng: random.Random, kinds: list[str], slots: int) -> Config:
+def draw_arrivals(rng: random.Random, kinds: list[str]) -> Config:
     kind = rng.choice(kinds)
     arrivals: Config = {"kind": kind}
     if kind in ("poisson", "gamma", "constant"):
@@ -96,20 +97,21 @@ def draw_arrivals(rng: random.Random, kinds: list[str], slots: int) -> Config:
     if kind == "gamma":
         arrivals["burstiness"] = rng.choice([0.2, 1, 5])
     if kind == "closed_loop":
-        arrivals["concurrency"] = rng.randint(1, min(slots, 120))
+        arrivals["concurrency"] = rng.randint(1, 200)
     return arrivals
 
 
-def draw_workload(rng: random.Random, slots: int) -> tuple[Config, list[str] | None]:
+def draw_workload(rng: random.Random) -> tuple[Config, list[str] | None]:
     """The workload and, when it replays a drawn trace, how to make that."""
     role = rng.choice(["all", "all", "all", "prefill", "decode"])
     kind = rng.choice(["fixed", "fixed", "synthesized", "synthesized", "slice"])
     spread = ["poisson", "gamma", "constant", "all_at_once", "closed_loop"]
     if kind == "fixed":
-        return {"role": role, "requests": rng.randint(1, 250), "arrivals": draw_arrivals(rng, spread, slots),
+        return {"role": role, "requests": rng.randint(1, 250),
+                "arrivals": draw_arrivals(rng, spread),
                 "prompt_length": int(log_uniform(rng, 1, 9000)),
                 "output_length": int(log_uniform(rng, 1, 200))}, None
-    workload: Config = {"role": role, "arrivals": draw_arrivals(rng, ["trace"] * 4 + spread, slots)}
+    workload: Config = {"role": role, "arrivals": draw_arrivals(rng, ["trace"] * 4 + spread)}
     if workload["arrivals"]["kind"] == "trace":
         workload |= {"time_scale": rng.choice([1, 1, 0.5, 4]), "spread_timestamps": rng.random() < 0.5}
     if kind == "synthesized":
@@ -131,8 +133,7 @@ def draw(seed: int) -> Drawn:
     tight = rng.random() < 0.35
     deployment = draw_deployment(rng, experts, tight)
     roles = [deployment["prefill"], deployment["decode"]]
-    slots = roles[1]["instances"] * roles[1]["npus_per_instance"] * roles[1]["max_num_seqs"]
-    workload, synthesize = draw_workload(rng, slots)
+    workload, synthesize = draw_workload(rng)
     if workload.get("trace") == str(TRACE):
         deployment["cache"]["block_size"] = rng.choice([512, 1024])
     if workload["role"] != "decode" and rng.random() < 0.15:
@@ -161,4 +162,5 @@ def draw(seed: int) -> Drawn:
     if rng.random() < 0.12:
         scenario["horizon"] = f"{log_uniform(rng, 0.05, 5):.3g}s"
     npus = sum(role["instances"] * role["npus_per_instance"] for role in roles)
-    return Drawn(scenario, draw_machine(rng, npus), synthesize, draw_kv(rng, workload) if tight else None)
+    machine = draw_machine(rng, npus)
+    return Drawn(scenario, machine, synthesize, draw_kv(rng, workload) if tight else None)

@@ -1,4 +1,4 @@
-"""What docs/output.md defines, computed from requests.csv alone: rows, statistics, queues, iterations.
+"""What docs/output.md defines, from requests.csv alone: rows, statistics, queues, iterations.
 
 Times are whole microseconds (the CSV's resolution) unless a name says otherwise, so that phases add
 up exactly; a difference of two of them is off by at most one.
@@ -166,7 +166,8 @@ def prefill_batches(rows: Sequence[Row], budget: int) -> list[Iteration] | None:
         span = row.phases["prefill"]
         if row.preemptions or row.outcome != "finished" or row.prompt - row.cached > budget:
             return None
-        batch = batches.setdefault((row.prefill_instance, span), Iteration(row.prefill_instance, *span))
+        instance = row.prefill_instance
+        batch = batches.setdefault((instance, span), Iteration(instance, *span))
         batch.sequences += 1
         batch.tokens += row.prompt - row.cached
     ordered = sorted(batches.values(), key=lambda b: (b.instance, b.start))
@@ -186,7 +187,7 @@ def decode_steps(rows: Sequence[Row]) -> list[Iteration] | None:
     for row in rows:
         if not row.decode_instance:
             continue
-        if not row.done or row.preemptions or row.gaps is None or len(row.gaps) + 1 != row.iterations:
+        if not row.done or row.gaps is None or len(row.gaps) + 1 != row.iterations:
             return None
         start, end = row.phases["first_iteration"]
         each = row.produced / row.iterations

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Judges cmsim from outside: random scenarios whose results are recomputed, and machines that get better.
+"""Judges cmsim from outside: recomputes the results of random scenarios, and betters machines.
 
     judge.py CMSIM [--scenarios N] [--first SEED] [--jobs J] [--monotone M] [--keep DIR]
 
-One line a failure: the seed, the field, our value, the program's, and the command that shows it again.
+One line a failure: the seed, the field, our value, the program's, the command that shows it again.
 Exit code 0: no failure.
 """
 from __future__ import annotations
@@ -63,7 +63,8 @@ def judge_seed(cmsim: str, seed: int, keep: str | None) -> Verdict:
         where = pathlib.Path(keep, str(seed)) if keep else pathlib.Path(scratch)
         where.mkdir(parents=True, exist_ok=True)
         try:
-            failures = [str(failure) for failure in judge_case(run(cmsim, draw(seed), where))[0].failures]
+            ledger, _ = judge_case(run(cmsim, draw(seed), where))
+            failures = [str(failure) for failure in ledger.failures]
         except Refused as refusal:
             failures = [str(refusal)]
         except (LookupError, TypeError, AttributeError) as error:
@@ -74,7 +75,8 @@ def judge_seed(cmsim: str, seed: int, keep: str | None) -> Verdict:
 
 
 def judge_machines(cmsim: str, seed: int) -> Verdict:
-    verdict, command = monotone.judge_pair(cmsim, seed), again(cmsim, scenarios=0, first=seed, monotone=1)
+    verdict = monotone.judge_pair(cmsim, seed)
+    command = again(cmsim, scenarios=0, first=seed, monotone=1)
     return Verdict([f"pair {seed}: {failure}{command}" for failure in verdict.failures],
                    f"pair {seed}: {verdict.longer}{command}" if verdict.longer else "")
 
@@ -90,14 +92,15 @@ class Progress:
         if sys.stderr.isatty():
             left = (time.monotonic() - self.start) / self.done * (self.total - self.done)
             end = "\n" if self.done == self.total else ""
-            print(f"\r{self.done}/{self.total}, {left:.0f} s left ", end=end, file=sys.stderr, flush=True)
+            print(f"\r{self.done}/{self.total}, {left:.0f} s left ", end=end, file=sys.stderr)
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("cmsim")
     parser.add_argument("--scenarios", type=int, default=200)
-    parser.add_argument("--first", type=int, default=1, metavar="SEED", help="seeds are SEED, SEED + 1, ...")
+    parser.add_argument("--first", type=int, default=1, metavar="SEED", help="of SEED, SEED + 1, ...")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--monotone", type=int, default=60, metavar="M", help="pairs of machines")
     parser.add_argument("--keep", metavar="DIR", help="keep scenarios and outputs in DIR/SEED")

@@ -3,8 +3,8 @@
 
     judge_self_test.py CMSIM
 
-A float is spoilt by 0.1 %, a count by one. The machine is a thousandth as fast as the published one, so that
-the microsecond to which requests.csv is rounded is nothing beside its times.
+A float is spoilt by 0.1 %, a count by one. The machine is a thousandth as fast as the published one, so
+that the microsecond to which requests.csv is rounded is nothing beside its times.
 """
 from __future__ import annotations
 
@@ -23,8 +23,9 @@ from judge import judge_by, judge_case
 SLOW = {"/platform/die/hbm_bandwidth": "1.6GB/s", "/platform/die/int8_peak": "0.752TOPS",
         "/platform/die/bf16_peak": "0.376TFLOPS", "/platform/rdma/bandwidth_per_die": "0.025GB/s",
         "/platform/ub/link_bandwidth": "0.028GB/s", "/platform/ub/cpu_bandwidth": "0.16GB/s"}
-SYNTHESIZE = ("--requests 60 --rate 0.002 --prompt-mean 4000 --prompt-cv 0.3 --output-mean 20 --output-cv 0.5"
-              " --shared-probability 0.7 --shared-prompts 2 --shared-blocks 4 --block-size 128").split()
+SYNTHESIZE = ("--requests 60 --rate 0.002 --prompt-mean 4000 --prompt-cv 0.3 --output-mean 20"
+              " --output-cv 0.5 --shared-probability 0.7 --shared-prompts 2 --shared-blocks 4"
+              " --block-size 128").split()
 
 
 def scenario(role: str) -> Drawn:
@@ -35,7 +36,8 @@ def scenario(role: str) -> Drawn:
     return Drawn({"platform": str(PLATFORM), "model": str(MODEL), "seed": 7, "network": "analytic",
                   "deployment": deployment, "decode": {"mtp": {"draft_tokens": 0}},
                   "precision": {"kv_cache": "bf16"}, "slo": {"ttft": "300s", "tpot": "40s"},
-                  "workload": {"role": role, "trace": "trace.jsonl", "block_size": 128, "arrivals": {"kind": "trace"}}},
+                  "workload": {"role": role, "trace": "trace.jsonl", "block_size": 128,
+                               "arrivals": {"kind": "trace"}}},
                  dict(SLOW), SYNTHESIZE)
 
 
@@ -66,7 +68,8 @@ def missed(case: Case) -> Iterator[str]:
     if honest.failures:
         yield f"the honest result fails: {honest.failures[0]}"
         return
-    fields = {re.sub(r"^(ttfts|input_lens|output_lens)\.\d+", r"\1.0", field) for field in honest.recomputed}
+    fields = {re.sub(r"^(ttfts|input_lens|output_lens)\.\d+", r"\1.0", field)
+              for field in honest.recomputed}
     for field in sorted(fields):
         if not judge_by(reading, case, with_spoilt(case.result, field)).failures:
             yield field

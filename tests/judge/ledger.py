@@ -1,8 +1,8 @@
 """Which fields of result.json were judged, how, and which failed.
 
-A field is *recomputed* from the CSV (or from other fields, where it is a ratio of them), *bounded* by an
-invariant, or named in NOT_RECOMPUTED with the reason. A leaf that is none of the three is a failure,
-so that whoever adds a field has to say how it can be wrong.
+A field is *recomputed* from the CSV (or from other fields, where it is a ratio of them), *bounded* by
+an invariant, or named in NOT_RECOMPUTED with the reason. A leaf that is none of the three is a
+failure, so that whoever adds a field has to say how it can be wrong.
 """
 from __future__ import annotations
 
@@ -53,7 +53,8 @@ class Ledger:
         (self.bounded if unless else self.recomputed).add(field)
         self.holds(field, unless or (field in self.leaves and self.leaves[field] == expected), expected)
 
-    def near(self, field: str, expected: float | None, absolute: float = 0, relative: float = 1e-9) -> None:
+    def near(self, field: str, expected: float | None, absolute: float = 0,
+             relative: float = 1e-9) -> None:
         """Recomputed to within absolute + relative; None expects null."""
         if expected is None:
             return self.same(field, None)
@@ -86,9 +87,8 @@ class Ledger:
 
 
 def leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
-    members = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else None
-    if members is None:
+    if not isinstance(value, (dict, list)):
         yield path, value
         return
-    for key, member in members:
+    for key, member in value.items() if isinstance(value, dict) else enumerate(value):
         yield from leaves(member, f"{path}.{key}" if path else str(key))

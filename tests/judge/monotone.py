@@ -1,9 +1,9 @@
 """Better hardware is not slower: one quantity of the machine improves, everything else stays.
 
-A *step* alone (`cmsim step`) is never slower, except where two or more microbatches may run: they share units
-and HBM by which tasks happen to meet, and docs/model.md bounds what that may cost. A *run* is a schedule:
-with faster parts other requests share a batch, and the last may end later (Graham's anomalies). So a run is
-held to bands, and a longer duration within them is counted.
+A *step* alone (`cmsim step`) is never slower, except where two or more microbatches may run: they share
+units and HBM by which tasks happen to meet, and docs/model.md bounds what that may cost. A *run* is a
+schedule: with faster parts other requests share a batch, and the last may end later (Graham's
+anomalies). So a run is held to bands, and a longer duration within them is counted.
 """
 from __future__ import annotations
 
@@ -19,15 +19,20 @@ from cases import Refused, execute, parameter, prepare, run
 from draw import Drawn, draw, log_uniform
 
 # Pointer below /platform -> unit of the value given to --set. "" is a share (at most 1), "#" a count.
-STEP_UP = {"/die/hbm_bandwidth": "B/s", "/die/int8_peak": "OPS", "/die/bf16_peak": "FLOPS", "/ub/link_bandwidth": "B/s",
-           "/ub/sub_planes": "#", "/ub/l2_chips_per_plane": "#", "/operators/hbm_efficiency": "",
-           "/operators/mla_efficiency": "", "/operators/gemm_int8_efficiency": "",
-           "/operators/gemm_bf16_efficiency": "", "/ub/paths/npu_npu_write/inter_node_efficiency": ""}
-STEP_DOWN = {"/operators/operator_overhead": "s", "/token_exchange/startup": "s", "/token_exchange/message_interval": "s",
-             "/token_exchange/sdma_startup": "s", "/ub/paths/npu_npu_write/inter_node_latency": "s"}
-RUN_UP = STEP_UP | {"/die/die_to_die_bandwidth": "B/s", "/ub/cpu_bandwidth": "B/s", "/rdma/bandwidth_per_die": "B/s",
-                    "/vpc/bandwidth_per_node": "B/s", "/rdma/efficiency": ""}
-RUN_DOWN = STEP_DOWN | {"/rdma/latency": "s", "/vpc/latency": "s", "/ub/paths/npu_cpu_read/inter_node_latency": "s"}
+WRITE = "/ub/paths/npu_npu_write/inter_node_"
+STEP_UP = {
+    "/die/hbm_bandwidth": "B/s", "/die/int8_peak": "OPS", "/die/bf16_peak": "FLOPS",
+    "/ub/link_bandwidth": "B/s", "/ub/sub_planes": "#", "/ub/l2_chips_per_plane": "#",
+    "/operators/hbm_efficiency": "", "/operators/mla_efficiency": "", WRITE + "efficiency": "",
+    "/operators/gemm_int8_efficiency": "", "/operators/gemm_bf16_efficiency": ""}
+STEP_DOWN = {
+    "/operators/operator_overhead": "s", "/token_exchange/startup": "s", WRITE + "latency": "s",
+    "/token_exchange/message_interval": "s", "/token_exchange/sdma_startup": "s"}
+RUN_UP = STEP_UP | {
+    "/die/die_to_die_bandwidth": "B/s", "/ub/cpu_bandwidth": "B/s", "/rdma/efficiency": "",
+    "/rdma/bandwidth_per_die": "B/s", "/vpc/bandwidth_per_node": "B/s"}
+RUN_DOWN = STEP_DOWN | {
+    "/rdma/latency": "s", "/vpc/latency": "s", "/ub/paths/npu_cpu_read/inter_node_latency": "s"}
 
 ONE_STREAM = 1e-9  # relative
 SHARED_UNITS = {"decode": 0.025, "prefill": 0.03}  # docs/model.md, sections 5 and 6
@@ -41,7 +46,8 @@ class Verdict:
     longer: str = ""  # a run whose duration rose
 
 
-def improve(rng: random.Random, drawn: Drawn, up: dict[str, str], down: dict[str, str]) -> tuple[str, Drawn]:
+def improve(rng: random.Random, drawn: Drawn, up: dict[str, str],
+            down: dict[str, str]) -> tuple[str, Drawn]:
     """What got better, and the scenario with it."""
     key = rng.choice([*up, *down])
     pointer = "/platform" + key
@@ -51,16 +57,16 @@ def improve(rng: random.Random, drawn: Drawn, up: dict[str, str], down: dict[str
         after = int(before) + rng.randint(1, 4)
     elif unit == "":
         after = min(1.0, before * factor)
-    return f"{key} {before:g} -> {after}", dataclasses.replace(drawn, machine=drawn.machine | {pointer: after})
+    better = dataclasses.replace(drawn, machine=drawn.machine | {pointer: after})
+    return f"{key} {before:g} -> {after}", better
 
 
 def add_instance(rng: random.Random, drawn: Drawn) -> tuple[str, Drawn]:
     role = rng.choice(["prefill", "decode"])
     scenario = copy.deepcopy(drawn.scenario)
     scenario["deployment"][role]["instances"] += 1
-    machine = {pointer: value for pointer, value in drawn.machine.items() if pointer != "/platform/nodes"}
-    drawn.machine = machine  # both on all nodes
-    return f"one more {role} instance", dataclasses.replace(drawn, scenario=scenario, machine=dict(machine))
+    drawn.machine.pop("/platform/nodes", None)  # both on all nodes
+    return f"one more {role} instance", dataclasses.replace(drawn, scenario=scenario)
 
 
 def step_duration(cmsim: str, drawn: Drawn, where: pathlib.Path, arguments: list[str]) -> float:
@@ -82,19 +88,22 @@ def judge_step(cmsim: str, rng: random.Random, drawn: Drawn, where: pathlib.Path
     allowed = ONE_STREAM if microbatches == 1 else SHARED_UNITS[phase]
     if after <= before * (1 + allowed):
         return Verdict([])
-    return Verdict([f"{what}: {' '.join(arguments)}, microbatches {microbatches}: {before:.6f} -> {after:.6f} us"])
+    return Verdict([f"{what}: {' '.join(arguments)}, microbatches {microbatches}: "
+                    f"{before:.6f} -> {after:.6f} us"])
 
 
 def judge_run(cmsim: str, rng: random.Random, drawn: Drawn, where: pathlib.Path) -> Verdict:
-    deployment = drawn.scenario["deployment"]
-    npus = sum(role["instances"] * role["npus_per_instance"] for role in (deployment["prefill"], deployment["decode"]))
-    room = npus + deployment["prefill"]["npus_per_instance"] <= 384 >= npus + deployment["decode"]["npus_per_instance"]
+    roles = [drawn.scenario["deployment"][role] for role in ("prefill", "decode")]
+    npus = sum(role["instances"] * role["npus_per_instance"] for role in roles)
+    room = npus + max(role["npus_per_instance"] for role in roles) <= 384
     what, better = (add_instance(rng, drawn) if room and rng.random() < 0.2 else
                     improve(rng, drawn, RUN_UP, RUN_DOWN))
     before, after = (run(cmsim, case, where).result for case in (drawn, better))
     means = [("mean_e2el_ms", before["mean_e2el_ms"], after["mean_e2el_ms"])]
-    means += [(f"{role}.iteration_ms.mean", before[role]["iteration_ms"]["mean"], after[role]["iteration_ms"]["mean"])
-              for role in ("prefill", "decode") if before[role]]
+    for role in ("prefill", "decode"):
+        old, new = ((result[role] or {}).get("iteration_ms") for result in (before, after))
+        if old and new:
+            means.append((f"{role}.iteration_ms.mean", old["mean"], new["mean"]))
     failures = [f"{what}: {field}: {old} -> {new}" for field, old, new in means
                 if old and new > old * (1 + MEANS_BAND)]
     old, new = before["total_token_throughput"], after["total_token_throughput"]
@@ -110,8 +119,9 @@ def judge_pair(cmsim: str, seed: int) -> Verdict:
     drawn = draw(seed)
     drawn.scenario.pop("horizon", None)
     drawn.kv_tokens_per_die = None
+    judge = judge_run if seed % 3 == 0 else judge_step
     with tempfile.TemporaryDirectory() as scratch:
         try:
-            return (judge_run if seed % 3 == 0 else judge_step)(cmsim, rng, drawn, pathlib.Path(scratch))
+            return judge(cmsim, rng, drawn, pathlib.Path(scratch))
         except Refused as refusal:
             return Verdict([str(refusal)])

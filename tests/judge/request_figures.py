@@ -167,13 +167,13 @@ class RequestFigures(View):
         yield from (span for phase, span in row.phases.items() if phase in kinds)
         if row.outcome != "unfinished":
             return
-        entered = {"client_wait": "prefill_queue", "cache_read": "batch_wait", "prefill": "transfer_queue",
-                   "transfer": "decode_queue"}
+        entered = {"client_wait": "prefill_queue", "cache_read": "batch_wait",
+                   "prefill": "transfer_queue", "transfer": "decode_queue"}
         if self.facts.role == "decode":
             entered["client_wait"] = "transfer_queue"
-        elif not row.cached:
+        elif not row.cached or self.reading.cut_as_built:
             entered["prefill_queue"] = "batch_wait"
-        if self.reading.cut_is_no_wait:
+        if self.reading.cut_as_built:
             del entered["transfer"]
         last, (_, end) = next(reversed(row.phases.items()))
         if entered.get(last) in kinds:

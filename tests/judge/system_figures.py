@@ -1,4 +1,4 @@
-"""Figures of the system: iterations, KV space, context cache, queues, transfers, ports, breakdown."""
+"""Figures of the system: iterations, KV space, cache, queues, transfers, ports, breakdown."""
 from __future__ import annotations
 
 import functools
@@ -86,13 +86,13 @@ class SystemFigures(View):
             return
         self.role("prefill", self.facts.prefill, self.batches)
         prefilled = [(r, r.phases["prefill"]) for r in self.rows if "prefill" in r.phases]
-        ledger.near("prefill.tokens_per_second", ratio(sum(r.prompt for r, _ in prefilled), self.elapsed), 0,
-                    self.elapsed_slack)
+        ledger.near("prefill.tokens_per_second",
+                    ratio(sum(r.prompt for r, _ in prefilled), self.elapsed), 0, self.elapsed_slack)
         tokens = math.fsum(r.prompt * share_inside(span, self.window) for r, span in prefilled)
         slack = math.fsum(r.prompt * 3 / max(1, length(span)) for r, span in prefilled
                           if overlap(span, self.window))
         ledger.near("prefill.steady_tokens_per_second", ratio(tokens, self.window_seconds),
-                    ratio(slack, self.window_seconds), ratio(4 * MICROSECOND, self.window_seconds) + 1e-9)
+                    ratio(slack, self.window_seconds), self.window_slack)
         ledger.near("prefill.occupancy", role["mean_tokens"] / self.token_budget)
         ledger.near("prefill.steady_iteration_ms", self.times("prefill")["mean"])
         if self.calm:
@@ -110,8 +110,9 @@ class SystemFigures(View):
         self.role("decode", spec, self.steps)
         ledger.near("decode_iteration_ms", role["steady_iteration_ms"])
         ledger.near("steady.output_throughput", role["steady_tokens_per_second"])
-        ledger.near("decode.mean_tokens", ratio(role["tokens_per_second"] * self.elapsed, role["iterations"]),
-                    0, self.elapsed_slack)
+        ledger.near("decode.mean_tokens",
+                    ratio(role["tokens_per_second"] * self.elapsed, role["iterations"]), 0,
+                    self.elapsed_slack)
         least, most = (sum(r.produced for r in rows) for rows in (self.done, self.sent))
         ledger.within("decode.tokens_per_second", ratio(least, self.elapsed) * (1 - self.elapsed_slack),
                       ratio(most, self.elapsed) * (1 + self.elapsed_slack))
@@ -127,16 +128,19 @@ class SystemFigures(View):
         emitted = math.fsum(step.tokens * share_inside(step.span, self.window) for step in self.steps)
         # Whole tokens are reported: off by one where the window cuts, and by the fraction that a
         # request of the first population came with.
-        slack = 2.1 * spec["instances"] * (spec["draft_tokens"] > 0) + sum(r.initial > 0 for r in self.rows)
+        slack = sum(r.initial > 0 for r in self.rows)
+        if spec["draft_tokens"] > 0:
+            slack += 2.1 * spec["instances"]
         ledger.near("decode.steady_tokens_per_second", ratio(emitted, self.window_seconds),
-                    ratio(slack, self.window_seconds), 1e-5 + ratio(4 * MICROSECOND, self.window_seconds))
+                    ratio(slack, self.window_seconds), 1e-5 + self.window_slack)
 
     def gaps(self) -> None:
         """ITL; of one role alone of the steps that end in the window."""
         figures: dict[str, float] = {}
         if self.steps is not None:
-            figures = statistics([length(step.span) * 1e-3 for step in self.steps for _ in range(step.gaps)
-                                  if not self.windowed or self.in_window(step.end)])
+            figures = statistics([length(step.span) * 1e-3 for step in self.steps
+                                  if not self.windowed or self.in_window(step.end)
+                                  for _ in range(step.gaps)])
         for key in ("mean", "median", "std", "p99"):
             field = f"{key}_itl_ms"
             if self.steps is None and self.decoded and self.ledger.get(field) is not None:
@@ -243,13 +247,15 @@ class SystemFigures(View):
         inside = math.fsum(map(length, stays)) / (self.t1 - self.t0)
         total = math.fsum(self.result["queues"][queue]["mean"] for queue in QUEUES)
         slack = 3 * len(stays) / (self.t1 - self.t0) + self.elapsed_slack * inside
-        self.ledger.holds("queues.*.mean", abs(inside - total) <= slack, f"a sum of {inside}, not {total}")
+        self.ledger.holds("queues.*.mean", abs(inside - total) <= slack,
+                          f"a sum of {inside}, not {total}")
 
     def transfers(self) -> None:
         ledger, cache = self.ledger, self.result["cache"]
         for kind, found in self.result["transfers"].items():
             field, longest = f"transfers.{kind}", found["max_ms"] * (1 + 1e-9)
-            ledger.near(f"{field}.mean_bandwidth", ratio(found["bytes"], found["count"] * found["mean_ms"] * 1e-3))
+            ledger.near(f"{field}.mean_bandwidth",
+                        ratio(found["bytes"], found["count"] * found["mean_ms"] * 1e-3))
             for key, most in (("mean_ms", longest), ("max_ms", self.elapsed * 1e3 + 1e-2),
                               ("count", math.inf), ("bytes", math.inf)):
                 ledger.within(f"{field}.{key}", 0, most)
@@ -261,15 +267,17 @@ class SystemFigures(View):
         ledger.same("transfers.kv_pull.bytes", sum(r.prompt for r in pulled) * self.facts.kv_bytes)
         ledger.near("transfers.kv_pull.mean_ms", mean(times) if times else 0, 1.01e-3)
         ledger.near("transfers.kv_pull.max_ms", max(times, default=0), 1.01e-3)
-        ledger.same("transfers.cache_read.bytes", sum(r.cached for r in self.done) * self.facts.kv_bytes)
+        ledger.same("transfers.cache_read.bytes",
+                    sum(r.cached for r in self.done) * self.facts.kv_bytes)
         ledger.within("transfers.cache_write.bytes", 0,
                       (cache["lookup_tokens"] - cache["hit_tokens"]) * self.facts.kv_bytes)
 
     def links(self) -> None:
         ledger, facts = self.ledger, self.facts
-        dies = facts.nodes * facts.npus_per_node * 2
-        ports = {"die_ub": dies * facts.ub_ports, "cpu_ub": facts.nodes * facts.cpus_per_node * facts.ub_ports,
-                 "uplink": facts.nodes * facts.uplinks, "die_to_die": dies, "rdma": dies, "vpc": facts.nodes}
+        dies, cpus = facts.nodes * facts.npus_per_node * 2, facts.nodes * facts.cpus_per_node
+        ports = {"die_ub": dies * facts.ub_ports, "cpu_ub": cpus * facts.ub_ports,
+                 "uplink": facts.nodes * facts.uplinks, "die_to_die": dies, "rdma": dies,
+                 "vpc": facts.nodes}
         moved = {kind: found["bytes"] for kind, found in self.result["transfers"].items()}
         carried = {"rdma": (moved["kv_pull"],) * 2, "die_to_die": (0, 0)}  # out, in
         if facts.cache["plane"] == "ub":
@@ -288,8 +296,8 @@ class SystemFigures(View):
             if not self.partial and name == "rdma":
                 seconds = self.t1 * MICROSECOND if self.reading.since_zero else self.elapsed
                 wire = link["bytes"] / facts.rdma_efficiency
-                ledger.near(f"{field}.utilisation", ratio(wire, dies * facts.rdma_capacity * seconds), 0,
-                            self.elapsed_slack)
+                ledger.near(f"{field}.utilisation",
+                            ratio(wire, dies * facts.rdma_capacity * seconds), 0, self.elapsed_slack)
 
     def breakdown(self) -> None:
         ledger = self.ledger

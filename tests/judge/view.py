@@ -42,7 +42,7 @@ class Reading:
     """One way to read what is open; the judge accepts any of them."""
     edge: float = 0  # µs by which a finish may lie on the other side of the window's start
     batch_wait_waits: bool = False  # `load` counts it as waiting, docs/output.md does not
-    cut_is_no_wait: bool = False  # `load` leaves out a wait in the decode queue that t1 cuts off
+    cut_as_built: bool = False  # of what t1 cuts off `load` counts a cache read, not the decode queue
     since_zero: bool = False  # utilisation of links since time 0, in docs/output.md since t0
 
 
@@ -75,6 +75,7 @@ class View:
         ramp = min(percentile(latencies, 0.9) if latencies else arrivals, arrivals / 3)
         self.window: Interval = (self.t0 + ramp, self.last_send) if self.steady else (self.t0, self.t1)
         self.window_seconds = (self.window[1] - self.window[0]) * MICROSECOND
+        self.window_slack = ratio(4 * MICROSECOND, self.window_seconds) + 1e-9  # relative
         in_window = [r for r in self.fresh if self.in_window(r.finished)]
         # Of one role alone what ends in the window; all, when nothing does.
         self.windowed = facts.role != "all" and self.steady and bool(in_window)
