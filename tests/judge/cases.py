@@ -69,8 +69,8 @@ def facts_of(drawn: Drawn) -> Facts:
 @dataclasses.dataclass
 class Case:
     drawn: Drawn
-    command: list[str]
     result: dict[str, Any]
+    csv: bytes
     rows: list[Row]
 
 
@@ -106,7 +106,8 @@ def run(cmsim: str, drawn: Drawn, where: pathlib.Path) -> Case:
     partial = done.returncode == 3 and "horizon" in drawn.scenario
     if done.returncode != 0 and not partial:
         raise Refused(f"exit code {done.returncode}: {done.stderr.strip()[:300]}")
-    return Case(drawn, out, json.loads(done.stdout), read_rows(where / "out" / "requests.csv"))
+    csv = (where / "out" / "requests.csv").read_bytes()
+    return Case(drawn, json.loads(done.stdout), csv, read_rows(csv))
 
 
 def tight_reserve(drawn: Drawn, result: dict[str, Any]) -> str:

@@ -9,7 +9,6 @@ import csv
 import dataclasses
 import itertools
 import math
-import pathlib
 from collections.abc import Iterable, Sequence
 
 PHASES = ("client_wait", "prefill_queue", "cache_read", "batch_wait", "prefill", "transfer_queue",
@@ -53,9 +52,8 @@ class Row:
         return self.output - self.initial
 
 
-def read_rows(path: pathlib.Path) -> list[Row]:
-    with path.open(newline="") as file:
-        return [read_row(cells) for cells in csv.DictReader(file)]
+def read_rows(text: bytes) -> list[Row]:
+    return [read_row(cells) for cells in csv.DictReader(text.decode().splitlines())]
 
 
 def read_row(cells: dict[str, str]) -> Row:
@@ -73,6 +71,13 @@ def read_row(cells: dict[str, str]) -> Row:
                cells["decode_instance"], number("iterations"), number("preemptions"), arrival,
                time("sent"), time("finished"), time("ttft"), time("tpot"), time("e2el"),
                number("slo_met"), phases)
+
+
+def fnv1a64(data: bytes) -> int:
+    digest = 0xcbf29ce484222325
+    for byte in data:
+        digest = (digest ^ byte) * 0x100000001b3 % 2**64
+    return digest
 
 
 def ratio(part: float, whole: float) -> float:

@@ -21,6 +21,7 @@ from typing import Any
 import monotone
 from cases import Case, Refused, facts_of, run
 from draw import draw
+from formulas import fnv1a64
 from ledger import Ledger
 from monotone import Verdict
 from request_figures import RequestFigures
@@ -28,13 +29,17 @@ from system_figures import SystemFigures
 from view import Reading
 
 BOTH = (True, False)
-READINGS = [Reading(*choice) for choice in itertools.product((0, -1.5, 1.5), BOTH, BOTH, BOTH)]
+READINGS = [Reading(*choice) for choice in itertools.product((0, -1.5, 1.5), BOTH, BOTH)]
 
 
 def judge_by(reading: Reading, case: Case, result: dict[str, Any]) -> Ledger:
     ledger, facts = Ledger(result), facts_of(case.drawn)
     for figures in (RequestFigures, SystemFigures):
         figures(result, case.rows, facts, reading, ledger).judge()
+    for i, _ in enumerate(result.get("files", [])):
+        ledger.same(f"files.{i}.name", "requests.csv")
+        ledger.same(f"files.{i}.bytes", len(case.csv))
+        ledger.same(f"files.{i}.fnv1a64", f"{fnv1a64(case.csv):016x}")
     ledger.failures.extend(ledger.unjudged())
     return ledger
 

@@ -155,15 +155,14 @@ class RequestFigures(View):
         served = ratio(latency - waiting, len(self.sent)) * MICROSECOND
         overloaded = levels[0] < levels[1] < levels[2] and (
             growth > 0.1 or (growth > 0.02 and levels[2] / rate > served))
+        calm = "unserved" if not self.done and ledger.get("load.verdict") == "unserved" else "stable"
         ledger.same("load.verdict", "overloaded" if overloaded else
-                    "backlogged" if share > 0.5 else "stable",
+                    "backlogged" if share > 0.5 else calm,
                     unless=not overloaded and math.isclose(share, 0.5, rel_tol=1e-5))
 
     def waits(self, row: Row) -> Iterator[Interval]:
         """Where it waits; one that the end of the run cut off is still where its last phase left it."""
-        kinds = {"prefill_queue", "transfer_queue", "decode_queue"}
-        if self.reading.batch_wait_waits:
-            kinds.add("batch_wait")
+        kinds = {"prefill_queue", "batch_wait", "transfer_queue", "decode_queue"}
         yield from (span for phase, span in row.phases.items() if phase in kinds)
         if row.outcome != "unfinished":
             return

@@ -299,6 +299,12 @@ class SystemFigures(View):
                 ledger.near(f"{field}.utilisation",
                             ratio(wire, dies * facts.rdma_capacity * seconds), 0, self.elapsed_slack)
 
+        uplinks = self.result.get("uplinks")
+        if uplinks is not None:
+            carried_there = any(link["bytes"] for link in self.result["links"] if link["class"] == "uplink")
+            ledger.same("uplinks.in_paths", True, unless=not carried_there)
+            ledger.within("uplinks.pressure", 0, math.inf)
+
     def breakdown(self) -> None:
         ledger = self.ledger
         for phase, found in self.result["breakdown"].items():
