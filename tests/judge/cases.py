@@ -57,6 +57,7 @@ def facts_of(drawn: Drawn) -> Facts:
         decode=deployment["decode"] | {"draft_tokens": scenario["decode"]["mtp"]["draft_tokens"]},
         cache=cache, block_ids=cache["enabled"] and ("trace" in workload or "reuse" in cache),
         nodes=int(machine("/nodes")), npus_per_node=int(machine("/npus_per_node")),
+        dies_per_npu=int(machine("/dies_per_npu")),
         cpus_per_node=int(machine("/cpus_per_node")), ub_ports=planes,
         uplinks=planes * int(machine("/ub/l2_chips_per_plane")) if spread == "hash" else planes,
         cache_bytes=quantity(cache["dram_per_node"]) * machine("/nodes"),
@@ -75,7 +76,7 @@ class Case:
 
 
 class Refused(Exception):
-    """cmsim did not run what was drawn."""
+    """cmsim did not run what was drawn, or not as it says."""
 
 
 def execute(command: list[str]) -> subprocess.CompletedProcess[str]:
@@ -103,16 +104,17 @@ def run(cmsim: str, drawn: Drawn, where: pathlib.Path) -> Case:
         reserve = tight_reserve(drawn, json.loads(done.stdout))
         drawn.machine["/platform/operators/hbm_reserved"] = reserve
         return run(cmsim, dataclasses.replace(drawn, kv_tokens_per_die=None), where)
-    partial = done.returncode == 3 and "horizon" in drawn.scenario
-    if done.returncode != 0 and not partial:
+    if done.returncode != 0:
         raise Refused(f"exit code {done.returncode}: {done.stderr.strip()[:300]}")
-    csv = (where / "out" / "requests.csv").read_bytes()
-    return Case(drawn, json.loads(done.stdout), csv, read_rows(csv))
+    result, csv = (where / "out" / name for name in ("result.json", "requests.csv"))
+    if result.read_text() != done.stdout:
+        raise Refused("result.json is not what was printed")
+    return Case(drawn, json.loads(done.stdout), csv.read_bytes(), read_rows(csv.read_bytes()))
 
 
 def tight_reserve(drawn: Drawn, result: dict[str, Any]) -> str:
     """So much reserved HBM that about kv_tokens_per_die are left of what the run had."""
     decode = drawn.scenario["deployment"]["decode"]
-    per_die = result["kv"]["capacity_tokens"] // (2 * decode["npus_per_instance"] * decode["instances"])
+    per_die = result["kv"]["capacity_tokens"] // (decode["ep"] * decode["instances"])
     spare = max(0, per_die - drawn.kv_tokens_per_die) * facts_of(drawn).kv_bytes
     return f"{4e9 + spare:.0f}B"

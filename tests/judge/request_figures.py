@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from formulas import (PHASES, Interval, Row, length, mean, nearest_rank, overlap, percentile, ratio,
                       statistics)

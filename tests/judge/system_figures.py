@@ -41,7 +41,7 @@ class SystemFigures(View):
         if role["iteration_ms"] is None:
             ledger.same(f"{name}.iteration_ms", None if not role["iterations"] else "a distribution")
         busy = role["iterations"] * times["mean"] * 1e-3
-        die_seconds = busy * spec["npus_per_instance"] * 2
+        die_seconds = busy * spec["npus_per_instance"] * self.facts.dies_per_npu
         ledger.same(f"{name}.instances", spec["instances"])
         ledger.same(f"{name}.npus", npus)
         for field, expected in (
@@ -154,7 +154,7 @@ class SystemFigures(View):
             for key in ("capacity_tokens", "mean_occupancy", "peak_occupancy"):
                 ledger.same(f"kv.{key}", 0)
             return
-        dies, capacity = spec["instances"] * spec["npus_per_instance"] * 2, kv["capacity_tokens"]
+        dies, capacity = spec["instances"] * spec["ep"], kv["capacity_tokens"]
         ledger.within("kv.capacity_tokens", dies, dies * self.facts.hbm_capacity / self.facts.kv_bytes)
         ledger.holds("kv.capacity_tokens", capacity % dies == 0, f"a multiple of {dies} dies")
         ledger.within("kv.peak_occupancy", kv["mean_occupancy"], 1)
@@ -274,7 +274,8 @@ class SystemFigures(View):
 
     def links(self) -> None:
         ledger, facts = self.ledger, self.facts
-        dies, cpus = facts.nodes * facts.npus_per_node * 2, facts.nodes * facts.cpus_per_node
+        dies = facts.nodes * facts.npus_per_node * facts.dies_per_npu
+        cpus = facts.nodes * facts.cpus_per_node
         ports = {"die_ub": dies * facts.ub_ports, "cpu_ub": cpus * facts.ub_ports,
                  "uplink": facts.nodes * facts.uplinks, "die_to_die": dies, "rdma": dies,
                  "vpc": facts.nodes}
@@ -301,8 +302,8 @@ class SystemFigures(View):
 
         uplinks = self.result.get("uplinks")
         if uplinks is not None:
-            carried_there = any(link["bytes"] for link in self.result["links"] if link["class"] == "uplink")
-            ledger.same("uplinks.in_paths", True, unless=not carried_there)
+            used = any(link["bytes"] for link in self.result["links"] if link["class"] == "uplink")
+            ledger.same("uplinks.in_paths", True, unless=not used)
             ledger.within("uplinks.pressure", 0, math.inf)
 
     def breakdown(self) -> None:

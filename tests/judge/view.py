@@ -26,6 +26,7 @@ class Facts:
     block_ids: bool  # prompts are looked up
     nodes: int
     npus_per_node: int
+    dies_per_npu: int
     cpus_per_node: int
     ub_ports: int  # of a die, a CPU or a node: one pooled, or one for each sub-plane
     uplinks: int  # of a node
