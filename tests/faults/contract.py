@@ -19,6 +19,10 @@ PATIENCE = 30  # seconds until a run counts as hung
 Outcome = collections.namedtuple("Outcome", "code stdout stderr")
 
 
+def from_trace(file):
+    return ["--set", f'/workload={{"trace": "{file}"}}']
+
+
 def run_command(cmsim, out, *more):
     return [cmsim, "run", str(SCENARIO), "--out", str(out), *map(str, more)]
 

@@ -206,7 +206,7 @@ def main():
         situations.writers(report, cmsim, work, seeds)
     report.table()
     if report.violated.total():
-        print(f"one case again: {' '.join(sys.argv)} --only 'NAME'")
+        print(f"one case again: faults.py {cmsim} {options.inject} --only 'NAME'")
     return 1 if report.violated.total() else 0
 
 

@@ -7,8 +7,8 @@ import signal
 import subprocess
 import time
 
-from contract import (BYSTANDER, LONG, expect_complaint, finish, launch, lay, look, mismatch,
-                      run_command, state)
+from contract import (BYSTANDER, LONG, expect_complaint, finish, from_trace, launch, lay, look,
+                      mismatch, run_command, state)
 
 STREAMS = ("stdin", "stdout", "stderr")
 
@@ -69,11 +69,12 @@ def streams(report, cmsim, work, new):
 
 def refusals(report, cmsim, work, old):
     """A place that cannot be written is found before simulating, a directory in the way after."""
-    absent, file = work / "absent", work / "file"
+    around, file = work / "around", work / "file"
     file.touch()
 
     def check(name, code, directory, out, *more):
         def judge():
+            directory.mkdir(exist_ok=True)
             before, start = look(directory), time.monotonic()
             problems = expect_complaint(finish(launch(run_command(cmsim, out, *more))), code)
             if code == 2 and time.monotonic() - start > 2:
@@ -83,12 +84,12 @@ def refusals(report, cmsim, work, old):
             return problems + changes
         report.case("refusals", f"code {code}", f"refusals {name}", judge)
 
-    check("wrong scenario", 2, work, absent / "D", "--set", "/nonsense=1")
-    check("wrong trace", 2, work, absent / "D", "--trace", file / "none")
-    check("below a file", 2, work, file / "D", *LONG)
-    check("a file", 2, work, file, *LONG)
-    check("not creatable", 2, work, "/proc/D", *LONG)
-    check("not writable", 2, work, "/proc/self", *LONG)
+    check("wrong scenario", 2, around, around / "D", "--set", "/nonsense=1")
+    check("wrong trace", 2, around, around / "D", *from_trace(file))
+    check("below a file", 2, around, file / "D", *LONG)
+    check("a file", 2, around, file, *LONG)
+    check("not creatable", 2, around, "/proc/D", *LONG)
+    check("not writable", 2, around, "/proc/self", *LONG)
     for name in old:
         directory = work / f"in the way of {name}"
         lay(directory, {other: content for other, content in old.items() if other != name})
@@ -131,7 +132,7 @@ def signals(report, cmsim, work, old):
 
     for number in (signal.SIGINT, signal.SIGTERM):
         lay(out, old)
-        check("a trace that never comes", number, run_command(cmsim, out, "--trace", fifo), sleeps,
+        check("a trace that never comes", number, run_command(cmsim, out, *from_trace(fifo)), sleeps,
               out, killed_by(number, before))
         lay(out, old)
         check("simulating", number, run_command(cmsim, out, *LONG), has_handler, out, partial)
