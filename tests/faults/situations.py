@@ -88,7 +88,7 @@ def refusals(report, cmsim, work, old):
     check("wrong trace", 2, around, around / "D", *from_trace(file))
     check("below a file", 2, around, file / "D", *LONG)
     check("a file", 2, around, file, *LONG)
-    check("not creatable", 2, around, "/proc/D", *LONG)
+    check("not creatable", 2, around, "/proc/self/D", *LONG)
     check("not writable", 2, around, "/proc/self", *LONG)
     for name in old:
         directory = work / f"in the way of {name}"
