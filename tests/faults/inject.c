@@ -10,7 +10,8 @@
 //                      errno   the call fails with the error VALUE
 //                      short   a write takes only half of what it is given
 //                      before  signal VALUE is raised, then the call is made
-//                      after   the call is made, then signal VALUE is raised
+//                      after   the call is made, then signal VALUE is raised,
+//                              both times twice, as by somebody without patience
 //
 // Operations: open (to read), create (open to write), write, close (of a file open for writing),
 // sync, truncate, rename, unlink, link, mkdir, lock, access.
@@ -162,9 +163,10 @@ static long with_fault(const struct Call* call, const long* argument) {
     if (fault_value == EPIPE) kill(getpid(), SIGPIPE);
     return -fault_value;
   }
-  if (strcmp(fault_kind, "before") == 0) kill(getpid(), (int)fault_value);
+  const int before = strcmp(fault_kind, "before") == 0, times = 2;
+  for (int i = 0; before && i < times; ++i) kill(getpid(), (int)fault_value);
   const long result = pass(call->number, argument);
-  if (strcmp(fault_kind, "after") == 0) kill(getpid(), (int)fault_value);
+  for (int i = 0; !before && i < times; ++i) kill(getpid(), (int)fault_value);
   return result;
 }
 
