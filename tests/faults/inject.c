@@ -156,6 +156,10 @@ static long write_half(int number, const long* argument) {
   return pass(number == SYS_writev ? SYS_write : number, half);
 }
 
+static void raise_when(const char* kind) {
+  for (int i = 0; i < 2 && strcmp(fault_kind, kind) == 0; ++i) kill(getpid(), (int)fault_value);
+}
+
 static long with_fault(const struct Call* call, const long* argument) {
   if (strcmp(fault_kind, "short") == 0) return write_half(call->number, argument);
   if (strcmp(fault_kind, "errno") == 0) {
@@ -163,10 +167,9 @@ static long with_fault(const struct Call* call, const long* argument) {
     if (fault_value == EPIPE) kill(getpid(), SIGPIPE);
     return -fault_value;
   }
-  const int before = strcmp(fault_kind, "before") == 0, times = 2;
-  for (int i = 0; before && i < times; ++i) kill(getpid(), (int)fault_value);
+  raise_when("before");
   const long result = pass(call->number, argument);
-  for (int i = 0; !before && i < times; ++i) kill(getpid(), (int)fault_value);
+  raise_when("after");
   return result;
 }
 
@@ -176,9 +179,8 @@ static long on_call(int number, const long* argument) {
   while (call->number != number) ++call;
   if (!concerns_us(call, argument, path)) return pass(number, argument);
   const int writes = call->flags != kNone && (argument[call->flags] & O_ACCMODE) != O_RDONLY;
-  ++points;
-  const int length =
-      snprintf(line, sizeof line, "%ld %s %s\n", points, writes ? "create" : call->operation, path);
+  const char* operation = writes ? "create" : call->operation;
+  const int length = snprintf(line, sizeof line, "%ld %s %s\n", ++points, operation, path);
   const long log[6] = {kLogDescriptor, (long)line, length};
   pass(SYS_write, log);
   return points == fault_point ? with_fault(call, argument) : pass(number, argument);
@@ -204,12 +206,9 @@ static void on_trap(int signal, siginfo_t* info, void* context) {
 
 // A trap is fatal when its signal is blocked: a program that blocks all signals must not block it.
 int pthread_sigmask(int how, const sigset_t* set, sigset_t* old) {
-  sigset_t without;
-  if (set != NULL) {
-    without = *set;
-    sigdelset(&without, SIGSYS);
-    set = &without;
-  }
+  sigset_t without = set != NULL ? *set : (sigset_t){0};
+  sigdelset(&without, SIGSYS);
+  set = set != NULL ? &without : NULL;
   return syscall(SYS_rt_sigprocmask, how, set, old, _NSIG / 8) == 0 ? 0 : errno;
 }
 

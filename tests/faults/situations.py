@@ -132,8 +132,8 @@ def signals(report, cmsim, work, old):
 
     for number in (signal.SIGINT, signal.SIGTERM):
         lay(out, old)
-        check("a trace that never comes", number, run_command(cmsim, out, *from_trace(fifo)), sleeps,
-              out, killed_by(number, before))
+        reading = run_command(cmsim, out, *from_trace(fifo))
+        check("a trace that never comes", number, reading, sleeps, out, killed_by(number, before))
         lay(out, old)
         check("simulating", number, run_command(cmsim, out, *LONG), has_handler, out, partial)
         lay(out, old)
