@@ -80,9 +80,16 @@ const char* largest_part(const model::ExchangeTime& time) {
       ->first;
 }
 
-void take_links(CollectiveResult& result, std::vector<coll::BusyLink> links) {
-  for (coll::BusyLink& link : links) link.utilisation = link.busy / result.time.total();
-  result.busiest = std::move(links);
+/// A link works for as much of the time on the wire as it does of the fabric's: the two differ
+/// where the exchange sends other bytes than were measured (counts of `basic`, relays of
+/// `two_level`).
+void take_links(CollectiveResult& result, const coll::ExchangeResult& fabric) {
+  const double stretch = result.time.wire / (fabric.duration - fabric.latency);
+  result.busiest = fabric.busiest;
+  for (coll::BusyLink& link : result.busiest) {
+    link.busy *= stretch;
+    link.utilisation = link.busy / result.time.total();
+  }
 }
 
 CollectiveResult token_exchange(const hw::Platform& platform,
@@ -124,7 +131,7 @@ CollectiveResult token_exchange(const hw::Platform& platform,
   result.bytes_per_rank = tokens * top_k * message;
   result.straggler_rows = straggler;
   result.mean_rows = experts.mean_rows(all_tokens);
-  take_links(result, fabric.busiest);
+  take_links(result, fabric);
   return result;
 }
 
@@ -141,7 +148,7 @@ CollectiveResult sdma_collective(const hw::Platform& platform,
   result.time.startup = platform.token_exchange.sdma_startup + fabric.latency;
   result.time.wire = fabric.duration - fabric.latency;
   result.bytes_per_rank = gather ? shard * spec.ranks : shard;
-  take_links(result, fabric.busiest);
+  take_links(result, fabric);
   return result;
 }
 

@@ -162,13 +162,15 @@ TEST(Collective, NoLinkIsBusyForLongerThanTheExchange) {
     platform.dies_per_npu = package.first;
     platform.die.die_to_die_bandwidth = package.second;
     for (const int ranks : {2, 3, 4, 8, 15, 16, 32, 64}) {
-      for (const std::int64_t tokens : {1, 8, 500, 100'000}) {
+      for (const auto& load : {std::pair{1, 0}, {8, 1}, {500, 0}, {100'000, 0}, {100'000, 256}}) {
         const auto check = [&](CollectiveOp op, Kind kind) {
-          CollectiveSpec spec = spec_of(op, ranks, tokens);
+          CollectiveSpec spec = spec_of(op, ranks, load.first);
+          spec.top_k = load.second;
           spec.exchange = kind;
           EXPECT_LE(highest_utilisation(platform, spec), 1 + 1e-9)
-              << to_string(op) << " EP" << ranks << ", " << tokens << " tokens, " << package.first
-              << " dies an NPU, exchange " << static_cast<int>(kind);
+              << to_string(op) << " EP" << ranks << ", " << load.first << " tokens to "
+              << load.second << " experts (0 = 8), " << package.first << " dies an NPU, exchange "
+              << static_cast<int>(kind);
         };
         for (const Kind kind : {Kind::kFused, Kind::kBasic, Kind::kTwoLevel}) {
           check(CollectiveOp::kDispatch, kind);
