@@ -200,5 +200,27 @@ TEST(Popularity, GivesTheMeasuredImbalanceOfRanks) {
   }
 }
 
+// The widest law that the ranges of /experts allow: logarithms of shares in the tens of thousands,
+// whose exponentials are infinite one by one.
+TEST(Popularity, TheWidestLawHasFiniteShares) {
+  const PopularityLaw widest{.log_spread_mean = 2,
+                             .log_spread_deviation = 2,
+                             .tail = 1,
+                             .bound = 1e6,
+                             .group_correlation = 1,
+                             .stale_correlation = 0};
+  const PopularityShape shape{.layers = 20, .experts = 256, .groups = 8};
+  for (const LayerPopularity& layer : draw_popularity(widest, Phase::kDecode, shape, 3, 2, 1)) {
+    for (const std::vector<double>& shares : {layer.placed, layer.served}) {
+      double sum = 0;
+      for (const double share : shares) {
+        ASSERT_TRUE(std::isfinite(share) && share >= 0) << share;
+        sum += share;
+      }
+      EXPECT_NEAR(sum, 1, 1e-9);
+    }
+  }
+}
+
 }  // namespace
 }  // namespace cmsim::model
