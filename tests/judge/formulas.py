@@ -186,7 +186,7 @@ def decode_steps(rows: Sequence[Row]) -> list[Iteration] | None:
     """The steps, when every request that decoded finished and kept its KV; None otherwise.
 
     A request's outputs end at its first token and then gap after gap; outputs of one instance within
-    two microseconds end the same step, and the shortest time since the output before is its length.
+    two microseconds end the same step. A sequence that goes on gives its length: the gap.
     """
     outputs: list[tuple[str, float, float, float, bool]] = []
     for row in rows:

@@ -46,6 +46,7 @@ class RequestFigures(View):
         same("requests.preempted", sum(r.preemptions > 0 for r in self.rows))
         same("completed", outcomes["finished"])
         same("partial", self.partial)
+        same("provenance.trace_dropped", 0)
         same("provenance.seed", self.facts.seed)
         same("provenance.network", self.facts.network)
 
