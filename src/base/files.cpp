@@ -153,8 +153,8 @@ void refuse_directory(const fs::path& file) {
 }
 
 void write_locked(const fs::path& directory, std::span<const NamedContent> files) {
-  const SignalsWait signals_wait;
   const DirectoryLock lock(directory);
+  const SignalsWait signals_wait;
   if (lock.held()) remove_stale(directory);
   std::vector<StagedFile> staged;
   for (const NamedContent& file : files) {

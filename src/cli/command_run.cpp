@@ -93,6 +93,7 @@ int execute(const RunCommand& command, serve::PolicyRegistry& registry) {
   options.policy_call = &policy_call;
   options.command = command.provenance();
   const metrics::Result result = run::run(scenario, options);
+  interruptible.reset();  // from here on there is nothing to cut short
   progress.clear();
 
   // Files first: whatever happens to the terminal, they are there.

@@ -3,8 +3,8 @@
 // Writers into one directory exclude each other by a lock on it (flock). What is written is staged
 // beside its place under a name that begins with kStagedPrefix and renamed when all of it is there;
 // what a killed writer staged is removed by the next one. SIGINT, SIGTERM and SIGHUP wait
-// meanwhile. Every failure is an OutputError that names the file and the reason, and leaves what
-// was there.
+// while the lock is held. Every failure is an OutputError that names the file and the reason, and
+// leaves what was there.
 #pragma once
 
 #include <filesystem>
