@@ -2,13 +2,13 @@
 #include <spdlog/sinks/stdout_color_sinks.h>
 #include <spdlog/spdlog.h>
 
-#include <new>
 #include <string>
 
 #include "cmsim/base/error.hpp"
 #include "cmsim/base/utf8.hpp"
 #include "cmsim/base/version.hpp"
 #include "commands.hpp"
+#include "guarded.hpp"
 #include "terminal.hpp"
 
 namespace cmsim::cli {
@@ -21,11 +21,6 @@ void set_up_logging(const std::string& level) {
   spdlog::set_default_logger(logger ? logger : spdlog::stderr_color_mt("cmsim"));
   spdlog::set_pattern("%^%l%$: %v");
   spdlog::set_level(spdlog::level::from_str(level));
-}
-
-int complain(const char* kind, const char* what, int code) {
-  say("cmsim: {}{}\n", kind, what);
-  return code;
 }
 
 /// Runs what the command line asks for and delivers what it prints.
@@ -64,22 +59,7 @@ int main(int argc, char** argv, serve::PolicyRegistry registry) {
       ->check(CLI::IsMember({"debug", "info", "warn", "error", "off"}))
       ->capture_default_str();
   for (const auto add : kCommands) add(app, session);
-  try {
-    return execute(app, session, log_level, argc, argv);
-  } catch (const ConfigError& error) {
-    return complain("", error.what(), kUsage);
-  } catch (const SimulationError& error) {
-    return complain("simulation failed: ", error.what(), kFailed);
-  } catch (const OutputError& error) {
-    return complain("", error.what(), kFailed);
-  } catch (const std::bad_alloc&) {
-    return complain("", "there is not enough memory for this", kFailed);
-  } catch (const std::exception& error) {
-    return complain("internal error, please report it: ", error.what(), kInternal);
-  } catch (...) {
-    return complain("internal error, please report it: ", "an exception of no known type",
-                    kInternal);
-  }
+  return guarded([&] { return execute(app, session, log_level, argc, argv); });
 }
 
 }  // namespace cmsim::cli

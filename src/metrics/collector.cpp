@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <numeric>
+#include <utility>
 
 #include "cmsim/metrics/summary.hpp"
 
@@ -14,6 +15,12 @@ Collector::Collector(const SystemFacts& facts) : facts_(facts) {
   cache_.block_size = facts.deployment.cache.block_size;
   cache_.capacity_blocks = facts.cache_capacity_blocks;
   if (facts.deployment.cache.reuse >= 0) cache_.imposed_reuse = facts.deployment.cache.reuse;
+}
+
+/// The run begins with the first of them, and all levels at 0.
+void Collector::on_request_sent(const RequestRecord& record) {
+  if (std::exchange(begun_, true)) return;
+  on_queue({.at = record.sent});
 }
 
 void Collector::on_request_end(const RequestRecord& record) { records_.push_back(record); }
@@ -110,7 +117,7 @@ void Collector::add_prefill(Result& result, Seconds elapsed) const {
   if (elapsed > 0) role.tokens_per_second = prompt_tokens / elapsed;
   role.steady_tokens_per_second = prompt_rate(result.records, result.steady);
   role.steady_tokens_per_second_per_npu = role.steady_tokens_per_second / role.npus;
-  role.steady_iteration_ms = role.iteration_ms.mean;
+  if (role.iterations > 0) role.steady_iteration_ms = role.iteration_ms.mean;
   if (role.iterations > 0) {
     role.occupancy = prefill_.weighted_occupancy / static_cast<double>(role.iterations);
   }
@@ -131,7 +138,7 @@ void Collector::add_decode(Result& result, Seconds elapsed) const {
   if (elapsed > 0) role.tokens_per_second = sums.tokens / elapsed;
   role.steady_tokens_per_second = output_rate(result.steps, result.steady);
   role.steady_tokens_per_second_per_npu = role.steady_tokens_per_second / role.npus;
-  role.steady_iteration_ms = summarize(std::move(steady), 1e3).mean;
+  if (!steady.empty()) role.steady_iteration_ms = summarize(std::move(steady), 1e3).mean;
   if (elapsed > 0) role.occupancy = sums.weighted_occupancy / (elapsed * spec.instances);
   result.decode = role;
   result.steady_output_throughput = role.steady_tokens_per_second;
@@ -159,8 +166,11 @@ void Collector::add_transfers(Result& result) const {
   static constexpr std::array<const char*, 3> kNames{"cache_read", "cache_write", "kv_pull"};
   for (std::size_t i = 0; i < transfers_.size(); ++i) {
     const TransferSums& sums = transfers_[i];
-    TransferResult transfer{kNames[i], sums.count, sums.bytes, 0, sums.longest * 1e3, 0};
-    if (sums.count > 0) transfer.mean_ms = sums.seconds * 1e3 / static_cast<double>(sums.count);
+    TransferResult transfer{.name = kNames[i], .count = sums.count, .bytes = sums.bytes};
+    if (sums.count > 0) {
+      transfer.mean_ms = sums.seconds * 1e3 / static_cast<double>(sums.count);
+      transfer.max_ms = sums.longest * 1e3;
+    }
     if (sums.seconds > 0) transfer.mean_bandwidth = sums.bytes / sums.seconds;
     result.transfers.push_back(std::move(transfer));
   }

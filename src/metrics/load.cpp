@@ -24,6 +24,16 @@ Sends sends_of(std::span<const RequestRecord> records) {
   return sends;
 }
 
+/// Since when a request that has not ended waits for a place; -1 when it is being worked on.
+Seconds waiting_since(const RequestRecord& r) {
+  if (r.decode_start >= 0) return -1;
+  if (r.transfer_start >= 0) return r.transfer_end;
+  if (r.prefill_end >= 0) return r.prefill_end;
+  if (r.prefill_start >= 0) return -1;
+  if (r.cache_read_start < 0) return r.sent;
+  return r.cached_tokens > 0 ? r.cache_read_end : r.cache_read_start;
+}
+
 /// The intervals in which a request waits; one that the end of the run cut off is still waiting.
 template <class Visit>
 void for_each_wait(const RequestRecord& r, Seconds run_end, const Visit& visit) {
@@ -31,12 +41,8 @@ void for_each_wait(const RequestRecord& r, Seconds run_end, const Visit& visit) 
   for (const int i : kWaitingPhases) {
     if (phases[i].happened()) visit(phases[i].start, phases[i].end);
   }
-  if (r.outcome != Outcome::kUnfinished || r.sent < 0) return;
-  if (r.prefill_start < 0 && r.decode_start < 0 && r.transfer_start < 0) {
-    visit(std::max({r.sent, r.cache_read_start, r.cache_read_end}), run_end);
-  } else if (r.prefill_end >= 0 && r.transfer_start < 0 && r.decode_start < 0) {
-    visit(r.prefill_end, run_end);
-  }
+  if (r.outcome != Outcome::kUnfinished) return;
+  if (const Seconds since = waiting_since(r); since >= 0) visit(since, run_end);
 }
 
 }  // namespace

@@ -66,10 +66,10 @@ Json to_json(const std::optional<RoleResult>& role) {
           {"steady_tokens_per_second", role->steady_tokens_per_second},
           {"steady_tokens_per_second_per_npu", role->steady_tokens_per_second_per_npu},
           {"iterations", role->iterations},
-          {"mean_sequences", role->mean_sequences},
-          {"mean_tokens", role->mean_tokens},
+          {"mean_sequences", finite(role->mean_sequences)},
+          {"mean_tokens", finite(role->mean_tokens)},
           {"iteration_ms", milliseconds(role->iteration_ms)},
-          {"steady_iteration_ms", role->steady_iteration_ms},
+          {"steady_iteration_ms", finite(role->steady_iteration_ms)},
           {"hbm",
            {{"bytes", role->hbm.bytes},
             {"busy_bandwidth_per_die", role->hbm.busy_bandwidth},
@@ -78,8 +78,8 @@ Json to_json(const std::optional<RoleResult>& role) {
           {"ub_bytes", role->ub_bytes}};
 }
 
-double ratio(std::int64_t part, std::int64_t whole) {
-  return whole > 0 ? static_cast<double>(part) / static_cast<double>(whole) : 0;
+Json ratio(std::int64_t part, std::int64_t whole) {
+  return whole > 0 ? Json(static_cast<double>(part) / static_cast<double>(whole)) : Json(nullptr);
 }
 
 Json to_json(const CacheResult& cache) {
@@ -123,9 +123,9 @@ Json transfers_json(const std::vector<TransferResult>& transfers) {
   for (const TransferResult& t : transfers) {
     json[t.name] = {{"count", t.count},
                     {"bytes", t.bytes},
-                    {"mean_ms", t.mean_ms},
-                    {"max_ms", t.max_ms},
-                    {"mean_bandwidth", t.mean_bandwidth}};
+                    {"mean_ms", finite(t.mean_ms)},
+                    {"max_ms", finite(t.max_ms)},
+                    {"mean_bandwidth", finite(t.mean_bandwidth)}};
   }
   return json;
 }

@@ -59,7 +59,7 @@ metrics::SystemFacts facts_of(const Scenario& scenario, const serve::ClusterConf
   facts.dies_per_npu = platform.dies_per_npu;
   facts.hbm_bandwidth = platform.die.hbm_bandwidth;
   if (models.decode) facts.decode_kv_per_die = models.decode->kv_capacity_per_die();
-  if (cache.enabled) {
+  if (cache.enabled && scenario.role != serve::Role::kDecodeOnly) {
     facts.cache_capacity_blocks =
         cache.dram_per_node * platform.nodes / (config.kv_bytes_per_token * cache.block_size);
   }

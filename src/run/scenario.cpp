@@ -175,6 +175,13 @@ void fill_closed_loop(const ConfigNode& workload, Scenario& scenario) {
   }
   if (spec.trace.empty() && spec.requests == 0 && scenario.role != serve::Role::kAll) {
     spec.requests = spec.arrivals.concurrency * (decode ? kDecodeGenerations : kPrefillBatches);
+    if (spec.requests > work::kMostRequests) {
+      workload.child_or_empty("arrivals")
+          .fail("concurrency",
+                fmt::format("{} requests in flight make {} in all, allowed are {}; give "
+                            "/workload/requests or use fewer",
+                            spec.arrivals.concurrency, spec.requests, work::kMostRequests));
+    }
   }
 }
 

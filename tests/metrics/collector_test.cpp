@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <chrono>
 #include <nlohmann/json.hpp>
 #include <sstream>
@@ -179,6 +180,37 @@ TEST(RequestsCsv, WritesAnHourOfRequestsInATenthOfASecond) {
 TEST(Memory, ARequestAndAStepAreSmall) {
   EXPECT_LE(sizeof(serve::RequestRecord), 200u);
   EXPECT_LE(sizeof(StepSample), 40u);
+}
+
+TEST(Collector, TheRunBeginsWithTheFirstSendAndNotWithTheFirstQueue) {
+  // Request 0 is refused as soon as it is sent, at 100 s; request 1 decodes from 110 to 111 s.
+  Collector collector(facts());
+  collector.on_request_sent(rejected(0, 100));
+  collector.on_request_end(rejected(0, 100));
+  collector.on_queue({.at = 110, .decode_running = 1, .decode_kv_reserved = 10});
+  collector.on_queue({.at = 111});
+  const Result r = collector.result(120);
+  const auto running = std::ranges::find(r.queues, "decode_running", &QueueResult::name);
+  ASSERT_NE(running, r.queues.end());
+  EXPECT_DOUBLE_EQ(running->mean, 1 / 20.0);  // 1 s of the 20 from 100 on
+  EXPECT_DOUBLE_EQ(r.kv.mean_occupancy, 10 / 20.0 / static_cast<double>(r.kv.capacity_tokens));
+}
+
+TEST(Collector, AMeanOverNothingIsNull) {
+  Collector collector(facts());
+  collector.on_request_sent(rejected(0, 1));
+  collector.on_request_end(rejected(0, 1));
+  const auto json = to_json(collector.result(1));
+  EXPECT_TRUE(json["decode_iteration_ms"].is_null());
+  EXPECT_TRUE(json["cache"]["hit_rate_by_token"].is_null());
+  for (const char* role : {"prefill", "decode"}) {
+    for (const char* key : {"mean_sequences", "mean_tokens", "steady_iteration_ms"}) {
+      EXPECT_TRUE(json[role][key].is_null()) << role << key;
+    }
+  }
+  for (const char* key : {"mean_ms", "max_ms", "mean_bandwidth"}) {
+    EXPECT_TRUE(json["transfers"]["kv_pull"][key].is_null()) << key;
+  }
 }
 
 }  // namespace

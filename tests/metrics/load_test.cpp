@@ -64,6 +64,34 @@ TEST(Load, ARequestCutOffInTheQueueCountsAsWaiting) {
   EXPECT_NEAR(verdict.waiting_by_third[2], 45, 1);  // 30 at t = 60, 60 at t = 90
 }
 
+TEST(Load, WhatTheEndCutsOffWaitsOnlyWhereItWaits) {
+  // Cut at t = 8. Each was sent at 0; latency so far is 8 s each, and the last number is the wait.
+  RequestRecord reading = left_waiting(0, 0);  // 1 s in the queue, then a read that goes on
+  reading.cache_read_start = 1;
+  reading.cached_tokens = 50;
+  RequestRecord batch_wait = reading;  // read until 3, its batch has not begun: 1 + 5
+  batch_wait.cache_read_end = 3;
+  RequestRecord no_hit = left_waiting(0, 0);  // taken at 1, no read: 1 + 7
+  no_hit.cache_read_start = 1;
+  RequestRecord prefilling = batch_wait;  // 1 + 1 of batch wait
+  prefilling.prefill_start = 4;
+  RequestRecord transfer_queue = prefilling;  // 2 + 3
+  transfer_queue.prefill_end = 5;
+  RequestRecord pulling = transfer_queue;  // 2 + 1
+  pulling.transfer_start = 6;
+  RequestRecord decode_queue = pulling;  // 3 + 1
+  decode_queue.transfer_end = 7;
+  RequestRecord decoding = decode_queue;  // 3 + 0.5
+  decoding.decode_start = 7.5;
+  const std::vector<std::pair<RequestRecord, Seconds>> cases{
+      {left_waiting(0, 0), 8}, {reading, 1}, {batch_wait, 6},   {no_hit, 8},    {prefilling, 2},
+      {transfer_queue, 5},     {pulling, 3}, {decode_queue, 4}, {decoding, 3.5}};
+  for (std::size_t i = 0; i < cases.size(); ++i) {
+    const auto& [record, waited] = cases[i];
+    EXPECT_DOUBLE_EQ(judge_load(std::span(&record, 1), 8).waiting_share, waited / 8) << i;
+  }
+}
+
 TEST(Load, WhereNothingFinishedNothingIsStable) {
   auto records = one_a_second([](int) { return 0.0; });
   for (RequestRecord& r : records) {

@@ -36,7 +36,7 @@ class LinearPrefill : public model::PrefillModel {
   mutable std::vector<std::vector<model::PrefillSequence>> batches;  // seen
 };
 
-/// 50 ms a step, whatever runs.
+/// 50 ms a step unless told otherwise, whatever runs.
 class ConstantDecode : public model::DecodeModel {
  public:
   model::DecodeIteration iteration(const model::DecodeBatch& batch) const override {
@@ -44,11 +44,12 @@ class ConstantDecode : public model::DecodeModel {
       sequences.emplace_back(batch.sequences.begin(), batch.sequences.end());
       kv_tokens.emplace_back(batch.kv_tokens.begin(), batch.kv_tokens.end());
     }
-    return {0.050, 0, 0};
+    return {duration, 0, 0};
   }
   Tokens kv_capacity_per_die() const override { return capacity; }
 
   Tokens capacity = 100'000;
+  Seconds duration = 0.050;
   bool keep = true;
   mutable std::vector<std::vector<std::int32_t>> sequences;  // seen, one element a step
   mutable std::vector<std::vector<std::int64_t>> kv_tokens;

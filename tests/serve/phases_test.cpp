@@ -218,5 +218,11 @@ TEST(Phases, TwoDecodeInstancesStepByThemselves) {
   EXPECT_NEAR(h.record(2).finished, 0.290, kTiny);
 }
 
+TEST(Phases, AnIllBehavedModelIsOurBug) {
+  Harness h;
+  h.decode.duration = 0;  // a step that takes no time would repeat for ever
+  EXPECT_THROW(h.run({{0, 100, 2}}), InvariantError);
+}
+
 }  // namespace
 }  // namespace cmsim::serve::testing

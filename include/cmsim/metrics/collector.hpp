@@ -29,6 +29,7 @@ class Collector : public serve::Listener {
  public:
   explicit Collector(const SystemFacts& facts);
 
+  void on_request_sent(const serve::RequestRecord& record) override;
   void on_request_end(const serve::RequestRecord& record) override;
   void on_prefill_batch(const serve::PrefillBatchEvent& event) override;
   void on_decode_step(const serve::DecodeStepEvent& event) override;
@@ -66,6 +67,7 @@ class Collector : public serve::Listener {
   std::array<Gauge, 4> queues_;
   WideGauge kv_reserved_;
   CacheResult cache_;
+  bool begun_ = false;
 };
 
 }  // namespace cmsim::metrics

@@ -7,6 +7,7 @@
 
 #include <array>
 #include <cstdint>
+#include <limits>
 #include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
@@ -19,6 +20,9 @@
 #include "cmsim/serve/events.hpp"
 
 namespace cmsim::metrics {
+
+/// A mean over nothing; printed as null.
+inline constexpr double kNoSample = std::numeric_limits<double>::quiet_NaN();
 
 enum class Load { kUnserved, kStable, kBacklogged, kOverloaded };
 const char* to_string(Load load);
@@ -73,9 +77,9 @@ struct RoleResult {
   double steady_tokens_per_second_per_npu = 0;
   std::int64_t iterations = 0;  // prefill batches or decode steps
   Distribution iteration_ms;
-  double steady_iteration_ms = 0;  // mean in the steady window
-  double mean_sequences = 0;       // per iteration
-  double mean_tokens = 0;          // prefill: new tokens, decode: output tokens, per iteration
+  double steady_iteration_ms = kNoSample;  // mean in the steady window
+  double mean_sequences = kNoSample;       // per iteration
+  double mean_tokens = kNoSample;  // prefill: new tokens, decode: output tokens, per iteration
   double occupancy = 0;            // decode: sequences / slots; prefill: new tokens / budget
   HbmResult hbm;
   double ub_bytes = 0;  // sent over UB by dispatch and combine, all dies
@@ -106,8 +110,8 @@ struct TransferResult {
   std::string name;
   std::int64_t count = 0;
   double bytes = 0;
-  double mean_ms = 0, max_ms = 0;
-  double mean_bandwidth = 0;  // bytes / summed duration
+  double mean_ms = kNoSample, max_ms = kNoSample;
+  double mean_bandwidth = kNoSample;  // bytes / summed duration
 };
 
 /// The ports of one class and direction.
