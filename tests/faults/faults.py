@@ -114,7 +114,7 @@ class Sweep:
         """The state of the directory when only the calls up to this one were made."""
         if completed >= self.renamed:
             return "new"
-        return "none" if completed >= self.gone else "old"
+        return "none" if self.old and completed >= self.gone else "old"
 
     def expect_state(self, *wanted, extra=()):
         """Problems unless the directory is in one of these states, with only the `extra` files."""
