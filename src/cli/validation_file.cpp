@@ -26,6 +26,18 @@ Command read_command(const ConfigNode& node, std::string_view key) {
   return command;
 }
 
+/// Where the figure lies in what a command prints.
+std::string read_metric(const ConfigNode& node) {
+  const std::string text = node.text("metric");
+  try {
+    const nlohmann::json::json_pointer pointer(text);
+  } catch (const nlohmann::json::exception&) {
+    node.fail("metric",
+              fmt::format("found \"{}\", expected a JSON pointer, e.g. /latency_us", text));
+  }
+  return text;
+}
+
 ValidationRow read_row(const ConfigNode& node) {
   ValidationRow row;
   row.id = node.text("id");
@@ -33,7 +45,7 @@ ValidationRow read_row(const ConfigNode& node) {
   row.what = node.text("what");
   row.command = read_command(node, "command");
   if (node.has("over")) row.over = read_command(node, "over");
-  row.metric = node.text("metric");
+  row.metric = read_metric(node);
   row.unit = node.text("unit");
   row.published = node.number("published");
   if (row.published == 0) node.fail("published", "found 0, a relative error needs another value");
@@ -50,7 +62,7 @@ Ablation read_ablation(const ConfigNode& node) {
   ablation.what = node.text("what");
   ablation.command = read_command(node, "command");
   ablation.baseline = read_command(node, "baseline");
-  ablation.metric = node.text("metric");
+  ablation.metric = read_metric(node);
   ablation.unit = node.text("unit");
   ablation.explanation = node.text("explanation");
   node.close();

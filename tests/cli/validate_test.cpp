@@ -54,6 +54,9 @@ TEST(Validate, SaysWhatIsWrongWithARow) {
   const Outcome metric = here.cmsim({"validate", file_with_row(here, "/tim_us", "1")});
   EXPECT_EQ(metric.code, 3);
   EXPECT_THAT(metric.err, HasSubstr("has no number at /tim_us"));
+  const Outcome pointer = here.cmsim({"validate", file_with_row(here, "time_us", "1")});
+  EXPECT_EQ(pointer.code, 2);
+  EXPECT_THAT(pointer.err, HasSubstr("/rows/0/metric: found \"time_us\", expected a JSON pointer"));
   const Outcome only =
       here.cmsim({"validate", file_with_row(here, "/time_us", "1"), "--only", "nothing"});
   EXPECT_EQ(only.code, 2);

@@ -1,0 +1,88 @@
+// A platform document is a Platform within the bounds of docs/scenario.schema.json, or a
+// ConfigError; the fabric of a small one has ports and paths that carry something.
+#include <cmath>
+#include <cstdint>
+
+#include "cmsim/coll/fabric.hpp"
+#include "cmsim/hw/platform.hpp"
+#include "cmsim/hw/topology.hpp"
+#include "formats.hpp"
+#include "oracle.hpp"
+
+namespace {
+
+using cmsim::fuzz::require;
+namespace coll = cmsim::coll;
+namespace hw = cmsim::hw;
+
+constexpr int kSmall = 64;  // dies; larger fabrics cost time and show nothing new
+
+bool positive(double value) { return value > 0 && std::isfinite(value); }
+
+void check_bounds(const hw::Platform& p) {
+  const std::int64_t dies = std::int64_t{p.nodes} * p.npus_per_node * p.dies_per_npu;
+  require(p.dies() == dies && dies >= 1 && p.npus() >= 1 && p.cpus() >= 1, "counts are positive");
+  require(p.dram_per_node >= 0 && p.die.hbm_capacity >= 0, "capacities are not negative");
+  require(p.die.aic_cores >= 1 && p.die.aiv_cores >= 1, "a die has cores");
+  for (const double rate :
+       {p.die.bf16_peak, p.die.int8_peak, p.die.hbm_bandwidth, p.die.die_to_die_bandwidth,
+        p.ub.link_bandwidth, p.ub.cpu_bandwidth, p.rdma.bandwidth_per_die, p.vpc.bandwidth_per_node,
+        p.ub_bandwidth_per_die()}) {
+    require(positive(rate), "a rate is positive and finite");
+  }
+  for (const double share :
+       {p.operators.hbm_efficiency, p.operators.mla_efficiency, p.operators.gemm_int8_efficiency,
+        p.operators.gemm_bf16_efficiency, p.rdma.efficiency, p.vpc.efficiency,
+        p.ub.npu_npu_read.inter_node_efficiency, p.ub.npu_cpu_write.intra_node_efficiency}) {
+    require(share > 0 && share <= 1, "an efficiency is in (0, 1]");
+  }
+  for (const double time : {p.operators.operator_overhead, p.token_exchange.startup,
+                            p.token_exchange.message_interval, p.token_exchange.sdma_startup,
+                            p.rdma.latency, p.vpc.latency, p.ub.npu_npu_write.inter_node_latency}) {
+    require(time >= 0 && time <= 1, "a latency is 0 to 1 s");
+  }
+}
+
+void check_path(const coll::Fabric& fabric, hw::Endpoint from, hw::Endpoint to, coll::Plane plane) {
+  const coll::Path path = fabric.path(from, to, plane, coll::Op::kWrite);
+  require(positive(path.stripes) && positive(path.efficiency) && path.latency >= 0,
+          "a path carries something");
+  for (const coll::PortId port : path.ports) {
+    require(port >= 0 && static_cast<std::size_t>(port) < fabric.ports().size(),
+            "a path goes over ports that exist");
+  }
+}
+
+void check_fabric(const hw::Platform& platform) {
+  const std::int64_t links = std::int64_t{platform.nodes} * platform.ub.sub_planes *
+                             (platform.ub.l2_chips_per_plane + platform.cpus_per_node);
+  if (platform.dies() > kSmall || links > 4 * kSmall) return;
+  const coll::Fabric fabric(platform);
+  for (const coll::Port& port : fabric.ports()) {
+    require(port.capacity >= 0 && std::isfinite(port.capacity), "a port has a finite capacity");
+  }
+  const hw::Endpoint first = hw::die(0), last = hw::die(platform.dies() - 1);
+  check_path(fabric, first, last, coll::Plane::kUb);
+  check_path(fabric, first, last, coll::Plane::kRdma);
+  check_path(fabric, hw::cpu(platform.cpus() - 1), first, coll::Plane::kUb);
+  check_path(fabric, hw::cpu(0), last, coll::Plane::kVpc);
+  require(hw::plan_switches(platform).total >= 1, "a supernode has switches");
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  try {
+    const auto document =
+        cmsim::ConfigDocument::from_text(cmsim::fuzz::text_of(data, size), "fuzz.json");
+    const hw::Platform platform = hw::read_platform(cmsim::ConfigNode(document));
+    cmsim::fuzz::require_valid(document.value(), cmsim::fuzz::definition("platform"));
+    check_bounds(platform);
+    check_fabric(platform);
+  } catch (const cmsim::ConfigError& error) {
+    cmsim::fuzz::check_message(error);
+  }
+  return 0;
+}
+
+CMSIM_FUZZ_DOCUMENTS(cmsim::fuzz::platform_vocabulary())
