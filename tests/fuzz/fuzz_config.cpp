@@ -2,6 +2,7 @@
 // ConfigError.
 #include <cmath>
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <string_view>
 
@@ -15,8 +16,35 @@ namespace {
 using cmsim::fuzz::require;
 using cmsim::fuzz::Vocabulary;
 
-/// Asks every getter for every key of the node, then goes on below it.
-void visit(const cmsim::ConfigNode& node, int depth) {
+constexpr std::size_t kGetters = 7;
+
+/// Asks one getter for the key.
+void ask(const cmsim::ConfigNode& node, const std::string& key, std::size_t getter) {
+  switch (getter) {
+    case 0:
+      return require(std::isfinite(node.number(key)), "a number is finite");
+    case 1: {
+      const std::int64_t value = node.integer(key, -5, 5);
+      return require(value >= -5 && value <= 5, "an integer is within its bounds");
+    }
+    case 2: {
+      const double value = node.quantity(key, cmsim::Dimension::kBandwidth, 0, 1e12);
+      return require(value >= 0 && value <= 1e12, "a quantity is within its bounds");
+    }
+    case 3:
+      return (void)node.boolean(key);
+    case 4:
+      return (void)node.text(key);
+    case 5:
+      return (void)node.choice(key, {"one", "two"});
+    default:
+      for (const auto& element : node.elements(key)) element.close();
+  }
+}
+
+/// Asks two getters for every key of the node, then goes on below it. Which two depends on `salt`:
+/// most of them throw, which would take most of an execution if all were asked.
+void visit(const cmsim::ConfigNode& node, int depth, std::size_t salt) {
   const auto attempt = [](auto&& get) {
     try {
       get();
@@ -25,22 +53,12 @@ void visit(const cmsim::ConfigNode& node, int depth) {
     }
   };
   for (const std::string& key : node.keys()) {
-    attempt([&] { require(std::isfinite(node.number(key)), "a number is finite"); });
-    attempt([&] {
-      const std::int64_t value = node.integer(key, -5, 5);
-      require(value >= -5 && value <= 5, "an integer is within its bounds");
-    });
-    attempt([&] { node.boolean(key); });
-    attempt([&] { node.text(key); });
-    attempt([&] { node.choice(key, {"one", "two"}); });
-    attempt([&] {
-      const double value = node.quantity(key, cmsim::Dimension::kBandwidth, 0, 1e12);
-      require(value >= 0 && value <= 1e12, "a quantity is within its bounds");
-    });
-    attempt([&] {
-      for (const auto& element : node.elements(key)) attempt([&] { element.close(); });
-    });
-    if (depth < 4) attempt([&] { visit(node.child(key), depth + 1); });
+    ++salt;
+    attempt([&] { ask(node, key, salt % kGetters); });
+    attempt([&] { ask(node, key, (salt + 3) % kGetters); });
+    if (depth < 4 && node.raw().at(key).is_object()) {
+      attempt([&] { visit(node.child(key), depth + 1, salt); });
+    }
   }
   attempt([&] { node.close(); });
 }
@@ -65,7 +83,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   try {
     auto document = cmsim::ConfigDocument::from_text(input.substr(0, split), "fuzz.json");
     if (split != std::string_view::npos) document.apply_set(std::string(input.substr(split + 1)));
-    visit(cmsim::ConfigNode(document), 0);
+    visit(cmsim::ConfigNode(document), 0, std::hash<std::string_view>()(input));
     cmsim::work::read_workload(cmsim::ConfigNode(document), "/nowhere");
   } catch (const cmsim::ConfigError& error) {
     cmsim::fuzz::check_message(error);

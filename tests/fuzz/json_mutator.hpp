@@ -1,236 +1,28 @@
 // Structure-aware mutation for libFuzzer: a JSON document is changed as a tree, a list of
-// assignments ("/pointer=value", one a line) line by line.
+// assignments ("/pointer=value", one a line) line by line, with the help of a Vocabulary.
 //
-// A Vocabulary says what is known of the format: places (pointers) with values on and beside the
-// edges of what is allowed there, keys, and whole examples. An input that is no JSON, and one in
-// kByteShare of the others, is changed as bytes, so that the parsers stay covered. Deterministic in
-// the input and the seed.
+// An input that is no JSON, and one in kByteShare of the others, is changed as bytes, so that the
+// parsers stay covered. Deterministic in the input and the seed.
 #pragma once
 
 #include <algorithm>
-#include <cfloat>
-#include <climits>
 #include <cstdint>
 #include <cstring>
-#include <map>
 #include <nlohmann/json.hpp>
-#include <random>
-#include <set>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
+#include "edges.hpp"
+#include "vocabulary.hpp"
+
 extern "C" std::size_t LLVMFuzzerMutate(std::uint8_t* data, std::size_t size, std::size_t max_size);
 
 namespace cmsim::fuzz {
 
-using nlohmann::json;
-
-inline constexpr int kByteShare = 12;
+inline constexpr std::size_t kByteShare = 12;
 inline constexpr int kDeepest = 80;  // deeper documents are only changed as bytes
-
-class Random {
- public:
-  explicit Random(unsigned seed) : engine_(seed + 1U) { engine_.discard(3); }
-  /// 0 to count - 1; count > 0.
-  std::size_t below(std::size_t count) { return engine_() % count; }
-  bool one_in(std::size_t count) { return below(count) == 0; }
-  template <class Container>
-  const auto& of(const Container& choices) {
-    return choices[below(choices.size())];
-  }
-
- private:
-  std::minstd_rand engine_;
-};
-
-/// Numbers at the edges of their kinds, and some that sizes and counts often are.
-inline json edge_number(Random& random) {
-  static const std::vector<json> kEdges{0,
-                                        1,
-                                        -1,
-                                        2,
-                                        3,
-                                        4,
-                                        5,
-                                        7,
-                                        8,
-                                        16,
-                                        31,
-                                        64,
-                                        100,
-                                        255,
-                                        256,
-                                        1000,
-                                        4096,
-                                        65536,
-                                        1 << 20,
-                                        INT_MAX,
-                                        INT_MAX + 1LL,
-                                        INT_MIN,
-                                        UINT_MAX,
-                                        (1LL << 53) + 1,
-                                        LLONG_MAX,
-                                        LLONG_MIN,
-                                        ULLONG_MAX,
-                                        0.0,
-                                        -0.0,
-                                        0.1,
-                                        0.5,
-                                        0.999999,
-                                        1.000001,
-                                        2.5,
-                                        1e-6,
-                                        1e-300,
-                                        DBL_TRUE_MIN,
-                                        1e15,
-                                        9.3e18,
-                                        1e19,
-                                        1e300,
-                                        DBL_MAX,
-                                        -1e300};
-  return random.of(kEdges);
-}
-
-/// A quantity, mostly with a unit, of any dimension.
-inline std::string edge_quantity(Random& random, std::string_view unit = "") {
-  static const std::vector<std::string> kNumbers{"0",      "1",
-                                                 "-1",     "2",
-                                                 "8",      "0.5",
-                                                 "1.9",    "28",
-                                                 "64",     "1e-300",
-                                                 "5e-324", "1e-9",
-                                                 "1e-6",   "1e6",
-                                                 "1e9",    "1e18",
-                                                 "1e19",   "1e30",
-                                                 "1e300",  "1.7e308",
-                                                 "1e400",  "9223372036854775807",
-                                                 "1e",     "nan",
-                                                 "inf",    "0x1p3",
-                                                 "-0",     ".5",
-                                                 "1,5",    ""};
-  static const std::vector<std::string> kUnits{
-      "",     "%",    "ns",  "us",     "µs",   "ms",  "s",    "min",  "h",      "B",
-      "kB",   "MB",   "GB",  "TB",     "KiB",  "TiB", "B/s",  "GB/s", "TiB/s",  "bps",
-      "Gbps", "Tbps", "OPS", "TFLOPS", "POPS", "/s",  "/min", "/h",   " GB/s ", "parsec"};
-  return random.of(kNumbers) + (unit.empty() ? random.of(kUnits) : std::string(unit));
-}
-
-inline std::string edge_text(Random& random) {
-  static const std::vector<std::string> kTexts{"",
-                                               " ",
-                                               "auto",
-                                               "null",
-                                               "x",
-                                               "-",
-                                               "~",
-                                               "/",
-                                               "~1/~0",
-                                               "{}",
-                                               "a b",
-                                               "é",
-                                               "日本語",
-                                               "\U0001F600",
-                                               "e\u0301",
-                                               "\u2028",
-                                               "a\nb",
-                                               "a\tb",
-                                               "\x7f",
-                                               std::string(1, '\0'),
-                                               "\u001b[31m",
-                                               std::string(300, 'a'),
-                                               std::string(57, 'a') + "日本語",
-                                               "../../x",
-                                               "{0}",
-                                               "%s%n",
-                                               "\"",
-                                               "\\"};
-  return random.one_in(3) ? edge_quantity(random) : random.of(kTexts);
-}
-
-class Vocabulary {
- public:
-  struct Place {
-    std::string pointer;
-    std::vector<json> values;
-  };
-
-  /// Every place below `schema` (JSON Schema draft 7; `root` resolves its references).
-  void add_schema(const json& schema, const json& root, const std::string& pointer = "") {
-    if (schema.contains("$ref")) {
-      const std::string reference = schema.at("$ref").get<std::string>().substr(1);
-      add_schema(root.at(json::json_pointer(reference)), root, pointer);
-    }
-    for (const json& one : schema.value("anyOf", json::array())) add_schema(one, root, pointer);
-    if (!schema.contains("properties") || schema["properties"].contains("value")) {
-      add_leaf(schema, pointer);
-      return;
-    }
-    for (const auto& [key, child] : schema["properties"].items()) {
-      keys_.push_back(key);
-      add_schema(child, root, pointer + "/" + key);
-    }
-  }
-
-  /// A document to start from and to take parts of.
-  void add_example(const json& document) {
-    examples_.push_back(document);
-    const json flat = document.flatten();
-    for (const auto& [pointer, value] : flat.items()) {
-      values_at(pointer).push_back(value);
-      const std::string key = json::json_pointer(pointer).back();
-      if (std::find(keys_.begin(), keys_.end(), key) == keys_.end()) keys_.push_back(key);
-    }
-  }
-
-  const std::vector<Place>& places() const { return places_; }
-  const std::vector<std::string>& keys() const { return keys_; }
-  const std::vector<json>& examples() const { return examples_; }
-
- private:
-  std::vector<json>& values_at(const std::string& pointer) {
-    const auto [found, fresh] = index_.emplace(pointer, places_.size());
-    if (fresh) places_.push_back({pointer, {}});
-    return places_[found->second].values;
-  }
-
-  void add_leaf(const json& schema, const std::string& pointer) {
-    std::vector<json>& values = values_at(pointer);
-    for (const json& one : schema.value("enum", json::array())) values.push_back(one);
-    const std::string type = schema.value("type", "");
-    if (type == "boolean") values.insert(values.end(), {true, false});
-    for (const char* edge : {"minimum", "maximum"}) {
-      if (!schema.contains(edge)) continue;
-      const json& limit = schema[edge];
-      values.push_back(limit);
-      if (limit.is_number_integer()) {
-        for (const int beside : {-1, 1}) values.push_back(limit.get<std::int64_t>() + beside);
-      } else {
-        for (const double beside : {0.999, 1.001}) values.push_back(limit.get<double>() * beside);
-      }
-    }
-    if (type == "integer") values.insert(values.end(), {1, 2, 3, 4, 6, 8, 12, 32});
-    if (type == "number") values.insert(values.end(), {0.25, 0.7, 1.5});
-    add_quantities(schema.value("pattern", ""), values);
-  }
-
-  /// A pattern that ends in a group of units, "(ns|us|s)", gives quantities of them.
-  static void add_quantities(const std::string& pattern, std::vector<json>& values) {
-    const std::size_t open = pattern.rfind('('), close = pattern.rfind(')');
-    if (open == std::string::npos || pattern.find('|', open) == std::string::npos) return;
-    std::string units = pattern.substr(open + 1, close - open - 1) + "|";
-    for (std::size_t at = 0; at < units.size(); at = units.find('|', at) + 1) {
-      const std::string unit = units.substr(at, units.find('|', at) - at);
-      for (const char* number : {"0", "1", "50", "1e6", "1e18"}) values.push_back(number + unit);
-    }
-  }
-
-  std::vector<Place> places_;
-  std::map<std::string, std::size_t> index_;
-  std::vector<std::string> keys_;
-  std::vector<json> examples_;
-};
 
 inline std::vector<std::string> lines_of(std::string_view text) {
   std::vector<std::string> lines;
@@ -413,6 +205,26 @@ class Mutator {
     std::swap(*nodes[first].value, *nodes[second].value);
   }
 
+  /// Two counts of one object grow or shrink alike, since many are products of each other.
+  void scale_together(const Node& node) {
+    json* object = node.value->is_object() ? node.value : node.parent;
+    if (object == nullptr) return;
+    std::vector<json*> counts;
+    for (json& member : *object) {
+      if (member.is_number_integer() && member > 0 && member < (1LL << 40))
+        counts.push_back(&member);
+    }
+    if (counts.size() < 2) return;
+    const auto factor = static_cast<std::int64_t>(2 + random_.below(3));
+    const bool grow = random_.one_in(2);
+    const std::size_t first = random_.below(counts.size());
+    const std::size_t other = (first + 1 + random_.below(counts.size() - 1)) % counts.size();
+    for (json* count : {counts[first], counts[other]}) {
+      const auto value = count->get<std::int64_t>();
+      *count = grow ? value * factor : value / factor;
+    }
+  }
+
   void annotate(const Node& node) {
     if (node.value->is_object() && node.value->contains("value")) {
       const json value = node.value->at("value");
@@ -427,7 +239,7 @@ class Mutator {
     if (random_.below(10) < 3) return set_known_place(document);
     const std::vector<Node> nodes = nodes_of(document);
     const Node& node = random_.of(nodes);
-    switch (random_.below(14)) {
+    switch (random_.below(16)) {
       case 0:
         return remove(node);
       case 1:
@@ -444,6 +256,9 @@ class Mutator {
       case 5:
         *node.value = any_value();
         return;
+      case 6:
+      case 7:
+        return scale_together(node);
       default: {
         std::vector<json*> scalars;
         for (const Node& one : nodes) {
