@@ -88,7 +88,11 @@ const json* ConfigNode::find(std::string_view key) const {
   if (found == value_->end()) return nullptr;
   if (is_annotated(*found)) {
     static const std::vector<std::string> kAnnotations{"value", "source", "note"};
-    for (const auto& [name, ignored] : found->items()) {
+    for (const auto& [name, note] : found->items()) {
+      if (name != "value" && !note.is_string()) {
+        throw ConfigError(document_->location(below(below(pointer_, key), name)),
+                          fmt::format("found {}, expected a text", shown(note)));
+      }
       if (std::find(kAnnotations.begin(), kAnnotations.end(), name) == kAnnotations.end()) {
         throw ConfigError(document_->location(below(below(pointer_, key), name)),
                           "unknown key, allowed are value, source, note");

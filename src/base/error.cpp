@@ -6,6 +6,8 @@
 #include <cctype>
 #include <numeric>
 
+#include "cmsim/base/utf8.hpp"
+
 namespace cmsim {
 namespace {
 
@@ -14,7 +16,7 @@ std::string compose(const SourceLocation& where, const std::string& message) {
   if (where.line > 0) text += fmt::format("{}{}", text.empty() ? "line " : ":", where.line);
   if (!where.pointer.empty()) text += fmt::format("{}{}", text.empty() ? "" : ": ", where.pointer);
   if (!text.empty()) text += ": ";
-  return text + message;
+  return printable(text + message);
 }
 
 std::size_t edit_distance(const std::string& a, const std::string& b) {
@@ -39,7 +41,7 @@ std::size_t edit_distance(const std::string& a, const std::string& b) {
 ConfigError::ConfigError(SourceLocation where, const std::string& message)
     : std::runtime_error(compose(where, message)), where_(std::move(where)) {}
 
-ConfigError::ConfigError(const std::string& message) : std::runtime_error(message) {}
+ConfigError::ConfigError(const std::string& message) : std::runtime_error(printable(message)) {}
 
 std::string closest_match(const std::string& word, const std::vector<std::string>& candidates) {
   std::string best;

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "cmsim/base/error.hpp"
 
 namespace cmsim {
@@ -36,19 +38,21 @@ std::size_t find_invalid_utf8(std::string_view text) {
   return std::string_view::npos;
 }
 
-std::string escape_invalid_utf8(std::string_view text) {
-  std::string escaped;
-  for (std::size_t bad; (bad = find_invalid_utf8(text)) != std::string_view::npos;) {
-    escaped += text.substr(0, bad);
-    escaped += fmt::format("\\x{:02x}", static_cast<unsigned char>(text[bad]));
-    text.remove_prefix(bad + 1);
+std::string printable(std::string_view text) {
+  std::string shown;
+  while (!text.empty()) {
+    const auto byte = static_cast<unsigned char>(text[0]);
+    const bool control = byte < 0x20 || byte == 0x7f;
+    const std::size_t length = control ? 0 : sequence_length(text);
+    shown += length > 0 ? std::string(text.substr(0, length)) : fmt::format("\\x{:02x}", byte);
+    text.remove_prefix(std::max<std::size_t>(length, 1));
   }
-  return escaped.append(text);
+  return shown;
 }
 
 void require_utf8(std::string_view name) {
   if (find_invalid_utf8(name) == std::string_view::npos) return;
-  throw ConfigError({.file = escape_invalid_utf8(name), .line = 0, .pointer = ""},
+  throw ConfigError({.file = printable(name), .line = 0, .pointer = ""},
                     "is not UTF-8; names go into results, which are JSON: rename it");
 }
 

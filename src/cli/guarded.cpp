@@ -3,6 +3,7 @@
 #include <new>
 
 #include "cmsim/base/error.hpp"
+#include "cmsim/base/utf8.hpp"
 #include "cmsim/cli/main.hpp"
 #include "terminal.hpp"
 
@@ -12,7 +13,7 @@ namespace {
 constexpr const char* kBug = "internal error, please report it: ";
 
 int complain(const char* kind, const char* what, int code) {
-  say("cmsim: {}{}\n", kind, what);
+  say("cmsim: {}{}\n", kind, printable(what));
   return code;
 }
 

@@ -144,12 +144,12 @@ void PrefillStep::add_attention(std::vector<Task>& chain) const {
 
 double PrefillStep::busiest_rows() const {
   const ExpertLoad& experts = pipeline_.experts_;
-  if (ideal_.balanced) return experts.mean_rows(part_.tokens);
-  // Layers differ; the period of a chain is near linear in its rows, so their mean stands.
   const int layers = pipeline_.operators_.architecture().moe_layers();
+  if (ideal_.balanced || layers == 0) return experts.mean_rows(part_.tokens);
+  // Layers differ; the period of a chain is near linear in its rows, so their mean stands.
   double rows = 0;
   for (int l = 0; l < layers; ++l) rows += experts.straggler_rows(l, part_.tokens);
-  return rows / std::max(1, layers);
+  return rows / layers;
 }
 
 /// Rows a rank sends to the experts of others (its own shared expert's stay).

@@ -27,6 +27,8 @@ TEST(Guarded, TheCodeSaysWhoseFaultItIs) {
             Told(kUsage, "cmsim: s.json:3: /x: is wrong\n"));
   EXPECT_EQ(told(SimulationError("stuck")), Told(kFailed, "cmsim: simulation failed: stuck\n"));
   EXPECT_EQ(told(OutputError("o: full")), Told(kFailed, "cmsim: o: full\n"));
+  EXPECT_EQ(told(SimulationError("two\nlines")).second,
+            "cmsim: simulation failed: two\\x0alines\n");
   EXPECT_EQ(told(std::bad_alloc()), Told(kFailed, "cmsim: there is not enough memory for this\n"));
   const std::string bug = "cmsim: internal error, please report it: ";
   EXPECT_EQ(told(serve::InvariantError("broken invariant: x")),

@@ -84,6 +84,11 @@ def ratio(part: float, whole: float) -> float:
     return part / whole if whole else 0
 
 
+def quotient(part: float, whole: float) -> float | None:
+    """A mean; null over nothing."""
+    return part / whole if whole else None
+
+
 def length(interval: Interval) -> float:
     return interval[1] - interval[0]
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import concurrent.futures
-import itertools
 import pathlib
 import re
 import sys
@@ -28,8 +27,7 @@ from request_figures import RequestFigures
 from system_figures import SystemFigures
 from view import Reading
 
-BOTH = (True, False)
-READINGS = [Reading(*choice) for choice in itertools.product((0, -1.5, 1.5), BOTH, BOTH)]
+READINGS = [Reading(edge) for edge in (0, -1.5, 1.5)]
 
 
 def judge_by(reading: Reading, case: Case, result: dict[str, Any]) -> Ledger:

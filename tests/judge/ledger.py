@@ -70,6 +70,9 @@ class Ledger:
         self.bounded.add(field)
         self.holds(field, self.is_within(field, low, high), f"{low:.9g} to {high:.9g}")
 
+    def within_or_null(self, field: str, low: float, high: float, null: bool) -> None:
+        self.same(field, None) if null else self.within(field, low, high)
+
     def is_within(self, field: str, low: float, high: float) -> bool:
         found = self.get(field)
         return type(found) in (int, float) and low <= found <= high

@@ -156,7 +156,7 @@ class RequestFigures(View):
         served = ratio(latency - waiting, len(self.sent)) * MICROSECOND
         overloaded = levels[0] < levels[1] < levels[2] and (
             growth > 0.1 or (growth > 0.02 and levels[2] / rate > served))
-        calm = "unserved" if not self.done and ledger.get("load.verdict") == "unserved" else "stable"
+        calm = "stable" if self.done else "unserved"
         ledger.same("load.verdict", "overloaded" if overloaded else
                     "backlogged" if share > 0.5 else calm,
                     unless=not overloaded and math.isclose(share, 0.5, rel_tol=1e-5))
@@ -171,10 +171,8 @@ class RequestFigures(View):
                    "prefill": "transfer_queue", "transfer": "decode_queue"}
         if self.facts.role == "decode":
             entered["client_wait"] = "transfer_queue"
-        elif not row.cached or self.reading.cut_as_built:
+        elif not row.cached:
             entered["prefill_queue"] = "batch_wait"
-        if self.reading.cut_as_built:
-            del entered["transfer"]
         last, (_, end) = next(reversed(row.phases.items()))
         if entered.get(last) in kinds:
             yield end, self.t1

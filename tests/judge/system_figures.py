@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from formulas import (Interval, Iteration, Row, decode_steps, length, level_percentile, levels, mean,
-                      overlap, prefill_batches, ratio, share_inside, statistics)
+                      overlap, prefill_batches, quotient, ratio, share_inside, statistics)
 from view import MICROSECOND, View
 
 QUEUES = ("prefill_waiting", "prefill_running", "decode_waiting", "decode_running")
@@ -59,18 +59,23 @@ class SystemFigures(View):
                   "mean_sequences": len(self.rows), "ub_bytes": math.inf, "iterations": math.inf,
                   "hbm.bytes": self.facts.hbm_bandwidth * die_seconds * (1 + 1e-9),
                   "mean_tokens": math.inf, "steady_tokens_per_second": math.inf}
+        means = ("mean_sequences", "mean_tokens", "steady_iteration_ms")
         if role["iterations"]:
             ledger.same(f"{name}.iteration_ms.count", role["iterations"])
             bounds |= {f"iteration_ms.{key}": longest for key in ("mean", "median", "p99", "std")}
             bounds["iteration_ms.max"] = self.elapsed * 1e3 + 1e-2
         for field, most in bounds.items():
-            ledger.within(f"{name}.{field}", 0, most)
+            null = field in means and not role["iterations"]
+            # No step may end in the window, which is recomputed below where the steps are known.
+            null = null or (field == "steady_iteration_ms" and role[field] is None)
+            ledger.within_or_null(f"{name}.{field}", 0, most, null)
         if iterations is None:
             return
         count = len(iterations)
         ledger.same(f"{name}.iterations", count)
-        ledger.near(f"{name}.mean_sequences", ratio(sum(i.sequences for i in iterations), count))
-        ledger.near(f"{name}.mean_tokens", ratio(math.fsum(i.tokens for i in iterations), count), 1e-9)
+        ledger.near(f"{name}.mean_sequences", quotient(sum(i.sequences for i in iterations), count))
+        ledger.near(f"{name}.mean_tokens",
+                    quotient(math.fsum(i.tokens for i in iterations), count), 1e-9)
         for key, figure in statistics([length(i.span) * 1e-3 for i in iterations]).items():
             ledger.near(f"{name}.iteration_ms.{key}", figure, 1.01e-3)
 
@@ -93,11 +98,12 @@ class SystemFigures(View):
                           if overlap(span, self.window))
         ledger.near("prefill.steady_tokens_per_second", ratio(tokens, self.window_seconds),
                     ratio(slack, self.window_seconds), self.window_slack)
-        ledger.near("prefill.occupancy", role["mean_tokens"] / self.token_budget)
-        ledger.near("prefill.steady_iteration_ms", self.times("prefill")["mean"])
+        ledger.near("prefill.occupancy", (role["mean_tokens"] or 0) / self.token_budget)
+        ledger.near("prefill.steady_iteration_ms",
+                    self.times("prefill")["mean"] if role["iterations"] else None)
         if self.calm:
             computed = sum(r.prompt - r.cached for r, _ in prefilled)
-            ledger.near("prefill.mean_tokens", ratio(computed, role["iterations"]))
+            ledger.near("prefill.mean_tokens", quotient(computed, role["iterations"]))
 
     def decode(self) -> None:
         ledger, role, spec = self.ledger, self.result["decode"], self.facts.decode
@@ -111,7 +117,7 @@ class SystemFigures(View):
         ledger.near("decode_iteration_ms", role["steady_iteration_ms"])
         ledger.near("steady.output_throughput", role["steady_tokens_per_second"])
         ledger.near("decode.mean_tokens",
-                    ratio(role["tokens_per_second"] * self.elapsed, role["iterations"]), 0,
+                    quotient(role["tokens_per_second"] * self.elapsed, role["iterations"]), 0,
                     self.elapsed_slack)
         least, most = (sum(r.produced for r in rows) for rows in (self.done, self.sent))
         ledger.within("decode.tokens_per_second", ratio(least, self.elapsed) * (1 - self.elapsed_slack),
@@ -124,7 +130,7 @@ class SystemFigures(View):
         ledger.near("decode.occupancy", ratio(area * MICROSECOND, slots * self.elapsed), 0,
                     self.elapsed_slack + ratio(2 * sum(step.sequences for step in self.steps), area))
         inside = [length(step.span) * 1e-3 for step in self.steps if self.in_window(step.end)]
-        ledger.near("decode.steady_iteration_ms", mean(inside) if inside else 0, 1.01e-3)
+        ledger.near("decode.steady_iteration_ms", mean(inside) if inside else None, 1.01e-3)
         emitted = math.fsum(step.tokens * share_inside(step.span, self.window) for step in self.steps)
         # Whole tokens are reported: off by one where the window cuts, and by the fraction that a
         # request of the first population came with.
@@ -186,11 +192,11 @@ class SystemFigures(View):
         ledger.same("cache.enabled", spec["enabled"] and self.facts.role != "decode")
         ledger.same("cache.block_size", block)
         ledger.near("cache.imposed_reuse", spec.get("reuse"))
-        ledger.same("cache.capacity_blocks", capacity if spec["enabled"] else 0)
+        ledger.same("cache.capacity_blocks", capacity if self.result["cache"]["enabled"] else 0)
         for field, part, whole in (("hit_rate_by_block", "hit_blocks", "lookup_blocks"),
                                    ("hit_rate_by_token", "hit_tokens", "lookup_tokens"),
                                    ("occupancy", "stored_blocks", "capacity_blocks")):
-            ledger.near(f"cache.{field}", ratio(cache[part], cache[whole]))
+            ledger.near(f"cache.{field}", quotient(cache[part], cache[whole]))
             ledger.within(f"cache.{part}", 0, cache[whole])
             ledger.within(f"cache.{whole}", 0, math.inf)
         ledger.within("cache.peak_blocks", cache["stored_blocks"], cache["capacity_blocks"])
@@ -253,20 +259,21 @@ class SystemFigures(View):
     def transfers(self) -> None:
         ledger, cache = self.ledger, self.result["cache"]
         for kind, found in self.result["transfers"].items():
-            field, longest = f"transfers.{kind}", found["max_ms"] * (1 + 1e-9)
+            field, empty = f"transfers.{kind}", found["count"] == 0
+            ledger.within(f"{field}.count", 0, math.inf)
+            ledger.within(f"{field}.bytes", 0, 0 if empty else math.inf)
+            ledger.within_or_null(f"{field}.max_ms", 0, self.elapsed * 1e3 + 1e-2, empty)
+            ledger.within_or_null(f"{field}.mean_ms", 0, (found["max_ms"] or 0) * (1 + 1e-9), empty)
             ledger.near(f"{field}.mean_bandwidth",
-                        ratio(found["bytes"], found["count"] * found["mean_ms"] * 1e-3))
-            for key, most in (("mean_ms", longest), ("max_ms", self.elapsed * 1e3 + 1e-2),
-                              ("count", math.inf), ("bytes", math.inf)):
-                ledger.within(f"{field}.{key}", 0, most)
+                        quotient(found["bytes"], found["count"] * (found["mean_ms"] or 0) * 1e-3))
         if not self.calm:
             return
         pulled = [r for r in self.done if "transfer" in r.phases]
         times = [length(r.phases["transfer"]) * 1e-3 for r in pulled]
         ledger.same("transfers.kv_pull.count", len(pulled))
         ledger.same("transfers.kv_pull.bytes", sum(r.prompt for r in pulled) * self.facts.kv_bytes)
-        ledger.near("transfers.kv_pull.mean_ms", mean(times) if times else 0, 1.01e-3)
-        ledger.near("transfers.kv_pull.max_ms", max(times, default=0), 1.01e-3)
+        ledger.near("transfers.kv_pull.mean_ms", mean(times) if times else None, 1.01e-3)
+        ledger.near("transfers.kv_pull.max_ms", max(times, default=None), 1.01e-3)
         ledger.same("transfers.cache_read.bytes",
                     sum(r.cached for r in self.done) * self.facts.kv_bytes)
         ledger.within("transfers.cache_write.bytes", 0,
@@ -295,10 +302,9 @@ class SystemFigures(View):
             if not self.partial and name in carried:
                 ledger.near(f"{field}.bytes", carried[name][way])
             if not self.partial and name == "rdma":
-                seconds = self.t1 * MICROSECOND if self.reading.since_zero else self.elapsed
                 wire = link["bytes"] / facts.rdma_efficiency
                 ledger.near(f"{field}.utilisation",
-                            ratio(wire, dies * facts.rdma_capacity * seconds), 0, self.elapsed_slack)
+                            ratio(wire, dies * facts.rdma_capacity * self.elapsed), 0, self.elapsed_slack)
 
         uplinks = self.result.get("uplinks")
         if uplinks is not None:

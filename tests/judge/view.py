@@ -42,8 +42,6 @@ class Facts:
 class Reading:
     """One way to read what is open; the judge accepts any of them."""
     edge: float = 0  # µs by which a finish may lie on the other side of the window's start
-    cut_as_built: bool = False  # of what t1 cuts off `load` counts a cache read, not the decode queue
-    since_zero: bool = False  # utilisation of links since time 0, in docs/output.md since t0
 
 
 class View:

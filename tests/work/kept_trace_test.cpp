@@ -8,7 +8,7 @@ namespace cmsim::work {
 namespace {
 
 TEST(KeptTrace, HasTheStatisticsItsReadmeStates) {
-  const auto path = std::string(CMSIM_SOURCE_DIR) + "/workloads/traces/r1-like.jsonl.gz";
+  const auto path = std::filesystem::path(CMSIM_SOURCE_DIR) / "workloads/traces/r1-like.jsonl.gz";
   const TraceSummary summary = summarize(read_trace(path));
   EXPECT_EQ(summary.requests, 59730);
   EXPECT_NEAR(summary.duration, 240, 0.1);
