@@ -11,6 +11,7 @@ namespace cmsim::metrics {
 using serve::RequestRecord;
 
 Collector::Collector(const SystemFacts& facts) : facts_(facts) {
+  records_.reserve(facts.requests);  // a vector that doubled would hold twice as many for a while
   cache_.enabled = facts.deployment.cache.enabled && facts.role != serve::Role::kDecodeOnly;
   cache_.block_size = facts.deployment.cache.block_size;
   cache_.capacity_blocks = facts.cache_capacity_blocks;

@@ -38,22 +38,22 @@ serve::Policies make_policies(const Scenario& scenario, const RunOptions& option
 serve::ClusterConfig cluster_config(const Scenario& scenario) {
   const model::DecodeOptions& decode = scenario.options.decode;
   const bool bf16 = scenario.options.precision.kv_cache == model::Precision::kBf16;
-  const bool closed = scenario.workload.arrivals.kind == work::ArrivalKind::kClosedLoop;
   serve::ClusterConfig config;
   config.deployment = scenario.deployment;
   config.mtp = {decode.draft_tokens, decode.acceptance};
   config.role = scenario.role;
   config.kv_bytes_per_token = scenario.model.kv_bytes_per_token(bf16 ? 2 : 1);
-  config.concurrency = closed ? scenario.workload.arrivals.concurrency : 0;
+  config.concurrency = scenario.workload.arrivals.concurrency;
   config.seed = scenario.seed;
   return config;
 }
 
 metrics::SystemFacts facts_of(const Scenario& scenario, const serve::ClusterConfig& config,
-                              const StepModels& models) {
+                              const StepModels& models, const work::Trace& trace) {
   const hw::Platform& platform = scenario.platform;
   const serve::CacheSpec& cache = scenario.deployment.cache;
   metrics::SystemFacts facts;
+  facts.requests = trace.rows.size();
   facts.role = scenario.role;
   facts.deployment = scenario.deployment;
   facts.dies_per_npu = platform.dies_per_npu;
@@ -121,7 +121,7 @@ Result run(const Scenario& scenario, const RunOptions& options) {
   runtime.set_interrupt_flag(options.interrupt);
   serve::Cluster cluster(runtime, scenario.platform, config,
                          {models.prefill.get(), models.decode.get()}, std::move(policies), trace);
-  metrics::Collector collector(facts_of(scenario, config, models));
+  metrics::Collector collector(facts_of(scenario, config, models, trace));
   HorizonListener horizon(runtime, scenario.horizon);
   MeanBatch batches;
   cluster.add_listener(collector);

@@ -59,8 +59,8 @@ ArrivalSpec read_arrivals(const ConfigNode& node) {
   const std::string with = fmt::format("with arrivals of kind {}, it needs ", name);
   require_effect(drawn, node, {"rate"}, with + "poisson, gamma or constant");
   require_effect(spec.kind == ArrivalKind::kGamma, node, {"burstiness"}, with + "gamma");
-  require_effect(spec.kind == ArrivalKind::kClosedLoop, node, {"concurrency"},
-                 with + "closed_loop");
+  require_effect(spec.kind != ArrivalKind::kAllAtOnce, node, {"concurrency"},
+                 with + "closed_loop or arrivals that have dates");
   return spec;
 }
 

@@ -35,6 +35,20 @@ TEST(Run, ThroughputAndLatencyObeyLittlesLaw) {
   EXPECT_NEAR(r.request_throughput * r.e2el_ms.mean * 1e-3, 64, 2);
 }
 
+TEST(Run, WhoIsDueWaitsAtTheClientUntilThereIsRoom) {
+  // Ten requests due at 0, 1, ..., 9 ms, one in flight at a time: the n-th is sent when n latencies
+  // have passed, n E2E - n ms after it was due, 4.5 (E2E - 1 ms) on average.
+  const std::string requests =
+      R"({"requests": 10, "prompt_length": 2000, "output_length": 2, "arrivals":
+          {"kind": "constant", "rate": 1000, "concurrency": )";
+  const std::vector<std::string> alike{"/decode/mtp/draft_tokens=0",
+                                       "/deployment/cache/enabled=false"};
+  const Result one = run_with(requests + "1}}", alike);
+  EXPECT_NEAR(phase_ms(one, "client_wait"), 4.5 * (one.e2el_ms.mean - 1), 1e-6 * one.e2el_ms.mean);
+  EXPECT_EQ(phase_ms(run_with(requests + "10}}", alike), "client_wait"),
+            -1);  // nobody waits: no such phase
+}
+
 TEST(Run, AHorizonCutsTheRunAndNamesTheReason) {
   const Result r = run_with(
       R"({"requests": 50, "prompt_length": 3000, "output_length": 4000,

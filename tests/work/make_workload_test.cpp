@@ -237,10 +237,10 @@ TEST(ReadWorkload, RefusesKeysWithoutEffect) {
   const auto message = [](const std::string& json) { return error_of([&] { spec_of(json); }); };
   // Of each kind of arrivals, the keys it looks at; any other is refused.
   for (const auto& [kind, keys] :
-       std::map<std::string, std::string>{{"trace", ""},
-                                          {"poisson", "rate"},
-                                          {"gamma", "rate burstiness"},
-                                          {"constant", "rate"},
+       std::map<std::string, std::string>{{"trace", "concurrency"},
+                                          {"poisson", "rate concurrency"},
+                                          {"gamma", "rate burstiness concurrency"},
+                                          {"constant", "rate concurrency"},
                                           {"all_at_once", ""},
                                           {"closed_loop", "concurrency"}}) {
     const bool needs_rate = keys.find("rate") != std::string::npos;

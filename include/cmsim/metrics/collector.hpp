@@ -22,6 +22,7 @@ struct SystemFacts {
   BytesPerSecond hbm_bandwidth = 0;  // of a die
   Tokens decode_kv_per_die = 0;
   std::int64_t cache_capacity_blocks = 0;
+  std::size_t requests = 0;  // of the trace
   SloSpec slo;
 };
 

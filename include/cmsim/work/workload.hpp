@@ -21,9 +21,11 @@ enum class ArrivalKind { kTrace, kPoisson, kGamma, kConstant, kAllAtOnce, kClose
 
 struct ArrivalSpec {
   ArrivalKind kind = ArrivalKind::kTrace;
-  double rate = 0;               // requests/s for poisson, gamma, constant
-  double burstiness = 1;         // gamma: shape b, CV = 1/sqrt(b)
-  std::int64_t concurrency = 0;  // closed loop: requests in flight; arrivals are then all 0
+  double rate = 0;        // requests/s for poisson, gamma, constant
+  double burstiness = 1;  // gamma: shape b, CV = 1/sqrt(b)
+  // Most requests in flight, 0 = no limit. A closed loop keeps just as many, its arrivals being all
+  // 0; a request of any other kind that is due waits at the client until there is room.
+  std::int64_t concurrency = 0;
 };
 
 /// Scenario pointers /workload/...; see docs/scenario.schema.json.
