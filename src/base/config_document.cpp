@@ -209,6 +209,9 @@ void ConfigDocument::apply_set(const std::string& assignment) {
     std::vector<std::string> parts;
     for (json::json_pointer p = path; !p.empty(); p.pop_back()) parts.push_back(p.back());
     std::reverse(parts.begin(), parts.end());
+    if (parts.size() > kDeepest) {
+      throw ConfigError(origin, fmt::format("nested deeper than {} levels", kDeepest));
+    }
     for (const std::string& part : parts) {
       if (node->is_null()) *node = json::object();
       if (node->is_object()) {

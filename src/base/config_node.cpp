@@ -41,7 +41,10 @@ std::string below(const std::string& pointer, std::string_view key) {
 }
 
 std::string spelled(double value, Dimension dimension) {
-  if (dimension == Dimension::kNumber) return fmt::format("{:g}", value);
+  if (dimension == Dimension::kNumber) {
+    return std::fabs(value) < 1e15 && value == std::floor(value) ? fmt::format("{:.0f}", value)
+                                                                 : fmt::format("{:g}", value);
+  }
   return format_quantity(value, dimension);
 }
 

@@ -69,7 +69,10 @@ class DirectoryLock {
  public:
   explicit DirectoryLock(const fs::path& directory)
       : descriptor_(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)) {
-    if (descriptor_.number() < 0) fail(directory, "cannot be opened", errno);
+    if (descriptor_.number() < 0) {
+      if (errno == EACCES) return;  // it may be written, but not read
+      fail(directory, "cannot be opened", errno);
+    }
     const auto give_up = std::chrono::steady_clock::now() + kLongestWait;
     while (::flock(descriptor_.number(), LOCK_EX | LOCK_NB) != 0) {
       if (errno == EINTR) continue;
@@ -89,6 +92,22 @@ class DirectoryLock {
   bool held_ = false;
 };
 
+/// "<prefix><pid>-<number>", as staged_name() makes them.
+bool is_staged_name(std::string_view name) {
+  if (!name.starts_with(kStagedPrefix)) return false;
+  name.remove_prefix(kStagedPrefix.size());
+  const std::size_t dash = name.find('-');
+  const auto digits = [](std::string_view text) {
+    return !text.empty() && text.find_first_not_of("0123456789") == std::string_view::npos;
+  };
+  return dash != std::string_view::npos && digits(name.substr(0, dash)) &&
+         digits(name.substr(dash + 1));
+}
+
+fs::path staged_name(const fs::path& directory, int number) {
+  return directory / fmt::format("{}{}-{}", kStagedPrefix, ::getpid(), number);
+}
+
 /// With the lock held nobody else is staging, so whatever lies there was left by a killed writer.
 void remove_stale(const fs::path& directory) {
   std::error_code error;
@@ -96,7 +115,7 @@ void remove_stale(const fs::path& directory) {
   for (fs::directory_iterator entry(directory, error), end; !error && entry != end;
        entry.increment(error)) {
     struct stat facts {};
-    if (!entry->path().filename().string().starts_with(kStagedPrefix)) continue;
+    if (!is_staged_name(entry->path().filename().string())) continue;
     if (::lstat(entry->path().c_str(), &facts) != 0 || !S_ISREG(facts.st_mode)) continue;
     if (facts.st_uid == ::geteuid()) stale.push_back(entry->path());
   }
@@ -119,7 +138,7 @@ class StagedFile {
   StagedFile(const fs::path& target, std::string_view content) : target_(target) {
     int descriptor = -1;
     for (int attempt = 0; descriptor < 0; ++attempt) {
-      staged_ = target.parent_path() / fmt::format("{}{}-{}", kStagedPrefix, ::getpid(), attempt);
+      staged_ = staged_name(target.parent_path(), attempt);
       descriptor = ::open(staged_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
       if (descriptor < 0 && errno != EEXIST) fail(target, "cannot be written", errno);
     }
@@ -152,22 +171,6 @@ void refuse_directory(const fs::path& file) {
   if (fs::is_directory(file, error)) fail(file, "cannot be written", EISDIR);
 }
 
-void write_locked(const fs::path& directory, std::span<const NamedContent> files) {
-  const DirectoryLock lock(directory);
-  const SignalsWait signals_wait;
-  if (lock.held()) remove_stale(directory);
-  std::vector<StagedFile> staged;
-  for (const NamedContent& file : files) {
-    refuse_directory(directory / file.name);
-    staged.emplace_back(directory / file.name, file.content);
-  }
-  if (files.size() > 1) {
-    const fs::path seal = directory / files.back().name;
-    if (::unlink(seal.c_str()) != 0 && errno != ENOENT) fail(seal, "cannot be replaced", errno);
-  }
-  for (StagedFile& file : staged) file.put_in_place();
-}
-
 /// The directory itself, or the one in which it would be made.
 fs::path nearest_existing(const fs::path& directory) {
   std::error_code error;
@@ -176,6 +179,26 @@ fs::path nearest_existing(const fs::path& directory) {
     at = at.parent_path();
   }
   return at;
+}
+
+/// What a chain of symbolic links stands for, also when that is not there yet.
+fs::path behind_links(fs::path file) {
+  constexpr int kMostLinks = 40;  // as Linux
+  std::error_code error;
+  for (int links = 0; fs::is_symlink(fs::symlink_status(file, error)); ++links) {
+    if (links == kMostLinks) fail(file, "cannot be written", ELOOP);
+    file = file.parent_path() / fs::read_symlink(file, error);
+  }
+  return file;
+}
+
+/// A pipe or a device: written in place.
+bool is_special(const fs::file_status& status) {
+  return fs::exists(status) && !fs::is_regular_file(status) && !fs::is_directory(status);
+}
+
+fs::path directory_of(const fs::path& file) {
+  return file.parent_path().empty() ? fs::path(".") : file.parent_path();
 }
 
 void write_in_place(const fs::path& file, std::string_view content) {
@@ -192,7 +215,17 @@ void write_unit(const fs::path& directory, std::span<const NamedContent> files) 
   std::error_code error;
   fs::create_directories(directory, error);
   if (error) fail(directory, "cannot be made", error.value());
-  write_locked(directory, files);
+  const DirectoryLock lock(directory);
+  const SignalsWait signals_wait;
+  if (lock.held()) remove_stale(directory);
+  std::vector<StagedFile> staged;
+  for (const NamedContent& file : files) {
+    refuse_directory(directory / file.name);
+    staged.emplace_back(directory / file.name, file.content);
+  }
+  const fs::path seal = directory / files.back().name;
+  if (::unlink(seal.c_str()) != 0 && errno != ENOENT) fail(seal, "cannot be replaced", errno);
+  for (StagedFile& file : staged) file.put_in_place();
 }
 
 void check_place(const fs::path& directory) {
@@ -200,8 +233,11 @@ void check_place(const fs::path& directory) {
     throw ConfigError({directory.string(), 0, ""}, "cannot be written into: " + reason);
   };
   if (directory.empty()) refuse("it has no name");
-  const fs::path existing = nearest_existing(directory);
   std::error_code error;
+  if (fs::is_symlink(fs::symlink_status(directory, error)) && !fs::exists(directory, error)) {
+    refuse("it is a link to what is not there");
+  }
+  const fs::path existing = nearest_existing(directory);
   const fs::file_status status = fs::status(existing, error);
   if (!fs::status_known(status)) refuse(error.message());
   if (!fs::is_directory(status)) refuse(existing.string() + " is not a directory");
@@ -209,29 +245,29 @@ void check_place(const fs::path& directory) {
 }
 
 void check_place_of(const fs::path& file) {
-  const fs::path parent = file.parent_path().empty() ? fs::path(".") : file.parent_path();
+  const fs::path target = behind_links(file);
   std::error_code error;
-  if (file.filename().empty() || fs::is_directory(file, error)) {
-    throw ConfigError({file.string(), 0, ""}, "is a directory, not a file");
+  const fs::file_status status = fs::status(target, error);
+  const auto refuse = [&](const std::string& reason) {
+    throw ConfigError({file.string(), 0, ""}, reason);
+  };
+  if (target.filename().empty() || fs::is_directory(status)) refuse("is a directory, not a file");
+  if (is_special(status)) {
+    if (::access(target.c_str(), W_OK) != 0) refuse(std::strerror(errno));
+    return;
   }
-  if (fs::is_directory(parent, error)) return check_place(parent);
-  throw ConfigError({file.string(), 0, ""}, "its directory does not exist");
+  const fs::path directory = directory_of(target);
+  if (!fs::is_directory(directory, error)) refuse("its directory does not exist");
+  check_place(directory);
 }
 
 void write_whole(const fs::path& file, std::string_view content) {
+  const fs::path target = behind_links(file);
   std::error_code error;
-  const fs::file_status status = fs::status(file, error);
-  if (fs::exists(status) && !fs::is_regular_file(status) && !fs::is_directory(status)) {
-    write_in_place(file, content);
-    return;
-  }
-  // Through a link, the file it stands for is replaced.
-  const fs::path target =
-      fs::is_symlink(fs::symlink_status(file, error)) ? fs::weakly_canonical(file, error) : file;
-  const std::string name = target.filename().string();
-  const NamedContent named{name, content};
-  const fs::path parent = target.parent_path();
-  write_locked(parent.empty() ? "." : parent, std::span(&named, 1));
+  if (is_special(fs::status(target, error))) return write_in_place(target, content);
+  refuse_directory(target);
+  const SignalsWait signals_wait;
+  StagedFile(directory_of(target) / target.filename(), content).put_in_place();
 }
 
 }  // namespace cmsim

@@ -135,8 +135,11 @@ Bytes parse_bytes(std::string_view text) {
   const std::string_view trimmed = trim(text);
   const bool bare =
       !trimmed.empty() && trimmed.find_first_not_of("0123456789") == std::string_view::npos;
-  return std::llround(
-      parse_quantity(bare ? std::string(trimmed) + "B" : std::string(trimmed), Dimension::kBytes));
+  const double value =
+      parse_quantity(bare ? std::string(trimmed) + "B" : std::string(trimmed), Dimension::kBytes);
+  const double whole = std::round(value);  // 1.1 x 1e9 is a whole number but for rounding
+  if (std::fabs(value - whole) <= 1e-9 * whole) return static_cast<Bytes>(whole);
+  throw UnitError(fmt::format("found \"{}\", allowed are whole bytes", text));
 }
 
 std::string format_quantity(double value, Dimension dimension) {

@@ -51,6 +51,9 @@ std::string printable(std::string_view text) {
 }
 
 void require_utf8(std::string_view name) {
+  if (name.find('\0') != std::string_view::npos) {
+    throw ConfigError({.file = printable(name), .line = 0, .pointer = ""}, "holds a zero byte");
+  }
   if (find_invalid_utf8(name) == std::string_view::npos) return;
   throw ConfigError({.file = printable(name), .line = 0, .pointer = ""},
                     "is not UTF-8; names go into results, which are JSON: rename it");

@@ -141,8 +141,12 @@ void add_collective(CLI::App& app, Session& session) {
   sub->add_option("--op", command->op, "What is exchanged")
       ->required()
       ->check(CLI::IsMember({"dispatch", "combine", "allgather", "alltoall"}));
-  sub->add_option("--ep", command->spec.ranks, "Ranks: dies 0 to N-1")->required();
-  sub->add_option("--tokens", command->spec.tokens, "Tokens of each rank")->required();
+  sub->add_option("--ep", command->spec.ranks, "Ranks: dies 0 to N-1")
+      ->required()
+      ->transform(whole_from(0, INT32_MAX));
+  sub->add_option("--tokens", command->spec.tokens, "Tokens of each rank")
+      ->required()
+      ->transform(whole_from(0));
   sub->add_option("--network", command->network, "Fidelity of the fabric")
       ->check(CLI::IsMember({"analytic", "hose", "flow"}))
       ->capture_default_str();
@@ -152,10 +156,12 @@ void add_collective(CLI::App& app, Session& session) {
   sub->add_option("--skew", command->spec.skew,
                   "Spread of expert popularity: 1 = measured, 0 = uniform")
       ->capture_default_str();
-  sub->add_option("--aiv", command->spec.aiv_cores, "AIV cores given to the exchange [all]");
-  sub->add_option("--top-k", command->spec.top_k, "Experts of a token [the model's]");
+  sub->add_option("--aiv", command->spec.aiv_cores, "AIV cores given to the exchange [all]")
+      ->transform(whole_from(0, INT32_MAX));
+  sub->add_option("--top-k", command->spec.top_k, "Experts of a token [the model's]")
+      ->transform(whole_from(0, INT32_MAX));
   sub->add_option("--seed", command->spec.seed, "Seed of the popularity")
-      ->check(seeds())
+      ->transform(whole_from(0))
       ->capture_default_str();
   sub->add_option("--model", command->model,
                   "Model file [../workloads/models/deepseek-r1.json beside PLATFORM's directory]")

@@ -87,6 +87,7 @@ int execute(const RunCommand& command, serve::PolicyRegistry& registry) {
   options.on_start = [&](const work::Trace& trace) {
     progress.set_total(static_cast<std::int64_t>(trace.rows.size()));
     interruptible.emplace();
+    watch.expect_exit();
   };
   options.interrupt = &interrupt_flag();
   options.registry = registry;
@@ -126,7 +127,7 @@ void add_run(CLI::App& app, Session& session) {
       ->allow_extra_args(false);
   sub->add_option("--trace", command->trace, "Short for --set /workload/trace=FILE")
       ->type_name("FILE");
-  sub->add_option("--seed", command->seed, "Short for --set /seed=N")->check(seeds());
+  sub->add_option("--seed", command->seed, "Short for --set /seed=N")->transform(whole_from(0));
   sub->add_option("--network", command->network, "Fidelity of the collectives")
       ->type_name("analytic|hose|flow");
   sub->add_option("--out", command->out,
@@ -140,7 +141,7 @@ void add_run(CLI::App& app, Session& session) {
                   "Wall-clock seconds that one call of a policy may take before the run ends with "
                   "exit code 3 and its name; 0: for ever")
       ->type_name("SECONDS")
-      ->check(CLI::Range(0.0, 1e6))
+      ->check(number_from(0, 1e6))
       ->capture_default_str();
   sub->add_flag("--json", command->json, "Print the result as JSON and nothing else on stdout");
   sub->add_flag("--quiet", command->quiet, "No table, no notes");

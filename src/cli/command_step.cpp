@@ -127,11 +127,13 @@ void add_step(CLI::App& app, Session& session) {
       ->required()
       ->check(CLI::IsMember({"decode", "prefill"}));
   sub->add_option("--batch", command->spec.batch,
-                  "Per NPU: sequences (decode) or tokens (prefill) [the deployment's limit]");
+                  "Per NPU: sequences (decode) or tokens (prefill) [the deployment's limit]")
+      ->transform(whole_from(1));
   sub->add_option(
-      "--context", command->spec.context,
-      "Context of a sequence, or length of a prompt, in tokens [of the workload's fixed "
-      "lengths, else 4096]");
+         "--context", command->spec.context,
+         "Context of a sequence, or length of a prompt, in tokens [of the workload's fixed "
+         "lengths, else 4096]")
+      ->transform(whole_from(1));
   sub->add_option("--set", command->sets, "Change one key of the scenario (repeatable, in order)")
       ->type_name("/POINTER=VALUE")
       ->allow_extra_args(false);

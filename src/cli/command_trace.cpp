@@ -1,6 +1,5 @@
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <nlohmann/json.hpp>
 #include <sstream>
 
@@ -31,36 +30,37 @@ struct Input {
         ->check(CLI::IsMember(formats))
         ->capture_default_str();
     sub.add_option("--block-size", block_size, "Tokens a block [what the format's publisher used]")
-        ->check(CLI::Range(1, 1 << 20));
+        ->transform(whole_from(1, 1 << 20));
     sub.add_option("--start", start, "Leave out what arrives before, e.g. 600s");
     sub.add_option("--end", end, "Leave out what arrives at or after, e.g. 1h");
     sub.add_option("--seed", options.seed, "For formats from which requests are drawn (servegen)")
-        ->check(seeds());
+        ->transform(whole_from(0));
     sub.add_option("--max-requests", options.max_requests, "Keep the first so many")
-        ->check(CLI::PositiveNumber);
+        ->transform(whole_from(1));
     sub.add_option("--max-bytes", max_bytes, "Most the file may hold decompressed [8GB]");
   }
 
-  static Seconds time(const char* option, const std::string& text, Seconds otherwise) {
-    return text.empty() ? otherwise : quantity(option, text, Dimension::kTime);
-  }
-
-  static double quantity(const char* option, const std::string& text, Dimension dimension) {
+  /// What `parse` makes of an option's text. Throws ConfigError.
+  template <class Parse>
+  static auto read_option(const char* option, const std::string& text, const Parse& parse) {
     try {
-      return parse_quantity(text, dimension);
+      return parse(text);
     } catch (const UnitError& error) {
       throw ConfigError({fmt::format("{} {}", option, text), 0, ""}, error.what());
     }
+  }
+
+  static Seconds time(const char* option, const std::string& text, Seconds otherwise) {
+    if (text.empty()) return otherwise;
+    return read_option(option, text,
+                       [](const std::string& t) { return parse_quantity(t, Dimension::kTime); });
   }
 
   work::Trace read() {
     if (block_size > 0) options.block_size = block_size;
     options.start = time("--start", start, options.start);
     options.end = time("--end", end, options.end);
-    if (!max_bytes.empty()) {
-      const double bytes = quantity("--max-bytes", max_bytes, Dimension::kBytes);
-      options.max_bytes = static_cast<Bytes>(std::clamp(bytes, 1.0, 1e15));
-    }
+    if (!max_bytes.empty()) options.max_bytes = read_option("--max-bytes", max_bytes, parse_bytes);
     return work::read_trace(file, options);
   }
 };
@@ -87,7 +87,7 @@ void add_inspect(CLI::App& parent, Session& session) {
   command->add_to(*sub);
   sub->add_option("--cache-blocks", command->cache_blocks,
                   "Cache sizes in blocks to try, 0 = unbounded (repeatable)")
-      ->check(CLI::NonNegativeNumber)
+      ->transform(whole_from(0))
       ->allow_extra_args(false);
   sub->add_flag("--json", command->json, "Print JSON");
   sub->footer(
@@ -98,8 +98,8 @@ void add_inspect(CLI::App& parent, Session& session) {
       const work::TraceSummary summary = command->cache_blocks.empty()
                                              ? work::summarize(trace)
                                              : work::summarize(trace, command->cache_blocks);
-      print("{}",
-            command->json ? work::to_json(summary).dump(2) + "\n" : work::format_table(summary));
+      print_text(command->json ? work::to_json(summary).dump(2) + "\n"
+                               : work::format_table(summary));
       return kOk;
     };
   });
@@ -129,8 +129,12 @@ void add_lengths(CLI::App& sub, const std::string& name, const char* what, work:
       ->capture_default_str();
   sub.add_option("--" + name + "-cv", spec.cv, "Standard deviation / mean; 0 = constant")
       ->capture_default_str();
-  sub.add_option("--" + name + "-min", spec.minimum, "Shortest")->capture_default_str();
-  sub.add_option("--" + name + "-max", spec.maximum, "Longest")->capture_default_str();
+  sub.add_option("--" + name + "-min", spec.minimum, "Shortest")
+      ->transform(whole_from(0))
+      ->capture_default_str();
+  sub.add_option("--" + name + "-max", spec.maximum, "Longest")
+      ->transform(whole_from(0))
+      ->capture_default_str();
 }
 
 struct Synthesize {
@@ -154,17 +158,20 @@ void add_synthesize(CLI::App& parent, Session& session) {
   work::SynthesisSpec& spec = command->spec;
   CLI::App* sub = parent.add_subcommand(
       "synthesize", "Draw a trace with given arrival, length and prefix-sharing statistics");
-  sub->add_option("--requests", spec.requests, "Stop after so many");
+  sub->add_option("--requests", spec.requests, "Stop after so many")->transform(whole_from(0));
   sub->add_option("--duration", command->duration, "Stop after this time, e.g. 10min");
   sub->add_option("--arrivals", command->arrivals, "Arrival process")
       ->check(CLI::IsMember({"poisson", "gamma", "constant"}))
       ->capture_default_str();
-  sub->add_option("--rate", spec.arrivals.rate, "Requests per second")->capture_default_str();
+  sub->add_option("--rate", spec.arrivals.rate, "Requests per second")
+      ->check(number_from(work::kLeastRate, work::kMostRate))
+      ->capture_default_str();
   sub->add_option("--burstiness", spec.arrivals.burstiness, "gamma: shape b, CV = 1/sqrt(b)")
       ->capture_default_str();
   add_lengths(*sub, "prompt", "New tokens of a turn", spec.prompt);
   add_lengths(*sub, "output", "Output", spec.output);
   sub->add_option("--max-prompt", spec.max_prompt, "A session ends before a longer prompt")
+      ->transform(whole_from(0))
       ->capture_default_str();
   sub->add_option("--continue-probability", spec.continue_probability,
                   "Chance that an answer is followed by another turn")
@@ -178,14 +185,18 @@ void add_synthesize(CLI::App& parent, Session& session) {
                   "Chance that a session begins with a shared system prompt")
       ->capture_default_str();
   sub->add_option("--shared-prompts", spec.shared_prompts, "How many system prompts there are")
+      ->transform(whole_from(0))
       ->capture_default_str();
   sub->add_option("--shared-blocks", spec.shared_blocks, "Length of each, in blocks")
+      ->transform(whole_from(0))
       ->capture_default_str();
   sub->add_option("--zipf", spec.zipf, "The i-th most popular has weight i^-zipf")
       ->capture_default_str();
-  sub->add_option("--block-size", spec.block_size, "Tokens a block")->capture_default_str();
+  sub->add_option("--block-size", spec.block_size, "Tokens a block")
+      ->transform(whole_from(1, 1 << 20))
+      ->capture_default_str();
   sub->add_option("--seed", command->seed, "Equal seeds give equal traces")
-      ->check(seeds())
+      ->transform(whole_from(0))
       ->capture_default_str();
   sub->add_option("--out", command->out, "File to write [stdout]")->type_name("FILE");
   sub->footer(

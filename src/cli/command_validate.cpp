@@ -30,9 +30,9 @@ int validate(const ValidateCommand& command, const serve::PolicyRegistry& regist
       command.file.empty() ? default_validation_file() : std::filesystem::path(command.file));
   if (!command.only.empty()) keep_matching(validation, command.only);
   run_validation(validation, registry, command.jobs);
-  print("{}", command.json       ? validation_json(validation)
-              : command.markdown ? validation_markdown(validation)
-                                 : validation_table(validation));
+  print_text(command.json       ? validation_json(validation)
+             : command.markdown ? validation_markdown(validation)
+                                : validation_table(validation));
   return kOk;
 }
 
@@ -44,7 +44,7 @@ void add_validate(CLI::App& app, Session& session) {
   sub->add_option("FILE", command->file, "Rows to check [workloads/studies/published.json]");
   sub->add_option("--only", command->only, "Only rows whose id contains this text");
   sub->add_option("--jobs", command->jobs, "Processes at a time")
-      ->check(CLI::Range(1, 256))
+      ->transform(whole_from(1, 256))
       ->capture_default_str();
   CLI::Option* json = sub->add_flag("--json", command->json, "Print JSON and nothing else");
   sub->add_flag("--markdown", command->markdown, "Print docs/validation.md")->excludes(json);

@@ -5,10 +5,12 @@
 // session.action; main runs it after parsing, inside the one catch.
 #pragma once
 
+#include <fmt/format.h>
+
 #include <CLI/CLI.hpp>
+#include <charconv>
 #include <cstdint>
 #include <functional>
-#include <limits>
 #include <string>
 
 #include "cmsim/cli/main.hpp"
@@ -21,8 +23,34 @@ struct Session {
   std::function<int()> action;  // returns the exit code
 };
 
-/// What --seed can be.
-inline CLI::Range seeds() { return {std::int64_t{0}, std::numeric_limits<std::int64_t>::max()}; }
+/// A number within the bounds; CLI::Range lets NaN pass.
+inline CLI::Validator number_from(double least, double most) {
+  return {[=](std::string& text) {
+            double value = 0;
+            const bool number = CLI::detail::lexical_cast(text, value);
+            if (number && value >= least && value <= most) return std::string();
+            return fmt::format("found {}, allowed is {} to {}", text, least, most);
+          },
+          ""};
+}
+
+/// A whole number in decimal digits, whatever zeros lead it (CLI11 reads those as octal, and cuts
+/// what is too large). To be given to transform().
+inline CLI::Validator whole_from(std::int64_t least, std::int64_t most = INT64_MAX) {
+  return {[=](std::string& text) {
+            std::int64_t value = 0;
+            const auto [end, error] =
+                std::from_chars(text.data(), text.data() + text.size(), value);
+            if (error == std::errc() && end == text.data() + text.size() && value >= least &&
+                value <= most) {
+              text = std::to_string(value);
+              return std::string();
+            }
+            return fmt::format("found {}, allowed is a whole number from {}{}", text, least,
+                               most == INT64_MAX ? "" : fmt::format(" to {}", most));
+          },
+          ""};
+}
 
 void add_run(CLI::App& app, Session& session);
 void add_p2p(CLI::App& app, Session& session);

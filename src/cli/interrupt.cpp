@@ -1,5 +1,6 @@
 #include "interrupt.hpp"
 
+#include <cerrno>
 #include <csignal>
 
 #include "policy_watch.hpp"
@@ -10,17 +11,24 @@ namespace {
 std::atomic<bool> interrupted{false};
 static_assert(std::atomic<bool>::is_always_lock_free, "a signal handler may only touch such");
 
-void on_signal(int signal) {
-  interrupted = true;
-  name_called_policy();
-  std::signal(signal, SIG_DFL);
-}
-
 void handle(void (*handler)(int)) {
   for (const int signal : {SIGINT, SIGTERM}) {
+    struct sigaction action {};
     // A program that was started to ignore a signal (nohup, a background job) goes on doing so.
-    if (std::signal(signal, handler) == SIG_IGN) std::signal(signal, SIG_IGN);
+    if (sigaction(signal, nullptr, &action) != 0 || action.sa_handler == SIG_IGN) continue;
+    action = {};
+    action.sa_handler = handler;
+    action.sa_flags = SA_RESTART;
+    sigaction(signal, &action, nullptr);
   }
+}
+
+void on_signal(int) {
+  const int before = errno;
+  interrupted = true;
+  name_called_policy();
+  handle(SIG_DFL);  // a second signal, of either kind, kills
+  errno = before;
 }
 
 }  // namespace

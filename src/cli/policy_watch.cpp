@@ -88,13 +88,9 @@ void tell(const PolicyCall::Seen& seen, std::string_view happened) {
 }  // namespace
 
 PolicyWatch::PolicyWatch(const PolicyCall& call, double limit)
-    : call_(call), too_late_(fmt::format("has not returned for {} s (--policy-timeout)", limit)) {
+    : call_(call), too_late_(fmt::format("has not returned for {} s", limit)) {
   watch = this;
-  const auto at_exit = [] {
-    if (const PolicyWatch* now = watch) now->on_exit();
-  };
-  std::atexit(at_exit);
-  std::at_quick_exit(at_exit);
+  expect_exit();
   if (!(limit > 0)) return;
   handle(
       SIGALRM,
@@ -108,6 +104,14 @@ PolicyWatch::PolicyWatch(const PolicyCall& call, double limit)
   period.tv_usec = static_cast<suseconds_t>((tick - std::floor(tick)) * 1e6);
   const itimerval timer{period, period};
   ::setitimer(ITIMER_REAL, &timer, nullptr);
+}
+
+void PolicyWatch::expect_exit() {
+  const auto at_exit = [] {
+    if (const PolicyWatch* now = watch) now->on_exit();
+  };
+  std::atexit(at_exit);
+  std::at_quick_exit(at_exit);
 }
 
 PolicyWatch::~PolicyWatch() {

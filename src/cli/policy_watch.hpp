@@ -29,6 +29,9 @@ class PolicyWatch {
   PolicyWatch(const PolicyWatch&) = delete;
   PolicyWatch& operator=(const PolicyWatch&) = delete;
 
+  /// To be the first to hear of an exit() that a policy calls, before those who asked to hear of it
+  /// by now (SimGrid, which says more than one line).
+  void expect_exit();
   /// From now on a crash (SIGSEGV, SIGABRT, std::terminate(), ...) within a call is told with the
   /// policy's name. One outside a call does what it always does.
   void catch_crashes();

@@ -23,7 +23,7 @@ namespace {
 }  // namespace
 
 void secure_standard_streams() {
-  std::signal(SIGPIPE, SIG_IGN);
+  for (const int signal : {SIGPIPE, SIGXFSZ}) std::signal(signal, SIG_IGN);
   for (const int stream : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
     // A lower descriptor that is closed would be taken first, hence in this order.
     if (::fcntl(stream, F_GETFD) < 0 && errno == EBADF) {

@@ -17,7 +17,7 @@ enum class Stream { kOut, kError };
 
 /// Puts something on descriptors 0 to 2 where the caller closed them, so that no file that is
 /// opened later takes their place: what goes to a closed stdout fails, to a closed stderr vanishes.
-/// A closed pipe becomes an error of the write instead of a signal.
+/// A closed pipe and a file that may not grow become errors of the write instead of signals.
 void secure_standard_streams();
 
 void print_text(std::string_view text);

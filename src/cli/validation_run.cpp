@@ -2,15 +2,14 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <poll.h>
-#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <cerrno>
-#include <csignal>
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
+#include "cmsim/base/process.hpp"
 #include "cmsim/cli/main.hpp"
 #include "validation.hpp"
 
@@ -31,10 +30,11 @@ Child start(const Command& command, const std::filesystem::path& root,
   if (pipe2(ends, O_CLOEXEC) != 0) throw SimulationError("no pipe for a validation row");
   std::fflush(stdout);
   std::fflush(stderr);
+  const pid_t parent = getpid();
   const pid_t pid = fork();
   if (pid < 0) throw SimulationError("no process for a validation row");
   if (pid == 0) {
-    prctl(PR_SET_PDEATHSIG, SIGKILL);  // nobody would read its result
+    end_with_parent(parent);
     dup2(ends[1], STDOUT_FILENO);
     if (chdir(root.c_str()) != 0) _exit(kInternal);
     std::vector<std::string> words{"cmsim"};
@@ -63,6 +63,9 @@ nlohmann::json finish(Child& child) {
   close(child.output);
   int status = 0;
   while (waitpid(child.pid, &status, 0) < 0 && errno == EINTR) {
+  }
+  if (WIFEXITED(status) && WEXITSTATUS(status) == kUsage) {
+    throw ConfigError(fmt::format("a row has a wrong command: {}", spelled(child.command)));
   }
   if (!WIFEXITED(status) || WEXITSTATUS(status) != kOk) {
     throw SimulationError(fmt::format("a validation row failed: {}", spelled(child.command)));
@@ -103,7 +106,7 @@ double figure_of(const Results& results, const Command& command, const std::stri
   const nlohmann::json& result = results.at(command);
   const nlohmann::json::json_pointer pointer(metric);
   if (!result.contains(pointer) || !result.at(pointer).is_number()) {
-    throw SimulationError(fmt::format("{} has no number at {}", spelled(command), metric));
+    throw ConfigError(fmt::format("{} has no number at {}", spelled(command), metric));
   }
   return result.at(pointer).get<double>();
 }

@@ -6,6 +6,7 @@
 #include <cassert>
 #include <cmath>
 #include <exception>
+#include <limits>
 #include <simgrid/kernel/Timer.hpp>
 #include <stdexcept>
 #include <utility>
@@ -127,6 +128,8 @@ class SimGridRuntime::Impl {
   FlowPool flows_;
   const std::atomic<bool>* interrupt_ = nullptr;
   bool interrupted_ = false;
+  Seconds horizon_ = std::numeric_limits<double>::infinity();
+  bool horizon_reached_ = false;
   std::int64_t events_run_ = 0;
 
  private:
@@ -175,6 +178,12 @@ class SimGridRuntime::Impl {
     try {
       while (!queue_.empty() && queue_.next_time() <= date) {
         assert(queue_.next_time() >= now_ && "the clock never goes back");
+        if (queue_.next_time() > horizon_) {
+          now_ = horizon_;
+          horizon_reached_ = true;
+          stop();
+          break;
+        }
         now_ = queue_.next_time();
         ++events_run_;
         queue_.pop()();
@@ -218,6 +227,8 @@ void SimGridRuntime::stop() { impl_->stop(); }
 void SimGridRuntime::run() { impl_->run(); }
 void SimGridRuntime::set_interrupt_flag(const std::atomic<bool>* flag) { impl_->interrupt_ = flag; }
 bool SimGridRuntime::interrupted() const { return impl_->interrupted_; }
+void SimGridRuntime::set_horizon(Seconds horizon) { impl_->horizon_ = horizon; }
+bool SimGridRuntime::horizon_reached() const { return impl_->horizon_reached_; }
 const coll::Fabric& SimGridRuntime::fabric() const { return impl_->fabric_; }
 std::vector<std::string> SimGridRuntime::settings() const { return impl_->engine_.settings(); }
 int SimGridRuntime::open_flows() const { return impl_->flows_.open(); }

@@ -2,16 +2,15 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <cerrno>
-#include <csignal>
 #include <cstring>
 #include <string>
 
 #include "cmsim/base/error.hpp"
+#include "cmsim/base/process.hpp"
 
 namespace cmsim::run {
 namespace {
@@ -22,7 +21,6 @@ namespace {
 
 /// Never returns: sends the value, or the message of what went wrong with status 1.
 [[noreturn]] void answer(int pipe, const std::function<double()>& compute) {
-  ::prctl(PR_SET_PDEATHSIG, SIGKILL);  // nobody would read the answer
   std::string text(sizeof(double), '\0');
   int status = 0;
   try {
@@ -51,9 +49,11 @@ std::string read_all(int pipe) {
 double in_child(const std::function<double()>& compute) {
   int ends[2];
   if (::pipe2(ends, O_CLOEXEC) != 0) fail(std::strerror(errno));
+  const pid_t parent = ::getpid();
   const pid_t child = ::fork();
   if (child < 0) fail(std::strerror(errno));
   if (child == 0) {
+    end_with_parent(parent);
     ::close(ends[0]);
     answer(ends[1], compute);
   }

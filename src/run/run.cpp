@@ -11,7 +11,6 @@
 #include "cmsim/serve/policy_call.hpp"
 #include "cmsim/work/workload.hpp"
 #include "fabric_scale.hpp"
-#include "horizon.hpp"
 #include "mean_batch.hpp"
 #include "step_models.hpp"
 
@@ -44,6 +43,7 @@ serve::ClusterConfig cluster_config(const Scenario& scenario) {
   config.role = scenario.role;
   config.kv_bytes_per_token = scenario.model.kv_bytes_per_token(bf16 ? 2 : 1);
   config.concurrency = scenario.workload.arrivals.concurrency;
+  config.closed_loop = scenario.workload.arrivals.kind == work::ArrivalKind::kClosedLoop;
   config.seed = scenario.seed;
   return config;
 }
@@ -110,7 +110,6 @@ void check_result(const Result& result, const work::Trace& trace) {
 }  // namespace
 
 Result run(const Scenario& scenario, const RunOptions& options) {
-  serve::Policies policies = make_policies(scenario, options);
   const work::Trace trace = work::make_workload(scenario.workload, scenario.seed);
   serve::check_cache_blocks(scenario.deployment.cache, trace);
   const FabricScale fabric = measure_fabric_scale(scenario);
@@ -119,20 +118,21 @@ Result run(const Scenario& scenario, const RunOptions& options) {
 
   engine::SimGridRuntime runtime(scenario.platform);
   runtime.set_interrupt_flag(options.interrupt);
+  runtime.set_horizon(scenario.horizon);
+  // Policies are made last: only a cluster destroys them under their names.
   serve::Cluster cluster(runtime, scenario.platform, config,
-                         {models.prefill.get(), models.decode.get()}, std::move(policies), trace);
+                         {models.prefill.get(), models.decode.get()},
+                         make_policies(scenario, options), trace);
   metrics::Collector collector(facts_of(scenario, config, models, trace));
-  HorizonListener horizon(runtime, scenario.horizon);
   MeanBatch batches;
   cluster.add_listener(collector);
-  cluster.add_listener(horizon);
   cluster.add_listener(batches);
   for (serve::Listener* listener : options.listeners) cluster.add_listener(*listener);
 
   cluster.start();
   if (options.on_start) options.on_start(trace);
   runtime.run();
-  const bool cut = runtime.interrupted() || horizon.reached();
+  const bool cut = runtime.interrupted() || runtime.horizon_reached();
   cluster.finish(cut ? serve::RunEnd::kInterrupted : serve::RunEnd::kDrained);
   if (!cut) runtime.check_bytes_conserved();
 

@@ -16,7 +16,6 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr Seconds kLeastTime = 1e-6, kMostTime = 1e9;  // of a limit or a horizon
-constexpr double kMostDram = 1e15;  // bytes of a node: some 1,000 x what there is
 
 serve::PrefillSpec read_prefill(const ConfigNode& node) {
   serve::PrefillSpec spec;
@@ -46,12 +45,11 @@ serve::CacheSpec read_cache(const ConfigNode& node) {
   serve::CacheSpec spec;
   spec.enabled = node.boolean_or("enabled", spec.enabled);
   spec.block_size = static_cast<int>(node.integer_or("block_size", spec.block_size, 1, 1'000'000));
-  spec.dram_per_node = static_cast<Bytes>(node.quantity_or(
-      "dram_per_node", Dimension::kBytes, static_cast<double>(spec.dram_per_node), 0, kMostDram));
+  spec.dram_per_node = static_cast<Bytes>(node.quantity_or("dram_per_node", Dimension::kBytes,
+                                                           static_cast<double>(spec.dram_per_node),
+                                                           0, static_cast<double>(hw::kMostDram)));
   const std::string plane = node.choice_or("plane", "ub", {"ub", "vpc"});
   spec.plane = plane == "ub" ? coll::Plane::kUb : coll::Plane::kVpc;
-  spec.copies_per_die =
-      static_cast<int>(node.integer_or("copies_per_die", spec.copies_per_die, 1, 1'000'000));
   if (node.has("reuse")) spec.reuse = node.number("reuse", 0, 1);
   node.close();
   return spec;
@@ -61,6 +59,8 @@ serve::DeploymentSpec read_deployment(const ConfigNode& node) {
   serve::DeploymentSpec spec{read_prefill(node.child_or_empty("prefill")),
                              read_decode(node.child_or_empty("decode")),
                              read_cache(node.child_or_empty("cache"))};
+  spec.copies_per_die =
+      static_cast<int>(node.integer_or("copies_per_die", spec.copies_per_die, 1, 1'000'000));
   node.close();
   return spec;
 }
@@ -217,7 +217,7 @@ Scenario read(ConfigDocument& document, const fs::path& directory,
     resolved["workload"]["trace"] = fs::path(scenario.workload.trace).filename().string();
   }
   Digest digest;
-  digest.add(resolved.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
+  digest.add(resolved.dump());
   scenario.digest = digest.hex();
   return scenario;
 }

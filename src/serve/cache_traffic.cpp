@@ -24,7 +24,7 @@ CacheTraffic::CacheTraffic(ClusterState& state)
     : state_(state),
       cache_(capacity_in_blocks(state, state.placement.nodes)),
       copies_(state, state.placement.prefill_instances * state.placement.prefill_dies,
-              state.config.deployment.cache.copies_per_die),
+              state.config.deployment.copies_per_die),
       next_die_(static_cast<std::size_t>(state.placement.prefill_instances), 0) {
   const CacheSpec& cache = state.config.deployment.cache;
   if (state.trace.has_blocks() && !imposed()) combine_ = cache.block_size / state.trace.block_size;

@@ -59,7 +59,7 @@ class Cluster::Impl {
   ClusterState state;
 
  private:
-  bool closed_loop() const { return state.config.concurrency > 0; }
+  bool limited() const { return state.config.concurrency > 0; }
   bool trace_left() const { return next_row_ < state.requests.size(); }
 
   // The client.
@@ -80,7 +80,6 @@ class Cluster::Impl {
   std::optional<PrefillPool> prefill_;
   std::optional<DecodePool> decode_;
   RandomStream mtp_random_;
-  bool due_dates_ = false;  // closed loop: the trace has arrival times to respect
   std::size_t next_row_ = 0;
   std::int64_t in_system_ = 0;
   bool sending_ = false;
@@ -99,8 +98,7 @@ Cluster::Impl::Impl(coll::Runtime& runtime, const hw::Platform& platform,
             .requests = {},
             .last_queue = {}},
       policies_(std::move(policies)),
-      mtp_random_(config.seed, "serve/mtp"),
-      due_dates_(trace.duration() > 0) {
+      mtp_random_(config.seed, "serve/mtp") {
   if (config.role != Role::kDecodeOnly) {
     prefill_.emplace(state, *models.prefill, policies_,
                      [this](RequestIndex index) { prefilled(index); });
@@ -130,11 +128,10 @@ Cluster::Impl::Impl(coll::Runtime& runtime, const hw::Platform& platform,
 
 void Cluster::Impl::start() { wait_for_next_arrival(); }
 
-/// Schedules send_due() for the next row of the trace, unless a slot of the closed loop must free
-/// first.
+/// Schedules send_due() for the next row of the trace, unless a request in flight must end first.
 void Cluster::Impl::wait_for_next_arrival() {
   if (arrival_scheduled_ || !trace_left()) return;
-  if (closed_loop() && in_system_ >= state.config.concurrency) return;
+  if (limited() && in_system_ >= state.config.concurrency) return;
   arrival_scheduled_ = true;
   const Seconds due = state.trace.rows[next_row_].arrival;
   state.runtime.schedule_at(std::max(due, state.now()), coll::Priority::kArrival, [this] {
@@ -147,7 +144,7 @@ void Cluster::Impl::wait_for_next_arrival() {
 void Cluster::Impl::send_due() {
   if (std::exchange(sending_, true)) return;  // a request rejected at once ends while we send
   while (trace_left() && state.trace.rows[next_row_].arrival <= state.now() &&
-         (!closed_loop() || in_system_ < state.config.concurrency)) {
+         (!limited() || in_system_ < state.config.concurrency)) {
     send(static_cast<RequestIndex>(next_row_++));
   }
   sending_ = false;
@@ -158,7 +155,7 @@ void Cluster::Impl::send(RequestIndex index) {
   Request& request = state.request(index);
   RequestRecord& record = request.record;
   record.sent = state.now();
-  if (closed_loop() && !due_dates_) record.arrival = record.sent;
+  if (state.config.closed_loop) record.arrival = record.sent;
   ++state.totals.sent;
   ++in_system_;
   request.context = record.prompt_tokens;
@@ -166,7 +163,7 @@ void Cluster::Impl::send(RequestIndex index) {
     request.iterations = draw_iterations(record.output_tokens, state.config.mtp, mtp_random_);
     request.growth = to_fixed(record.output_tokens) / request.iterations;
   }
-  if (!prefill_ && closed_loop() && !due_dates_) age_first_population(request);
+  if (!prefill_ && state.config.closed_loop) age_first_population(request);
   state.listeners.emit(&Listener::on_request_sent, record);
   if ((prefill_ && !prefill_->can_hold(request.context)) ||
       (decode_ && !decode_->can_hold(record.prompt_tokens))) {
@@ -246,7 +243,7 @@ void Cluster::Impl::end(RequestIndex index, Outcome outcome, Reason reason) {
       break;
   }
   state.listeners.emit(&Listener::on_request_end, record);
-  if (closed_loop() && outcome != Outcome::kUnfinished) send_due();
+  if (limited() && outcome != Outcome::kUnfinished) send_due();
 }
 
 void Cluster::Impl::finish(RunEnd run_end) {

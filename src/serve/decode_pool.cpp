@@ -27,6 +27,8 @@ DecodePool::DecodePool(ClusterState& state, const model::DecodeModel& model,
       source_(source),
       hooks_(std::move(hooks)),
       connections_{std::max(1, state.placement.prefill_dies), 1, state.placement.decode_dies},
+      copies_(state, state.placement.decode_instances * state.placement.decode_dies,
+              state.config.deployment.copies_per_die),
       ranks_per_instance_(static_cast<std::size_t>(state.placement.decode_dies)),
       slots_per_rank_(state.config.deployment.decode.max_num_seqs *
                       state.config.deployment.decode.npus_per_instance /
@@ -152,13 +154,14 @@ void DecodePool::pull(RequestIndex index) {
       hw::die(state_.placement.prefill_die(record.prefill_instance, prefill_rank));
   const hw::Endpoint to =
       hw::die(state_.placement.decode_die(record.decode_instance, record.decode_rank));
-  state_.transfer({to, from, request.context * state_.config.kv_bytes_per_token, coll::Plane::kRdma,
-                   coll::Op::kRead},
-                  TransferKind::kKvPull, [this, index] {
-                    set_once(state_.request(index).record.transfer_end, state_.now());
-                    hooks_.pulled(index);
-                    make_ready(index);
-                  });
+  copies_.start(static_cast<std::size_t>(request.rank),
+                {to, from, request.context * state_.config.kv_bytes_per_token, coll::Plane::kRdma,
+                 coll::Op::kRead},
+                TransferKind::kKvPull, [this, index] {
+                  set_once(state_.request(index).record.transfer_end, state_.now());
+                  hooks_.pulled(index);
+                  make_ready(index);
+                });
 }
 
 void DecodePool::make_ready(RequestIndex index) {

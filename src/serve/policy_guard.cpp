@@ -3,18 +3,15 @@
 #include <fmt/format.h>
 
 #include "cmsim/base/error.hpp"
+#include "cmsim/base/utf8.hpp"
 
 namespace cmsim::serve {
 namespace {
 
-/// Control characters become spaces, and what is very long is cut.
-std::string one_line(std::string text) {
+/// What is very long is cut.
+std::string one_line(std::string_view text) {
   constexpr std::size_t kLongest = 300;
-  if (text.size() > kLongest) text = text.substr(0, kLongest) + "...";
-  for (char& c : text) {
-    if (static_cast<unsigned char>(c) < ' ') c = ' ';
-  }
-  return text;
+  return printable(text.substr(0, kLongest)) + (text.size() > kLongest ? "..." : "");
 }
 
 std::string waiting(std::size_t number) { return fmt::format("{} waiting", number); }

@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "cmsim/base/error.hpp"
+#include "cmsim/work/trace.hpp"
 
 namespace cmsim::work {
 namespace {
@@ -21,12 +22,12 @@ ClippedLognormal::ClippedLognormal(const LengthSpec& spec, const std::string& wh
   const auto fail = [&](const char* field, const std::string& message) {
     throw ConfigError({.file = "", .line = 0, .pointer = where + field}, message);
   };
-  if (spec.minimum < 1 || spec.minimum > INT32_MAX) {
-    fail("/minimum", fmt::format("found {}, allowed is 1 to {}", spec.minimum, INT32_MAX));
+  if (spec.minimum < 1 || spec.minimum > kMostTokens) {
+    fail("/minimum", fmt::format("found {}, allowed is 1 to {}", spec.minimum, kMostTokens));
   }
-  if (spec.maximum < spec.minimum || spec.maximum > INT32_MAX) {
+  if (spec.maximum < spec.minimum || spec.maximum > kMostTokens) {
     fail("/maximum",
-         fmt::format("found {}, allowed is {} to {}", spec.maximum, spec.minimum, INT32_MAX));
+         fmt::format("found {}, allowed is {} to {}", spec.maximum, spec.minimum, kMostTokens));
   }
   const auto least = static_cast<double>(spec.minimum), most = static_cast<double>(spec.maximum);
   if (!(spec.mean >= least && spec.mean <= most)) {

@@ -14,8 +14,6 @@ namespace {
   throw ConfigError({.file = "", .line = 0, .pointer = "/workload/" + pointer}, message);
 }
 
-constexpr std::int64_t kMostTokens = INT32_MAX;  // of one prompt or answer
-
 bool cuts_time(const WorkloadSpec& spec) { return spec.start > 0 || spec.end < 1e300; }
 
 /// The parts of a spec that contradict each other; none is quietly without effect.
@@ -92,7 +90,10 @@ Trace open_trace(const WorkloadSpec& spec, std::uint64_t seed) {
   if (trace.rows.empty()) {
     throw ConfigError(
         {.file = spec.trace, .line = 0, .pointer = ""},
-        fmt::format("has no request between start ({} s) and end ({} s)", spec.start, spec.end));
+        cuts_time(spec)
+            ? fmt::format("has no request between start ({} s) and end ({} s)", spec.start,
+                          spec.end)
+            : fmt::format("has no request: {} rows have {}", trace.dropped, trace.dropped_reason));
   }
   if (spec.block_size && !trace.has_blocks()) {
     fail("block_size", "has no effect on a trace without block ids");

@@ -67,7 +67,6 @@ ArrivalSpec read_arrivals(const ConfigNode& node) {
 }  // namespace
 
 WorkloadSpec read_workload(const ConfigNode& node, const std::filesystem::path& base_directory) {
-  constexpr std::int64_t kMostTokens = INT32_MAX;
   WorkloadSpec spec;
   spec.trace = resolve(node.text_or("trace", ""), base_directory);
   std::vector<std::string> formats = known_formats();

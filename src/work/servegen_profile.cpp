@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "cmsim/base/error.hpp"
+#include "cmsim/work/trace.hpp"
 #include "csv.hpp"
 #include "input_stream.hpp"
 #include "json_cursor.hpp"
@@ -16,7 +17,6 @@ namespace {
 constexpr double kHighestRate = 1e6;  // requests/s of one client
 constexpr double kLeastCv = 0.01, kMostCv = 100;
 constexpr Seconds kLatest = 1e8;
-constexpr std::int64_t kMostTokens = INT32_MAX;
 
 class WindowParser {
  public:

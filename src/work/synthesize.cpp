@@ -37,7 +37,7 @@ void check(const SynthesisSpec& spec) {
   require(spec.prompt.maximum <= spec.max_prompt, "/prompt/maximum",
           fmt::format("found {}, allowed is at most max_prompt ({})", spec.prompt.maximum,
                       spec.max_prompt));
-  require(spec.max_prompt <= INT32_MAX && spec.max_prompt / spec.block_size < kMostBlocks,
+  require(spec.max_prompt <= kMostTokens && spec.max_prompt / spec.block_size < kMostBlocks,
           "/max_prompt",
           fmt::format("found {}, allowed is at most 2147483647 and {} blocks", spec.max_prompt,
                       kMostBlocks));

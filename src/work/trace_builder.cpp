@@ -9,7 +9,6 @@
 namespace cmsim::work {
 namespace {
 
-constexpr std::int64_t kMostTokens = std::numeric_limits<std::int32_t>::max();
 constexpr std::uint64_t kPrivateBlock = std::uint64_t{1} << 63;
 
 }  // namespace

@@ -79,6 +79,10 @@ Trace read_trace(const std::filesystem::path& path, const ReadOptions& options) 
   if (options.block_size && *options.block_size < 1) {
     throw ConfigError(fmt::format("block size is {}, allowed is at least 1", *options.block_size));
   }
+  if (options.start >= options.end) {
+    throw ConfigError(
+        fmt::format("end ({} s) is not after start ({} s)", options.end, options.start));
+  }
   std::error_code error;
   if (std::filesystem::is_directory(path, error)) {
     if (options.format != "auto" && options.format != "servegen") {

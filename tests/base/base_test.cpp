@@ -52,8 +52,10 @@ TEST(Units, NothingIsOutOfTheRangeOfItsDimension) {
 TEST(Units, SizesAreWholeBytes) {
   EXPECT_EQ(parse_bytes("1000000"), 1'000'000);
   EXPECT_EQ(parse_bytes("64MB"), 64'000'000);
+  EXPECT_EQ(parse_bytes("1.1GB"), 1'100'000'000);
   EXPECT_EQ(parse_bytes("9007199254740992B"), std::int64_t{1} << 53);  // the most there is
-  for (const char* text : {"", "many", "1e30TB", "99999999999999999999", "-1", "1s"}) {
+  for (const char* text :
+       {"", "many", "1e30TB", "99999999999999999999", "-1", "1s", "0.4B", "1.0005kB"}) {
     EXPECT_THROW(parse_bytes(text), UnitError) << text;
   }
 }
@@ -77,6 +79,10 @@ TEST(Config, WhatIsSetIsHeldToTheRulesOfAFile) {
               HasSubstr("key \"requests\" is written twice"));
   const std::string deep(100, '[');
   EXPECT_THAT(error_of([&] { document.apply_set("/a=" + deep + std::string(100, ']')); }),
+              HasSubstr("nested deeper than 64 levels"));
+  std::string pointer;
+  for (int level = 0; level < 70; ++level) pointer += "/a";
+  EXPECT_THAT(error_of([&] { document.apply_set(pointer + "=1"); }),
               HasSubstr("nested deeper than 64 levels"));
   document.apply_set("/a=1e999");  // no JSON number: a text, which no getter of numbers takes
   EXPECT_EQ(document.value()["a"], "1e999");

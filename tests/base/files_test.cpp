@@ -73,9 +73,11 @@ TEST_F(Files, TheDirectoryIsMadeWithTheUnit) {
 TEST_F(Files, WhatAKilledWriterStagedIsRemovedAndNothingElse) {
   std::ofstream(directory_ / ".cmsim-99-0") << "half";
   std::ofstream(directory_ / ".cmsimrc") << "somebody's";
+  std::ofstream(directory_ / ".cmsim-mine") << "somebody's";
   fs::create_directory(directory_ / ".cmsim-directory");
   write_pair("1", "one");
-  EXPECT_EQ(names(), (std::set<std::string>{"first", "seal", ".cmsimrc", ".cmsim-directory"}));
+  EXPECT_EQ(names(), (std::set<std::string>{"first", "seal", ".cmsimrc", ".cmsim-mine",
+                                            ".cmsim-directory"}));
 }
 
 TEST_F(Files, AFailureLeavesTheUnitThatWasThere) {
@@ -159,11 +161,70 @@ TEST_F(Files, OneFileKeepsItsLinkAndAPipeIsWrittenInPlace) {
   EXPECT_TRUE(fs::is_fifo(directory_ / "pipe"));
 }
 
+TEST_F(Files, LinksAreFollowedAlsoToWhatIsNotThereYet) {
+  fs::create_symlink("b", directory_ / "a");
+  fs::create_symlink("c", directory_ / "b");
+  write_whole(directory_ / "a", "new");
+  EXPECT_TRUE(fs::is_symlink(directory_ / "b"));
+  EXPECT_EQ(content("c"), "new");
+  fs::create_symlink("loop", directory_ / "loop");
+  EXPECT_THAT(error_of([&] { write_whole(directory_ / "loop", "new"); }),
+              HasSubstr("Too many levels of symbolic links"));
+}
+
+TEST_F(Files, OneFileNeedsNoLockAndRemovesNothing) {
+  const int lock = open(directory_.c_str(), O_RDONLY | O_DIRECTORY);
+  ASSERT_EQ(flock(lock, LOCK_EX), 0);
+  std::ofstream(directory_ / ".cmsim-99-0") << "maybe another's, at work";
+  write_whole(directory_ / "x", "1");
+  close(lock);
+  EXPECT_EQ(names(), (std::set<std::string>{"x", ".cmsim-99-0"}));
+}
+
+/// What `action` does as a user who is not root.
+int as_nobody(const std::function<void()>& action) {
+  const pid_t child = fork();
+  if (child == 0) {
+    if (setuid(65534) != 0) _exit(99);
+    try {
+      action();
+      _exit(0);
+    } catch (const ConfigError&) {
+      _exit(2);
+    } catch (const OutputError&) {
+      _exit(3);
+    }
+  }
+  int status = 0;
+  waitpid(child, &status, 0);
+  return WEXITSTATUS(status);
+}
+
+TEST_F(Files, WhoIsNotRootMayWriteToDevicesAndNotIntoForeignDirectories) {
+  if (getuid() != 0) GTEST_SKIP() << "only root can become somebody else";
+  EXPECT_EQ(as_nobody([] {
+              check_place_of("/dev/null");
+              write_whole("/dev/null", "x");
+            }),
+            0);
+  EXPECT_EQ(as_nobody([] { check_place("/etc"); }), 2);
+  EXPECT_EQ(as_nobody([] { check_place_of("/etc/x"); }), 2);
+  fs::permissions(directory_, fs::perms(0333));  // may be written, not read: no lock, no cleaning
+  EXPECT_EQ(as_nobody([&] {
+              check_place(directory_);
+              write_pair("1", "one");
+            }),
+            0);
+  EXPECT_EQ(content("seal"), "one");
+}
+
 TEST_F(Files, APlaceThatCannotBeWrittenIsSeenBeforehand) {
   std::ofstream(directory_ / "file") << "";
   check_place(directory_ / "a/b/c");  // would be made
   EXPECT_FALSE(fs::exists(directory_ / "a"));
-  for (const fs::path& place : {directory_ / "file", directory_ / "file/x/y", fs::path()}) {
+  fs::create_symlink("/nowhere/x", directory_ / "dangling");
+  for (const fs::path& place :
+       {directory_ / "file", directory_ / "file/x/y", fs::path(), directory_ / "dangling"}) {
     EXPECT_THROW(check_place(place), ConfigError) << place;
   }
   check_place_of(directory_ / "file");

@@ -31,6 +31,8 @@ TEST(Utf8, FindsTheFirstByteThatIsNone) {
   EXPECT_EQ(find_invalid_utf8("\xf4\x90\x80\x80"), 0u);  // beyond U+10FFFF
   EXPECT_EQ(find_invalid_utf8("ab\xe2\x82"), 2u);        // cut short
   EXPECT_EQ(printable("é\xff-\xe2\x82"), "é\\xff-\\xe2\\x82");
+  EXPECT_THAT(error_of([] { require_utf8(std::string_view("a\0b", 3)); }),
+              testing::HasSubstr("a\\x00b: holds a zero byte"));
   EXPECT_EQ(printable("a\nb\tc\x7f"), "a\\x0ab\\x09c\\x7f");
   EXPECT_THAT(error_of([] { require_utf8("bad\xff.json"); }), HasSubstr("bad\\xff.json: is not"));
 }

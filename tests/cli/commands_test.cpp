@@ -93,6 +93,16 @@ TEST(TraceCommand, SynthesizeConvertAndInspectAgree) {
   EXPECT_THAT(here.cmsim({"trace", "inspect", "made.jsonl"}).out, HasSubstr("prefix reuse"));
 }
 
+TEST(TraceCommand, LeadingZerosAreNotOctal) {
+  const WorkDirectory here;
+  const auto drawn = [&](const std::string& seed) {
+    return here.cmsim({"trace", "synthesize", "--requests", "010", "--seed", seed}).out;
+  };
+  const std::string ten = drawn("010");
+  EXPECT_EQ(std::count(ten.begin(), ten.end(), '\n'), 10);
+  EXPECT_EQ(ten, drawn("10"));
+}
+
 TEST(TraceCommand, UserErrors) {
   const WorkDirectory here;
   std::ofstream(here / "strange.txt") << "not a trace\n";

@@ -1,6 +1,7 @@
 // `cmsim run` as a user meets it: exit codes, streams, files, determinism, Ctrl-C.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 #include <nlohmann/json.hpp>
@@ -141,11 +142,16 @@ TEST(RunCommand, UserErrorsAreCode2WithOneLineAndNoOutput) {
 
 TEST(RunCommand, UsageErrorsAreCode2) {
   const WorkDirectory here;
-  for (const std::vector<std::string>& arguments : {std::vector<std::string>{},
-                                                    {"run"},
-                                                    {"walk"},
-                                                    {"run", kScenario, "--speed", "9"},
-                                                    {"run", kScenario, "--seed", "one"}}) {
+  for (const std::vector<std::string>& arguments :
+       {std::vector<std::string>{},
+        {"run"},
+        {"walk"},
+        {"run", kScenario, "--speed", "9"},
+        {"run", kScenario, "--seed", "one"},
+        {"run", kScenario, "--seed", "-1"},
+        {"run", kScenario, "--seed", "1.5"},
+        {"run", kScenario, "--seed", "99999999999999999999"},
+        {"run", kScenario, "--policy-timeout", "nan"}}) {
     const Outcome run = here.cmsim(arguments);
     EXPECT_EQ(run.code, 2);
     EXPECT_THAT(run.out, IsEmpty());
@@ -185,6 +191,18 @@ TEST(RunCommand, ATerminalInTroubleCostsNoFile) {
       fs::remove_all(here / "o");
     }
   }
+}
+
+TEST(RunCommand, AFileThatMayNotGrowIsAFailureAndNoSignal) {
+  const WorkDirectory here;
+  const auto no_files = [] {
+    const rlimit none{0, RLIM_INFINITY};
+    setrlimit(RLIMIT_FSIZE, &none);
+  };
+  const Outcome run =
+      here.cmsim({"run", kScenario, "--set", kSmall, "--out", "o", "--quiet"}, {}, no_files);
+  EXPECT_EQ(run.code, 3);
+  EXPECT_TRUE(fs::is_empty(here / "o"));
 }
 
 /// An hour of simulated time and more; interrupted after a second.

@@ -65,6 +65,15 @@ TEST(Run, AHorizonCutsTheRunAndNamesTheReason) {
   EXPECT_EQ(r.requests.not_finished.size(), 2u);
 }
 
+TEST(Run, AHorizonCutsAtItsDateAndNotAtTheNextEvent) {
+  const Result r = run_with(kOneRequest, {"/horizon=3us"});  // a prefill takes far longer
+  EXPECT_DOUBLE_EQ(r.elapsed, 3e-6);
+  EXPECT_EQ(r.requests.unfinished, 1);
+  const Result later = run_with(kOneRequest, {"/horizon=1h"});  // all was done before
+  EXPECT_FALSE(later.partial);
+  EXPECT_LT(later.elapsed, 60);
+}
+
 TEST(Run, AnInterruptEndsItWithWhatItHas) {
   const std::atomic<bool> interrupt = true;
   const Scenario scenario =

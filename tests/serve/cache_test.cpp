@@ -65,7 +65,7 @@ TEST(Cache, ADieHasSoManyCopiesOnTheWireAndTheOthersWaitInTurn) {
   // die. With one copy at a time a die's second flow begins when its first has ended.
   const auto written = [](int copies_per_die) {
     Harness h = cached();
-    h.config.deployment.cache.copies_per_die = copies_per_die;
+    h.config.deployment.copies_per_die = copies_per_die;
     h.run({{0, 400, 1, {1, 2, 3, 4}}});
     std::vector<Seconds> starts;
     for (const auto& t : h.seen.transfers) {

@@ -35,6 +35,7 @@ TEST(Decode, AFreedSlotIsTakenInTheVeryNextStep) {
   Harness h = decode_only();
   h.config.deployment.decode.max_num_seqs = 2;  // 1 slot a rank
   h.config.concurrency = 2;
+  h.config.closed_loop = true;
   h.run({{0, 10, 2}, {0, 10, 2}, {0, 10, 2}, {0, 10, 2}});
   // Population of 2 on 2 ranks, one stratum: progress frac(0.5) = 0.5 -> 1 of 2 iterations done,
   // and frac(0.618 + 0.5) = 0.118 -> 0. Request 0 ends after one step (0.05), its follower runs to
@@ -59,6 +60,7 @@ TEST(Decode, OnlyThoseWhoFillTheSlotsAreOnTheirWayAlready) {
   // that is 0.25, 0.059, 0.75, 0.559. The others wait for a slot and begin at 0.
   Harness h = decode_only();
   h.config.concurrency = 8;
+  h.config.closed_loop = true;
   h.run(std::vector<Ask>(8, {0, 10, 100}));
   const std::vector<Tokens> ages{25, 5, 75, 55, 0, 0, 0, 0};
   for (std::size_t i = 0; i < ages.size(); ++i) {
@@ -74,6 +76,7 @@ TEST(Decode, TheFirstPopulationIsInSteadyState) {
   Harness h = decode_only();
   h.config.deployment.decode.max_num_seqs = 100;
   h.config.concurrency = 100;
+  h.config.closed_loop = true;
   h.run(std::vector<Ask>(400, Ask{0, 1000, 200}), 10.0);  // 200 steps
   ASSERT_GE(h.seen.steps.size(), 199u);
   EXPECT_NEAR(static_cast<double>(h.seen.steps[0].kv_tokens) / 100, 1100, 2);

@@ -102,6 +102,7 @@ TEST(Prefill, RoundRobinTakesTurns) {
 TEST(Prefill, ClosedLoopSendsTheNextWhenOneEnds) {
   Harness h = prefill_only();
   h.config.concurrency = 2;
+  h.config.closed_loop = true;
   h.run({{0, 100, 1}, {0, 100, 1}, {0, 100, 1}, {0, 300, 1}});
   // Two at a time: a batch of 200 ends at 0.2, the other two are sent then.
   EXPECT_NEAR(h.record(2).sent, 0.2, kTiny);
@@ -109,7 +110,7 @@ TEST(Prefill, ClosedLoopSendsTheNextWhenOneEnds) {
   EXPECT_NEAR(h.record(3).finished, 0.6, kTiny);
 }
 
-TEST(Prefill, ClosedLoopWaitsAtTheClientFromTheDueDateOn) {
+TEST(Prefill, AtMostSoManyInFlightTheOthersWaitAtTheClientFromTheirDueDateOn) {
   Harness h = prefill_only();
   h.config.concurrency = 1;
   h.run({{0, 100, 1}, {0.03, 100, 1}, {0.9, 100, 1}});

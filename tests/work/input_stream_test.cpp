@@ -78,7 +78,8 @@ TEST(FindNonText, KnowsUtf8) {
 }
 
 TEST(ReadTrace, NamesTheFileThatCannotBeRead) {
-  const auto directory = std::filesystem::temp_directory_path() / "cmsim_input_stream_test";
+  const auto directory = std::filesystem::temp_directory_path() /
+                         ("cmsim_input_stream_test." + std::to_string(getpid()));
   std::filesystem::create_directories(directory);
   const auto file = directory / "t.jsonl.gz";
   std::ofstream(file) << "hello";

@@ -142,7 +142,8 @@ TEST(ServeGen, TheSeedDecides) {
 }
 
 TEST(ServeGen, ReadsADirectoryAsItReadsATar) {
-  const auto directory = std::filesystem::temp_directory_path() / "cmsim_servegen_test";
+  const auto directory =
+      std::filesystem::temp_directory_path() / ("cmsim_servegen_test." + std::to_string(getpid()));
   std::filesystem::create_directories(directory / "p");
   std::ofstream(directory / "p/chunk-0-trace.csv") << kWindows;
   std::ofstream(directory / "p/chunk-0-dataset.json") << kLengths;

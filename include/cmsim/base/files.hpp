@@ -1,10 +1,10 @@
 // Files that appear whole or not at all, and several of them as one unit.
 //
-// Writers into one directory exclude each other by a lock on it (flock). What is written is staged
-// beside its place under a name that begins with kStagedPrefix and renamed when all of it is there;
-// what a killed writer staged is removed by the next one. SIGINT, SIGTERM and SIGHUP wait
-// while the lock is held. Every failure is an OutputError that names the file and the reason, and
-// leaves what was there.
+// What is written is staged beside its place, as kStagedPrefix<pid>-<number>, and renamed when all
+// of it is there. Writers of a unit exclude each other by a lock on its directory (flock), and
+// remove what a killed one staged. SIGINT, SIGTERM and SIGHUP wait while files are put in place.
+// Every failure is an OutputError that names the file and the reason and leaves what was there, but
+// for a rename that fails after others: then the seal is gone, and the rest is whole.
 #pragma once
 
 #include <filesystem>
@@ -23,8 +23,10 @@ struct NamedContent {
 /// Makes the directory when it is missing and writes the files into it. The last one seals the
 /// unit: it is taken away before any of the others changes and appears after all of them, so that
 /// files of two units are never seen together with it. Never holds the lock for longer than the
-/// writing takes; gives up when another holds it for 60 s. Where the file system cannot lock,
-/// writers do not exclude each other, and each file is still whole.
+/// writing takes; gives up when another holds it for 60 s. Where the directory cannot be locked (a
+/// file system without flock, a directory that may not be read), writers do not exclude each other:
+/// each file is still whole, and only what a seal says of the others tells whether they belong to
+/// it.
 void write_unit(const std::filesystem::path& directory, std::span<const NamedContent> files);
 
 /// Whether files could be written into `directory`, which may have to be made, as far as that can

@@ -3,8 +3,8 @@
 // Inside the program a quantity is a number in the base unit of its alias below. Prefixes are
 // decimal (1 GB = 1e9 B) unless binary ones are written (GiB); "bps" is bits, "B/s" bytes.
 //   "28GB/s" -> 2.8e10   "224Gbps" -> 2.8e10   "1.9us" -> 1.9e-6   "7.5KiB" -> 7680   "70%" -> 0.7
-// A bare number is accepted only for Dimension::kNumber. Text becomes a number here and nowhere
-// else, so that every one is finite and within range_of() its dimension.
+// A bare number is accepted only for Dimension::kNumber. Text with a unit becomes a number here and
+// nowhere else, so that every one is finite and within range_of() its dimension.
 #pragma once
 
 #include <cstdint>

@@ -74,6 +74,10 @@ class SimGridRuntime : public coll::Runtime {
   void set_interrupt_flag(const std::atomic<bool>* flag);
   bool interrupted() const;
 
+  /// run() ends as by stop() at this date, when anything is left to do after it.
+  void set_horizon(Seconds horizon);
+  bool horizon_reached() const;
+
   const coll::Fabric& fabric() const;
   /// The SimGrid version and every option given to it, for provenance.
   std::vector<std::string> settings() const;

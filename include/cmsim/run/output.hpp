@@ -27,7 +27,7 @@ struct OutputFiles {
 OutputFiles output_files(const Scenario& scenario, const metrics::Result& result,
                          metrics::Detail detail);
 
-/// Returns the files written. Throws OutputError; what was there before is then still there.
+/// Returns the files written. Throws OutputError; what was there is then left as write_unit() says.
 std::vector<std::filesystem::path> write_outputs(const std::filesystem::path& directory,
                                                  const OutputFiles& files);
 

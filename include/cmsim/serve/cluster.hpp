@@ -26,9 +26,11 @@ struct ClusterConfig {
   MtpSpec mtp;
   Role role = Role::kAll;
   Bytes kv_bytes_per_token = 0;
-  /// 0: open loop, a request is sent at its arrival time. C > 0: closed loop, at most C are in the
-  /// system; the next is sent when one ends (and it is due, when the trace has arrival times).
+  /// 0: a request is sent when it is due. C > 0: at most C are in the system; the next is sent when
+  /// one ends and it is due.
   std::int64_t concurrency = 0;
+  /// A request is due when it is sent. Decode alone begins with a population that is on its way.
+  bool closed_loop = false;
   std::uint64_t seed = 1;  // streams "serve/..."
 };
 

@@ -1,4 +1,5 @@
-// The copy engines of the dies that read and write the context cache. Internal to serve/.
+// The copy engines of the dies that read and write the context cache and pull KV. Internal to
+// serve/.
 //
 // A die has at most `depth` reads and `depth` writes on the wire at a time; what comes beyond waits
 // for its turn, first come, first served. A few copies fill the die's port, so the queue changes

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "cmsim/serve/cluster_state.hpp"
+#include "cmsim/serve/copy_queues.hpp"
 #include "cmsim/serve/policy.hpp"
 #include "cmsim/serve/waiting_list.hpp"
 
@@ -91,6 +92,7 @@ class DecodePool {
   KvSource source_;
   Hooks hooks_;
   ConnectionMap connections_;
+  CopyQueues copies_;
   std::size_t ranks_per_instance_ = 0;
   std::int32_t slots_per_rank_ = 0;
   Tokens kv_capacity_ = 0;

@@ -30,16 +30,16 @@ struct CacheSpec {
   int block_size = 512;                  // tokens
   Bytes dram_per_node = 0;               // of each node's DRAM given to the cache
   coll::Plane plane = coll::Plane::kUb;  // which network cached blocks are read over
-  // Reads, and as many writes, that a die has on the wire at once (serve/copy_queues.hpp).
-  // Assumption; two fill the port of a die, for that of a CPU is 0.8 as wide (P Table 1's machine).
-  int copies_per_die = 2;
-  double reuse = -1;  // imposed hit rate in [0,1] by token; < 0 = from block ids
+  double reuse = -1;                     // imposed hit rate in [0,1] by token; < 0 = from block ids
 };
 
 struct DeploymentSpec {
   PrefillSpec prefill;
   DecodeSpec decode;
   CacheSpec cache;
+  // Reads, and as many writes, that a die has on the wire at once (serve/copy_queues.hpp).
+  // Assumption; two fill the port of a die, for that of a CPU is 0.8 as wide (P Table 1's machine).
+  int copies_per_die = 2;
 };
 
 struct MtpSpec {

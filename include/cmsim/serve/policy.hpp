@@ -177,7 +177,7 @@ struct PolicyInfo {
 
 /// Names -> factories. A value: code outside the tree adds its own policies to a copy of
 /// builtin_policies() before a scenario is loaded. Adding a name twice, a name that is empty or not
-/// printable ASCII, or no factory throws std::invalid_argument.
+/// printable ASCII without spaces, or no factory throws std::invalid_argument.
 class PolicyRegistry {
  public:
   void register_policy(const std::string& name, const std::string& description,

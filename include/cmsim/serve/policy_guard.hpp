@@ -1,5 +1,5 @@
-// The one place that calls policies, so that none of them can break a run unnamed. Internal to
-// serve/.
+// The one place that calls policies, so that none of them can break a run unnamed. For serve/ and
+// for what names policies in cli/.
 //
 // Whatever a policy throws, and whatever it decides outside the domain of its decision, becomes a
 // SimulationError of one line: slot, name, what happened, simulated time, the view in short.

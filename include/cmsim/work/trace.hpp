@@ -16,6 +16,7 @@
 
 namespace cmsim::work {
 
+inline constexpr std::int64_t kMostTokens = INT32_MAX;     // of a prompt, of an answer
 inline constexpr std::int64_t kMostRequests = 50'000'000;  // 1.2 GB of rows
 inline constexpr std::int64_t kMostBlocks = 500'000'000;   // 4 GB of ids
 /// Some 300 years: beyond it a double no longer holds microseconds.
