@@ -44,6 +44,18 @@ class Files : public testing::Test {
     write_unit(directory_, std::array{NamedContent{"first", first}, NamedContent{"seal", seal}});
   }
 
+  /// A process that writes a pair, by now waiting for whoever holds the lock.
+  pid_t writer_beside(int lock) const {
+    const pid_t child = fork();
+    if (child == 0) {
+      close(lock);
+      write_pair("1", "one");
+      _exit(0);
+    }
+    usleep(100'000);
+    return child;
+  }
+
   const fs::path directory_ =
       fs::temp_directory_path() / ("cmsim_files." + std::to_string(getpid()));
 };
@@ -111,13 +123,7 @@ TEST_F(Files, AFullDiskIsNamedAndLeavesNothingBehind) {
 TEST_F(Files, WritersExcludeEachOther) {
   const int lock = open(directory_.c_str(), O_RDONLY | O_DIRECTORY);
   ASSERT_EQ(flock(lock, LOCK_EX), 0);
-  const pid_t child = fork();
-  if (child == 0) {
-    close(lock);
-    write_pair("1", "one");
-    _exit(0);
-  }
-  usleep(100'000);
+  const pid_t child = writer_beside(lock);
   EXPECT_TRUE(names().empty());  // it waits
   close(lock);
   int status = -1;
@@ -129,13 +135,7 @@ TEST_F(Files, WritersExcludeEachOther) {
 TEST_F(Files, WhoWaitsForTheDirectoryEndsAtASignal) {
   const int lock = open(directory_.c_str(), O_RDONLY | O_DIRECTORY);
   ASSERT_EQ(flock(lock, LOCK_EX), 0);
-  const pid_t child = fork();
-  if (child == 0) {
-    close(lock);
-    write_pair("1", "one");
-    _exit(0);
-  }
-  usleep(100'000);  // by now it waits for the lock
+  const pid_t child = writer_beside(lock);
   kill(child, SIGTERM);
   int status = 0;
   waitpid(child, &status, 0);
