@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <iterator>
+#include <ranges>
 #include <utility>
 
 namespace cmsim::cli {
@@ -37,11 +38,30 @@ class Report {
   std::string out_;
 };
 
+Style style_of(metrics::Load load) {
+  switch (load) {
+    case metrics::Load::kStable:
+      return Style::kGood;
+    case metrics::Load::kSaturated:
+      return Style::kWarn;
+    default:
+      return Style::kBad;
+  }
+}
+
+/// "prefill 62 %, decode 81 % of what it can carry within the SLO"
+std::string offered(const metrics::LoadVerdict& load) {
+  std::string text;
+  const auto add = [&](const char* name, const std::optional<metrics::RoleLoad>& role) {
+    if (!role || !std::isfinite(role->rho())) return;
+    text += fmt::format("{}{} at {}", text.empty() ? "" : ", ", name, percent(role->rho()));
+  };
+  add("prefill", load.prefill);
+  add("decode", load.decode);
+  return text.empty() ? text : ", " + text + " of what keeps the SLO";
+}
+
 void add_head(Report& report, const Result& r) {
-  const auto& load = r.load;
-  const Style style = load.load == metrics::Load::kStable       ? Style::kGood
-                      : load.load == metrics::Load::kBacklogged ? Style::kWarn
-                                                                : Style::kBad;
   report.row("Scenario", fmt::format("{}, seed {}, trace {}", r.provenance.scenario,
                                      r.provenance.seed, r.provenance.trace));
   std::string requests =
@@ -49,76 +69,97 @@ void add_head(Report& report, const Result& r) {
   for (const auto& [reason, count] : r.requests.not_finished) {
     requests += report.style(fmt::format(", {} {}", grouped(count), reason), Style::kBad);
   }
+  if (r.requests.initial > 0)
+    requests += fmt::format(", {} under way at the start", grouped(r.requests.initial));
   if (r.requests.preempted > 0)
     requests += fmt::format(", {} preempted", grouped(r.requests.preempted));
   report.row("Requests", requests + fmt::format(" in {} s", figure(r.duration)) +
                              (r.partial ? report.style("  PARTIAL", Style::kBad) : ""));
-  report.row("Load", report.style(to_string(load.load), style) +
-                         fmt::format(": {} requests/s, {} of latency spent waiting, {} s to drain",
-                                     figure(load.arrival_rate), percent(load.waiting_share),
-                                     figure(load.drain)));
+  report.row("Load", report.style(to_string(r.load.load), style_of(r.load.load)) +
+                         fmt::format(": {} requests/s", figure(r.load.arrival_rate)) +
+                         offered(r.load));
+  const metrics::Window& window = r.window;
+  report.row("Window",
+             fmt::format("{} to {} s of {} s ({})", figure(window.from), figure(window.to),
+                         figure(r.whole_run.to), to_string(window.rule)) +
+                 (window.steady ? "" : report.style("  not steady", Style::kWarn)));
+  if (!window.steady) {
+    report.row("", window.why_not +
+                       (std::isfinite(window.needed)
+                            ? fmt::format("; arrivals over {} s or more would show a steady state",
+                                          figure(window.needed))
+                            : ""));
+  }
 }
 
 void add_throughput(Report& report, const Result& r) {
-  report.row("Throughput",
-             fmt::format("{} output tokens/s, {} tokens/s in all, {} requests/s, goodput {}/s",
-                         figure(r.output_throughput), figure(r.total_token_throughput),
-                         figure(r.request_throughput), figure(r.request_goodput)));
-  std::string steady;
-  const auto add = [&](const char* name, const std::optional<metrics::RoleResult>& role) {
-    if (!role) return;
-    steady += fmt::format("{}{} {} tokens/s per NPU", steady.empty() ? "" : ", ", name,
-                          figure(role->steady_tokens_per_second_per_npu));
+  report.blank();
+  report.line("{}", report.style(fmt::format("{:<32}{:>11}{:>13}", "Throughput, per second",
+                                             "window", "whole run"),
+                                 Style::kBold));
+  const auto add = [&](const char* name, double window, double whole_run) {
+    report.line("  {:<30}{:>11}{:>13}", name, figure(window), figure(whole_run));
   };
-  add("prefill", r.prefill);
-  add("decode", r.decode);
-  report.row(r.steady.steady ? "Steady" : "Whole run",
-             steady + fmt::format(" ({} to {} s)", figure(r.steady.from), figure(r.steady.to)));
+  const metrics::Figures &w = r.measured, &all = r.whole_run;
+  add("requests that keep the SLO", w.request_goodput, all.request_goodput);
+  add("requests", w.request_throughput, all.request_throughput);
+  add("output tokens", w.output_throughput, all.output_throughput);
+  if (w.prefill) {
+    add("prompt tokens per prefill NPU", w.prefill->tokens_per_second_per_npu(),
+        all.prefill->tokens_per_second_per_npu());
+  }
+  if (w.decode) {
+    add("output tokens per decode NPU", w.decode->tokens_per_second_per_npu(),
+        all.decode->tokens_per_second_per_npu());
+  }
 }
 
 void add_latencies(Report& report, const Result& r) {
   report.blank();
-  report.line("{}", report.style(fmt::format("{:<20}{:>11}{:>11}{:>11}", "Latency, ms", "mean",
-                                             "p50", "p99"),
+  report.line("{}", report.style(fmt::format("{:<20}{:>11}{:>11}{:>11}{:>13}{:>11}", "Latency, ms",
+                                             "mean", "p50", "p99", "whole run", "p99"),
                                  Style::kBold));
-  const auto add = [&](const char* name, const Distribution& d) {
-    if (d.count == 0) return;
-    report.line("  {:<18}{:>11}{:>11}{:>11}", name, figure(d.mean), figure(d.median),
-                figure(d.p99));
+  const auto add = [&](const char* name, const Distribution& d, const Distribution& all) {
+    if (all.count == 0) return;
+    const auto shown = [&](double value) { return d.count > 0 ? figure(value) : "-"; };
+    report.line("  {:<18}{:>11}{:>11}{:>11}{:>13}{:>11}", name, shown(d.mean), shown(d.median),
+                shown(d.p99), figure(all.mean), figure(all.p99));
   };
-  add("TTFT", r.ttft_ms);
-  add("TPOT", r.tpot_ms);
-  add("ITL", r.itl_ms);
-  add("E2E", r.e2el_ms);
+  const metrics::Figures &w = r.measured, &all = r.whole_run;
+  add("TTFT", w.ttft_ms, all.ttft_ms);
+  add("TPOT", w.tpot_ms, all.tpot_ms);
+  add("ITL", w.itl_ms, all.itl_ms);
+  add("E2E", w.e2el_ms, all.e2el_ms);
 }
 
 void add_phases(Report& report, const Result& r) {
+  if (r.measured.phases.empty()) return;
   report.blank();
   report.line("{}", report.style(fmt::format("{:<20}{:>11}{:>11}{:>11}{:>10}", "Phase, ms", "mean",
                                              "p50", "p99", "share"),
                                  Style::kBold));
-  for (const metrics::PhaseResult& phase : r.phases) {
+  for (const metrics::PhaseResult& phase : r.measured.phases) {
     std::string name = phase.name;
     std::replace(name.begin(), name.end(), '_', ' ');
     const std::string text =
         fmt::format("  {:<18}{:>11}{:>11}{:>11}{:>10}", name, figure(phase.ms.mean),
                     figure(phase.ms.median), figure(phase.ms.p99), percent(phase.share));
-    const bool slowest = phase.name == r.slowest_phase;
+    const bool slowest = phase.name == r.measured.slowest_phase;
     report.line("{}{}", slowest ? report.style(text, Style::kWarn) : text,
                 slowest ? "  <- slowest phase" : "");
   }
 }
 
-void add_slo(Report& report, const Result& r) {
+void add_slo(Report& report, const metrics::SloVerdict& slo) {
   const auto limit = [](Seconds seconds) {
     return std::isfinite(seconds) ? fmt::format("<= {} ms", figure(seconds * 1e3)) : "any";
   };
   report.blank();
-  report.row("SLO", fmt::format("TTFT {}: {}, TPOT {}: {}, both: {}", limit(r.slo.limits.ttft),
-                                percent(r.slo.share_ttft), limit(r.slo.limits.tpot),
-                                percent(r.slo.share_tpot), percent(r.slo.share_both)) +
-                        (r.slo.met_at_p99 ? report.style("  met at p99", Style::kGood)
-                                          : report.style("  missed at p99", Style::kWarn)));
+  report.row("SLO", fmt::format("TTFT {}: {}, TPOT {}: {}, both: {}", limit(slo.limits.ttft),
+                                percent(slo.share_ttft), limit(slo.limits.tpot),
+                                percent(slo.share_tpot), percent(slo.share_both)) +
+                        (slo.met_at_p99 ? report.style("  met at p99", Style::kGood)
+                                        : report.style("  missed at p99", Style::kWarn)));
 }
 
 void add_role(Report& report, const char* name, const std::optional<metrics::RoleResult>& role,
@@ -140,18 +181,15 @@ void add_cache(Report& report, const metrics::CacheResult& cache) {
                                   grouped(cache.evicted_blocks)));
 }
 
-/// The three classes with the busiest ports.
+/// The three busiest classes.
 void add_links(Report& report, std::vector<metrics::LinkResult> links,
                const metrics::UplinkUse& uplinks) {
-  std::erase_if(links, [](const metrics::LinkResult& link) { return link.bytes <= 0; });
-  std::ranges::stable_sort(links, std::ranges::greater{},
-                           &metrics::LinkResult::highest_utilisation);
-  if (links.size() > 3) links.resize(3);
+  std::ranges::stable_sort(links, std::ranges::greater{}, &metrics::LinkResult::utilisation);
   std::string text;
-  for (const metrics::LinkResult& link : links) {
-    text +=
-        fmt::format("{}{} {} {} (busiest {})", text.empty() ? "" : ", ", link.name, link.direction,
-                    percent(link.utilisation), percent(link.highest_utilisation));
+  for (const metrics::LinkResult& link : links | std::views::take(3)) {
+    if (link.utilisation <= 0) continue;
+    text += fmt::format("{}{} {} {}", text.empty() ? "" : ", ", link.name, link.direction,
+                        percent(link.utilisation));
   }
   if (!text.empty()) report.row("Links", text);
   if (!uplinks.in_paths && uplinks.pressure > 1) {
@@ -162,16 +200,27 @@ void add_links(Report& report, std::vector<metrics::LinkResult> links,
   }
 }
 
+/// The four largest.
+void add_binds(Report& report, const std::vector<metrics::Bind>& binds) {
+  std::string text;
+  for (const metrics::Bind& bind : binds | std::views::take(4)) {
+    text += fmt::format("{}{} {}", text.empty() ? "" : ", ", bind.what, percent(bind.share));
+  }
+  if (!text.empty()) report.row("Binds", text);
+}
+
 void add_use(Report& report, const Result& r) {
-  add_role(report, "Prefill", r.prefill, "token budget");
-  add_role(report, "Decode", r.decode, "slots");
-  if (r.decode && r.kv.capacity_tokens > 0) {
+  const metrics::Figures& w = r.measured;
+  add_role(report, "Prefill", w.prefill, "token budget");
+  add_role(report, "Decode", w.decode, "slots");
+  if (w.decode && w.kv.capacity_tokens > 0) {
     report.row("KV space", fmt::format("{} tokens, {} reserved on average, {} at most",
-                                       grouped(r.kv.capacity_tokens), percent(r.kv.mean_occupancy),
-                                       percent(r.kv.peak_occupancy)));
+                                       grouped(w.kv.capacity_tokens), percent(w.kv.mean_occupancy),
+                                       percent(w.kv.peak_occupancy)));
   }
   add_cache(report, r.cache);
-  add_links(report, r.links, r.uplinks);
+  add_links(report, w.links, r.uplinks);
+  add_binds(report, w.binds);
 }
 
 }  // namespace
@@ -182,7 +231,7 @@ std::string format_report(const Result& result, Paint paint) {
   add_throughput(report, result);
   add_latencies(report, result);
   add_phases(report, result);
-  add_slo(report, result);
+  add_slo(report, result.measured.slo);
   add_use(report, result);
   return report.take();
 }

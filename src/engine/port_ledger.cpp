@@ -17,6 +17,10 @@ Bytes part_of(const FlowRecord& flow, std::size_t port) {
   return flow.bytes / flow.stripes + (static_cast<Bytes>(stripe) < rest ? 1 : 0);
 }
 
+std::size_t class_of(const coll::Port& port) {
+  return static_cast<std::size_t>(port.cls) * 2 + static_cast<std::size_t>(port.direction);
+}
+
 }  // namespace
 
 PortLedger::PortLedger(const coll::Fabric& fabric)
@@ -25,7 +29,14 @@ PortLedger::PortLedger(const coll::Fabric& fabric)
       ended_(fabric.ports().size()),
       wire_(fabric.ports().size()),
       open_flows_(fabric.ports().size()),
-      node_potential_(static_cast<std::size_t>(fabric.platform().nodes) * 2) {}
+      node_potential_(static_cast<std::size_t>(fabric.platform().nodes) * 2),
+      classes_(coll::kPortClasses * 2) {
+  for (std::size_t i = 0; i < classes_.size(); ++i) {
+    classes_[i].cls = static_cast<coll::PortClass>(i / 2);
+    classes_[i].direction = static_cast<coll::Direction>(i % 2);
+  }
+  for (const coll::Port& port : fabric.ports()) ++classes_[class_of(port)].ports;
+}
 
 void PortLedger::add_begun(const FlowRecord& flow, Bytes sign) {
   for (std::size_t i = 0; i < flow.ports.size(); ++i) {
@@ -41,8 +52,13 @@ void PortLedger::begin(const FlowRecord& flow) {
 void PortLedger::end(const FlowRecord& flow) {
   for (std::size_t i = 0; i < flow.ports.size(); ++i) {
     const auto port = static_cast<std::size_t>(flow.ports[i]);
-    ended_[port] += part_of(flow, i);
-    wire_[port] += flow.wire_bytes / flow.stripes;
+    const Bytes bytes = part_of(flow, i);
+    const double wire = flow.wire_bytes / flow.stripes;
+    ended_[port] += bytes;
+    wire_[port] += wire;
+    ClassUse& use = classes_[class_of(fabric_.ports()[port])];
+    use.bytes += bytes;
+    use.busy += wire / (fabric_.ports()[port].capacity * use.ports);
   }
   if (flow.may_leave_node) open(flow, -1);
 }
@@ -79,25 +95,6 @@ PortUse PortLedger::use_of(std::size_t i, Seconds elapsed) const {
           .bytes = ended_[i],
           .wire_bytes = wire_[i],
           .utilisation = elapsed > 0 ? wire_[i] / (port.capacity * elapsed) : 0};
-}
-
-std::vector<ClassUse> PortLedger::class_use(Seconds elapsed) const {
-  std::vector<ClassUse> classes(coll::kPortClasses * 2);
-  for (std::size_t i = 0; i < ended_.size(); ++i) {
-    const PortUse port = use_of(i, elapsed);
-    ClassUse& use =
-        classes[static_cast<std::size_t>(port.cls) * 2 + static_cast<std::size_t>(port.direction)];
-    use.ports += 1;
-    use.bytes += port.bytes;
-    use.utilisation += port.utilisation;
-    use.highest_utilisation = std::max(use.highest_utilisation, port.utilisation);
-  }
-  for (std::size_t i = 0; i < classes.size(); ++i) {
-    classes[i].cls = static_cast<coll::PortClass>(i / 2);
-    classes[i].direction = static_cast<coll::Direction>(i % 2);
-    if (classes[i].ports > 0) classes[i].utilisation /= classes[i].ports;
-  }
-  return classes;
 }
 
 std::vector<PortUse> PortLedger::busiest_ports(int count, Seconds elapsed) const {

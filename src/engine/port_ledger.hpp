@@ -30,7 +30,7 @@ class PortLedger {
   void abandon(const FlowRecord& flow);
 
   double uplink_pressure() const { return uplink_pressure_; }
-  std::vector<ClassUse> class_use(Seconds elapsed) const;
+  std::span<const ClassUse> class_use() const { return classes_; }
   std::vector<PortUse> busiest_ports(int count, Seconds elapsed) const;
   void check_bytes_conserved() const;
 
@@ -46,6 +46,7 @@ class PortLedger {
   std::vector<int> open_flows_;         // of those that may leave their node
   std::vector<double> node_potential_;  // [node][direction]: capacity of the ports with such flows
   double uplink_pressure_ = 0;
+  std::vector<ClassUse> classes_;  // by class, then direction
 };
 
 }  // namespace cmsim::engine

@@ -235,9 +235,7 @@ int SimGridRuntime::open_flows() const { return impl_->flows_.open(); }
 std::int64_t SimGridRuntime::flows_started() const { return impl_->flows_.started(); }
 std::int64_t SimGridRuntime::events_run() const { return impl_->events_run_; }
 double SimGridRuntime::uplink_pressure() const { return impl_->ledger_.uplink_pressure(); }
-std::vector<ClassUse> SimGridRuntime::class_use(Seconds elapsed) const {
-  return impl_->ledger_.class_use(elapsed);
-}
+std::span<const ClassUse> SimGridRuntime::class_use() const { return impl_->ledger_.class_use(); }
 std::vector<PortUse> SimGridRuntime::busiest_ports(int count, Seconds elapsed) const {
   return impl_->ledger_.busiest_ports(count, elapsed);
 }

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "cmsim/metrics/phases.hpp"
+
 namespace cmsim::metrics {
 namespace {
 
@@ -16,7 +18,7 @@ struct Sends {
 Sends sends_of(std::span<const RequestRecord> records) {
   Sends sends;
   for (const RequestRecord& r : records) {
-    if (r.sent < 0) continue;
+    if (r.sent < 0 || r.initial_tokens > 0) continue;
     sends.first = sends.count == 0 ? r.sent : std::min(sends.first, r.sent);
     sends.last = sends.count == 0 ? r.sent : std::max(sends.last, r.sent);
     ++sends.count;
@@ -45,6 +47,10 @@ void for_each_wait(const RequestRecord& r, Seconds run_end, const Visit& visit) 
   if (const Seconds since = waiting_since(r); since >= 0) visit(since, run_end);
 }
 
+bool exceeds(const std::optional<RoleLoad>& role, double RoleLoad::*most) {
+  return role && role->offered > *role.*most;
+}
+
 }  // namespace
 
 const char* to_string(Load load) {
@@ -53,69 +59,64 @@ const char* to_string(Load load) {
       return "unserved";
     case Load::kStable:
       return "stable";
-    case Load::kBacklogged:
-      return "backlogged";
+    case Load::kSaturated:
+      return "saturated";
     case Load::kOverloaded:
       return "overloaded";
   }
   return "";
 }
 
-SteadyWindow steady_window(std::span<const RequestRecord> records, Seconds run_end) {
-  const Sends sends = sends_of(records);
-  const Seconds arrivals = sends.last - sends.first;
-  if (arrivals <= 1e-3 * (run_end - sends.first)) return {sends.first, run_end, false};
-  std::vector<double> latencies;
-  for (const RequestRecord& r : records) {
-    if (r.outcome == Outcome::kFinished && r.initial_tokens == 0) latencies.push_back(e2e(r));
-  }
-  std::sort(latencies.begin(), latencies.end());
-  const Seconds ramp = latencies.empty() ? arrivals : percentile(latencies, 0.9);
-  return {sends.first + std::min(ramp, arrivals / 3), sends.last, true};
-}
-
-LoadVerdict judge_load(std::span<const RequestRecord> records, Seconds run_end) {
+LoadVerdict judge_load(const Result& result, const std::optional<RoleLoad>& prefill,
+                       const std::optional<RoleLoad>& decode) {
   LoadVerdict verdict;
-  const Sends sends = sends_of(records);
+  verdict.prefill = prefill;
+  verdict.decode = decode;
+  const Sends sends = sends_of(result.records);
   if (sends.count == 0) return verdict;
-  const Seconds window = sends.last - sends.first;
+  const Window& window = result.window;
+  const Seconds run_end = result.whole_run.to;
   verdict.drain = run_end - sends.last;
+  if (sends.last > sends.first) {
+    verdict.arrival_rate = static_cast<double>(sends.count) / (sends.last - sends.first);
+  }
 
-  double waiting = 0;
-  double latency = 0;
+  const auto overlap = [](Seconds from, Seconds to, Seconds begin, Seconds end) {
+    return std::max(0.0, std::min(to, end) - std::max(from, begin));
+  };
+  double waiting = 0, in_system = 0;
   bool served = false;
   std::array<double, 3> area{};
-  for (const RequestRecord& r : records) {
+  for (const RequestRecord& r : result.records) {
     if (r.sent < 0) continue;
     served = served || r.outcome == Outcome::kFinished;
-    latency += (r.finished >= 0 ? r.finished : run_end) - r.sent;
+    in_system += overlap(r.sent, r.finished >= 0 ? r.finished : run_end, window.from, window.to);
     for_each_wait(r, run_end, [&](Seconds from, Seconds to) {
-      waiting += to - from;
+      waiting += overlap(from, to, window.from, window.to);
       for (int third = 0; third < 3; ++third) {
-        const Seconds begin = sends.first + window * third / 3;
-        area[third] += std::max(0.0, std::min(to, begin + window / 3) - std::max(from, begin));
+        const Seconds begin = window.from + window.length() * third / 3;
+        area[third] += overlap(from, to, begin, begin + window.length() / 3);
       }
     });
   }
-  verdict.waiting_share = latency > 0 ? waiting / latency : 0;
-  const auto count = static_cast<double>(sends.count);
-  const Seconds service = (latency - waiting) / count;
-  bool overloaded = false;
-  if (window > 0) {
-    verdict.arrival_rate = count / window;
+  verdict.waiting_share = in_system > 0 ? waiting / in_system : 0;
+  bool grows = false;
+  const double rate = result.measured.request_rate;
+  if (window.length() > 0) {
     for (int third = 0; third < 3; ++third)
-      verdict.waiting_by_third[third] = area[third] * 3 / window;
-    const auto& [w1, w2, w3] = verdict.waiting_by_third;
-    verdict.growth_share = (w3 - w1) / (2 * window / 3) / verdict.arrival_rate;
-    const bool grows = w1 < w2 && w2 < w3;
-    const bool outweighs = w3 / verdict.arrival_rate > service;
-    overloaded =
-        grows && (verdict.growth_share > 0.1 || (verdict.growth_share > 0.02 && outweighs));
+      verdict.waiting_by_third[third] = area[third] * 3 / window.length();
   }
-  if (overloaded) {
+  if (window.length() > 0 && rate > 0) {
+    const auto& [w1, w2, w3] = verdict.waiting_by_third;
+    verdict.growth_share = (w3 - w1) / (2 * window.length() / 3) / rate;
+    const Seconds service = (in_system - waiting) / (rate * window.length());
+    grows = w1 < w2 && w2 < w3 &&
+            (verdict.growth_share > 0.1 || (verdict.growth_share > 0.02 && w3 / rate > service));
+  }
+  if (grows || exceeds(prefill, &RoleLoad::sustained) || exceeds(decode, &RoleLoad::sustained)) {
     verdict.load = Load::kOverloaded;
-  } else if (verdict.waiting_share > 0.5) {
-    verdict.load = Load::kBacklogged;
+  } else if (verdict.waiting_share > 0.5 || exceeds(decode, &RoleLoad::within_slo)) {
+    verdict.load = Load::kSaturated;
   } else if (served) {
     verdict.load = Load::kStable;
   }

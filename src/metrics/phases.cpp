@@ -27,6 +27,10 @@ std::array<Phase, kPhases> phases_of(const serve::RequestRecord& r) {
 }
 
 Seconds tpot(const serve::RequestRecord& record) {
+  if (record.initial_tokens > 0) {
+    return (record.finished - record.decode_start) /
+           static_cast<double>(record.output_tokens - record.initial_tokens);
+  }
   if (record.output_tokens <= 1) return -1;
   return (record.finished - record.first_token) / static_cast<double>(record.output_tokens - 1);
 }

@@ -4,8 +4,8 @@
 
 #include <cmath>
 
+#include "cmsim/metrics/figures.hpp"
 #include "cmsim/metrics/phases.hpp"
-#include "cmsim/metrics/summary.hpp"
 
 namespace cmsim::metrics {
 namespace {
@@ -84,12 +84,7 @@ void add_row(fmt::memory_buffer& out, const RequestRecord& exact, const SloSpec&
   row.seconds_if(finished, ttft(r));
   row.seconds_if(decoded && r.output_tokens > 1, std::round(tpot(r)));
   row.seconds_if(finished, e2e(r));
-  if (finished) {
-    const SloCheck check = check_slo(exact, slo);
-    row.integer(check.ttft && (check.tpot || !decoded) ? 1 : 0);
-  } else {
-    row.integer(0);
-  }
+  row.integer(finished && check_slo(exact, slo, role).both() ? 1 : 0);
   row.end();
 }
 

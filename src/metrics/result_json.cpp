@@ -29,8 +29,17 @@ void add_latency(Json& json, const std::string& name, const Distribution& d) {
   json["p99_" + name + "_ms"] = shown(d.p99);
 }
 
+Json to_json(const std::optional<RoleLoad>& role) {
+  if (!role) return nullptr;
+  return {{"offered_tokens_per_second", finite(role->offered)},
+          {"sustained_tokens_per_second", finite(role->sustained)},
+          {"within_slo_tokens_per_second", finite(role->within_slo)},
+          {"rho", finite(role->rho())}};
+}
+
 Json to_json(const LoadVerdict& load) {
   return {{"verdict", to_string(load.load)},           {"arrival_rate", load.arrival_rate},
+          {"prefill", to_json(load.prefill)},          {"decode", to_json(load.decode)},
           {"waiting_by_third", load.waiting_by_third}, {"growth_share", load.growth_share},
           {"waiting_share", load.waiting_share},       {"drain_s", load.drain}};
 }
@@ -38,10 +47,10 @@ Json to_json(const LoadVerdict& load) {
 Json to_json(const RequestCounts& counts) {
   Json reasons = Json::object();
   for (const auto& [reason, count] : counts.not_finished) reasons[reason] = count;
-  return {
-      {"total", counts.total},   {"finished", counts.finished},     {"rejected", counts.rejected},
-      {"failed", counts.failed}, {"unfinished", counts.unfinished}, {"preempted", counts.preempted},
-      {"by_reason", reasons}};
+  return {{"total", counts.total},           {"finished", counts.finished},
+          {"rejected", counts.rejected},     {"failed", counts.failed},
+          {"unfinished", counts.unfinished}, {"initial", counts.initial},
+          {"preempted", counts.preempted},   {"by_reason", reasons}};
 }
 
 Json to_json(const SloVerdict& slo) {
@@ -62,14 +71,12 @@ Json to_json(const std::optional<RoleResult>& role) {
           {"utilisation", role->utilisation},
           {"occupancy", role->occupancy},
           {"tokens_per_second", role->tokens_per_second},
-          {"tokens_per_second_per_npu", role->tokens_per_second / role->npus},
-          {"steady_tokens_per_second", role->steady_tokens_per_second},
-          {"steady_tokens_per_second_per_npu", role->steady_tokens_per_second_per_npu},
+          {"tokens_per_second_per_npu", role->tokens_per_second_per_npu()},
           {"iterations", role->iterations},
           {"mean_sequences", finite(role->mean_sequences)},
           {"mean_tokens", finite(role->mean_tokens)},
+          {"mean_context", finite(role->mean_context)},
           {"iteration_ms", milliseconds(role->iteration_ms)},
-          {"steady_iteration_ms", finite(role->steady_iteration_ms)},
           {"hbm",
            {{"bytes", role->hbm.bytes},
             {"busy_bandwidth_per_die", role->hbm.busy_bandwidth},
@@ -113,7 +120,7 @@ Json phases_json(const std::vector<PhaseResult>& phases) {
 Json queues_json(const std::vector<QueueResult>& queues) {
   Json json = Json::object();
   for (const QueueResult& queue : queues) {
-    json[queue.name] = {{"mean", queue.mean}, {"p99", queue.p99}, {"max", queue.max}};
+    json[queue.name] = {{"mean", queue.mean}, {"max", queue.max}};
   }
   return json;
 }
@@ -136,10 +143,63 @@ Json links_json(const std::vector<LinkResult>& links) {
     json.push_back({{"class", link.name},
                     {"direction", link.direction},
                     {"ports", link.ports},
-                    {"bytes", link.bytes},
-                    {"utilisation", link.utilisation},
-                    {"highest_utilisation", link.highest_utilisation}});
+                    {"transfer_bytes", link.transfer_bytes},
+                    {"exchange_bytes", link.exchange_bytes},
+                    {"utilisation", link.utilisation}});
   }
+  return json;
+}
+
+Json binds_json(const std::vector<Bind>& binds) {
+  Json json = Json::array();
+  for (const Bind& bind : binds) json.push_back({{"what", bind.what}, {"share", bind.share}});
+  return json;
+}
+
+void add_figures(Json& json, const Figures& f) {
+  const auto role_figure = [](const std::optional<RoleResult>& role, auto figure) {
+    return role ? finite(figure(*role)) : Json(nullptr);
+  };
+  const auto per_npu = [](const RoleResult& role) { return role.tokens_per_second_per_npu(); };
+  json["request_rate"] = finite(f.request_rate);
+  json["request_throughput"] = f.request_throughput;
+  json["request_goodput"] = f.request_goodput;
+  json["output_throughput"] = f.output_throughput;
+  json["total_token_throughput"] = f.total_token_throughput;
+  json["prefill_tokens_per_second_per_npu"] = role_figure(f.prefill, per_npu);
+  json["decode_tokens_per_second_per_npu"] = role_figure(f.decode, per_npu);
+  json["decode_iteration_ms"] = role_figure(f.decode, [](const RoleResult& role) {
+    return role.iterations > 0 ? role.iteration_ms.mean : kNoSample;
+  });
+  json["ttft_ms"] = milliseconds(f.ttft_ms);
+  json["tpot_ms"] = milliseconds(f.tpot_ms);
+  json["itl_ms"] = milliseconds(f.itl_ms);
+  json["e2el_ms"] = milliseconds(f.e2el_ms);
+  json["slo"] = to_json(f.slo);
+  json["slowest_phase"] = f.slowest_phase;
+  json["phases"] = phases_json(f.phases);
+  json["prefill"] = to_json(f.prefill);
+  json["decode"] = to_json(f.decode);
+  json["kv"] = {{"capacity_tokens", f.kv.capacity_tokens},
+                {"mean_occupancy", f.kv.mean_occupancy},
+                {"peak_occupancy", f.kv.peak_occupancy}};
+  json["queues"] = queues_json(f.queues);
+  json["transfers"] = transfers_json(f.transfers);
+  json["links"] = links_json(f.links);
+  json["binds"] = binds_json(f.binds);
+}
+
+Json window_json(const Window& window, const Figures& figures) {
+  Json json{{"from_s", window.from},          {"to_s", window.to},
+            {"rule", to_string(window.rule)}, {"steady", window.steady},
+            {"why_not", window.why_not},      {"needed_s", finite(window.needed)}};
+  add_figures(json, figures);
+  return json;
+}
+
+Json whole_run_json(const Figures& figures) {
+  Json json{{"from_s", figures.from}, {"to_s", figures.to}};
+  add_figures(json, figures);
   return json;
 }
 
@@ -160,11 +220,11 @@ Json to_json(const Provenance& p) {
 }
 
 /// The output gaps of one request: the steps of its instance that end in (first_token, finished].
-Json gaps_of(const serve::RequestRecord& r, const std::vector<StepSample>& steps) {
+Json gaps_of(const serve::RequestRecord& r, const std::vector<Iteration>& steps) {
   Json gaps = Json::array();
   auto step =
       std::upper_bound(steps.begin(), steps.end(), r.first_token,
-                       [](Seconds time, const StepSample& sample) { return time < sample.end; });
+                       [](Seconds time, const Iteration& sample) { return time < sample.end; });
   Seconds previous = r.first_token;
   for (; step != steps.end() && step->end <= r.finished; ++step) {
     if (step->instance != r.decode_instance) continue;
@@ -204,36 +264,14 @@ Json to_json(const Result& r, Detail detail) {
   json["request_goodput"] = r.request_goodput;
   json["output_throughput"] = r.output_throughput;
   json["total_token_throughput"] = r.total_token_throughput;
-  add_latency(json, "ttft", r.ttft_ms);
-  add_latency(json, "tpot", r.tpot_ms);
-  add_latency(json, "itl", r.itl_ms);
-  add_latency(json, "e2el", r.e2el_ms);
-  const auto role_figure = [](const std::optional<RoleResult>& role, double RoleResult::*figure) {
-    return role ? finite(*role.*figure) : Json(nullptr);
-  };
-  json["prefill_tokens_per_second_per_npu"] =
-      role_figure(r.prefill, &RoleResult::steady_tokens_per_second_per_npu);
-  json["decode_tokens_per_second_per_npu"] =
-      role_figure(r.decode, &RoleResult::steady_tokens_per_second_per_npu);
-  json["decode_iteration_ms"] = role_figure(r.decode, &RoleResult::steady_iteration_ms);
-  json["decode_layer_us"] = optional(r.decode_layer_us);
+  add_latency(json, "ttft", r.whole_run.ttft_ms);
+  add_latency(json, "tpot", r.whole_run.tpot_ms);
+  add_latency(json, "itl", r.whole_run.itl_ms);
+  add_latency(json, "e2el", r.whole_run.e2el_ms);
   json["requests"] = to_json(r.requests);
-  json["steady"] = {{"from_s", r.steady.from},
-                    {"to_s", r.steady.to},
-                    {"steady", r.steady.steady},
-                    {"output_throughput", r.steady_output_throughput}};
-  json["slo"] = to_json(r.slo);
-  json["slowest_phase"] = r.slowest_phase;
-  json["phases"] = phases_json(r.phases);
-  json["prefill"] = to_json(r.prefill);
-  json["decode"] = to_json(r.decode);
-  json["kv"] = {{"capacity_tokens", r.kv.capacity_tokens},
-                {"mean_occupancy", r.kv.mean_occupancy},
-                {"peak_occupancy", r.kv.peak_occupancy}};
+  json["window"] = window_json(r.window, r.measured);
+  json["whole_run"] = whole_run_json(r.whole_run);
   json["cache"] = to_json(r.cache);
-  json["queues"] = queues_json(r.queues);
-  json["transfers"] = transfers_json(r.transfers);
-  json["links"] = links_json(r.links);
   json["uplinks"] = {{"in_paths", r.uplinks.in_paths}, {"pressure", r.uplinks.pressure}};
   const auto broken_down = [](const std::optional<model::StepBreakdown>& breakdown) {
     return breakdown ? to_json(*breakdown) : Json(nullptr);

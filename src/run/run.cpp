@@ -2,16 +2,19 @@
 
 #include <string>
 
+#include "breakdowns.hpp"
 #include "cmsim/base/version.hpp"
 #include "cmsim/engine/runtime.hpp"
 #include "cmsim/metrics/collector.hpp"
+#include "cmsim/metrics/load.hpp"
 #include "cmsim/run/digest.hpp"
 #include "cmsim/serve/cluster.hpp"
 #include "cmsim/serve/placement.hpp"
 #include "cmsim/serve/policy_call.hpp"
 #include "cmsim/work/workload.hpp"
 #include "fabric_scale.hpp"
-#include "mean_batch.hpp"
+#include "link_meter.hpp"
+#include "population.hpp"
 #include "step_models.hpp"
 
 namespace cmsim::run {
@@ -86,13 +89,16 @@ metrics::Provenance provenance_of(const Scenario& scenario, const work::Trace& t
   return provenance;
 }
 
-std::vector<metrics::LinkResult> links_of(const engine::SimGridRuntime& runtime, Seconds elapsed) {
-  std::vector<metrics::LinkResult> links;
-  for (const engine::ClassUse& use : runtime.class_use(elapsed)) {
-    links.push_back({coll::to_string(use.cls), coll::to_string(use.direction), use.ports,
-                     static_cast<double>(use.bytes), use.utilisation, use.highest_utilisation});
+void add_links(metrics::Figures& figures, const LinkMeter& meter, const coll::Fabric& fabric,
+               const serve::DeploymentSpec& deployment) {
+  const Seconds length = figures.to - figures.from;
+  figures.links = meter.links(figures.from, figures.to);
+  if (figures.prefill) {
+    add_exchanges(figures.links, fabric, *figures.prefill, deployment.prefill.ep, length);
   }
-  return links;
+  if (figures.decode) {
+    add_exchanges(figures.links, fabric, *figures.decode, deployment.decode.ep, length);
+  }
 }
 
 /// What the listeners were told must be what happened (docs/invariants.md).
@@ -101,19 +107,20 @@ void check_result(const Result& result, const work::Trace& trace) {
     if (!holds) throw serve::InvariantError(std::string("broken invariant: ") + what);
   };
   require(result.records.size() == trace.rows.size(), "every row of the trace has one record");
-  if (result.partial || result.requests.failed > 0 || !result.decode) return;
+  if (result.partial || result.requests.failed > 0 || !result.whole_run.decode) return;
   std::int64_t emitted = 0;
-  for (const metrics::StepSample& step : result.steps) emitted += step.tokens;
+  for (const metrics::Iteration& step : result.steps) emitted += step.tokens;
   require(emitted == result.total_output_tokens, "the steps emit the tokens of the requests");
 }
 
 }  // namespace
 
 Result run(const Scenario& scenario, const RunOptions& options) {
-  const work::Trace trace = work::make_workload(scenario.workload, scenario.seed);
+  work::Trace trace = work::make_workload(scenario.workload, scenario.seed);
   serve::check_cache_blocks(scenario.deployment.cache, trace);
   const FabricScale fabric = measure_fabric_scale(scenario);
   const StepModels models = make_step_models(scenario, fabric);
+  if (scenario.start == Start::kStationary) add_population(trace, scenario, models);
   const serve::ClusterConfig config = cluster_config(scenario);
 
   engine::SimGridRuntime runtime(scenario.platform);
@@ -124,9 +131,9 @@ Result run(const Scenario& scenario, const RunOptions& options) {
                          {models.prefill.get(), models.decode.get()},
                          make_policies(scenario, options), trace);
   metrics::Collector collector(facts_of(scenario, config, models, trace));
-  MeanBatch batches;
+  LinkMeter meter(runtime);
   cluster.add_listener(collector);
-  cluster.add_listener(batches);
+  cluster.add_listener(meter);
   for (serve::Listener* listener : options.listeners) cluster.add_listener(*listener);
 
   cluster.start();
@@ -136,13 +143,17 @@ Result run(const Scenario& scenario, const RunOptions& options) {
   cluster.finish(cut ? serve::RunEnd::kInterrupted : serve::RunEnd::kDrained);
   if (!cut) runtime.check_bytes_conserved();
 
-  Result result = collector.result(runtime.now());
+  Result result = collector.result(runtime.now(),
+                                   {scenario.window.warmup, scenario.start == Start::kStationary});
   check_result(result, trace);
   result.provenance = provenance_of(scenario, trace, runtime, options);
   result.provenance.network_note = fabric.note;
-  result.links = links_of(runtime, result.elapsed);
+  add_links(result.measured, meter, runtime.fabric(), scenario.deployment);
+  add_links(result.whole_run, meter, runtime.fabric(), scenario.deployment);
   result.uplinks = {runtime.fabric().uplinks_in_paths(), runtime.uplink_pressure()};
-  add_breakdowns(result, models, batches);
+  add_breakdowns(result, models);
+  result.load = metrics::judge_load(result, prefill_load(result, scenario, models),
+                                    decode_load(result, scenario, models));
   return result;
 }
 

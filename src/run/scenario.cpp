@@ -91,6 +91,33 @@ metrics::SloSpec read_slo(const ConfigNode& root) {
   return slo;
 }
 
+/// A closed loop of decode alone is the steady state of a full system unless said otherwise.
+Start read_population(const ConfigNode& workload, const Scenario& scenario) {
+  const bool loop = scenario.workload.arrivals.kind == work::ArrivalKind::kClosedLoop;
+  const bool alone = scenario.role == serve::Role::kDecodeOnly;
+  const std::string start = workload.choice_or("population", loop && alone ? "stationary" : "empty",
+                                               {"empty", "stationary"});
+  if (start == "empty") return Start::kEmpty;
+  if (scenario.role == serve::Role::kPrefillOnly) {
+    workload.fail("population",
+                  "stationary has no effect on prefill alone: it is decode that starts full");
+  }
+  if (loop && !alone) {
+    workload.fail("population",
+                  "stationary needs arrivals with dates, or decode alone in a closed loop");
+  }
+  return Start::kStationary;
+}
+
+metrics::WindowSpec read_window(const ConfigNode& node) {
+  metrics::WindowSpec window;
+  if (node.has("warmup")) {
+    window.warmup = node.quantity("warmup", Dimension::kTime, 0, work::kLatestArrival);
+  }
+  node.close();
+  return window;
+}
+
 serve::Role read_role(const ConfigNode& workload) {
   const std::string role = workload.choice_or("role", "all", {"all", "prefill", "decode"});
   if (role == "prefill") return serve::Role::kPrefillOnly;
@@ -201,7 +228,9 @@ Scenario read(ConfigDocument& document, const fs::path& directory,
   const ConfigNode workload = root.child("workload");
   scenario.role = read_role(workload);
   scenario.workload = work::read_workload(workload, directory);
+  scenario.start = read_population(workload, scenario);
   scenario.slo = read_slo(root);
+  scenario.window = read_window(root.child_or_empty("window"));
   scenario.network = read_network(root);
   scenario.horizon =
       root.quantity_or("horizon", Dimension::kTime, scenario.horizon, kLeastTime, kMostTime);

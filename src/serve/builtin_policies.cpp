@@ -70,6 +70,24 @@ class LeastLoadedDecode : public DecodeRouter {
   }
 };
 
+/// The rank with the fewest KV tokens, among them the one with the fewest sequences, then the
+/// lowest. A step waits for the rank that reads the most KV.
+class LeastKvDecode : public DecodeRouter {
+ public:
+  std::optional<std::size_t> route(const DecodeRouterView& view) override {
+    std::optional<std::size_t> best;
+    for (std::size_t rank = 0; rank < view.sequences.size(); ++rank) {
+      if (best && (view.kv_tokens[rank] > view.kv_tokens[*best] ||
+                   (view.kv_tokens[rank] == view.kv_tokens[*best] &&
+                    view.sequences[rank] >= view.sequences[*best]))) {
+        continue;
+      }
+      if (view.fits(rank)) best = rank;
+    }
+    return best;
+  }
+};
+
 /// The next rank in turn that has room.
 class RoundRobinDecode : public DecodeRouter {
  public:
@@ -106,6 +124,8 @@ PolicyRegistry builtin_policies() {
       [](Context) { return std::make_unique<FcfsAdmission>(); });
   registry.register_policy("least_loaded", "the die with the fewest sequences, then the least KV",
                            [](Context) { return std::make_unique<LeastLoadedDecode>(); });
+  registry.register_policy("least_kv", "the die with the least KV, then the fewest sequences",
+                           [](Context) { return std::make_unique<LeastKvDecode>(); });
   registry.register_policy("round_robin", "the dies in turn, skipping those without room",
                            [](Context) { return std::make_unique<RoundRobinDecode>(); });
   return registry;

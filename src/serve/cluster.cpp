@@ -20,17 +20,6 @@
 namespace cmsim::serve {
 namespace {
 
-/// Fraction of its output that request `number` of the first population already has: stratified
-/// within each rank's share, so that ages are uniform over the cluster and on each rank when
-/// requests are dealt to ranks in turn.
-double initial_progress(std::int64_t number, std::int64_t population, std::int64_t ranks) {
-  constexpr double kGolden = 0.6180339887498949;  // fractional multiples are spread evenly
-  const std::int64_t strata = (population + ranks - 1) / ranks;
-  const double jitter = static_cast<double>(number % ranks) * kGolden + 0.5;
-  const double within = jitter - std::floor(jitter);
-  return (static_cast<double>(number / ranks) + within) / static_cast<double>(strata);
-}
-
 /// The times of a request never decrease, so its phases add up to its latency.
 void check_phases(const RequestRecord& r) {
   Seconds last = r.arrival;
@@ -66,7 +55,7 @@ class Cluster::Impl {
   void wait_for_next_arrival();
   void send_due();
   void send(RequestIndex index);
-  void age_first_population(Request& request);
+  void put_under_way(Request& request);
 
   // A request's way through the parts.
   void prefilled(RequestIndex index);
@@ -104,15 +93,13 @@ Cluster::Impl::Impl(coll::Runtime& runtime, const hw::Platform& platform,
                      [this](RequestIndex index) { prefilled(index); });
   }
   if (config.role != Role::kPrefillOnly) {
-    const auto source = config.role == Role::kDecodeOnly ? DecodePool::KvSource::kInPlace
-                                                         : DecodePool::KvSource::kPrefill;
     DecodePool::Hooks hooks{
         .pulled = [this](RequestIndex index) { prefill_->release_kv(index); },
         .finished = [this](RequestIndex index) { end(index, Outcome::kFinished, Reason::kNone); },
         .preempted = [this](RequestIndex index) { preempted(index); },
         .outgrown =
             [this](RequestIndex index) { end(index, Outcome::kFailed, Reason::kOutputExceedsKv); }};
-    decode_.emplace(state, *models.decode, policies_, source, std::move(hooks));
+    decode_.emplace(state, *models.decode, policies_, std::move(hooks));
   }
   state.requests.resize(trace.rows.size());
   state.totals.requests = static_cast<std::int64_t>(trace.rows.size());
@@ -163,33 +150,28 @@ void Cluster::Impl::send(RequestIndex index) {
     request.iterations = draw_iterations(record.output_tokens, state.config.mtp, mtp_random_);
     request.growth = to_fixed(record.output_tokens) / request.iterations;
   }
-  if (!prefill_ && state.config.closed_loop) age_first_population(request);
+  put_under_way(request);
+  request.kv_in_place = !prefill_ || record.initial_tokens > 0;
   state.listeners.emit(&Listener::on_request_sent, record);
-  if ((prefill_ && !prefill_->can_hold(request.context)) ||
+  if ((prefill_ && !prefill_->can_hold(record.prompt_tokens)) ||
       (decode_ && !decode_->can_hold(record.prompt_tokens))) {
     end(index, Outcome::kRejected, Reason::kPromptExceedsKv);
-  } else if (decode_ && !decode_->can_hold(request.context)) {  // first population of decode alone
+  } else if (decode_ && !decode_->can_hold(request.context)) {
     end(index, Outcome::kFailed, Reason::kOutputExceedsKv);
-  } else if (prefill_) {
+  } else if (!request.kv_in_place) {
     prefill_->enqueue(index);
   } else {
     decode_->enqueue(index);
   }
 }
 
-/// Decode alone, closed loop: the requests that fill the slots at the start are on their way
-/// already; those that wait for a slot are not.
-void Cluster::Impl::age_first_population(Request& request) {
-  const DecodeSpec& decode = state.config.deployment.decode;
-  const std::int64_t ranks =
-      std::int64_t{state.placement.decode_instances} * state.placement.decode_dies;
-  const std::int64_t slots =
-      std::int64_t{decode.instances} * decode.npus_per_instance * decode.max_num_seqs;
-  const std::int64_t population = std::min(state.config.concurrency, slots);
-  if (request.record.id >= population) return;
-  request.iterations_before_join =
-      static_cast<std::int64_t>(initial_progress(request.record.id, population, ranks) *
-                                static_cast<double>(request.iterations));
+/// A request of the first population has a part of its output, in whole iterations; one that has
+/// none comes like any other.
+void Cluster::Impl::put_under_way(Request& request) {
+  const auto row = static_cast<std::size_t>(request.record.id);
+  if (!decode_ || row >= state.trace.progress.size()) return;
+  request.iterations_before_join = static_cast<std::int64_t>(
+      state.trace.progress[row] * static_cast<double>(request.iterations));
   const Tokens generated = whole_tokens(request.iterations_before_join * request.growth);
   request.record.initial_tokens = generated;
   request.context += generated;
@@ -210,6 +192,7 @@ void Cluster::Impl::preempted(RequestIndex index) {
   if (!prefill_) {
     decode_->enqueue(index);
   } else if (prefill_->can_hold(state.request(index).context)) {
+    state.request(index).kv_in_place = false;
     prefill_->enqueue(index);
   } else {
     end(index, Outcome::kFailed, Reason::kOutputExceedsKv);

@@ -20,11 +20,10 @@ constexpr auto later = [](const auto& a, const auto& b) {  // makes a min-heap
 }  // namespace
 
 DecodePool::DecodePool(ClusterState& state, const model::DecodeModel& model,
-                       const Policies& policies, KvSource source, Hooks hooks)
+                       const Policies& policies, Hooks hooks)
     : state_(state),
       model_(model),
       policies_(policies),
-      source_(source),
       hooks_(std::move(hooks)),
       connections_{std::max(1, state.placement.prefill_dies), 1, state.placement.decode_dies},
       copies_(state, state.placement.decode_instances * state.placement.decode_dies,
@@ -76,9 +75,15 @@ void DecodePool::decide() {
 
 /// Ends: each round takes a request out of the queue or is the last.
 void DecodePool::admit() {
+  using Blocked = QueueEvent::Blocked;
   const auto slots = static_cast<std::int64_t>(occupied_.size()) * slots_per_rank_;
   const Tokens kv_total = static_cast<Tokens>(occupied_.size()) * kv_capacity_;
-  while (can_admit_ && !waiting_.empty() && occupied_total_ < slots) {
+  if (can_admit_ || waiting_.empty()) state_.decode_blocked = Blocked::kByNothing;
+  while (can_admit_ && !waiting_.empty()) {
+    if (occupied_total_ >= slots) {
+      state_.decode_blocked = Blocked::kBySlots;
+      break;
+    }
     const DecodeAdmissionView queue{state_.now(),
                                     waiting_.view(),
                                     slots - occupied_total_,
@@ -86,7 +91,10 @@ void DecodePool::admit() {
                                     kv_total - state_.decode_kv_reserved,
                                     kv_capacity_};
     const auto admission = call_policy(policies_.decode_admission, policies_.call, queue);
-    if (!admission) break;
+    if (!admission) {
+      state_.decode_blocked = Blocked::kByPolicy;
+      break;
+    }
     if (admission->index >= waiting_.size()) {
       refuse(policies_.decode_admission, queue,
              "chose position " + std::to_string(admission->index) + " of the queue");
@@ -103,6 +111,7 @@ void DecodePool::admit() {
     const auto rank = call_policy(policies_.decode_router, policies_.call, ranks);
     if (!rank) {
       can_admit_ = false;
+      state_.decode_blocked = ranks.any_fits() ? Blocked::kByPolicy : Blocked::kByKv;
       break;
     }
     if (*rank >= occupied_.size()) {
@@ -141,13 +150,13 @@ void DecodePool::reserve(RequestIndex index, std::size_t rank) {
 }
 
 void DecodePool::pull(RequestIndex index) {
-  if (source_ == KvSource::kInPlace) {
+  Request& request = state_.request(index);
+  if (request.kv_in_place) {
     make_ready(index);
     return;
   }
-  Request& request = state_.request(index);
   request.stage = Stage::kPull;
-  set_once(request.record.transfer_start, state_.now());
+  set_once(request.record, &RequestRecord::transfer_start, state_.now());
   const RequestRecord& record = request.record;
   const int prefill_rank = connections_.prefill_tp_rank(record.decode_rank, 0);
   const hw::Endpoint from =
@@ -158,7 +167,8 @@ void DecodePool::pull(RequestIndex index) {
                 {to, from, request.context * state_.config.kv_bytes_per_token, coll::Plane::kRdma,
                  coll::Op::kRead},
                 TransferKind::kKvPull, [this, index] {
-                  set_once(state_.request(index).record.transfer_end, state_.now());
+                  set_once(state_.request(index).record, &RequestRecord::transfer_end,
+                           state_.now());
                   hooks_.pulled(index);
                   make_ready(index);
                 });
@@ -205,7 +215,7 @@ void DecodePool::join(Instance& inst, RequestIndex index) {
 void DecodePool::start_step(std::int32_t number) {
   Instance& inst = instance(number);
   DecodeStepEvent& event = inst.event;
-  event.continuing = inst.running;
+  event.continuing = inst.last_end == state_.now() ? inst.running : 0;
   for (const RequestIndex index : inst.ready) join(inst, index);
   inst.ready.clear();
   if (inst.running == 0) return;
@@ -220,7 +230,6 @@ void DecodePool::start_step(std::int32_t number) {
                         std::span(kv_tokens_).subspan(first, ranks_per_instance_)});
   require(iteration.duration > 0, "a decode iteration takes time");
   event.start = state_.now();
-  event.previous_end = inst.last_end == event.start ? inst.last_end : -1;
   event.instance = number;
   event.sequences = inst.running;
   event.kv_tokens = total;

@@ -115,14 +115,15 @@ bool PrefillPool::take(std::int32_t number, std::size_t position) {
   request.stage = Stage::kPrefill;
   request.computed = hit.tokens;
   request.hit_blocks = hit.blocks;
-  if (request.record.cache_read_start < 0) request.record.cached_tokens = hit.tokens;
-  set_once(request.record.cache_read_start, state_.now());
+  if (request.record.cache_read_start < 0 && request.record.decode_start < 0)
+    request.record.cached_tokens = hit.tokens;
+  set_once(request.record, &RequestRecord::cache_read_start, state_.now());
   add_slice(number, index);
   if (hit.tokens > 0) {
     ++inst.pending_reads;
     cache_.read(index, number, hit, [this, index, number] {
       serve::RequestRecord& record = state_.request(index).record;
-      if (record.prefill_start < 0) set_once(record.cache_read_end, state_.now());
+      if (record.prefill_start < 0) set_once(record, &RequestRecord::cache_read_end, state_.now());
       --instance(number).pending_reads;
       wake();
     });
@@ -153,7 +154,7 @@ void PrefillPool::try_start(std::int32_t number) {
     sequences_.push_back({slice.new_tokens, slice.cached_tokens});
     Request& request = state_.request(slice.request);
     request.computed += slice.new_tokens;
-    set_once(request.record.prefill_start, state_.now());
+    set_once(request.record, &RequestRecord::prefill_start, state_.now());
   }
   inst.busy = true;
   inst.batch_start = state_.now();
@@ -193,7 +194,7 @@ void PrefillPool::finish_batch(std::int32_t number) {
     const RequestIndex index = slice.request;
     Request& request = state_.request(index);
     if (slice.cached_tokens + slice.new_tokens < request.context) continue;  // more chunks to come
-    set_once(request.record.prefill_end, state_.now());
+    set_once(request.record, &RequestRecord::prefill_end, state_.now());
     --state_.in_prefill;
     cache_.write(index, number);
     prefilled_(index);

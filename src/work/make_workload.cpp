@@ -6,6 +6,7 @@
 #include "cmsim/base/error.hpp"
 #include "cmsim/work/trace_reader.hpp"
 #include "cmsim/work/workload.hpp"
+#include "resample.hpp"
 
 namespace cmsim::work {
 namespace {
@@ -124,6 +125,9 @@ void set_arrivals(Trace& trace, const WorkloadSpec& spec, std::uint64_t seed) {
     case ArrivalKind::kTrace:
       for (TraceRow& row : trace.rows) row.arrival -= spec.start;
       if (spec.spread_timestamps) spread(trace);
+      if (spec.resample_block > 0) {
+        trace = resample(trace, spec.resample_block, RandomStream(seed, "work/resample"));
+      }
       for (TraceRow& row : trace.rows) row.arrival /= spec.time_scale;
       break;
     case ArrivalKind::kAllAtOnce:

@@ -39,6 +39,14 @@ double read_rate(const ConfigNode& node) {
               : node.quantity("rate", Dimension::kRate, kLeastRate, kMostRate);
 }
 
+/// The one method is named so that another can be added.
+Seconds read_resample(const ConfigNode& node) {
+  node.choice("method", {"block_bootstrap"});
+  const Seconds block = node.quantity("block", Dimension::kTime, 1e-3, kLatestArrival);
+  node.close();
+  return block;
+}
+
 ArrivalSpec read_arrivals(const ConfigNode& node) {
   std::vector<std::string> names;
   for (const ArrivalKind kind : kKinds) names.emplace_back(name_of(kind));
@@ -83,20 +91,22 @@ WorkloadSpec read_workload(const ConfigNode& node, const std::filesystem::path& 
     spec.max_bytes = static_cast<Bytes>(node.quantity("max_bytes", Dimension::kBytes, 1, 1e15));
   }
   spec.spread_timestamps = node.boolean_or("spread_timestamps", spec.spread_timestamps);
+  if (node.has("resample")) spec.resample_block = read_resample(node.child("resample"));
   spec.arrivals = read_arrivals(node.child_or_empty("arrivals"));
   spec.requests = node.integer_or("requests", spec.requests, 1, kMostRequests);
   spec.prompt_length = node.integer_or("prompt_length", spec.prompt_length, 1, kMostTokens);
   spec.output_length = node.integer_or("output_length", spec.output_length, 1, kMostTokens);
   node.ignore("role");
+  node.ignore("population");
   node.close();
   require_effect(!spec.trace.empty(), node,
                  {"format", "block_size", "start", "end", "max_requests", "max_bytes", "time_scale",
-                  "spread_timestamps"},
+                  "spread_timestamps", "resample"},
                  "without a trace, name one in /workload/trace");
   require_effect(spec.trace.empty(), node, {"requests", "prompt_length", "output_length"},
                  "with a trace, which has requests and lengths of its own (max_requests cuts it)");
   require_effect(spec.arrivals.kind == ArrivalKind::kTrace, node,
-                 {"time_scale", "spread_timestamps"},
+                 {"time_scale", "spread_timestamps", "resample"},
                  fmt::format("with arrivals of kind {}, it needs those of the trace (kind trace)",
                              name_of(spec.arrivals.kind)));
   return spec;

@@ -27,92 +27,128 @@ SystemFacts facts() {
 
 TEST(Collector, FiguresOfThePrefillRole) {
   Collector collector(facts());
+  collector.on_request_sent(finished(0, 0, 3, 6));
   // Two batches of 3 s and 1 s on instance 0, one of 2 s on instance 1.
   collector.on_prefill_batch({0, 3, 0, 6, 4000, 500, 100, 10});
   collector.on_prefill_batch({3, 4, 0, 2, 1000, 0, 100, 10});
   collector.on_prefill_batch({0, 2, 1, 1, 1000, 0, 100, 10});
   collector.on_request_end(finished(0, 0, 3, 6));
-  const Result r = collector.result(10);
-  ASSERT_TRUE(r.prefill);
-  EXPECT_EQ(r.prefill->npus, 8);
-  EXPECT_DOUBLE_EQ(r.prefill->utilisation, (3 + 1 + 2) / (2 * 10.0));
-  EXPECT_EQ(r.prefill->iterations, 3);
-  EXPECT_DOUBLE_EQ(r.prefill->iteration_ms.mean, 2000);
-  EXPECT_DOUBLE_EQ(r.prefill->mean_sequences, 3);
-  EXPECT_DOUBLE_EQ(r.prefill->mean_tokens, 2000);
-  EXPECT_DOUBLE_EQ(r.prefill->occupancy, 2000 / 4000.0);
+  const Result r = collector.result(10, {});
+  ASSERT_TRUE(r.whole_run.prefill);
+  EXPECT_EQ(r.whole_run.prefill->npus, 8);
+  EXPECT_DOUBLE_EQ(r.whole_run.prefill->utilisation, (3 + 1 + 2) / (2 * 10.0));
+  EXPECT_EQ(r.whole_run.prefill->iterations, 3);
+  EXPECT_DOUBLE_EQ(r.whole_run.prefill->iteration_ms.mean, 2000);
+  EXPECT_DOUBLE_EQ(r.whole_run.prefill->mean_sequences, 3);
+  EXPECT_DOUBLE_EQ(r.whole_run.prefill->mean_tokens, 2000);
+  EXPECT_DOUBLE_EQ(r.whole_run.prefill->occupancy, 2000 / 4000.0);
   // 3 batches x 100 B x 8 dies, over 6 busy seconds of 8 dies
-  EXPECT_DOUBLE_EQ(r.prefill->hbm.bytes, 2400);
-  EXPECT_DOUBLE_EQ(r.prefill->hbm.busy_bandwidth, 2400 / (6 * 8.0));
-  EXPECT_DOUBLE_EQ(r.prefill->hbm.busy_utilisation, 50 / 1e9);
-  EXPECT_DOUBLE_EQ(r.prefill->hbm.utilisation, 50 / 1e9 * 0.3);
-  EXPECT_DOUBLE_EQ(r.prefill->ub_bytes, 240);
-  EXPECT_DOUBLE_EQ(r.prefill->tokens_per_second, 100 / 10.0);
+  EXPECT_DOUBLE_EQ(r.whole_run.prefill->hbm.bytes, 2400);
+  EXPECT_DOUBLE_EQ(r.whole_run.prefill->hbm.busy_bandwidth, 2400 / (6 * 8.0));
+  EXPECT_DOUBLE_EQ(r.whole_run.prefill->hbm.busy_utilisation, 50 / 1e9);
+  EXPECT_DOUBLE_EQ(r.whole_run.prefill->hbm.utilisation, 50 / 1e9 * 0.3);
+  EXPECT_DOUBLE_EQ(r.whole_run.prefill->ub_bytes, 240);
+  EXPECT_DOUBLE_EQ(r.whole_run.prefill->tokens_per_second, 100 / 10.0);
 }
 
 TEST(Collector, FiguresOfTheDecodeRole) {
   Collector collector(facts());
-  collector.on_decode_step({4, 5, -1, 0, 10, 0, 15, 0, 100, 0});
-  collector.on_decode_step({5, 7, 5, 0, 20, 10, 30, 0, 100, 0});
-  collector.on_queue({0, 0, 0, 0, 0, 0});
+  collector.on_request_sent(finished(0, 0, 3, 6));
+  collector.on_decode_step({4, 5, 0, 10, 0, 15, 0, 100, 0});
+  collector.on_decode_step({5, 7, 0, 20, 10, 30, 0, 100, 0});
   collector.on_queue({4, 2, 1, 3, 10, 500});
   collector.on_queue({6, 0, 0, 1, 20, 800});
   collector.on_request_end(finished(0, 0, 3, 6));
-  const Result r = collector.result(10);
-  ASSERT_TRUE(r.decode);
-  EXPECT_EQ(r.decode->iterations, 2);
-  EXPECT_DOUBLE_EQ(r.decode->utilisation, 3 / 10.0);
-  EXPECT_DOUBLE_EQ(r.decode->iteration_ms.mean, 1500);
-  EXPECT_DOUBLE_EQ(r.decode->mean_tokens, 22.5);
-  EXPECT_DOUBLE_EQ(r.decode->tokens_per_second, 45 / 10.0);
-  EXPECT_DOUBLE_EQ(r.decode->occupancy, (1 * 10 + 2 * 20) / (10 * 40.0));
-  EXPECT_DOUBLE_EQ(r.itl_ms.mean, 2000);  // 10 sequences waited 7 - 5 s
-  EXPECT_EQ(r.itl_ms.count, 10);
-  EXPECT_EQ(r.kv.capacity_tokens, 100 * 10);
-  EXPECT_DOUBLE_EQ(r.kv.mean_occupancy, (500 * 2 + 800 * 4) / 10.0 / 1000);
-  EXPECT_DOUBLE_EQ(r.kv.peak_occupancy, 0.8);
-  EXPECT_EQ(r.queues[0].name, "prefill_waiting");
-  EXPECT_DOUBLE_EQ(r.queues[0].mean, 2 * 2 / 10.0);
-  EXPECT_EQ(r.queues[2].max, 3);
+  const Result r = collector.result(10, {});
+  ASSERT_TRUE(r.whole_run.decode);
+  EXPECT_EQ(r.whole_run.decode->iterations, 2);
+  EXPECT_DOUBLE_EQ(r.whole_run.decode->utilisation, 3 / 10.0);
+  EXPECT_DOUBLE_EQ(r.whole_run.decode->iteration_ms.mean, 1500);
+  EXPECT_DOUBLE_EQ(r.whole_run.decode->mean_tokens, 22.5);
+  EXPECT_DOUBLE_EQ(r.whole_run.decode->tokens_per_second, 45 / 10.0);
+  EXPECT_DOUBLE_EQ(r.whole_run.decode->occupancy, (1 * 10 + 2 * 20) / (10 * 40.0));
+  EXPECT_DOUBLE_EQ(r.whole_run.itl_ms.mean, 2000);  // 10 sequences waited 7 - 5 s
+  EXPECT_EQ(r.whole_run.itl_ms.count, 10);
+  EXPECT_EQ(r.whole_run.kv.capacity_tokens, 100 * 10);
+  EXPECT_DOUBLE_EQ(r.whole_run.kv.mean_occupancy, (500 * 2 + 800 * 4) / 10.0 / 1000);
+  EXPECT_DOUBLE_EQ(r.whole_run.kv.peak_occupancy, 0.8);
+  EXPECT_EQ(r.whole_run.queues[0].name, "prefill_waiting");
+  EXPECT_DOUBLE_EQ(r.whole_run.queues[0].mean, 2 * 2 / 10.0);
+  EXPECT_EQ(r.whole_run.queues[2].max, 3);
 }
 
 TEST(Collector, CacheAndTransfers) {
   Collector collector(facts());
+  collector.on_request_sent(finished(0, 0, 3, 6));
   collector.on_cache({0, 4, 1, 1000, 400, 3, 0});
   collector.on_cache({1, 6, 4, 1000, 500, 2, 5});
   collector.on_transfer({0, 2, serve::TransferKind::kKvPull, 100});
   collector.on_transfer({0, 4, serve::TransferKind::kKvPull, 500});
   collector.on_request_end(finished(0, 0, 3, 6));
-  const nlohmann::ordered_json json = to_json(collector.result(10));
+  const nlohmann::ordered_json json = to_json(collector.result(10, {}));
   EXPECT_DOUBLE_EQ(json["cache"]["hit_rate_by_block"], 0.5);
   EXPECT_DOUBLE_EQ(json["cache"]["hit_rate_by_token"], 0.45);
   EXPECT_EQ(json["cache"]["peak_blocks"], 3);
   EXPECT_DOUBLE_EQ(json["cache"]["occupancy"], 2 / 50.0);
   EXPECT_EQ(json["cache"]["evicted_blocks"], 5);
   EXPECT_TRUE(json["cache"]["imposed_reuse"].is_null());
-  EXPECT_DOUBLE_EQ(json["transfers"]["kv_pull"]["mean_ms"], 3000);
-  EXPECT_DOUBLE_EQ(json["transfers"]["kv_pull"]["mean_bandwidth"], 600 / 6.0);
+  EXPECT_DOUBLE_EQ(json["whole_run"]["transfers"]["kv_pull"]["mean_ms"], 3000);
+  EXPECT_DOUBLE_EQ(json["whole_run"]["transfers"]["kv_pull"]["mean_bandwidth"], 600 / 6.0);
 }
 
 TEST(Collector, AnUnfinishedRequestMakesTheResultPartial) {
   Collector collector(facts());
+  collector.on_request_sent(left_waiting(0, 0));
   collector.on_request_end(left_waiting(0, 0));
-  const Result r = collector.result(10);
+  const Result r = collector.result(10, {});
   EXPECT_TRUE(r.partial);
   const nlohmann::ordered_json json = to_json(r);
   EXPECT_TRUE(json["mean_ttft_ms"].is_null());
   EXPECT_EQ(json["requests"]["by_reason"][to_string(serve::Reason::kInterrupted)], 1);
 }
 
+TEST(Collector, TheBenchmarkCountsFromFirstSendToLastFinish) {
+  // A, sent at 0, ends at 5; B, sent at 2, ends at 10; the simulation goes on to 12. B is too slow.
+  SystemFacts with_slo = facts();
+  with_slo.slo = {"", 5, 0.16};
+  Collector collector(with_slo);
+  collector.on_request_sent(finished(0, 0, 11, 1));
+  for (const auto& r : {finished(0, 0, 11, 1), finished(1, 2, 21, 4)}) collector.on_request_end(r);
+  const Result r = collector.result(12, {});
+  EXPECT_DOUBLE_EQ(r.duration, 10);
+  EXPECT_DOUBLE_EQ(r.elapsed, 12);
+  EXPECT_EQ(r.total_input_tokens, 200);
+  EXPECT_EQ(r.total_output_tokens, 32);
+  EXPECT_DOUBLE_EQ(r.request_throughput, 2 / 10.0);
+  EXPECT_DOUBLE_EQ(r.request_goodput, 1 / 10.0);
+  EXPECT_DOUBLE_EQ(r.output_throughput, 32 / 10.0);
+  EXPECT_DOUBLE_EQ(r.total_token_throughput, 232 / 10.0);
+}
+
+TEST(Collector, CountsOutcomesAndReasons) {
+  Collector collector(facts());
+  collector.on_request_sent(rejected(1, 0));
+  for (const auto& r : {finished(0, 0, 11, 1), rejected(1, 0), left_waiting(2, 0)}) {
+    collector.on_request_end(r);
+  }
+  const Result r = collector.result(8, {});
+  EXPECT_EQ(r.requests.total, 3);
+  EXPECT_EQ(r.requests.finished, 1);
+  EXPECT_EQ(r.requests.rejected, 1);
+  EXPECT_EQ(r.requests.unfinished, 1);
+  ASSERT_EQ(r.requests.not_finished.size(), 2u);  // one reason each
+  EXPECT_DOUBLE_EQ(r.duration, 8);                // a partial run lasts until it was ended
+}
+
 TEST(ResultJson, DetailedListsOneGapListARequest) {
   Result r;
   r.records = {finished(0, 0, 3, 2), finished(1, 0, 2, 1)};  // first tokens at 4, end at 6 and 5
   r.records[1].decode_instance = 1;
-  r.steps = {{3, 4, -1, 0, 1, 0, 1},
-             {3, 4, -1, 1, 1, 0, 1},
-             {4, 5, 4, 0, 1, 1, 1},
-             {4, 5, 4, 1, 1, 1, 1},
-             {5, 6, 5, 0, 1, 1, 1}};
+  r.steps = {{3, 4, 0, 1, 0, 1},
+             {3, 4, 1, 1, 0, 1},
+             {4, 5, 0, 1, 1, 1},
+             {4, 5, 1, 1, 1, 1},
+             {5, 6, 0, 1, 1, 1}};
   const nlohmann::ordered_json json = to_json(r, Detail::kPerRequest);
   EXPECT_EQ(json["itls"].dump(), "[[1.0,1.0],[1.0]]");
   EXPECT_EQ(json["ttfts"].dump(), "[4.0,4.0]");
@@ -179,7 +215,7 @@ TEST(RequestsCsv, WritesAnHourOfRequestsInATenthOfASecond) {
 
 TEST(Memory, ARequestAndAStepAreSmall) {
   EXPECT_LE(sizeof(serve::RequestRecord), 200u);
-  EXPECT_LE(sizeof(StepSample), 40u);
+  EXPECT_LE(sizeof(Iteration), 56u);
 }
 
 TEST(Collector, TheRunBeginsWithTheFirstSendAndNotWithTheFirstQueue) {
@@ -189,27 +225,28 @@ TEST(Collector, TheRunBeginsWithTheFirstSendAndNotWithTheFirstQueue) {
   collector.on_request_end(rejected(0, 100));
   collector.on_queue({.at = 110, .decode_running = 1, .decode_kv_reserved = 10});
   collector.on_queue({.at = 111});
-  const Result r = collector.result(120);
-  const auto running = std::ranges::find(r.queues, "decode_running", &QueueResult::name);
-  ASSERT_NE(running, r.queues.end());
+  const Result r = collector.result(120, {});
+  const auto running = std::ranges::find(r.whole_run.queues, "decode_running", &QueueResult::name);
+  ASSERT_NE(running, r.whole_run.queues.end());
   EXPECT_DOUBLE_EQ(running->mean, 1 / 20.0);  // 1 s of the 20 from 100 on
-  EXPECT_DOUBLE_EQ(r.kv.mean_occupancy, 10 / 20.0 / static_cast<double>(r.kv.capacity_tokens));
+  EXPECT_DOUBLE_EQ(r.whole_run.kv.mean_occupancy,
+                   10 / 20.0 / static_cast<double>(r.whole_run.kv.capacity_tokens));
 }
 
 TEST(Collector, AMeanOverNothingIsNull) {
   Collector collector(facts());
   collector.on_request_sent(rejected(0, 1));
   collector.on_request_end(rejected(0, 1));
-  const auto json = to_json(collector.result(1));
-  EXPECT_TRUE(json["decode_iteration_ms"].is_null());
+  const auto json = to_json(collector.result(1, {}));
+  EXPECT_TRUE(json["window"]["decode_iteration_ms"].is_null());
   EXPECT_TRUE(json["cache"]["hit_rate_by_token"].is_null());
   for (const char* role : {"prefill", "decode"}) {
-    for (const char* key : {"mean_sequences", "mean_tokens", "steady_iteration_ms"}) {
-      EXPECT_TRUE(json[role][key].is_null()) << role << key;
+    for (const char* key : {"mean_sequences", "mean_tokens", "mean_context"}) {
+      EXPECT_TRUE(json["window"][role][key].is_null()) << role << key;
     }
   }
   for (const char* key : {"mean_ms", "max_ms", "mean_bandwidth"}) {
-    EXPECT_TRUE(json["transfers"]["kv_pull"][key].is_null()) << key;
+    EXPECT_TRUE(json["whole_run"]["transfers"]["kv_pull"][key].is_null()) << key;
   }
 }
 

@@ -29,25 +29,39 @@ std::vector<RequestRecord> one_a_second(const Wait& wait) {
   return records;
 }
 
+/// A result of these records whose window is all arrivals, 0 to 90 s unless said.
+Result result_of(std::vector<RequestRecord> records, Seconds run_end, Seconds window = 90) {
+  Result result;
+  result.records = std::move(records);
+  result.window.to = window;
+  result.whole_run.to = run_end;
+  result.measured.request_rate = 1;
+  return result;
+}
+
+LoadVerdict judged(std::vector<RequestRecord> records, Seconds run_end, Seconds window = 90) {
+  return judge_load(result_of(std::move(records), run_end, window), {}, {});
+}
+
 TEST(Load, StableWhenRequestsHardlyWait) {
-  const auto verdict = judge_load(one_a_second([](int) { return 0.5; }), 94);
+  const auto verdict = judged(one_a_second([](int) { return 0.5; }), 94);
   EXPECT_EQ(verdict.load, Load::kStable);
-  EXPECT_DOUBLE_EQ(verdict.waiting_share, 0.5 / 3.5);
+  EXPECT_NEAR(verdict.waiting_share, 0.5 / 3.5, 3e-3);  // the last are cut off at 90 s
   EXPECT_DOUBLE_EQ(verdict.arrival_rate, 91 / 90.0);
   EXPECT_DOUBLE_EQ(verdict.drain, 4);
   EXPECT_NEAR(verdict.waiting_by_third[1], 0.5, 1e-9);  // Little: 1/s x 0.5 s
 }
 
-TEST(Load, BackloggedWhenAQueueStandsButDoesNotGrow) {
-  const auto verdict = judge_load(one_a_second([](int) { return 5.0; }), 98);
-  EXPECT_EQ(verdict.load, Load::kBacklogged);  // waits 5 of 8 s
-  EXPECT_DOUBLE_EQ(verdict.waiting_share, 5 / 8.0);
+TEST(Load, SaturatedWhenAQueueStandsButDoesNotGrow) {
+  const auto verdict = judged(one_a_second([](int) { return 5.0; }), 98);
+  EXPECT_EQ(verdict.load, Load::kSaturated);  // waits 5 of 8 s
+  EXPECT_NEAR(verdict.waiting_share, 5 / 8.0, 0.02);
 }
 
 TEST(Load, OverloadedWhenTheQueueGrows) {
   // Request i waits i/2 s: a server that takes 1.5 s for what comes every 1 s. At time t those sent
   // in (t / 1.5, t] wait, t / 3 of them: thirds at t = 15, 45, 75 -> 5, 15, 25.
-  const auto verdict = judge_load(one_a_second([](int i) { return 0.5 * i; }), 138);
+  const auto verdict = judged(one_a_second([](int i) { return 0.5 * i; }), 138);
   EXPECT_EQ(verdict.load, Load::kOverloaded);
   EXPECT_NEAR(verdict.waiting_by_third[0], 5, 0.6);
   EXPECT_NEAR(verdict.waiting_by_third[2], 25, 0.6);
@@ -59,7 +73,7 @@ TEST(Load, ARequestCutOffInTheQueueCountsAsWaiting) {
   for (int i = 30; i <= 90; ++i) {  // served no more from t = 30 on
     records[i] = left_waiting(i, i);
   }
-  const auto verdict = judge_load(records, 90);
+  const auto verdict = judged(records, 90);
   EXPECT_EQ(verdict.load, Load::kOverloaded);
   EXPECT_NEAR(verdict.waiting_by_third[2], 45, 1);  // 30 at t = 60, 60 at t = 90
 }
@@ -88,7 +102,7 @@ TEST(Load, WhatTheEndCutsOffWaitsOnlyWhereItWaits) {
       {transfer_queue, 5},     {pulling, 3}, {decode_queue, 4}, {decoding, 3.5}};
   for (std::size_t i = 0; i < cases.size(); ++i) {
     const auto& [record, waited] = cases[i];
-    EXPECT_DOUBLE_EQ(judge_load(std::span(&record, 1), 8).waiting_share, waited / 8) << i;
+    EXPECT_DOUBLE_EQ(judged({record}, 8, 8).waiting_share, waited / 8) << i;
   }
 }
 
@@ -98,34 +112,41 @@ TEST(Load, WhereNothingFinishedNothingIsStable) {
     r = {.id = r.id, .arrival = r.arrival, .sent = r.sent, .finished = r.sent};
     r.outcome = serve::Outcome::kRejected;
   }
-  EXPECT_EQ(judge_load(records, 90).load, Load::kUnserved);
+  EXPECT_EQ(judged(records, 90).load, Load::kUnserved);
 }
 
 TEST(Load, AllAtOnceIsNeverOverloaded) {
-  std::vector<RequestRecord> records{finished(0, 0, 2, 1), finished(1, 0, 2, 1)};
-  const auto verdict = judge_load(records, 5);
+  Result result = result_of({finished(0, 0, 2, 1), finished(1, 0, 2, 1)}, 5, 5);
+  result.measured.request_rate = kNoSample;
+  const auto verdict = judge_load(result, {}, {});
   EXPECT_EQ(verdict.load, Load::kStable);
   EXPECT_EQ(verdict.arrival_rate, 0);
 }
 
-TEST(SteadyWindow, BeginsOneLatencyAfterTheFirstSendAndEndsAtTheLast) {
-  const auto window = steady_window(one_a_second([](int) { return 0.5; }), 94);
-  EXPECT_TRUE(window.steady);
-  EXPECT_DOUBLE_EQ(window.from, 3.5);  // p90 of equal latencies
-  EXPECT_DOUBLE_EQ(window.to, 90);
+TEST(Load, HowItDrainsHasNoPartInIt) {
+  // The same requests, but the run goes on for an hour after the last.
+  const auto records = one_a_second([](int) { return 0.5; });
+  EXPECT_EQ(judged(records, 94).load, judged(records, 3700).load);
+  EXPECT_EQ(judged(records, 94).waiting_share, judged(records, 3700).waiting_share);
 }
 
-TEST(SteadyWindow, KeepsTwoThirdsOfTheArrivals) {
-  const auto window = steady_window(one_a_second([](int i) { return 2.0 * i; }), 273);
-  EXPECT_DOUBLE_EQ(window.from, 30);  // p90 of the latencies is longer
+TEST(Load, WhatIsOfferedDecidesBeforeAQueueStands) {
+  const Result calm = result_of(one_a_second([](int) { return 0.5; }), 94);
+  const RoleLoad half{50, 100, 80}, over_slo{90, 100, 80}, over_all{101, 100, 80};
+  EXPECT_EQ(judge_load(calm, half, half).load, Load::kStable);
+  EXPECT_EQ(judge_load(calm, half, over_slo).load, Load::kSaturated);
+  EXPECT_EQ(judge_load(calm, half, over_all).load, Load::kOverloaded);
+  EXPECT_EQ(judge_load(calm, over_all, half).load, Load::kOverloaded);
+  EXPECT_DOUBLE_EQ(over_slo.rho(), 90 / 80.0);
 }
 
-TEST(SteadyWindow, AllAtOnceHasNone) {
-  std::vector<RequestRecord> records{finished(0, 1, 2, 1), finished(1, 1, 2, 1)};
-  const auto window = steady_window(records, 6);
-  EXPECT_FALSE(window.steady);
-  EXPECT_DOUBLE_EQ(window.from, 1);
-  EXPECT_DOUBLE_EQ(window.to, 6);
+TEST(Load, WhoWasUnderWayIsNoArrival) {
+  auto records = one_a_second([](int) { return 0.5; });
+  for (int i = 0; i < 40; ++i) {
+    records.push_back(finished(91 + i, 0, 50, 3));
+    records.back().initial_tokens = 10;
+  }
+  EXPECT_DOUBLE_EQ(judged(records, 94).arrival_rate, 91 / 90.0);
 }
 
 }  // namespace

@@ -54,35 +54,5 @@ TEST(Summary, WeightsEqualTheExpandedList) {
   EXPECT_DOUBLE_EQ(a.p99, 5 + 0.91 * 4);
 }
 
-TEST(Gauge, WeighsLevelsByTime) {
-  Gauge gauge;
-  gauge.set(10, 0);
-  gauge.set(14, 3);  // level 0 for 4 s
-  gauge.set(14, 5);  // level 3 for no time, but it counts as a maximum only if it stays highest
-  gauge.set(15, 1);  // level 5 for 1 s
-  gauge.close(20);   // level 1 for 5 s
-  EXPECT_DOUBLE_EQ(gauge.mean(), (0 * 4 + 5 * 1 + 1 * 5) / 10.0);
-  EXPECT_EQ(gauge.max(), 5);
-  EXPECT_EQ(gauge.percentile(0.4), 0);  // 4 of 10 s at level 0
-  EXPECT_EQ(gauge.percentile(0.9), 1);  // 9 of 10 s at level <= 1
-  EXPECT_EQ(gauge.percentile(0.95), 5);
-}
-
-TEST(Gauge, WithoutEventsIsZero) {
-  Gauge gauge;
-  EXPECT_EQ(gauge.mean(), 0);
-  EXPECT_EQ(gauge.percentile(0.99), 0);
-  EXPECT_EQ(gauge.max(), 0);
-}
-
-TEST(WideGauge, KeepsMeanAndMaximum) {
-  WideGauge gauge;
-  gauge.set(0, 100);
-  gauge.set(1, 300);
-  gauge.close(4);
-  EXPECT_DOUBLE_EQ(gauge.mean(), (100 * 1 + 300 * 3) / 4.0);
-  EXPECT_DOUBLE_EQ(gauge.max(), 300);
-}
-
 }  // namespace
 }  // namespace cmsim::metrics

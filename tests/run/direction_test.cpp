@@ -16,8 +16,9 @@ TEST(Direction, HalfTheRdmaBandwidthDoublesTheKvPull) {
   EXPECT_NEAR(transfers(base, "kv_pull").mean_ms, bytes / 23.75e9 * 1e3 + 0.005, 1e-6);
   EXPECT_NEAR(transfers(half, "kv_pull").mean_ms, bytes / 11.875e9 * 1e3 + 0.005, 1e-6);
   // TTFT of a request alone grows by just that; what comes after the first token does not change.
-  EXPECT_NEAR(half.ttft_ms.mean - base.ttft_ms.mean, bytes / 23.75e9 * 1e3, 1e-6);
-  EXPECT_NEAR(half.tpot_ms.mean, base.tpot_ms.mean, 1e-9);
+  EXPECT_NEAR(half.whole_run.ttft_ms.mean - base.whole_run.ttft_ms.mean, bytes / 23.75e9 * 1e3,
+              1e-6);
+  EXPECT_NEAR(half.whole_run.tpot_ms.mean, base.whole_run.tpot_ms.mean, 1e-9);
 }
 
 TEST(Direction, HalfTheSubPlanesSlowCachedBlocks) {
@@ -42,13 +43,15 @@ TEST(Direction, HalfTheHbmBandwidthAddsTheTimeOfTheBytesToAStep) {
   // bandwidth adds that time once more to what is bound by it, and nothing to start-up costs.
   const Result base = run_with(kOneRequest);
   const Result half = run_with(kOneRequest, {"/platform/die/hbm_bandwidth=0.8TB/s"});
-  const double bytes =
-      base.decode->hbm.bytes / static_cast<double>(base.decode->iterations) / 320;  // a die, a step
+  const double bytes = base.whole_run.decode->hbm.bytes /
+                       static_cast<double>(base.whole_run.decode->iterations) /
+                       320;  // a die, a step
   const double streaming_ms = bytes / (1.6e12 * 0.841) * 1e3;
-  const double added = half.decode->iteration_ms.mean - base.decode->iteration_ms.mean;
+  const double added =
+      half.whole_run.decode->iteration_ms.mean - base.whole_run.decode->iteration_ms.mean;
   EXPECT_GT(added, 0.8 * streaming_ms);
   EXPECT_LT(added, 1.2 * streaming_ms);
-  EXPECT_GT(half.tpot_ms.mean, 1.2 * base.tpot_ms.mean);
+  EXPECT_GT(half.whole_run.tpot_ms.mean, 1.2 * base.whole_run.tpot_ms.mean);
 }
 
 // Every decode slot of 160 NPUs taken, each request replaced as it ends.
@@ -63,8 +66,9 @@ TEST(Direction, HalfTheDecodeNpusHalveWhatASaturatedSystemGives) {
   const Result full = run_with(kFullDecode);
   const Result half = run_with(
       kFullDecode, {"/deployment/decode/npus_per_instance=80", "/deployment/decode/ep=160"});
-  const double step_ratio = half.decode->steady_iteration_ms / full.decode->steady_iteration_ms;
-  const double rate_ratio = half.steady_output_throughput / full.steady_output_throughput;
+  const double step_ratio =
+      half.measured.decode->iteration_ms.mean / full.measured.decode->iteration_ms.mean;
+  const double rate_ratio = half.measured.output_throughput / full.measured.output_throughput;
   EXPECT_NEAR(rate_ratio * step_ratio, 0.5, 0.02);  // throughput = sequences * 1.7 / step
   EXPECT_GT(rate_ratio, 0.35);
   EXPECT_LT(rate_ratio, 0.65);
@@ -81,9 +85,9 @@ TEST(Direction, HalfTheDecodeNpusSlowAnUnsaturatedSystem) {
   const Result full = run_with(kHalfFull);
   const Result half =
       run_with(kHalfFull, {"/deployment/decode/npus_per_instance=80", "/deployment/decode/ep=160"});
-  EXPECT_GT(half.tpot_ms.mean, 1.1 * full.tpot_ms.mean);
-  EXPECT_LT(half.tpot_ms.mean, 2.0 * full.tpot_ms.mean);
-  EXPECT_LT(half.steady_output_throughput, full.steady_output_throughput);
+  EXPECT_GT(half.measured.tpot_ms.mean, 1.1 * full.measured.tpot_ms.mean);
+  EXPECT_LT(half.measured.tpot_ms.mean, 2.0 * full.measured.tpot_ms.mean);
+  EXPECT_LT(half.measured.output_throughput, full.measured.output_throughput);
 }
 
 TEST(Direction, TheSpareSlotsOfATpotLimitAreFound) {
@@ -93,8 +97,8 @@ TEST(Direction, TheSpareSlotsOfATpotLimitAreFound) {
           "arrivals": {"kind": "closed_loop", "concurrency": 1280}})",
       {"/deployment/decode/max_num_seqs=8", "/decode/microbatches=1"});
   const Result full = run_with(kFullDecode);
-  EXPECT_LT(small.tpot_ms.mean, 0.5 * full.tpot_ms.mean);
-  EXPECT_LT(small.steady_output_throughput, 0.5 * full.steady_output_throughput);
+  EXPECT_LT(small.whole_run.tpot_ms.mean, 0.5 * full.whole_run.tpot_ms.mean);
+  EXPECT_LT(small.measured.output_throughput, 0.5 * full.measured.output_throughput);
 }
 
 }  // namespace

@@ -22,7 +22,7 @@ TEST(Run, EveryRequestEndsOnceAndItsPhasesAddUp) {
   EXPECT_EQ(r.total_input_tokens, 300 * 3000);
   EXPECT_EQ(r.total_output_tokens, 300 * 40);
   double share = 0;
-  for (const metrics::PhaseResult& phase : r.phases) share += phase.share;
+  for (const metrics::PhaseResult& phase : r.whole_run.phases) share += phase.share;
   EXPECT_NEAR(share, 1, 1e-9);
   EXPECT_NEAR(transfers(r, "kv_pull").bytes, 300.0 * 3000 * 70272, 1);
 }
@@ -32,7 +32,7 @@ TEST(Run, ThroughputAndLatencyObeyLittlesLaw) {
   const Result r = run_with(
       R"({"requests": 4000, "prompt_length": 1000, "output_length": 20,
           "arrivals": {"kind": "closed_loop", "concurrency": 64}})");
-  EXPECT_NEAR(r.request_throughput * r.e2el_ms.mean * 1e-3, 64, 2);
+  EXPECT_NEAR(r.request_throughput * r.whole_run.e2el_ms.mean * 1e-3, 64, 2);
 }
 
 TEST(Run, WhoIsDueWaitsAtTheClientUntilThereIsRoom) {
@@ -44,7 +44,8 @@ TEST(Run, WhoIsDueWaitsAtTheClientUntilThereIsRoom) {
   const std::vector<std::string> alike{"/decode/mtp/draft_tokens=0",
                                        "/deployment/cache/enabled=false"};
   const Result one = run_with(requests + "1}}", alike);
-  EXPECT_NEAR(phase_ms(one, "client_wait"), 4.5 * (one.e2el_ms.mean - 1), 1e-6 * one.e2el_ms.mean);
+  EXPECT_NEAR(phase_ms(one, "client_wait"), 4.5 * (one.whole_run.e2el_ms.mean - 1),
+              1e-6 * one.whole_run.e2el_ms.mean);
   EXPECT_EQ(phase_ms(run_with(requests + "10}}", alike), "client_wait"),
             -1);  // nobody waits: no such phase
 }
@@ -99,16 +100,19 @@ TEST(Run, AShiftOfTheTraceChangesNoFigureOfALink) {
            << "\n";
     }
     file.close();
-    return run(load_scenario(default_scenario(), {"/workload/trace=" + trace.string()})).links;
+    return run(load_scenario(default_scenario(),
+                             {R"(/workload={"arrivals": {"kind": "trace"}, "trace": ")" +
+                              trace.string() + "\"}"}))
+        .whole_run.links;
   };
   const auto now = links_after(0), later = links_after(3'600'000);
   std::filesystem::remove(trace);
   double busiest = 0;
   for (std::size_t i = 0; i < now.size(); ++i) {
     EXPECT_NEAR(later[i].utilisation, now[i].utilisation, 1e-6 * now[i].utilisation) << now[i].name;
-    busiest = std::max(busiest, now[i].highest_utilisation);
+    busiest = std::max(busiest, now[i].utilisation);
   }
-  EXPECT_GT(busiest, 1e-4);
+  EXPECT_GT(busiest, 1e-5);
 }
 
 TEST(Run, APromptLongerThanAnyKvSpaceIsRejectedAndCounted) {

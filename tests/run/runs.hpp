@@ -25,14 +25,14 @@ inline constexpr const char* kOneRequest =
         "arrivals": {"kind": "all_at_once"}})";
 
 inline double phase_ms(const Result& result, const std::string& name) {
-  for (const metrics::PhaseResult& phase : result.phases) {
+  for (const metrics::PhaseResult& phase : result.whole_run.phases) {
     if (phase.name == name) return phase.ms.mean;
   }
   return -1;
 }
 
 inline const metrics::TransferResult& transfers(const Result& result, const std::string& name) {
-  for (const metrics::TransferResult& transfer : result.transfers) {
+  for (const metrics::TransferResult& transfer : result.whole_run.transfers) {
     if (transfer.name == name) return transfer;
   }
   throw std::out_of_range(name);

@@ -95,7 +95,7 @@ TEST(ScenarioErrors, ModelThatDoesNotFitHbm) {
 TEST(ScenarioErrors, UnknownPolicy) {
   EXPECT_EQ(complaint({"/policies/decode_routing=random"}),
             "--set /policies/decode_routing=random: /policies/decode_routing: unknown policy "
-            "\"random\"; known are \"least_loaded\", \"round_robin\"");
+            "\"random\"; known are \"least_loaded\", \"least_kv\", \"round_robin\"");
 }
 
 TEST(ScenarioErrors, MissingFiles) {

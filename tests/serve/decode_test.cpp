@@ -36,10 +36,10 @@ TEST(Decode, AFreedSlotIsTakenInTheVeryNextStep) {
   h.config.deployment.decode.max_num_seqs = 2;  // 1 slot a rank
   h.config.concurrency = 2;
   h.config.closed_loop = true;
+  h.progress = {0.5, 0.118};
   h.run({{0, 10, 2}, {0, 10, 2}, {0, 10, 2}, {0, 10, 2}});
-  // Population of 2 on 2 ranks, one stratum: progress frac(0.5) = 0.5 -> 1 of 2 iterations done,
-  // and frac(0.618 + 0.5) = 0.118 -> 0. Request 0 ends after one step (0.05), its follower runs to
-  // 0.15.
+  // 1 of the 2 iterations of request 0 are done, none of request 1: 0 ends after one step (0.05),
+  // its follower runs to 0.15.
   EXPECT_EQ(h.record(0).initial_tokens, 1);
   EXPECT_EQ(h.record(0).iterations, 1);
   EXPECT_NEAR(h.record(0).finished, 0.05, kTiny);
@@ -54,29 +54,44 @@ TEST(Decode, AFreedSlotIsTakenInTheVeryNextStep) {
   EXPECT_EQ(h.seen.steps.size(), 4u);
 }
 
-TEST(Decode, OnlyThoseWhoFillTheSlotsAreOnTheirWayAlready) {
-  // 4 slots on 2 ranks, 8 requests in the system at once, 100 output tokens each, a token a step.
-  // The first 4 have two strata: request n is (n / 2 + frac(0.5 + 0.618 (n mod 2))) / 2 on its way,
-  // that is 0.25, 0.059, 0.75, 0.559. The others wait for a slot and begin at 0.
-  Harness h = decode_only();
-  h.config.concurrency = 8;
-  h.config.closed_loop = true;
-  h.run(std::vector<Ask>(8, {0, 10, 100}));
-  const std::vector<Tokens> ages{25, 5, 75, 55, 0, 0, 0, 0};
-  for (std::size_t i = 0; i < ages.size(); ++i) {
-    EXPECT_EQ(h.record(static_cast<std::int64_t>(i)).initial_tokens, ages[i]) << i;
-  }
-  EXPECT_NEAR(h.record(2).finished, 25 * 0.050, kTiny);  // 100 - 75 steps of 50 ms
-  EXPECT_NEAR(h.record(4).decode_start, 25 * 0.050, kTiny);
+TEST(Decode, WhoIsUnderWayAtTheStartGoesToDecodeAndNotToPrefill) {
+  // Prompts of 100 tokens: the first has 3 of its 10 output tokens, the second comes at 0 too.
+  Harness h;
+  h.progress = {0.35};
+  h.run({{0, 100, 10}, {0, 100, 10}});
+  EXPECT_EQ(h.record(0).initial_tokens, 3);
+  EXPECT_EQ(h.record(0).prefill_start, -1);
+  EXPECT_EQ(h.record(0).transfer_start, -1);
+  EXPECT_NEAR(h.record(0).decode_start, 0, kTiny);
+  EXPECT_NEAR(h.record(0).finished, 7 * 0.050, kTiny);
+  EXPECT_EQ(h.seen.steps[0].kv_tokens, 103);
+  EXPECT_NEAR(h.record(1).prefill_end, 0.1, kTiny);
+  EXPECT_NEAR(h.record(1).transfer_end, 0.2, kTiny);
+  EXPECT_EQ(h.record(1).initial_tokens, 0);
 }
 
-TEST(Decode, TheFirstPopulationIsInSteadyState) {
+TEST(Decode, WhoIsUnderWayAndPreemptedIsPrefilledWithoutTimesOfItsOwn) {
+  // 102 + 104 tokens on rank 0, 220 on rank 1 (which is left after a few steps); rank 0 outgrows
+  // 230 tokens: the newest loses its KV, is prefilled again and pulled.
+  Harness h;
+  h.config.deployment.decode.max_num_seqs = 4;
+  h.decode.capacity = 230;
+  h.progress = {0.1, 0.2, 0.1};
+  h.run({{0, 100, 20}, {0, 220, 5}, {0, 100, 40}});
+  EXPECT_EQ(h.record(2).preemptions, 1);
+  EXPECT_EQ(h.record(2).outcome, Outcome::kFinished);
+  EXPECT_EQ(h.record(2).prefill_start, -1);
+  EXPECT_EQ(h.seen.batches.size(), 1u);
+}
+
+TEST(Decode, APopulationOfUniformAgesIsInSteadyState) {
   // 2 ranks x 50 slots, 100 requests of 1,000 + 200 tokens: ages are uniform, so a step ends with
   // 100 / 200 = 0.5 requests on average and the mean context is 1,000 + 100.
   Harness h = decode_only();
   h.config.deployment.decode.max_num_seqs = 100;
   h.config.concurrency = 100;
   h.config.closed_loop = true;
+  for (int i = 0; i < 100; ++i) h.progress.push_back((i / 2 + 0.25 + 0.5 * (i % 2)) / 50);
   h.run(std::vector<Ask>(400, Ask{0, 1000, 200}), 10.0);  // 200 steps
   ASSERT_GE(h.seen.steps.size(), 199u);
   EXPECT_NEAR(static_cast<double>(h.seen.steps[0].kv_tokens) / 100, 1100, 2);

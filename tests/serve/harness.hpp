@@ -128,6 +128,7 @@ struct Harness {
   /// Until all is done, or to `until` (and then interrupted).
   void run(const std::vector<Ask>& asks, Seconds until = 1e300) {
     trace = make_trace(asks, trace_block_size);
+    trace.progress = progress;
     check_deployment(config.deployment, platform, config.role);
     check_cache_blocks(config.deployment.cache, trace);
     Cluster cluster(runtime, platform, config, {&prefill, &decode}, std::move(policies), trace);
@@ -146,6 +147,7 @@ struct Harness {
   ConstantDecode decode;
   Policies policies = default_policies();
   int trace_block_size = 100;
+  std::vector<double> progress;  // of those under way at the start
   work::Trace trace;
   Recorder seen;
   ClusterTotals totals;

@@ -26,9 +26,8 @@ TEST(Phases, OfARequestAlone) {
   EXPECT_EQ(r.iterations, 3);
   ASSERT_EQ(h.seen.steps.size(), 3u);
   EXPECT_EQ(h.seen.steps[0].continuing, 0);
-  EXPECT_EQ(h.seen.steps[0].previous_end, -1);
   EXPECT_EQ(h.seen.steps[1].continuing, 1);
-  EXPECT_NEAR(h.seen.steps[1].previous_end, 1.25, kTiny);
+  EXPECT_NEAR(h.seen.steps[1].start, 1.25, kTiny);
   for (const auto& step : h.seen.steps) EXPECT_EQ(step.tokens, 1);
   EXPECT_EQ(h.seen.steps[0].kv_tokens, 100);
   EXPECT_EQ(h.seen.steps[2].kv_tokens, 102);

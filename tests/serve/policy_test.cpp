@@ -16,7 +16,7 @@ using ::testing::HasSubstr;
 
 TEST(PolicyRegistry, ListsOneLineOfEach) {
   const auto all = builtin_policies().list();
-  EXPECT_EQ(all.size(), 6u);
+  EXPECT_EQ(all.size(), 7u);
   for (const PolicyInfo& info : all) {
     EXPECT_FALSE(info.description.empty()) << info.name;
     EXPECT_EQ(info.description.find('\n'), std::string::npos) << info.name;

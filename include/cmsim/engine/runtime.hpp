@@ -39,14 +39,13 @@ struct PortUse {
   double utilisation = 0;  // wire_bytes / (capacity * elapsed)
 };
 
-/// The ports of one class and direction together.
+/// The ports of one class and direction together, since the runtime was made.
 struct ClassUse {
   coll::PortClass cls = coll::PortClass::kDieUb;
   coll::Direction direction = coll::Direction::kOut;
   int ports = 0;
-  Bytes bytes = 0;
-  double utilisation = 0;          // mean over the ports
-  double highest_utilisation = 0;  // of one port
+  Bytes bytes = 0;   // payload, of flows that have ended
+  Seconds busy = 0;  // what they took of the wire, wire bytes / capacity, mean over the ports
 };
 
 class SimGridRuntime : public coll::Runtime {
@@ -91,10 +90,9 @@ class SimGridRuntime : public coll::Runtime {
   /// beyond it transfers may have been too fast, and the result of a run says so (docs/output.md).
   double uplink_pressure() const;
 
-  /// Utilisations are of the `elapsed` seconds that the caller counts as the run: the clock may
-  /// have stood still before the first request.
-  std::vector<ClassUse> class_use(Seconds elapsed) const;
-  /// The `count` busiest ports, busiest first.
+  /// By class, then direction.
+  std::span<const ClassUse> class_use() const;
+  /// The `count` busiest ports, busiest first. Utilisations are of `elapsed` seconds.
   std::vector<PortUse> busiest_ports(int count, Seconds elapsed) const;
   /// Invariant: on every port, the bytes of flows begun = the bytes of flows ended. Throws
   /// SimulationError naming the port; meant for when no flow is open.

@@ -1,30 +1,18 @@
 // The listener that turns a run's events into a Result.
 //
-// Keeps one record a request (160 B), one sample a decode step (40 B) and running sums; O(1) per
+// Keeps one record a request (160 B), one sample an iteration (56 B) and a timeline; O(1) per
 // event. It draws no conclusion before result(). Times are simulated seconds.
 #pragma once
 
-#include <array>
-#include <memory>
 #include <vector>
 
+#include "cmsim/metrics/figures.hpp"
 #include "cmsim/metrics/result.hpp"
-#include "cmsim/serve/deployment.hpp"
+#include "cmsim/metrics/timeline.hpp"
+#include "cmsim/metrics/window.hpp"
 #include "cmsim/serve/events.hpp"
 
 namespace cmsim::metrics {
-
-/// What the events do not say about the system they happen in.
-struct SystemFacts {
-  serve::Role role = serve::Role::kAll;
-  serve::DeploymentSpec deployment;
-  int dies_per_npu = 2;
-  BytesPerSecond hbm_bandwidth = 0;  // of a die
-  Tokens decode_kv_per_die = 0;
-  std::int64_t cache_capacity_blocks = 0;
-  std::size_t requests = 0;  // of the trace
-  SloSpec slo;
-};
 
 class Collector : public serve::Listener {
  public:
@@ -39,34 +27,14 @@ class Collector : public serve::Listener {
   void on_cache(const serve::CacheEvent& event) override;
 
   /// To be called once, after every request has ended. `run_end` is the clock at the end of the
-  /// run. Provenance, links and decode_layer_us are left to the caller.
-  Result result(Seconds run_end);
+  /// run. Provenance, links, breakdowns and the verdict on the load are left to the caller.
+  Result result(Seconds run_end, const WindowSpec& window);
 
  private:
-  struct RoleSums {
-    std::vector<double> durations;
-    double busy = 0, sequences = 0, tokens = 0, weighted_occupancy = 0;
-    double hbm_bytes = 0, ub_bytes = 0;  // all dies of an instance
-  };
-  struct TransferSums {
-    std::int64_t count = 0;
-    double bytes = 0, seconds = 0, longest = 0;
-  };
-
-  RoleResult role_result(const RoleSums& sums, int instances, int npus_per_instance,
-                         Seconds elapsed) const;
-  void add_prefill(Result& result, Seconds elapsed) const;
-  void add_decode(Result& result, Seconds elapsed) const;
-  void add_kv_and_queues(Result& result, Seconds run_end);
-  void add_transfers(Result& result) const;
-
   SystemFacts facts_;
   std::vector<serve::RequestRecord> records_;
-  std::vector<StepSample> steps_;
-  RoleSums prefill_, decode_;
-  std::array<TransferSums, 3> transfers_;
-  std::array<Gauge, 4> queues_;
-  WideGauge kv_reserved_;
+  std::vector<Iteration> batches_, steps_;
+  Timeline timeline_;
   CacheResult cache_;
   bool begun_ = false;
 };

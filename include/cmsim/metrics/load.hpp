@@ -1,4 +1,4 @@
-// Verdicts over the whole run, from its request records alone: steady window and load.
+// Whether a system keeps up with what it is sent.
 #pragma once
 
 #include <span>
@@ -7,18 +7,19 @@
 
 namespace cmsim::metrics {
 
-/// From the first send plus the p90 latency of finished requests (at most a third of the arrival
-/// window, so that an overloaded run keeps one) to the last send. When all requests are sent within
-/// a thousandth of the run there is no steady state, and the window is [first send, run_end].
-SteadyWindow steady_window(std::span<const serve::RequestRecord> records, Seconds run_end);
-
-/// With W1..W3 the mean number of waiting requests in the thirds of the arrival window, lambda the
-/// arrival rate and g = (W3 - W1) / (2/3 window) its growth:
-///   overloaded: W1 < W2 < W3, g / lambda > 2 %, and in the last third a request waits longer
-///               (W3 / lambda, Little) than it is served on average;
-///   backlogged: not so, but requests spend more than half of their latency waiting;
+/// With W1..W3 the mean number of waiting requests in the thirds of the window, lambda the rate at
+/// which they are sent in it and g = (W3 - W1) / (2/3 window) the growth of W:
+///   overloaded: a role is offered more than it can sustain; or W1 < W2 < W3 and g / lambda is
+///   above
+///               10 %, or above 2 % while in the last third a request waits longer (W3 / lambda,
+///               Little) than the mean request is served in the window;
+///   saturated:  not so, but decode is offered more than it can sustain with a step that keeps the
+///               TPOT limit, or requests wait for more than half of their time in the window;
 ///   unserved:   neither, and no request finished;
 ///   stable:     otherwise.
-LoadVerdict judge_load(std::span<const serve::RequestRecord> records, Seconds run_end);
+/// What happens after the last arrival has no part in it. `prefill` and `decode`: of roles that are
+/// sent an open stream of requests.
+LoadVerdict judge_load(const Result& result, const std::optional<RoleLoad>& prefill,
+                       const std::optional<RoleLoad>& decode);
 
 }  // namespace cmsim::metrics

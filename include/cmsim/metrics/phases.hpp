@@ -29,7 +29,8 @@ std::array<Phase, kPhases> phases_of(const serve::RequestRecord& record);
 /// Of a request that finished: sent -> first output token, sent -> last.
 inline Seconds ttft(const serve::RequestRecord& record) { return record.first_token - record.sent; }
 inline Seconds e2e(const serve::RequestRecord& record) { return record.finished - record.sent; }
-/// (E2E - TTFT) / (output tokens - 1); -1 for a request of one output token.
+/// (E2E - TTFT) / (output tokens - 1); -1 for a request of one output token. Of one that was under
+/// way when the run began: (finished - start of decode) / (output - initial tokens).
 Seconds tpot(const serve::RequestRecord& record);
 
 }  // namespace cmsim::metrics

@@ -24,27 +24,46 @@ namespace cmsim::metrics {
 /// A mean over nothing; printed as null.
 inline constexpr double kNoSample = std::numeric_limits<double>::quiet_NaN();
 
-enum class Load { kUnserved, kStable, kBacklogged, kOverloaded };
+/// See judge_load().
+enum class Load { kUnserved, kStable, kSaturated, kOverloaded };
 const char* to_string(Load load);
 
-/// Whether the system kept up with what it was sent; see judge_load().
-struct LoadVerdict {
-  Load load = Load::kUnserved;
-  double arrival_rate = 0;                   // requests/s over the arrival window
-  std::array<double, 3> waiting_by_third{};  // mean number waiting in each third of that window
-  double growth_share = 0;                   // share of what arrives that stays behind
-  double waiting_share = 0;                  // of the latency of all requests
-  Seconds drain = 0;                         // last send -> end of the run
+/// What one role is offered and what it could sustain, tokens/s: new prompt tokens, output tokens.
+struct RoleLoad {
+  double offered = kNoSample;     // by what is sent in the window
+  double sustained = kNoSample;   // most that its instances could do
+  double within_slo = kNoSample;  // most with a step that keeps the TPOT limit (prefill: the same)
+  double rho() const { return offered / within_slo; }
 };
 
-/// The part of the run in which ramp and drain do not count.
-struct SteadyWindow {
+/// Whether the system keeps up with what it is sent; see judge_load().
+struct LoadVerdict {
+  Load load = Load::kUnserved;
+  double arrival_rate = 0;                   // requests/s over all arrivals
+  std::array<double, 3> waiting_by_third{};  // mean number waiting in each third of the window
+  double growth_share = 0;   // share of what arrives in the window that stays behind
+  double waiting_share = 0;  // of the requests in the system, over the window
+  std::optional<RoleLoad> prefill, decode;
+  Seconds drain = 0;  // last send -> end of the run; in no verdict
+};
+
+/// How the measurement window was found; see find_window().
+enum class WindowRule { kMser5, kSet, kStationaryStart, kWholeRun };
+const char* to_string(WindowRule rule);
+
+/// The part of the run that headlines are taken from.
+struct Window {
   Seconds from = 0, to = 0;
-  bool steady = false;  // false: requests arrive all at once, the window is the whole run
+  WindowRule rule = WindowRule::kWholeRun;
+  bool steady = false;
+  Seconds needed = kNoSample;  // how long arrivals must last for a steady state; none known: null
+  std::string why_not;         // not steady: the reason, for people
+  Seconds length() const { return to - from; }
 };
 
 struct RequestCounts {
   std::int64_t total = 0, finished = 0, rejected = 0, failed = 0, unfinished = 0;
+  std::int64_t initial = 0;                                        // under way at the start
   std::int64_t preempted = 0;                                      // at least once
   std::vector<std::pair<std::string, std::int64_t>> not_finished;  // by reason, only those met
 };
@@ -59,30 +78,29 @@ struct SloVerdict {
 struct PhaseResult {
   std::string name;
   Distribution ms;
-  double share = 0;  // of the summed latency of finished requests
+  double share = 0;  // of the summed latency of the measured requests
 };
 
 struct HbmResult {
   double bytes = 0;             // read and written by all dies of the role
   double busy_bandwidth = 0;    // bytes/s of one die while an iteration runs
   double busy_utilisation = 0;  // of the die's HBM bandwidth while an iteration runs
-  double utilisation = 0;       // the same over the whole run
+  double utilisation = 0;       // the same over all the time
 };
 
 struct RoleResult {
   int instances = 0, npus = 0;
-  double utilisation = 0;               // share of the run in which an iteration runs
-  double tokens_per_second = 0;         // over the whole run
-  double steady_tokens_per_second = 0;  // in the steady window
-  double steady_tokens_per_second_per_npu = 0;
-  std::int64_t iterations = 0;  // prefill batches or decode steps
+  double utilisation = 0;  // share of the time in which an iteration runs, mean over instances
+  double occupancy = 0;    // decode: sequences / slots; prefill: new tokens / budget
+  double tokens_per_second = 0;
+  std::int64_t iterations = 0;  // prefill batches or decode steps that ended
   Distribution iteration_ms;
-  double steady_iteration_ms = kNoSample;  // mean in the steady window
-  double mean_sequences = kNoSample;       // per iteration
-  double mean_tokens = kNoSample;  // prefill: new tokens, decode: output tokens, per iteration
-  double occupancy = 0;            // decode: sequences / slots; prefill: new tokens / budget
+  double mean_sequences = kNoSample;  // per iteration
+  double mean_tokens = kNoSample;     // prefill: new tokens, decode: output tokens, per iteration
+  double mean_context = kNoSample;    // prefill: cached tokens, decode: tokens held, per iteration
   HbmResult hbm;
-  double ub_bytes = 0;  // sent over UB by dispatch and combine, all dies
+  double ub_bytes = 0;  // sent over UB by dispatch, combine and collectives, all dies
+  double tokens_per_second_per_npu() const { return tokens_per_second / npus; }
 };
 
 struct KvResult {              // of the decode role
@@ -103,7 +121,7 @@ struct CacheResult {
 struct QueueResult {
   std::string name;
   double mean = 0;
-  std::int64_t p99 = 0, max = 0;
+  std::int64_t max = 0;
 };
 
 struct TransferResult {
@@ -116,11 +134,36 @@ struct TransferResult {
 
 /// The ports of one class and direction.
 struct LinkResult {
-  std::string name;  // "die-ub", ...
+  std::string name;  // "die_ub", ...
   std::string direction;
   int ports = 0;
-  double bytes = 0;
-  double utilisation = 0, highest_utilisation = 0;
+  double transfer_bytes = 0;  // payload of cache and KV transfers
+  double exchange_bytes = 0;  // payload of token exchanges and collectives inside iterations
+  double utilisation = 0;     // of the wire, mean over the ports
+};
+
+/// What holds the system back, for which share of the time.
+struct Bind {
+  std::string what;  // "decode slots", "decode: FusedAttention", ...
+  double share = 0;
+};
+
+/// What a part of the run looks like. docs/output.md has every formula.
+struct Figures {
+  Seconds from = 0, to = 0;
+  double request_rate = kNoSample;  // sent, per second
+  double request_throughput = 0, request_goodput = 0, output_throughput = 0;
+  double total_token_throughput = 0;
+  Distribution ttft_ms, tpot_ms, itl_ms, e2el_ms;
+  SloVerdict slo;
+  std::vector<PhaseResult> phases;
+  std::string slowest_phase;
+  std::optional<RoleResult> prefill, decode;
+  KvResult kv;
+  std::vector<QueueResult> queues;
+  std::vector<TransferResult> transfers;
+  std::vector<LinkResult> links;
+  std::vector<Bind> binds;  // largest share first
 };
 
 /// Of a node. `pressure`: the worst ratio, over time and nodes, of what the open flows could have
@@ -141,10 +184,15 @@ struct Provenance {
   std::vector<std::string> simgrid;
 };
 
-/// The end of one decode step, kept for steady-window figures and exact ITL.
-struct StepSample {
-  Seconds start = 0, end = 0, previous_end = -1;
-  std::int32_t instance = 0, sequences = 0, continuing = 0, tokens = 0;
+/// One prefill batch or decode step.
+struct Iteration {
+  Seconds start = 0, end = 0;
+  std::int32_t instance = 0, sequences = 0;
+  std::int32_t continuing = 0;  // decode: sequences that have a gap between tokens of its duration
+  std::int32_t tokens = 0;      // new prompt tokens or output tokens
+  Tokens context = 0;           // prefill: cached, decode: held
+  Bytes hbm_bytes_per_die = 0, ub_bytes_per_die = 0;
+  Seconds duration() const { return end - start; }
 };
 
 struct Result {
@@ -152,33 +200,25 @@ struct Result {
   bool partial = false;  // ended early by Ctrl-C or /horizon
   LoadVerdict load;
 
+  // As vLLM's benchmark counts them: over the whole run.
   Seconds duration = 0;
   Seconds elapsed = 0;  // from the first send to the end of the simulation
   RequestCounts requests;
   Tokens total_input_tokens = 0, total_output_tokens = 0;
   double request_throughput = 0, request_goodput = 0, output_throughput = 0;
   double total_token_throughput = 0;
-  Distribution ttft_ms, tpot_ms, itl_ms, e2el_ms;
-  SteadyWindow steady;
-  double steady_output_throughput = 0;
-  std::optional<double> decode_layer_us;  // one decode layer of the steady batch, from the model
 
-  SloVerdict slo;
-  std::vector<PhaseResult> phases;
-  std::string slowest_phase;
-  std::optional<RoleResult> prefill, decode;
-  KvResult kv;
+  Window window;
+  Figures measured;   // of the window
+  Figures whole_run;  // with ramp and drain
   CacheResult cache;
-  std::vector<QueueResult> queues;
-  std::vector<TransferResult> transfers;
-  std::vector<LinkResult> links;
   UplinkUse uplinks;
-  // The mean step and batch of the steady window, without slices.
+  // The mean step and batch of the window, without slices.
   std::optional<model::StepBreakdown> decode_breakdown, prefill_breakdown;
 
   // In requests.csv, and in JSON on request.
   std::vector<serve::RequestRecord> records;  // by id
-  std::vector<StepSample> steps;              // by end
+  std::vector<Iteration> batches, steps;      // by end
 };
 
 /// Whether to add the lists of vLLM's detailed result: ttfts, itls, input_lens, output_lens.

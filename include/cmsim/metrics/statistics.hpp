@@ -33,38 +33,4 @@ struct WeightedSample {
 };
 Distribution summarize(std::vector<WeightedSample> samples, double scale = 1);
 
-/// A level that changes at dates: its time-weighted mean, percentile and maximum.
-class Gauge {
- public:
-  /// The level is `level` from `at` on. Dates never decrease; levels are >= 0.
-  void set(Seconds at, std::int64_t level);
-  /// Lets the last level last until `at`.
-  void close(Seconds at);
-
-  double mean() const;
-  std::int64_t max() const { return max_; }
-  /// The smallest level that was not exceeded for `share` of the time.
-  std::int64_t percentile(double share) const;
-
- private:
-  std::vector<Seconds> time_at_;  // by level
-  Seconds since_ = 0, from_ = 0;
-  std::int64_t level_ = 0, max_ = 0;
-  bool started_ = false;
-};
-
-/// The same for levels too large to count by value: mean and maximum alone.
-class WideGauge {
- public:
-  void set(Seconds at, double level);
-  void close(Seconds at);
-  double mean() const { return at_ > from_ ? area_ / (at_ - from_) : level_; }
-  double max() const { return max_; }
-
- private:
-  Seconds at_ = 0, from_ = 0;
-  double level_ = 0, max_ = 0, area_ = 0;
-  bool started_ = false;
-};
-
 }  // namespace cmsim::metrics

@@ -13,6 +13,7 @@
 #include "cmsim/coll/analytic.hpp"
 #include "cmsim/hw/platform.hpp"
 #include "cmsim/metrics/slo.hpp"
+#include "cmsim/metrics/window.hpp"
 #include "cmsim/model/architecture.hpp"
 #include "cmsim/model/options.hpp"
 #include "cmsim/serve/deployment.hpp"
@@ -30,6 +31,9 @@ struct PolicyNames {  // /policies/*; see `cmsim policies`
   std::string decode_admission = "fcfs";
 };
 
+/// What decode holds when the run begins; /workload/population.
+enum class Start { kEmpty, kStationary };
+
 struct Scenario {
   std::string name;    // the file it came from, as given
   std::string digest;  // of the fully resolved document (platform and model spliced in)
@@ -41,7 +45,9 @@ struct Scenario {
   serve::Role role = serve::Role::kAll;  // /workload/role: all | prefill | decode
   PolicyNames policies;
   work::WorkloadSpec workload;
+  Start start = Start::kEmpty;
   metrics::SloSpec slo;
+  metrics::WindowSpec window;
   Network network = Network::kAnalytic;
   Seconds horizon = 1e300;  // /horizon: simulated time at which an overloaded run is cut
 };

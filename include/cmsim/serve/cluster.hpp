@@ -29,7 +29,7 @@ struct ClusterConfig {
   /// 0: a request is sent when it is due. C > 0: at most C are in the system; the next is sent when
   /// one ends and it is due.
   std::int64_t concurrency = 0;
-  /// A request is due when it is sent. Decode alone begins with a population that is on its way.
+  /// A request is due when it is sent.
   bool closed_loop = false;
   std::uint64_t seed = 1;  // streams "serve/..."
 };

@@ -48,7 +48,8 @@ struct Request {
   FixedTokens growth = 0;          // output tokens of one iteration
   std::int64_t joined_step = 0;    // of its decode instance
   std::int64_t iterations_before_join = 0;
-  std::int32_t rank = -1;  // decode rank, over all instances
+  bool kv_in_place = false;  // decode has its KV already: nothing to pull
+  std::int32_t rank = -1;    // decode rank, over all instances
   RequestIndex newer = kNoRequest,
                older = kNoRequest;  // running on the same rank, by date of joining
 };
@@ -80,6 +81,7 @@ struct ClusterState {
   std::int64_t prefill_running = 0;  // of them, in a running batch
   std::int64_t decode_waiting = 0, decode_running = 0;
   Tokens decode_kv_reserved = 0;
+  QueueEvent::Blocked decode_blocked = QueueEvent::Blocked::kByNothing;
   QueueEvent last_queue;
 
   Request& request(RequestIndex index) { return requests[static_cast<std::size_t>(index)]; }
@@ -91,9 +93,10 @@ struct ClusterState {
   void transfer(const coll::Transfer& transfer, TransferKind kind, coll::Runtime::Callback done);
 };
 
-/// `time` = now unless it happened before: times of a record are those of the first pass.
-inline void set_once(Seconds& time, Seconds now) {
-  if (time < 0) time = now;
+/// Sets a time of the way to decode, unless it happened before: times of a record are those of the
+/// first pass, and a request recomputed after a preemption keeps what it had.
+inline void set_once(RequestRecord& record, Seconds RequestRecord::*time, Seconds now) {
+  if (record.*time < 0 && record.decode_start < 0) record.*time = now;
 }
 
 /// Throws InvariantError saying `what` unless `holds`.

@@ -29,11 +29,8 @@ class DecodePool {
     std::function<void(RequestIndex)> preempted;  // KV dropped; context is set to what to recompute
     std::function<void(RequestIndex)> outgrown;   // context no longer fits a die
   };
-  /// Whether KV comes from a prefill instance or is there when the request arrives (decode alone).
-  enum class KvSource { kPrefill, kInPlace };
-
   DecodePool(ClusterState& state, const model::DecodeModel& model, const Policies& policies,
-             KvSource source, Hooks hooks);
+             Hooks hooks);
 
   /// Whether a die could ever hold a context of so many tokens and generate one more.
   bool can_hold(Tokens context) const { return context + 1 <= kv_capacity_; }
@@ -89,7 +86,6 @@ class DecodePool {
   ClusterState& state_;
   const model::DecodeModel& model_;
   const Policies& policies_;
-  KvSource source_;
   Hooks hooks_;
   ConnectionMap connections_;
   CopyQueues copies_;

@@ -62,13 +62,13 @@ struct PrefillBatchEvent {
 
 struct DecodeStepEvent {
   Seconds start = 0, end = 0;
-  Seconds previous_end = -1;  // end of the instance's step before when it ran back to back, else -1
   std::int32_t instance = 0;
   std::int64_t sequences = 0;   // taking part
-  std::int64_t continuing = 0;  // of them, those that had emitted a token before (an ITL gap each)
-  std::int64_t tokens = 0;      // output tokens emitted: a request's are spread evenly over its
-                                // iterations; whole tokens, the sum over steps is exact
-  Tokens kv_tokens = 0;         // context tokens held at the start
+  std::int64_t continuing = 0;  // of them, those that took part in the step before, which ended
+                                // when this one began: an inter-token gap of its duration each
+  std::int64_t tokens = 0;  // output tokens emitted: a request's are spread evenly over its
+                            // iterations; whole tokens, the sum over steps is exact
+  Tokens kv_tokens = 0;     // context tokens held at the start
   Bytes hbm_bytes_per_die = 0, ub_bytes_per_die = 0;
 };
 
@@ -87,6 +87,9 @@ struct QueueEvent {
   std::int64_t decode_waiting = 0;  // prefilled, waiting for a slot, KV space or the transfer
   std::int64_t decode_running = 0;
   Tokens decode_kv_reserved = 0;  // tokens of KV space reserved over all decode dies
+  /// What keeps the first waiting request from a place in decode.
+  enum class Blocked : std::uint8_t { kByNothing, kBySlots, kByKv, kByPolicy };
+  Blocked decode_blocked = Blocked::kByNothing;
 };
 
 /// Cache totals so far; emitted with each lookup.

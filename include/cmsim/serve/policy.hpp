@@ -136,6 +136,12 @@ struct DecodeRouterView {
     // Subtracted from the capacity: a headroom may be as large as its type.
     return slack <= kv_capacity_per_rank - kv_tokens[rank] - request.context_tokens - 1;
   }
+  bool any_fits() const {
+    for (std::size_t rank = 0; rank < sequences.size(); ++rank) {
+      if (fits(rank)) return true;
+    }
+    return false;
+  }
 };
 
 class DecodeRouter {

@@ -37,6 +37,9 @@ struct Trace {
   bool has_arrivals = true;  // false: the file gives lengths only, and every arrival is 0
   std::vector<TraceRow> rows;
   std::vector<std::uint64_t> block_ids;
+  /// Requests that are in decode when the run begins: of the first rows, the share of the output
+  /// that they have already, in (0, 1).
+  std::vector<double> progress;
   std::int64_t dropped = 0;  // rows of the file that are no requests (e.g. BurstGPT failures)
   std::string dropped_reason;
 

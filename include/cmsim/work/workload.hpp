@@ -39,6 +39,7 @@ struct WorkloadSpec {
   std::optional<Bytes> max_bytes =
       {};                          // most the trace may hold decompressed; see trace_reader.hpp
   bool spread_timestamps = false;  // spread rows that share a time stamp evenly to the next one
+  Seconds resample_block = 0;      // > 0: the seed draws stretches of this length, in trace time
   ArrivalSpec arrivals;
   // Fixed-length requests, used when `trace` is empty.
   std::int64_t requests = 0;

@@ -1,0 +1,57 @@
+// The figures of a part of a run, from its request records, iterations and timeline.
+//
+// The same formulas (docs/output.md) for the measurement window and for the whole run. What happens
+// at a moment belongs to the part (from, to] it lies in; what lasts belongs to it by the share of
+// its time.
+#pragma once
+
+#include <span>
+
+#include "cmsim/metrics/result.hpp"
+#include "cmsim/metrics/timeline.hpp"
+#include "cmsim/serve/deployment.hpp"
+
+namespace cmsim::metrics {
+
+/// What the events do not say about the system they happen in.
+struct SystemFacts {
+  serve::Role role = serve::Role::kAll;
+  serve::DeploymentSpec deployment;
+  int dies_per_npu = 2;
+  BytesPerSecond hbm_bandwidth = 0;  // of a die
+  Tokens decode_kv_per_die = 0;
+  std::int64_t cache_capacity_blocks = 0;
+  std::size_t requests = 0;  // of the trace
+  SloSpec slo;
+
+  Tokens decode_kv_capacity() const {
+    return decode_kv_per_die * dies_per_npu * deployment.decode.npus_per_instance *
+           deployment.decode.instances;
+  }
+};
+
+struct Evidence {
+  std::span<const serve::RequestRecord> records;
+  std::span<const Iteration> batches, steps;
+  const Timeline& timeline;
+};
+
+/// Links and binds are left to the caller. `from` and `to` begin bins of the timeline, or are its
+/// ends.
+Figures figures_of(const Evidence& evidence, const SystemFacts& facts, Seconds from, Seconds to);
+
+/// Output tokens a finished request had from this run (in a prefill-only run: the first alone).
+Tokens output_of(const serve::RequestRecord& record, serve::Role role);
+
+/// Whether a finished request kept both limits. One without a TPOT keeps any TPOT limit, one that
+/// was under way when the run began any TTFT limit.
+struct SloCheck {
+  bool ttft = false, tpot = false;
+  bool both() const { return ttft && tpot; }
+};
+SloCheck check_slo(const serve::RequestRecord& record, const SloSpec& slo, serve::Role role);
+
+/// The part of [from, to] inside [begin, end], as a share of it; of a moment 1 or 0.
+double share_inside(Seconds from, Seconds to, Seconds begin, Seconds end);
+
+}  // namespace cmsim::metrics

@@ -1,0 +1,303 @@
+#include "cmsim/metrics/figures.hpp"
+
+#include <algorithm>
+#include <utility>
+
+#include "cmsim/metrics/phases.hpp"
+
+namespace cmsim::metrics {
+namespace {
+
+using serve::Outcome;
+using serve::RequestRecord;
+
+bool at_most(std::vector<double>& samples, Seconds limit, SloVerdict& verdict) {
+  if (samples.empty()) return true;
+  std::sort(samples.begin(), samples.end());
+  verdict.met_at_p99 = verdict.met_at_p99 && nearest_rank(samples, 0.99) <= limit;
+  return summarize(samples).mean <= limit;
+}
+
+class Part {
+ public:
+  Part(const Evidence& evidence, const SystemFacts& facts, Seconds from, Seconds to)
+      : evidence_(evidence), facts_(facts), from_(from), to_(to) {
+    figures_.from = from;
+    figures_.to = to;
+  }
+
+  Figures take() {
+    add_rates();
+    add_requests();
+    if (facts_.role != serve::Role::kDecodeOnly) add_prefill();
+    if (facts_.role != serve::Role::kPrefillOnly) add_decode();
+    add_throughput();
+    add_timeline();
+    return std::move(figures_);
+  }
+
+ private:
+  Seconds length() const { return to_ - from_; }
+  bool inside(Seconds time) const { return time > from_ && time <= to_; }
+  double share(Seconds begin, Seconds end) const { return share_inside(begin, end, from_, to_); }
+
+  void add_rates();
+  void add_requests();
+  void add_phases(std::span<const RequestRecord* const> ended);
+  RoleResult role(std::span<const Iteration> iterations, int instances, int npus,
+                  double most) const;
+  double budget() const;  // new tokens of a batch of one instance
+  double full_batches() const;
+  void add_prefill();
+  void add_decode();
+  void add_throughput();
+  void add_timeline();
+
+  const Evidence& evidence_;
+  const SystemFacts& facts_;
+  Seconds from_, to_;
+  Figures figures_;
+  double finished_ = 0;
+};
+
+void Part::add_rates() {
+  Seconds last = from_;
+  double sent = 0;
+  for (const RequestRecord& r : evidence_.records) last = std::max(last, r.sent);
+  last = std::min(last, to_);
+  for (const RequestRecord& r : evidence_.records) {
+    sent += r.initial_tokens == 0 && r.sent >= from_ && r.sent < last ? 1 : 0;
+  }
+  if (last > from_) figures_.request_rate = sent / (last - from_);
+}
+
+void Part::add_requests() {
+  const bool decoded = facts_.role != serve::Role::kPrefillOnly;
+  std::vector<double> ttfts, tpots, e2es;
+  std::vector<const RequestRecord*> ended;
+  SloVerdict& verdict = figures_.slo;
+  verdict.limits = facts_.slo;
+  double judged = 0, good = 0;
+  for (const RequestRecord& r : evidence_.records) {
+    const bool fresh = r.initial_tokens == 0;
+    if (r.outcome == Outcome::kRejected || r.outcome == Outcome::kFailed) {
+      judged += r.finished >= from_ && r.finished <= to_ ? 1 : 0;
+    }
+    if (r.outcome != Outcome::kFinished) continue;
+    if (fresh && inside(r.first_token)) ttfts.push_back(ttft(r));
+    if (!inside(r.finished)) continue;
+    ++finished_;
+    ++judged;
+    if (fresh) {
+      e2es.push_back(e2e(r));
+      ended.push_back(&r);
+    }
+    if (decoded && r.output_tokens > 1) tpots.push_back(tpot(r));
+    const SloCheck check = check_slo(r, facts_.slo, facts_.role);
+    verdict.share_ttft += check.ttft ? 1 : 0;
+    verdict.share_tpot += check.tpot ? 1 : 0;
+    good += check.both() ? 1 : 0;
+  }
+  if (judged > 0) {
+    verdict.share_ttft /= judged;
+    verdict.share_tpot /= judged;
+    verdict.share_both = good / judged;
+  }
+  verdict.met_at_p99 = finished_ > 0;
+  const bool ttft_met = at_most(ttfts, facts_.slo.ttft, verdict);
+  const bool tpot_met = at_most(tpots, facts_.slo.tpot, verdict);
+  verdict.met_on_mean = finished_ > 0 && ttft_met && tpot_met;
+  figures_.ttft_ms = summarize(std::move(ttfts), 1e3);
+  figures_.tpot_ms = summarize(std::move(tpots), 1e3);
+  figures_.e2el_ms = summarize(std::move(e2es), 1e3);
+  if (length() > 0) figures_.request_goodput = good / length();
+  add_phases(ended);
+}
+
+void Part::add_phases(std::span<const RequestRecord* const> ended) {
+  std::array<std::vector<double>, kPhases> samples;
+  double total = 0;
+  for (const RequestRecord* r : ended) {
+    const auto phases = phases_of(*r);
+    for (int i = 0; i < kPhases; ++i) {
+      if (phases[i].happened()) samples[i].push_back(phases[i].duration());
+    }
+    total += r->finished - r->arrival;
+  }
+  double slowest = -1;
+  for (int i = 0; i < kPhases; ++i) {
+    // An open loop has no wait at the client; a phase of a role not run has no sample.
+    if (samples[i].empty() || (i == 0 && std::ranges::max(samples[i]) == 0)) continue;
+    PhaseResult phase{std::string(kPhaseNames[i]), summarize(std::move(samples[i]), 1e3), 0};
+    const double sum = phase.ms.mean * 1e-3 * static_cast<double>(phase.ms.count);
+    phase.share = total > 0 ? sum / total : 0;
+    if (sum > slowest) {
+      slowest = sum;
+      figures_.slowest_phase = phase.name;
+    }
+    figures_.phases.push_back(std::move(phase));
+  }
+}
+
+/// `most`: what occupancy is a share of, sequences or new tokens of an iteration.
+RoleResult Part::role(std::span<const Iteration> iterations, int instances, int npus,
+                      double most) const {
+  RoleResult role;
+  role.instances = instances;
+  role.npus = instances * npus;
+  const double dies = npus * facts_.dies_per_npu;
+  std::vector<double> durations;
+  double busy = 0, sequence_seconds = 0, sequences = 0, tokens = 0, context = 0;
+  double tokens_inside = 0;
+  for (const Iteration& i : iterations) {
+    const double part = share(i.start, i.end);
+    if (part <= 0) continue;
+    busy += part * i.duration();
+    sequence_seconds += part * i.duration() * i.sequences;
+    tokens_inside += part * i.tokens;
+    role.hbm.bytes += part * static_cast<double>(i.hbm_bytes_per_die) * dies;
+    role.ub_bytes += part * static_cast<double>(i.ub_bytes_per_die) * dies;
+    if (!inside(i.end)) continue;
+    durations.push_back(i.duration());
+    sequences += i.sequences;
+    tokens += i.tokens;
+    context += static_cast<double>(i.context);
+  }
+  role.iteration_ms = summarize(std::move(durations), 1e3);
+  role.iterations = role.iteration_ms.count;
+  if (role.iterations > 0) {
+    const auto count = static_cast<double>(role.iterations);
+    role.mean_sequences = sequences / count;
+    role.mean_tokens = tokens / count;
+    role.mean_context = context / count;
+  }
+  if (length() > 0) {
+    role.utilisation = busy / (length() * instances);
+    role.occupancy = sequence_seconds / (most * length() * instances);
+    role.tokens_per_second = tokens_inside / length();
+  }
+  if (busy > 0) role.hbm.busy_bandwidth = role.hbm.bytes / (busy * dies);
+  if (facts_.hbm_bandwidth > 0) {
+    role.hbm.busy_utilisation = role.hbm.busy_bandwidth / facts_.hbm_bandwidth;
+    role.hbm.utilisation = role.hbm.busy_utilisation * role.utilisation;
+  }
+  return role;
+}
+
+double Part::budget() const {
+  const serve::PrefillSpec& spec = facts_.deployment.prefill;
+  return static_cast<double>(spec.max_num_batched_tokens) * spec.npus_per_instance;
+}
+
+/// Share of the time in which an instance runs a batch that has 19/20 of its token budget or more.
+double Part::full_batches() const {
+  double busy = 0;
+  for (const Iteration& batch : evidence_.batches) {
+    if (batch.tokens < 0.95 * budget()) continue;
+    busy += share(batch.start, batch.end) * batch.duration();
+  }
+  return length() > 0 ? busy / (length() * facts_.deployment.prefill.instances) : 0;
+}
+
+/// Its tokens are the prompts', cached ones included: what a user gets prefilled.
+void Part::add_prefill() {
+  const serve::PrefillSpec& spec = facts_.deployment.prefill;
+  RoleResult role = this->role(evidence_.batches, spec.instances, spec.npus_per_instance, 1);
+  double prompts = 0;
+  for (const RequestRecord& r : evidence_.records) {
+    if (r.prefill_start < 0 || r.prefill_end < 0) continue;
+    prompts += static_cast<double>(r.prompt_tokens) * share(r.prefill_start, r.prefill_end);
+  }
+  role.tokens_per_second = length() > 0 ? prompts / length() : 0;
+  role.occupancy = role.iterations > 0 ? role.mean_tokens / budget() : 0;
+  figures_.prefill = role;
+}
+
+void Part::add_decode() {
+  const serve::DecodeSpec& spec = facts_.deployment.decode;
+  const double slots = static_cast<double>(spec.max_num_seqs) * spec.npus_per_instance;
+  figures_.decode = role(evidence_.steps, spec.instances, spec.npus_per_instance, slots);
+  figures_.kv.capacity_tokens = facts_.decode_kv_capacity();
+  std::vector<WeightedSample> gaps;
+  gaps.reserve(evidence_.steps.size());
+  for (const Iteration& step : evidence_.steps) {
+    if (inside(step.end)) gaps.push_back({step.duration(), step.continuing});
+  }
+  figures_.itl_ms = summarize(std::move(gaps), 1e3);
+}
+
+void Part::add_throughput() {
+  if (length() <= 0) return;
+  figures_.request_throughput = finished_ / length();
+  const double prompts = figures_.prefill ? figures_.prefill->tokens_per_second : 0;
+  // Alone, prefill makes the first token of a request.
+  figures_.output_throughput =
+      figures_.decode ? figures_.decode->tokens_per_second : figures_.request_throughput;
+  figures_.total_token_throughput = prompts + figures_.output_throughput;
+}
+
+void Part::add_timeline() {
+  static constexpr std::array<const char*, 4> kQueues{"prefill_waiting", "prefill_running",
+                                                      "decode_waiting", "decode_running"};
+  static constexpr std::array<const char*, kTransferKinds> kTransfers{"cache_read", "cache_write",
+                                                                      "kv_pull"};
+  const Timeline& timeline = evidence_.timeline;
+  const std::size_t last = to_ >= timeline.start_of(timeline.bins()) - timeline.bin_width()
+                               ? timeline.bins()
+                               : timeline.bin_at(to_);
+  const TimelinePart part = timeline.part(timeline.bin_at(from_), last);
+  const auto mean = [&](Level level) {
+    return length() > 0 ? part.integral_of(level) / length() : 0;
+  };
+  for (std::size_t i = 0; i < kQueues.size(); ++i) {
+    const auto level = static_cast<Level>(i);
+    figures_.queues.push_back(
+        {kQueues[i], mean(level), static_cast<std::int64_t>(part.highest_of(level))});
+  }
+  if (figures_.kv.capacity_tokens > 0) {
+    const auto capacity = static_cast<double>(figures_.kv.capacity_tokens);
+    figures_.kv.mean_occupancy = mean(Level::kKvReserved) / capacity;
+    figures_.kv.peak_occupancy = part.highest_of(Level::kKvReserved) / capacity;
+  }
+  for (std::size_t i = 0; i < kTransfers.size(); ++i) {
+    const TransferSums& sums = part.transfers[i];
+    TransferResult transfer{.name = kTransfers[i], .count = sums.count, .bytes = sums.bytes};
+    if (sums.count > 0) {
+      transfer.mean_ms = sums.seconds * 1e3 / static_cast<double>(sums.count);
+      transfer.max_ms = sums.longest * 1e3;
+    }
+    if (sums.seconds > 0) transfer.mean_bandwidth = sums.bytes / sums.seconds;
+    figures_.transfers.push_back(std::move(transfer));
+  }
+  if (figures_.prefill) {
+    figures_.binds.push_back({"prefill token budget", full_batches()});
+  }
+  if (figures_.decode) {
+    figures_.binds.push_back({"decode slots", mean(Level::kSlotsBind)});
+    figures_.binds.push_back({"decode KV space", mean(Level::kKvBinds)});
+    figures_.binds.push_back({"decode policies", mean(Level::kPolicyHolds)});
+  }
+}
+
+}  // namespace
+
+Figures figures_of(const Evidence& evidence, const SystemFacts& facts, Seconds from, Seconds to) {
+  return Part(evidence, facts, from, to).take();
+}
+
+Tokens output_of(const RequestRecord& record, serve::Role role) {
+  if (role == serve::Role::kPrefillOnly) return 1;
+  return record.output_tokens - record.initial_tokens;
+}
+
+SloCheck check_slo(const RequestRecord& record, const SloSpec& slo, serve::Role role) {
+  return {record.initial_tokens > 0 || ttft(record) <= slo.ttft,
+          role == serve::Role::kPrefillOnly || tpot(record) <= slo.tpot};
+}
+
+double share_inside(Seconds from, Seconds to, Seconds begin, Seconds end) {
+  if (to <= from) return from > begin && from <= end ? 1 : 0;
+  return std::max(0.0, std::min(to, end) - std::max(from, begin)) / (to - from);
+}
+
+}  // namespace cmsim::metrics

@@ -1,0 +1,87 @@
+#include "link_meter.hpp"
+
+#include <algorithm>
+
+namespace cmsim::run {
+
+LinkMeter::LinkMeter(const engine::SimGridRuntime& runtime) : runtime_(runtime) {}
+
+LinkMeter::Reading LinkMeter::read(Seconds at) const {
+  Reading reading{.at = at, .bytes = {}, .busy = {}};
+  for (const engine::ClassUse& use : runtime_.class_use()) {
+    reading.bytes.push_back(static_cast<double>(use.bytes));
+    reading.busy.push_back(use.busy);
+  }
+  return reading;
+}
+
+void LinkMeter::on_queue(const serve::QueueEvent& event) {
+  if (!readings_.empty() && event.at < readings_.back().at + spacing_) return;
+  readings_.push_back(read(event.at));
+  if (readings_.size() < 2048) return;
+  for (std::size_t i = 0; i < readings_.size() / 2; ++i) readings_[i] = readings_[2 * i];
+  readings_.resize(readings_.size() / 2);
+  spacing_ *= 2;
+}
+
+double LinkMeter::count_at(Seconds at, std::size_t cls, std::vector<double> Reading::*column,
+                           const Reading& present) const {
+  const auto after = std::ranges::lower_bound(readings_, at, {}, &Reading::at);
+  const Reading& next = after == readings_.end() ? present : *after;
+  if (after == readings_.begin() || next.at <= at) return (next.*column)[cls];
+  const Reading& last = *(after - 1);
+  const double share = (at - last.at) / (next.at - last.at);
+  return (last.*column)[cls] + share * ((next.*column)[cls] - (last.*column)[cls]);
+}
+
+std::vector<metrics::LinkResult> LinkMeter::links(Seconds from, Seconds to) const {
+  const Reading present = read(runtime_.now());
+  std::vector<metrics::LinkResult> links;
+  std::size_t cls = 0;
+  for (const engine::ClassUse& use : runtime_.class_use()) {
+    const auto over = [&](std::vector<double> Reading::*column) {
+      return count_at(to, cls, column, present) - count_at(from, cls, column, present);
+    };
+    links.push_back({.name = coll::to_string(use.cls),
+                     .direction = coll::to_string(use.direction),
+                     .ports = use.ports,
+                     .transfer_bytes = over(&Reading::bytes),
+                     .utilisation = to > from ? over(&Reading::busy) / (to - from) : 0});
+    ++cls;
+  }
+  return links;
+}
+
+void add_exchanges(std::vector<metrics::LinkResult>& links, const coll::Fabric& fabric,
+                   const metrics::RoleResult& role, int ep, Seconds length) {
+  if (ep < 2 || length <= 0) return;
+  const hw::Platform& platform = fabric.platform();
+  const int dies_per_node = platform.npus_per_node * platform.dies_per_npu;
+  // Peers on the other die of a package are not reached over UB; ub_bytes leaves them out.
+  const int package = std::min(ep, platform.dies_per_npu);
+  const int node = std::min(ep, dies_per_node);
+  const double leaving = ep > package ? static_cast<double>(ep - node) / (ep - package) : 0;
+  const bool leaves = node < ep;
+  const double efficiency =
+      fabric
+          .path(hw::die(0), hw::die(leaves ? dies_per_node : platform.dies_per_npu % ep),
+                coll::Plane::kUb, coll::Op::kWrite)
+          .efficiency;
+  const auto add = [&](coll::PortClass cls, double bytes) {
+    for (metrics::LinkResult& link : links) {
+      if (link.name != coll::to_string(cls)) continue;
+      double capacity = 0;
+      for (const coll::Port& port : fabric.ports()) {
+        if (port.cls == cls && link.direction == coll::to_string(port.direction)) {
+          capacity += port.capacity;
+        }
+      }
+      link.exchange_bytes += bytes;
+      if (capacity > 0) link.utilisation += bytes / efficiency / (capacity * length);
+    }
+  };
+  add(coll::PortClass::kDieUb, role.ub_bytes);
+  add(coll::PortClass::kUplink, role.ub_bytes * leaving);
+}
+
+}  // namespace cmsim::run

@@ -1,0 +1,45 @@
+// What the links carry over a run: a listener that reads the runtime's counts now and then.
+//
+// Between two readings a count grows evenly. Readings are thinned out so that a run keeps between
+// 1,024 and 2,048 of them.
+#pragma once
+
+#include <span>
+#include <vector>
+
+#include "cmsim/engine/runtime.hpp"
+#include "cmsim/metrics/result.hpp"
+#include "cmsim/serve/events.hpp"
+
+namespace cmsim::run {
+
+class LinkMeter : public serve::Listener {
+ public:
+  explicit LinkMeter(const engine::SimGridRuntime& runtime);
+
+  void on_queue(const serve::QueueEvent& event) override;
+
+  /// Transfers alone, by class and direction. `to` is the present at most.
+  std::vector<metrics::LinkResult> links(Seconds from, Seconds to) const;
+
+ private:
+  struct Reading {
+    Seconds at = 0;
+    std::vector<double> bytes, busy;  // by class and direction
+  };
+  Reading read(Seconds at) const;
+  /// The counts at a date, of one column of the readings.
+  double count_at(Seconds at, std::size_t cls, std::vector<double> Reading::*column,
+                  const Reading& present) const;
+
+  const engine::SimGridRuntime& runtime_;
+  std::vector<Reading> readings_;
+  Seconds spacing_ = 0x1p-16;
+};
+
+/// Adds the token exchanges and collectives of a role: every die of its instances sends and takes
+/// in the same, to and from peers that are spread evenly over its group.
+void add_exchanges(std::vector<metrics::LinkResult>& links, const coll::Fabric& fabric,
+                   const metrics::RoleResult& role, int ep, Seconds length);
+
+}  // namespace cmsim::run
