@@ -1,0 +1,185 @@
+#include "cmsim/base/process_pool.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <ctime>
+#include <filesystem>
+#include <fstream>
+#include <thread>
+#include <tuple>
+
+#include "cmsim/base/error.hpp"
+
+namespace cmsim {
+namespace {
+
+using ::testing::HasSubstr;
+
+std::string long_text() {
+  std::string text(3'000'000, 'x');
+  return text.append("\nend\n");
+}
+
+void sleep_ms(int ms) { std::this_thread::sleep_for(std::chrono::milliseconds(ms)); }
+
+TEST(ProcessPool, OutcomesAreInTheOrderOfThePiecesHoweverTheyEnd) {
+  std::vector<std::size_t> ended;
+  PoolOptions options;
+  options.jobs = 3;
+  options.on_end = [&](std::size_t piece, const ChildOutcome&) { ended.push_back(piece); };
+  const auto outcomes = run_in_children(
+      3,
+      [](std::size_t piece) {
+        sleep_ms(150 - 70 * static_cast<int>(piece));
+        return "piece " + std::to_string(piece);
+      },
+      options);
+  ASSERT_EQ(outcomes.size(), 3u);
+  for (std::size_t i = 0; i < 3; ++i) {
+    EXPECT_EQ(outcomes[i].ending, Ending::kDone);
+    EXPECT_EQ(outcomes[i].text, "piece " + std::to_string(i));
+    EXPECT_EQ(outcomes[i].attempts, 1);
+  }
+  EXPECT_THAT(ended, ::testing::UnorderedElementsAre(0u, 1u, 2u));
+}
+
+TEST(ProcessPool, AnAnswerLargerThanAPipeComesWhole) {
+  const auto outcomes = run_in_children(1, [](std::size_t) { return long_text(); });
+  EXPECT_EQ(outcomes[0].text, long_text());
+}
+
+TEST(ProcessPool, TellsWhatWasThrownByItsKind) {
+  const auto outcomes = run_in_children(4, [](std::size_t piece) -> std::string {
+    if (piece == 0) throw ConfigError("the key");
+    if (piece == 1) throw SimulationError("the run");
+    if (piece == 2) throw std::bad_alloc();
+    throw std::logic_error("the bug");
+  });
+  EXPECT_EQ(outcomes[0].ending, Ending::kRefused);
+  EXPECT_EQ(outcomes[0].text, "the key");
+  EXPECT_EQ(outcomes[1].ending, Ending::kFailed);
+  EXPECT_EQ(outcomes[1].text, "the run");
+  EXPECT_EQ(outcomes[2].ending, Ending::kFailed);
+  EXPECT_EQ(outcomes[3].ending, Ending::kBug);
+  EXPECT_EQ(outcomes[3].text, "the bug");
+  EXPECT_THROW(answer_of(outcomes[0]), ConfigError);
+  EXPECT_THROW(answer_of(outcomes[1]), SimulationError);
+}
+
+TEST(ProcessPool, ADeathIsToldWithTheLastWordsAndTheOthersGoOn) {
+  const auto outcomes = run_in_children(3, [](std::size_t piece) -> std::string {
+    if (piece == 0) {
+      std::ignore = ::write(STDERR_FILENO, "last words\n", 11);
+      ::raise(SIGKILL);
+    }
+    if (piece == 1) ::_exit(7);
+    return "fine";
+  });
+  EXPECT_EQ(outcomes[0].ending, Ending::kDied);
+  EXPECT_THAT(outcomes[0].text, HasSubstr("signal 9 (Killed): last words"));
+  EXPECT_EQ(outcomes[1].ending, Ending::kDied);
+  EXPECT_THAT(outcomes[1].text, HasSubstr("exit code 7"));
+  EXPECT_EQ(outcomes[2].text, "fine");
+}
+
+TEST(ProcessPool, WhatTakesTooLongIsKilled) {
+  PoolOptions options;
+  options.jobs = 2;
+  options.limits.time = 0.1;
+  const auto outcomes = run_in_children(
+      2,
+      [](std::size_t piece) -> std::string {
+        while (piece == 0) sleep_ms(1000);
+        return "fine";
+      },
+      options);
+  EXPECT_EQ(outcomes[0].ending, Ending::kTooLong);
+  EXPECT_EQ(outcomes[0].text, "took longer than 0.1 s");
+  EXPECT_EQ(outcomes[1].text, "fine");
+}
+
+TEST(ProcessPool, MemoryIsLimitedInTheChildAlone) {
+  PoolOptions options;
+  options.limits.memory = 300'000'000;
+  const auto outcomes = run_in_children(
+      2,
+      [](std::size_t piece) {
+        const std::string much(piece == 0 ? 1'000'000'000 : 10'000'000, 'x');
+        return std::to_string(much.size());
+      },
+      options);
+  EXPECT_EQ(outcomes[0].ending, Ending::kFailed);
+  EXPECT_THAT(outcomes[0].text, HasSubstr("not enough memory"));
+  EXPECT_EQ(outcomes[1].text, "10000000");
+  EXPECT_EQ(std::string(1'000'000'000, 'x').size(), 1'000'000'000u);
+}
+
+TEST(ProcessPool, WhatDiedIsTriedAgainAndWhatWasRefusedIsNot) {
+  const auto marks =
+      std::filesystem::temp_directory_path() / ("cmsim_pool." + std::to_string(::getpid()));
+  std::filesystem::create_directories(marks);
+  PoolOptions options;
+  options.limits.attempts = 3;
+  const auto outcomes = run_in_children(
+      3,
+      [&](std::size_t piece) -> std::string {
+        if (piece == 1) throw ConfigError("no");
+        if (piece == 2) ::raise(SIGKILL);
+        for (const char* name : {"first", "second"}) {
+          if (std::filesystem::exists(marks / name)) continue;
+          std::ofstream(marks / name) << "was here";
+          ::raise(SIGKILL);
+        }
+        return "third";
+      },
+      options);
+  EXPECT_EQ(outcomes[0].text, "third");
+  EXPECT_EQ(outcomes[0].attempts, 3);
+  EXPECT_EQ(outcomes[1].ending, Ending::kRefused);
+  EXPECT_EQ(outcomes[1].attempts, 1);
+  EXPECT_EQ(outcomes[2].ending, Ending::kDied);
+  EXPECT_EQ(outcomes[2].attempts, 3);
+  std::filesystem::remove_all(marks);
+}
+
+TEST(ProcessPool, AnInterruptEndsWhatRunsAndKeepsWhatIsDone) {
+  std::atomic<bool> interrupt = false;
+  PoolOptions options;
+  options.jobs = 2;
+  options.interrupt = &interrupt;
+  options.on_end = [&](std::size_t, const ChildOutcome&) { interrupt = true; };
+  const auto outcomes = run_in_children(
+      4,
+      [](std::size_t piece) -> std::string {
+        while (piece > 0) sleep_ms(1000);
+        return "done";
+      },
+      options);
+  EXPECT_EQ(outcomes[0].text, "done");
+  for (std::size_t i = 1; i < 4; ++i) EXPECT_EQ(outcomes[i].ending, Ending::kNotEnded);
+}
+
+TEST(ProcessPool, AChildMayHaveChildren) {
+  const auto outcomes = run_in_children(2, [](std::size_t piece) {
+    return answer_of(run_in_children(1, [&](std::size_t) { return std::to_string(piece); })[0]);
+  });
+  EXPECT_EQ(outcomes[0].text + outcomes[1].text, "01");
+}
+
+TEST(ProcessPool, CountsTheProcessorTimeOfAPiece) {
+  const auto outcomes = run_in_children(1, [](std::size_t) {
+    const auto until = std::clock() + CLOCKS_PER_SEC / 10;
+    while (std::clock() < until) {
+    }
+    return std::string();
+  });
+  EXPECT_GT(outcomes[0].cpu, 0.09);
+  EXPECT_GT(outcomes[0].peak_memory, 1'000'000);
+}
+
+}  // namespace
+}  // namespace cmsim
