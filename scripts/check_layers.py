@@ -9,7 +9,8 @@ import re
 import sys
 
 INCLUDE = re.compile(r'^\s*#\s*include\s*[<"]([^>"]+)[>"]', re.M)
-LIBRARIES = {"SimGrid": ("simgrid/",), "Boost.Graph": ("boost/graph/",), "CLI11": ("CLI/",)}
+LIBRARIES = {"SimGrid": ("simgrid/",), "Boost.Graph": ("boost/graph/",), "CLI11": ("CLI/",),
+             "SQLite": ("sqlite3.h",)}
 
 
 def read_rules(page):

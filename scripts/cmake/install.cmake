@@ -42,5 +42,5 @@ set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS ON)
 set(CPACK_DEBIAN_PACKAGE_SECTION science)
 # What the headers and cmsimConfig.cmake need; the binary itself needs only what SHLIBDEPS finds.
 set(CPACK_DEBIAN_PACKAGE_SUGGESTS "libsimgrid-dev, libboost-graph-dev, libboost-iostreams-dev, \
-nlohmann-json3-dev, libspdlog-dev, pkg-config")
+nlohmann-json3-dev, libspdlog-dev, libsqlite3-dev, pkg-config")
 include(CPack)

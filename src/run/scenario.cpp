@@ -165,13 +165,15 @@ std::string anchored(const std::string& assignment) {
   return assignment;
 }
 
-void splice(ConfigDocument& document, const std::vector<std::string>& sets) {
+void splice(ConfigDocument& document) {
   document.include_file("/platform");
   document.include_file("/model");
+}
+
+void apply(ConfigDocument& document, const std::vector<std::string>& sets) {
   for (const std::string& assignment : sets) {
     document.apply_set(anchored(assignment));
-    document.include_file("/platform");
-    document.include_file("/model");
+    splice(document);
   }
 }
 
@@ -212,9 +214,8 @@ void fill_closed_loop(const ConfigNode& workload, Scenario& scenario) {
   }
 }
 
-Scenario read(ConfigDocument& document, const fs::path& directory,
-              const std::vector<std::string>& sets, const serve::PolicyRegistry& registry) {
-  splice(document, sets);
+Scenario read(const ConfigDocument& document, const fs::path& directory,
+              const serve::PolicyRegistry& registry) {
   const ConfigNode root(document);
   Scenario scenario;
   scenario.name = document.name();
@@ -240,30 +241,49 @@ Scenario read(ConfigDocument& document, const fs::path& directory,
           [&] { serve::check_deployment(scenario.deployment, scenario.platform, scenario.role); });
   fill_closed_loop(workload, scenario);
   located(document, [&] { make_step_models(scenario); });  // refuses what does not fit HBM
-  // Where the trace lies does not matter; what is in it has a digest of its own.
-  nlohmann::json resolved = document.value();
-  if (!scenario.workload.trace.empty()) {
-    resolved["workload"]["trace"] = fs::path(scenario.workload.trace).filename().string();
-  }
-  Digest digest;
-  digest.add(resolved.dump());
-  scenario.digest = digest.hex();
+  scenario.digest = scenario_digest(document);
   return scenario;
 }
 
 }  // namespace
 
+std::string scenario_digest(const ConfigDocument& document) {
+  nlohmann::json resolved = document.value();
+  const std::string trace = ConfigNode(document).child_or_empty("workload").text_or("trace", "");
+  if (!trace.empty()) resolved["workload"]["trace"] = fs::path(trace).filename().string();
+  Digest digest;
+  digest.add(resolved.dump());
+  return digest.hex();
+}
+
+ScenarioFile::ScenarioFile(const fs::path& file)
+    : directory_(file.parent_path()), document_(ConfigDocument::from_file(file)) {
+  splice(document_);
+}
+
+ConfigDocument ScenarioFile::document(const std::vector<std::string>& sets) const {
+  ConfigDocument document = document_;
+  apply(document, sets);
+  return document;
+}
+
+Scenario ScenarioFile::scenario(const std::vector<std::string>& sets,
+                                const serve::PolicyRegistry& registry) const {
+  return read(document(sets), directory_, registry);
+}
+
 Scenario parse_scenario(const std::string& text, const std::string& name,
                         const std::vector<std::string>& sets,
                         const serve::PolicyRegistry& registry) {
   ConfigDocument document = ConfigDocument::from_text(text, name);
-  return read(document, "", sets, registry);
+  splice(document);
+  apply(document, sets);
+  return read(document, "", registry);
 }
 
 Scenario load_scenario(const fs::path& file, const std::vector<std::string>& sets,
                        const serve::PolicyRegistry& registry) {
-  ConfigDocument document = ConfigDocument::from_file(file);
-  return read(document, file.parent_path(), sets, registry);
+  return ScenarioFile(file).scenario(sets, registry);
 }
 
 }  // namespace cmsim::run

@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "cmsim/base/config.hpp"
 #include "cmsim/coll/analytic.hpp"
 #include "cmsim/hw/platform.hpp"
 #include "cmsim/metrics/slo.hpp"
@@ -59,8 +60,28 @@ struct Scenario {
 Scenario load_scenario(const std::filesystem::path& file, const std::vector<std::string>& sets = {},
                        const serve::PolicyRegistry& registry = serve::builtin_policies());
 
-/// The same from text; `name` stands for the file in messages, paths are relative to the working
-/// directory.
+/// A scenario file that is read once, of which scenarios that differ in their sets are made.
+class ScenarioFile {
+ public:
+  explicit ScenarioFile(const std::filesystem::path& file);
+
+  /// The document with platform and model spliced in and `sets` applied; throws ConfigError.
+  ConfigDocument document(const std::vector<std::string>& sets = {}) const;
+  /// As load_scenario().
+  Scenario scenario(const std::vector<std::string>& sets,
+                    const serve::PolicyRegistry& registry) const;
+
+ private:
+  std::filesystem::path directory_;
+  ConfigDocument document_;
+};
+
+/// Of such a document. Where its trace lies does not matter, only its name; what is in it has a
+/// digest of its own.
+std::string scenario_digest(const ConfigDocument& document);
+
+/// load_scenario() from text; `name` stands for the file in messages, paths are relative to the
+/// working directory.
 Scenario parse_scenario(const std::string& text, const std::string& name,
                         const std::vector<std::string>& sets = {},
                         const serve::PolicyRegistry& registry = serve::builtin_policies());

@@ -1,0 +1,64 @@
+#include "cmsim/study/runner.hpp"
+
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include "cmsim/base/error.hpp"
+
+namespace cmsim::study {
+namespace {
+
+Outcome outcome_of(ChildOutcome child) {
+  Outcome outcome;
+  outcome.ending = child.ending;
+  (child.ending == Ending::kDone ? outcome.result : outcome.error) = std::move(child.text);
+  outcome.attempts = child.attempts;
+  outcome.cpu = child.cpu;
+  outcome.peak_memory = child.peak_memory;
+  return outcome;
+}
+
+}  // namespace
+
+const run::ScenarioFile& ScenarioFiles::get(const std::filesystem::path& file) {
+  auto& kept = files_[file];
+  if (!kept) kept = std::make_unique<run::ScenarioFile>(file);
+  return *kept;
+}
+
+std::vector<Outcome> run_points(std::span<const Point> points, const Work& work,
+                                const RunnerOptions& options) {
+  PoolOptions pool{options.jobs, options.limits, options.interrupt, {}};
+  std::vector<Outcome> outcomes(points.size());
+  pool.on_end = [&](std::size_t index, const ChildOutcome& child) {
+    outcomes[index] = outcome_of(child);
+    if (options.on_end) options.on_end(index, outcomes[index]);
+  };
+  run_in_children(
+      points.size(), [&](std::size_t index) { return work(points[index]); }, pool);
+  return outcomes;
+}
+
+std::string run_scenario(const Point& point, const run::ScenarioFile& file,
+                         run::RunOptions options) {
+  options.command = spelled(point);
+  const run::Scenario scenario = file.scenario(all_sets(point), options.registry);
+  return metrics::to_json(run::run(scenario, options)).dump(2) + "\n";
+}
+
+std::vector<Outcome> run_scenarios(std::span<const Point> points,
+                                   const serve::PolicyRegistry& registry,
+                                   const RunnerOptions& options) {
+  ScenarioFiles files;
+  for (const Point& point : points) files.get(point.file);
+  return run_points(
+      points,
+      [&](const Point& point) {
+        run::RunOptions run;
+        run.registry = registry;
+        return run_scenario(point, files.get(point.file), std::move(run));
+      },
+      options);
+}
+
+}  // namespace cmsim::study
