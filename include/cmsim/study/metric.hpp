@@ -1,0 +1,35 @@
+// What a study looks at in a result: a JSON pointer with a name, a unit and a direction.
+//
+// The headlines of each command are listed in metric.cpp and nowhere else. A number is as in the
+// result, in its unit; true and false count as 1 and 0; a text is a text.
+#pragma once
+
+#include <nlohmann/json_fwd.hpp>
+#include <string>
+#include <variant>
+#include <vector>
+
+namespace cmsim::study {
+
+enum class Better { kHigher, kLower, kUnknown };
+
+struct Metric {
+  std::string name, pointer;
+  std::string unit = {};
+  Better better = Better::kUnknown;
+};
+
+/// A headline by its name, a pointer ("/prefill/occupancy"), or a key of the result
+/// ("mean_ttft_ms"). Throws ConfigError naming the headlines of the command.
+Metric find_metric(const std::string& text, const std::string& command);
+
+/// What is shown when nothing is said.
+std::vector<Metric> headlines(const std::string& command);
+
+struct Nothing {};
+using Value = std::variant<Nothing, double, std::string>;
+
+/// Nothing when the result has no such place, or null there.
+Value value_of(const nlohmann::json& result, const Metric& metric);
+
+}  // namespace cmsim::study

@@ -1,0 +1,40 @@
+// The points of a study as tables that other programs read: a wide CSV and an SQLite database.
+//
+// Made from the outcomes alone: equal outcomes give equal bytes, wherever and in whatever order the
+// points were run. What a point cost differs from run to run and is in the database only. Columns
+// and tables: docs/studies.md.
+#pragma once
+
+#include <span>
+#include <string>
+#include <vector>
+
+#include "cmsim/study/metric.hpp"
+#include "cmsim/study/study.hpp"
+
+namespace cmsim::study {
+
+/// Outcomes with what the metrics of the study are in them; `values[i][m]`, by point and metric.
+/// `usual` has the columns that other tools know, of runs only; both are empty for what is not
+/// done.
+struct Table {
+  Study study;
+  std::vector<Cell> cells;
+  std::vector<StudyPoint> points;
+  std::vector<Outcome> outcomes;
+  std::vector<std::vector<Value>> values, usual;
+};
+
+/// Throws ConfigError when no point that is done has one of the study's metrics.
+Table make_table(const Study& study, std::vector<StudyPoint> points, std::vector<Outcome> outcomes);
+
+/// RFC 4180, a row a point: number, digest, state, seed, params_*, values_*, the columns of
+/// aiconfigurator that mean the same (runs only), error.
+std::string to_csv(const Table& table);
+
+/// The bytes of a database file. Throws OutputError.
+std::string to_database(const Table& table);
+
+const char* state_of(const Outcome& outcome);  // done | failed | missing
+
+}  // namespace cmsim::study

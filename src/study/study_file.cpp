@@ -1,0 +1,88 @@
+// Reads a study file: see docs/studies.md.
+#include <fmt/format.h>
+
+#include <nlohmann/json.hpp>
+
+#include "cmsim/base/config.hpp"
+#include "cmsim/study/study.hpp"
+
+namespace cmsim::study {
+namespace {
+
+namespace fs = std::filesystem;
+
+std::vector<std::string> texts(const ConfigNode& node, std::string_view key) {
+  std::vector<std::string> list;
+  if (!node.has(key)) return list;
+  node.elements(key);  // checks that it is an array
+  for (const nlohmann::json& item : node.raw().at(std::string(key))) {
+    if (!item.is_string()) node.fail(key, "expected an array of texts");
+    list.push_back(item.get<std::string>());
+  }
+  return list;
+}
+
+/// Values as in --vary ("10GB/s..40GB/s:4") or an array of values.
+Axis read_axis(const ConfigNode& node, const std::string& pointer) {
+  const nlohmann::json& value = node.raw().at(pointer);
+  const std::string origin =
+      fmt::format("{}:{}:", node.where(pointer).file, node.where(pointer).line);
+  if (value.is_string()) {
+    node.text(pointer);
+    return parse_axis(pointer + "=" + value.get<std::string>(), origin);
+  }
+  node.elements(pointer);
+  Axis axis{pointer, {}};
+  for (const nlohmann::json& item : value) {
+    axis.values.push_back(item.is_string() ? item.get<std::string>() : item.dump());
+  }
+  const bool place = pointer.starts_with('/') || pointer.starts_with("--");
+  if (!place || axis.values.empty()) {
+    node.fail(pointer, "expected a JSON pointer or an option, with one value or more");
+  }
+  return axis;
+}
+
+std::vector<Axis> read_axes(const ConfigNode& root, std::string_view key) {
+  std::vector<Axis> axes;
+  const ConfigNode node = root.child_or_empty(key);
+  for (const std::string& pointer : node.keys()) axes.push_back(read_axis(node, pointer));
+  return axes;
+}
+
+}  // namespace
+
+bool is_study(const fs::path& file) {
+  return ConfigDocument::from_file(file).value().contains("scenario");
+}
+
+Study read_study(const fs::path& file) {
+  const ConfigDocument document = ConfigDocument::from_file(file);
+  const ConfigNode root(document);
+  const fs::path directory = file.parent_path();
+  Study study;
+  root.text_or("description", "");
+  study.file = (directory / root.text("scenario")).lexically_normal();
+  study.command = root.choice_or("command", "run", {"run", "step", "collective", "p2p"});
+  study.options = texts(root, "options");
+  study.sets = texts(root, "set");
+  std::vector<std::string> traces;
+  for (const std::string& trace : texts(root, "traces")) {
+    traces.push_back((directory / trace).lexically_normal().string());
+  }
+  if (!traces.empty()) study.dimensions.push_back({Axis{"/workload/trace", traces}});
+  for (Axis& axis : read_axes(root, "vary")) study.dimensions.push_back({std::move(axis)});
+  if (auto together = read_axes(root, "zip"); !together.empty()) {
+    study.dimensions.push_back(std::move(together));
+  }
+  if (root.has("seeds")) {
+    study.seeds = parse_seeds(root.text("seeds"), root.where("seeds").file + " /seeds");
+  }
+  for (const std::string& metric : texts(root, "metrics")) {
+    study.metrics.push_back(find_metric(metric, study.command));
+  }
+  root.close();
+  return study;
+}
+
+}  // namespace cmsim::study
