@@ -245,11 +245,20 @@ Scenario read(const ConfigDocument& document, const fs::path& directory,
   return scenario;
 }
 
+std::string trace_in(const ConfigDocument& document) {
+  return ConfigNode(document).child_or_empty("workload").text_or("trace", "");
+}
+
 }  // namespace
+
+fs::path ScenarioFile::trace_of(const ConfigDocument& document) const {
+  const std::string trace = trace_in(document);
+  return trace.empty() ? fs::path() : directory_ / trace;
+}
 
 std::string scenario_digest(const ConfigDocument& document) {
   nlohmann::json resolved = document.value();
-  const std::string trace = ConfigNode(document).child_or_empty("workload").text_or("trace", "");
+  const std::string trace = trace_in(document);
   if (!trace.empty()) resolved["workload"]["trace"] = fs::path(trace).filename().string();
   Digest digest;
   digest.add(resolved.dump());

@@ -19,8 +19,8 @@ constexpr const char* kSchema = R"(
     state TEXT NOT NULL, error TEXT NOT NULL, command TEXT NOT NULL, attempts INTEGER NOT NULL,
     cpu_s REAL NOT NULL, peak_memory_bytes INTEGER NOT NULL, result TEXT) STRICT;
   CREATE TABLE params (
-    number INTEGER NOT NULL REFERENCES points, name TEXT NOT NULL, value TEXT NOT NULL,
-    numeric REAL, PRIMARY KEY (number, name)) STRICT, WITHOUT ROWID;
+    number INTEGER NOT NULL REFERENCES points, name TEXT NOT NULL, setting TEXT NOT NULL,
+    quantity REAL, PRIMARY KEY (number, name)) STRICT, WITHOUT ROWID;
   CREATE TABLE "values" (
     number INTEGER NOT NULL REFERENCES points, metric TEXT NOT NULL, value REAL, text TEXT,
     PRIMARY KEY (number, metric)) STRICT, WITHOUT ROWID;

@@ -67,10 +67,10 @@ const std::string& PointDigests::content(const fs::path& file) {
 
 std::string PointDigests::document_of(const Point& point) {
   if (point.command == "run" || point.command == "step") {
-    const ConfigDocument document = files_.get(point.file).document(all_sets(point));
-    const std::string trace = ConfigNode(document).child_or_empty("workload").text_or("trace", "");
-    return run::scenario_digest(document) +
-           (trace.empty() ? "" : content(point.file.parent_path() / trace));
+    const run::ScenarioFile& file = files_.get(point.file);
+    const ConfigDocument document = file.document(all_sets(point));
+    const fs::path trace = file.trace_of(document);
+    return run::scenario_digest(document) + (trace.empty() ? "" : content(trace));
   }
   ConfigDocument document = ConfigDocument::from_file(point.file);
   for (const std::string& set : point.sets) document.apply_set(set);

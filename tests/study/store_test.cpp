@@ -163,7 +163,7 @@ TEST(Tables, TheDatabaseAnswersQuestions) {
             "done;2;failed;2;");
   // (11 + 12) / 2
   EXPECT_EQ(ask("SELECT avg(value) FROM \"values\" JOIN params USING (number) "
-                "WHERE metric = 'y' AND numeric = 1"),
+                "WHERE metric = 'y' AND quantity = 1"),
             "11.5;");
   EXPECT_EQ(ask("SELECT result ->> '$.y' FROM points WHERE digest = '1-2'"), "12;");
   EXPECT_EQ(ask("SELECT strict FROM pragma_table_list WHERE name = 'points'"), "1;");

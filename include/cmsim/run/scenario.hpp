@@ -67,6 +67,8 @@ class ScenarioFile {
 
   /// The document with platform and model spliced in and `sets` applied; throws ConfigError.
   ConfigDocument document(const std::vector<std::string>& sets = {}) const;
+  /// Where the trace of such a document lies; "" when it has none.
+  std::filesystem::path trace_of(const ConfigDocument& document) const;
   /// As load_scenario().
   Scenario scenario(const std::vector<std::string>& sets,
                     const serve::PolicyRegistry& registry) const;
