@@ -47,8 +47,10 @@ int main(int argc, char** argv, serve::PolicyRegistry registry) {
   app.set_version_flag("--version", std::string("cmsim ") + kVersion);
   app.require_subcommand(1);
   app.footer(
-      "Exit codes: 0 ok, 2 usage or scenario error, 3 simulation failed, was ended early, or its\n"
-      "results could not be written, 70 internal error.\n"
+      "Exit codes: 0 ok, 1 a check failed, 2 usage or scenario error, 3 simulation failed, was "
+      "ended\n"
+      "early, or its results could not be written, 4 some points of a study failed, 70 internal "
+      "error.\n"
       "`cmsim COMMAND --help` shows the options of a command.");
   app.failure_message([](const CLI::App*, const CLI::Error& error) {
     return fmt::format("cmsim: {} (cmsim --help and cmsim COMMAND --help show what there is)\n",

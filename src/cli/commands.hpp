@@ -59,8 +59,9 @@ void add_step(CLI::App& app, Session& session);
 void add_trace(CLI::App& app, Session& session);
 void add_policies(CLI::App& app, Session& session);
 void add_validate(CLI::App& app, Session& session);
+void add_sweep(CLI::App& app, Session& session);
 
-inline constexpr auto kCommands = {add_run,   add_p2p,      add_collective, add_step,
-                                   add_trace, add_policies, add_validate};
+inline constexpr auto kCommands = {add_run,  add_sweep, add_p2p,      add_collective,
+                                   add_step, add_trace, add_policies, add_validate};
 
 }  // namespace cmsim::cli

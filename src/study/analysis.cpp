@@ -24,6 +24,11 @@ CellFigure figure_of(const Table& table, std::size_t cell, std::size_t metric) {
     const Value& value = value_at(table, cell, seed, metric);
     if (const auto* number = std::get_if<double>(&value)) numbers.push_back(*number);
     if (const auto* text = std::get_if<std::string>(&value)) ++figure.texts[*text];
+    const auto* flag = std::get_if<bool>(&value);
+    if (flag == nullptr) continue;
+    if (!figure.flag) figure.flag.emplace();
+    figure.flag->met += *flag ? 1 : 0;
+    ++figure.flag->of;
   }
   if (!numbers.empty()) figure.number = estimate(numbers);
   return figure;

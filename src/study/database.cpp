@@ -152,6 +152,8 @@ void add_values(const Database& database, const Table& table) {
       insert << static_cast<std::int64_t>(i) << table.study.metrics[m].name;
       if (const auto* number = std::get_if<double>(&value)) {
         insert << *number << Nothing{};
+      } else if (const auto* flag = std::get_if<bool>(&value)) {
+        insert << (*flag ? 1.0 : 0.0) << Nothing{};
       } else {
         insert << Nothing{} << std::get<std::string>(value);
       }

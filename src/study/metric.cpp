@@ -66,7 +66,7 @@ Value value_of(const nlohmann::json& result, const Metric& metric) {
   if (!result.contains(pointer)) return Nothing{};
   const nlohmann::json& value = result.at(pointer);
   if (value.is_number()) return value.get<double>();
-  if (value.is_boolean()) return value.get<bool>() ? 1.0 : 0.0;
+  if (value.is_boolean()) return value.get<bool>();
   if (value.is_string()) return value.get<std::string>();
   return Nothing{};
 }

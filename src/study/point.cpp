@@ -3,10 +3,7 @@
 #include <string_view>
 
 namespace cmsim::study {
-namespace {
-
-/// As a shell takes it: in quotes when it has more than letters, digits and what is plain in paths.
-std::string quoted(const std::string& word) {
+std::string shell_word(const std::string& word) {
   constexpr std::string_view kPlain =
       "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-+=./,:@%";
   if (!word.empty() && word.find_first_not_of(kPlain) == std::string::npos) return word;
@@ -14,8 +11,6 @@ std::string quoted(const std::string& word) {
   for (const char c : word) text += c == '\'' ? std::string("'\\''") : std::string(1, c);
   return text + "'";
 }
-
-}  // namespace
 
 std::vector<std::string> words_of(const Point& point) {
   std::vector<std::string> words{point.command, point.file.string()};
@@ -34,7 +29,7 @@ std::vector<std::string> words_of(const Point& point) {
 
 std::string spelled(const Point& point) {
   std::string text = "cmsim";
-  for (const std::string& word : words_of(point)) text += " " + quoted(word);
+  for (const std::string& word : words_of(point)) text += " " + shell_word(word);
   return text;
 }
 

@@ -61,10 +61,6 @@ Outcome outcome_of(const nlohmann::json& json, const fs::path& folder) {
   return outcome;
 }
 
-bool in_shard(std::size_t index, const Shard& shard) {
-  return index % shard.of == shard.number - 1;
-}
-
 }  // namespace
 
 fs::path Store::folder(const std::string& digest) const { return directory_ / "points" / digest; }
@@ -101,6 +97,10 @@ Shard parse_shard(const std::string& text) {
     if (whole && shard.number >= 1 && shard.number <= shard.of) return shard;
   }
   throw ConfigError({"--shard " + text, 0, ""}, "expected i/n, e.g. 1/8 to 8/8");
+}
+
+bool in_shard(std::size_t number, const Shard& shard) {
+  return number % shard.of == shard.number - 1;
 }
 
 std::vector<Outcome> execute(std::span<const StudyPoint> points, const Store& store,

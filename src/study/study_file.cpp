@@ -52,6 +52,27 @@ std::vector<Axis> read_axes(const ConfigNode& root, std::string_view key) {
 
 }  // namespace
 
+std::string to_json(const Study& study) {
+  nlohmann::ordered_json json{{"scenario", fs::absolute(study.file).lexically_normal().string()},
+                              {"command", study.command},
+                              {"options", study.options},
+                              {"set", study.sets}};
+  nlohmann::ordered_json vary = nlohmann::ordered_json::object(), zip = vary;
+  for (const std::vector<Axis>& dimension : study.dimensions) {
+    for (const Axis& axis : dimension)
+      (dimension.size() > 1 ? zip : vary)[axis.pointer] = axis.values;
+  }
+  json["vary"] = vary;
+  json["zip"] = zip;
+  std::string seeds;
+  for (const std::uint64_t seed : study.seeds) {
+    seeds += (seeds.empty() ? "" : ",") + std::to_string(seed);
+  }
+  if (!seeds.empty()) json["seeds"] = seeds;
+  for (const Metric& metric : study.metrics) json["metrics"].push_back(metric.name);
+  return json.dump(2) + "\n";
+}
+
 bool is_study(const fs::path& file) {
   return ConfigDocument::from_file(file).value().contains("scenario");
 }

@@ -11,7 +11,7 @@
 namespace cmsim::study {
 namespace {
 
-std::string quoted(const std::string& text) {
+std::string csv_cell(const std::string& text) {
   if (text.find_first_of(",\"\r\n") == std::string::npos) return text;
   std::string cell = "\"";
   for (const char c : text) cell += c == '"' ? std::string("\"\"") : std::string(1, c);
@@ -20,7 +20,8 @@ std::string quoted(const std::string& text) {
 
 std::string shown(const Value& value) {
   if (const auto* number = std::get_if<double>(&value)) return fmt::format("{:.12g}", *number);
-  if (const auto* text = std::get_if<std::string>(&value)) return quoted(*text);
+  if (const auto* flag = std::get_if<bool>(&value)) return *flag ? "true" : "false";
+  if (const auto* text = std::get_if<std::string>(&value)) return csv_cell(*text);
   return "";
 }
 
@@ -73,8 +74,8 @@ Table make_table(const Study& study, std::vector<StudyPoint> points,
 std::string to_csv(const Table& table) {
   const bool runs = table.study.command == "run";
   std::string csv = "number,digest,state,seed";
-  for (const Axis& axis : table.study.axes()) csv += "," + quoted("params_" + axis.pointer);
-  for (const Metric& metric : table.study.metrics) csv += "," + quoted("values_" + metric.name);
+  for (const Axis& axis : table.study.axes()) csv += "," + csv_cell("params_" + axis.pointer);
+  for (const Metric& metric : table.study.metrics) csv += "," + csv_cell("values_" + metric.name);
   if (runs) {
     for (const std::string& name : same_meaning_names()) csv += "," + name;
   }
@@ -84,12 +85,12 @@ std::string to_csv(const Table& table) {
     const Outcome& outcome = table.outcomes[i];
     csv += fmt::format("{},{},{},", i, point.digest, state_of(outcome));
     if (point.point.seed) csv += std::to_string(*point.point.seed);
-    for (const std::string& value : table.cells[point.cell].values) csv += "," + quoted(value);
+    for (const std::string& value : table.cells[point.cell].values) csv += "," + csv_cell(value);
     for (const Value& value : table.values[i]) csv += "," + shown(value);
     if (runs) {
       for (const Value& value : table.usual[i]) csv += "," + shown(value);
     }
-    csv += "," + quoted(outcome.error) + "\n";
+    csv += "," + csv_cell(outcome.error) + "\n";
   }
   return csv;
 }

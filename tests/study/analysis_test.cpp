@@ -19,7 +19,10 @@ Table table_of(const std::function<double(double a, bool v, double seed)>& y) {
   study.file = "s.json";
   study.dimensions = {{{"/a", {"1", "2", "4"}}}, {{"/b", {"u", "v"}}}};
   study.seeds = {1, 2, 3, 4};
-  study.metrics = {{"y", "/y", "", Better::kHigher}, {"z", "/z", "", Better::kLower}, {"w", "/w"}};
+  study.metrics = {{"y", "/y", "", Better::kHigher},
+                   {"z", "/z", "", Better::kLower},
+                   {"w", "/w"},
+                   {"met", "/met"}};
   std::vector<StudyPoint> points = expand(study);
   std::vector<Outcome> outcomes;
   for (const StudyPoint& point : points) {
@@ -28,7 +31,8 @@ Table table_of(const std::function<double(double a, bool v, double seed)>& y) {
     Outcome outcome;
     outcome.ending = Ending::kDone;
     outcome.result = R"({"y": )" + std::to_string(y(a, v, static_cast<double>(*point.point.seed))) +
-                     R"(, "z": )" + std::to_string(a * (v ? 10 : 1)) + R"(, "w": ")" +
+                     R"(, "z": )" + std::to_string(a * (v ? 10 : 1)) + R"(, "met": )" +
+                     (*point.point.seed < 4 ? "true" : "false") + R"(, "w": ")" +
                      (*point.point.seed == 1 ? "odd" : "even") + "\"}";
     outcomes.push_back(std::move(outcome));
   }
@@ -42,6 +46,8 @@ TEST(Analysis, CellsHaveMeansAndCountsOfTexts) {
   EXPECT_DOUBLE_EQ(figures[5][0].number->mean, 6.5);
   EXPECT_EQ(figures[0][2].texts.at("even"), 3u);
   EXPECT_FALSE(figures[0][2].number);
+  EXPECT_EQ(figures[0][3].flag->met, 3u);  // seeds 1 to 3
+  EXPECT_EQ(figures[0][3].flag->of, 4u);
 }
 
 TEST(Analysis, ChangesAreAgainstTheFirstValueWithAllElseAndTheSeedEqual) {

@@ -14,9 +14,15 @@
 
 namespace cmsim::study {
 
-/// A metric over the seeds of a cell: numbers, or how often each text came.
+/// For how many seeds something holds.
+struct Count {
+  std::size_t met = 0, of = 0;
+};
+
+/// A metric over the seeds of a cell: numbers, how often it is true, or how often each text came.
 struct CellFigure {
   std::optional<Estimate> number;
+  std::optional<Count> flag;
   std::map<std::string, std::size_t> texts;
 };
 /// By cell and metric.

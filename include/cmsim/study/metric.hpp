@@ -1,7 +1,7 @@
 // What a study looks at in a result: a JSON pointer with a name, a unit and a direction.
 //
 // The headlines of each command are listed in metric.cpp and nowhere else. A number is as in the
-// result, in its unit; true and false count as 1 and 0; a text is a text.
+// result, in its unit.
 #pragma once
 
 #include <nlohmann/json_fwd.hpp>
@@ -27,7 +27,7 @@ Metric find_metric(const std::string& text, const std::string& command);
 std::vector<Metric> headlines(const std::string& command);
 
 struct Nothing {};
-using Value = std::variant<Nothing, double, std::string>;
+using Value = std::variant<Nothing, double, bool, std::string>;
 
 /// Nothing when the result has no such place, or null there.
 Value value_of(const nlohmann::json& result, const Metric& metric);

@@ -26,6 +26,8 @@ struct Point {
 std::vector<std::string> words_of(const Point& point);
 /// The same as one line to be shown, with "cmsim".
 std::string spelled(const Point& point);
+/// A word as a shell takes it: in quotes unless it is letters, digits and what is plain in paths.
+std::string shell_word(const std::string& word);
 /// The sets with the seed of the point as the last.
 std::vector<std::string> all_sets(const Point& point);
 

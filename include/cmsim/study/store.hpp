@@ -40,6 +40,7 @@ struct Shard {
 };
 /// "i/n". Throws ConfigError.
 Shard parse_shard(const std::string& text);
+bool in_shard(std::size_t number, const Shard& shard);
 
 enum class Missing { kRun, kLeave };
 

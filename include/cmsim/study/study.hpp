@@ -49,6 +49,9 @@ std::vector<StudyPoint> expand(const Study& study);
 /// A study file (docs/studies.md); paths in it are relative to it. Throws ConfigError.
 Study read_study(const std::filesystem::path& file);
 
+/// A study file that read_study() reads as this study, whatever the working directory.
+std::string to_json(const Study& study);
+
 /// Whether the file is a study rather than a scenario: it has a key /scenario.
 bool is_study(const std::filesystem::path& file);
 

@@ -1,0 +1,201 @@
+#include <fmt/format.h>
+
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <sstream>
+
+#include "cmsim/base/files.hpp"
+#include "cmsim/run/digest.hpp"
+#include "commands.hpp"
+#include "shard_note.hpp"
+#include "study_engine.hpp"
+#include "study_report.hpp"
+#include "terminal.hpp"
+
+namespace cmsim::cli {
+namespace {
+
+namespace fs = std::filesystem;
+
+struct SweepCommand {
+  std::string file, of;  // of: the command that is studied, with its options
+  std::vector<std::string> sets, vary, zip, traces, metrics;
+  std::optional<std::string> seeds, out, shard, pareto;
+  bool resume = false, gather = false;
+  StudyOptions options;
+};
+
+/// The study of the file, if it is one, and what the command line adds.
+study::Study study_of(const SweepCommand& command) {
+  study::Study study;
+  if (study::is_study(command.file)) {
+    study = study::read_study(command.file);
+  } else {
+    study.file = command.file;
+  }
+  std::istringstream words(command.of);
+  for (std::string word; words >> word;) {
+    if (study.options.empty() && !word.starts_with('-')) {
+      study.command = word;
+    } else {
+      study.options.push_back(word);
+    }
+  }
+  study.sets.insert(study.sets.end(), command.sets.begin(), command.sets.end());
+  if (!command.traces.empty()) {
+    study.dimensions.push_back({study::Axis{"/workload/trace", command.traces}});
+  }
+  for (const std::string& axis : command.vary) {
+    study.dimensions.push_back({study::parse_axis(axis, "--vary")});
+  }
+  std::vector<study::Axis> together;
+  for (const std::string& axis : command.zip) together.push_back(study::parse_axis(axis, "--zip"));
+  if (!together.empty()) study.dimensions.push_back(std::move(together));
+  if (command.seeds) study.seeds = study::parse_seeds(*command.seeds, "--seeds");
+  for (const std::string& metric : command.metrics) {
+    study.metrics.push_back(study::find_metric(metric, study.command));
+  }
+  if (study.metrics.empty()) study.metrics = study::headlines(study.command);
+  return study;
+}
+
+/// Both metrics, which the study then looks at.
+ParetoAxes pareto_of(const SweepCommand& command, study::Study& study) {
+  if (!command.pareto) return std::nullopt;
+  const std::size_t comma = command.pareto->find(',');
+  if (comma == std::string::npos) {
+    throw ConfigError({"--pareto " + *command.pareto, 0, ""},
+                      "expected two metrics, e.g. "
+                      "tokens_per_s_per_npu,tpot");
+  }
+  const auto find = [&](const std::string& name) {
+    study::Metric metric = study::find_metric(name, study.command);
+    const bool known =
+        std::any_of(study.metrics.begin(), study.metrics.end(),
+                    [&](const study::Metric& one) { return one.pointer == metric.pointer; });
+    if (!known) study.metrics.push_back(metric);
+    return metric;
+  };
+  study::Metric first = find(command.pareto->substr(0, comma));
+  study::Metric second = find(command.pareto->substr(comma + 1));
+  return std::pair(std::move(first), std::move(second));
+}
+
+/// out/<scenario>-sweep-<what it is made of>, so that the same command finds its points again.
+fs::path directory_of(const SweepCommand& command, const std::vector<study::StudyPoint>& points) {
+  if (command.out) return *command.out;
+  run::Digest digest;
+  for (const study::StudyPoint& point : points) digest.add(point.digest);
+  return fs::path("out") / fmt::format("{}-sweep-{}", fs::path(command.file).stem().string(),
+                                       digest.hex().substr(0, 8));
+}
+
+/// Points that are there are kept only when the user has said that they are meant.
+void check_fresh(const SweepCommand& command, const fs::path& directory) {
+  std::error_code error;
+  if (command.resume || command.gather || command.shard ||
+      fs::is_empty(directory / "points", error) || error) {
+    return;
+  }
+  throw ConfigError({directory.string(), 0, ""},
+                    "has points of a study already; add --resume to run only what is missing, or "
+                    "choose another place with --out");
+}
+
+int execute(SweepCommand command, serve::PolicyRegistry& registry) {
+  study::Study study = study_of(command);
+  const ParetoAxes pareto = pareto_of(command, study);
+  if (command.shard) command.options.shard = study::parse_shard(*command.shard);
+  if (command.gather) command.options.missing = study::Missing::kLeave;
+  StudyEngine engine(command.options, registry);
+  std::vector<study::StudyPoint> points = engine.points_of(study);
+  const fs::path directory = directory_of(command, points);
+  check_place(directory);
+  check_fresh(command, directory);
+  write_unit(directory, std::array{NamedContent{"study.json", study::to_json(study)}});
+
+  std::vector<study::Outcome> outcomes = engine.run(points, directory);
+  engine.check_interrupted(directory);
+  const study::Table table = study::make_table(study, std::move(points), std::move(outcomes));
+  if (command.shard) {
+    say_text(failures_of_shard(table, command.options.shard));
+    if (!command.options.quiet) say_text(shard_note(command.options.shard, directory));
+    return exit_code_of_shard(table, command.options.shard);
+  }
+  for (const fs::path& file : write_tables(directory, table)) {
+    if (!command.options.quiet) say("wrote {}\n", file.string());
+  }
+  if (!command.options.quiet) print_text(study_report(table, pareto, paint_for(Stream::kOut)));
+  flush_results();
+  say_text(failures_report(table));
+  return exit_code_of(table);
+}
+
+void add_what(CLI::App& sub, SweepCommand& command) {
+  const auto many = [&](const char* name, std::vector<std::string>& into, const char* type,
+                        const char* what) {
+    sub.add_option(name, into, what)->type_name(type)->allow_extra_args(false);
+  };
+  sub.add_option("STUDY", command.file, "Scenario, study file, or the platform of a collective")
+      ->required();
+  sub.add_option("--command", command.of,
+                 "What is run at each point, with its options, e.g. \"step --phase decode\" [run]")
+      ->type_name("run|step|collective|p2p");
+  many("--vary", command.vary, "/POINTER=VALUES",
+       "An axis: a,b,c or lo..hi:n or log:lo..hi:n, with units (repeatable: all combinations)");
+  many("--zip", command.zip, "/POINTER=VALUES",
+       "An axis that advances together with the other --zip ones");
+  sub.add_option("--seeds", command.seeds, "Seeds that replicate every cell, e.g. 1..5");
+  many("--trace", command.traces, "FILE", "A trace; several are an axis");
+  many("--set", command.sets, "/POINTER=VALUE", "Change one key at every point");
+  many("--metric", command.metrics, "NAME|/POINTER",
+       "What is looked at: a headline or a place in the result (repeatable) [the headlines]");
+  sub.add_option("--pareto", command.pareto, "Show the cells that no other beats in both")
+      ->type_name("METRIC,METRIC");
+}
+
+void add_how(CLI::App& sub, SweepCommand& command) {
+  add_pool_options(sub, command.options);
+  sub.add_option("--plugin", command.options.plugins, "Shared object that registers policies")
+      ->type_name("FILE.so")
+      ->allow_extra_args(false);
+  sub.add_option("--policy-timeout", command.options.policy_timeout,
+                 "Wall-clock seconds that one call of a policy may take; 0: for ever")
+      ->type_name("SECONDS")
+      ->check(number_from(0, 1e6))
+      ->capture_default_str();
+  sub.add_option("--out", command.out,
+                 "Directory of the points and the tables [out/<scenario>-sweep-<digest>]")
+      ->type_name("DIR");
+  sub.add_flag("--resume", command.resume, "Run only what is missing or has failed");
+  sub.add_flag("--gather", command.gather,
+               "Run nothing: make the tables of the points that are there");
+  sub.add_option("--shard", command.shard, "Run the i-th of n parts and make no tables")
+      ->type_name("i/n");
+  sub.add_flag("--quiet", command.options.quiet, "No table, no notes");
+}
+
+}  // namespace
+
+void add_sweep(CLI::App& app, Session& session) {
+  const auto command = std::make_shared<SweepCommand>();
+  CLI::App* sub = app.add_subcommand("sweep", "Run a scenario over axes and seeds, and compare");
+  add_what(*sub, *command);
+  add_how(*sub, *command);
+  sub->footer(
+      "Examples:\n"
+      "  cmsim sweep workloads/scenarios/paper-decode.json --seeds 1..5 \\\n"
+      "      --vary /deployment/decode/max_num_seqs=8,48,96\n"
+      "  cmsim sweep workloads/scenarios/cloudmatrix384.json --seeds 1..5 \\\n"
+      "      --vary /policies/decode_routing=least_loaded,round_robin --vary "
+      "/workload/time_scale=0.5..1:3\n"
+      "  cmsim sweep platforms/cloudmatrix384.json --vary=--ep=8,16,32,64 \\\n"
+      "      --command \"collective --op dispatch --tokens 128\"\n"
+      "Ctrl-C ends a sweep early; --resume goes on. Exit code 4 when some points failed.");
+  sub->callback([command, &session] {
+    session.action = [command, &session] { return execute(*command, session.registry); };
+  });
+}
+
+}  // namespace cmsim::cli

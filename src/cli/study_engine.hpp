@@ -1,0 +1,72 @@
+// The engine that all commands of many runs share: options, plugins, the pool, the store, progress.
+//
+// A command makes a study, or points, and gives them to run(); what is already in the store is not
+// run again. Times are wall-clock seconds.
+#pragma once
+
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "cmsim/study/digest.hpp"
+#include "cmsim/study/store.hpp"
+#include "cmsim/study/tables.hpp"
+#include "commands.hpp"
+#include "policy_watch.hpp"
+
+namespace cmsim::cli {
+
+struct StudyOptions {
+  int jobs = 1;
+  double time_limit = 0;
+  std::string memory_limit;
+  int retries = 1;
+  std::vector<std::string> plugins;
+  double policy_timeout = kPolicyTimeout;
+  bool quiet = false;
+  study::Missing missing = study::Missing::kRun;
+  study::Shard shard;
+};
+
+/// As many as the machine has processors.
+int default_jobs();
+/// --jobs, --time-limit, --memory-limit and --retries.
+void add_pool_options(CLI::App& sub, StudyOptions& options);
+
+class StudyEngine {
+ public:
+  /// Loads the plugins into the registry, which must outlive the engine. Throws ConfigError.
+  StudyEngine(StudyOptions options, serve::PolicyRegistry& registry);
+
+  /// The points of a study with their addresses; throws ConfigError when the first cannot be run.
+  std::vector<study::StudyPoint> points_of(const study::Study& study);
+  /// Fills in the addresses.
+  void address(std::vector<study::StudyPoint>& points);
+
+  /// Outcomes in the order of the points; those that are in the store are taken from there.
+  std::vector<study::Outcome> run(const std::vector<study::StudyPoint>& points,
+                                  const std::filesystem::path& directory);
+
+  const StudyOptions& options() const { return options_; }
+  study::ScenarioFiles& files() { return files_; }
+  /// Throws SimulationError saying where the finished points are, when a signal has ended run().
+  void check_interrupted(const std::filesystem::path& directory) const;
+
+ private:
+  std::string result_of(const study::Point& point);
+
+  StudyOptions options_;
+  serve::PolicyRegistry& registry_;
+  study::ScenarioFiles files_;
+  study::PointDigests digests_;
+};
+
+/// DIR/points.csv and DIR/study.sqlite; returns the files.
+std::vector<std::filesystem::path> write_tables(const std::filesystem::path& directory,
+                                                const study::Table& table);
+
+/// kOk, or kSomeFailed when a point has failed or is missing.
+int exit_code_of(const study::Table& table);
+
+}  // namespace cmsim::cli

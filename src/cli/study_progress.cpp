@@ -1,0 +1,44 @@
+#include "study_progress.hpp"
+
+#include <fmt/format.h>
+
+#include "terminal.hpp"
+
+namespace cmsim::cli {
+
+std::string duration_text(double seconds) {
+  const auto whole = static_cast<std::int64_t>(seconds + 0.5);
+  if (whole >= 3600) return fmt::format("{} h {} min", whole / 3600, whole / 60 % 60);
+  if (whole >= 60) return fmt::format("{} min {} s", whole / 60, whole % 60);
+  return fmt::format("{} s", whole);
+}
+
+void StudyProgress::start(std::size_t points) {
+  total_ = points;
+  ended_ = failed_ = 0;
+  began_ = next_ = Clock::now();
+}
+
+void StudyProgress::ended(bool well) {
+  ++ended_;
+  if (!well) ++failed_;
+  if (shown_ && Clock::now() >= next_) draw();
+}
+
+void StudyProgress::draw() {
+  next_ = Clock::now() + std::chrono::milliseconds(100);
+  const double spent = std::chrono::duration<double>(Clock::now() - began_).count();
+  const double left = spent / static_cast<double>(ended_) * static_cast<double>(total_ - ended_);
+  const auto filled = static_cast<int>(20 * ended_ / total_);
+  say("\r[{:#<{}}{:.<{}}] {} of {} points{}, {} left \033[K", "", filled, "", 20 - filled,
+      grouped(static_cast<std::int64_t>(ended_)), grouped(static_cast<std::int64_t>(total_)),
+      failed_ > 0 ? fmt::format(", {} failed", failed_) : "", duration_text(left));
+  drawn_ = true;
+}
+
+void StudyProgress::clear() {
+  if (drawn_) say("\r\033[K");
+  drawn_ = false;
+}
+
+}  // namespace cmsim::cli

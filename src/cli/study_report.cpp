@@ -1,0 +1,244 @@
+#include "study_report.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "text_table.hpp"
+
+namespace cmsim::cli {
+namespace {
+
+using study::Cell;
+using study::Table;
+
+constexpr std::size_t kWidestName = 28, kMostFailures = 5;
+
+/// The end of the pointer that no other axis has.
+std::string name_of(const study::Axis& axis, const std::vector<study::Axis>& axes) {
+  const std::string& pointer = axis.pointer;
+  for (std::size_t slash = pointer.rfind('/'); slash != std::string::npos && slash > 0;
+       slash = pointer.rfind('/', slash - 1)) {
+    const std::string end = pointer.substr(slash);
+    const auto like = std::count_if(axes.begin(), axes.end(), [&](const study::Axis& other) {
+      return other.pointer.ends_with(end);
+    });
+    if (like == 1) return shortened(end.substr(1), kWidestName);
+  }
+  return shortened(pointer, kWidestName);
+}
+
+/// Metrics that have something to show in some cell.
+std::vector<std::size_t> shown_metrics(const Table& table) {
+  std::vector<std::size_t> list;
+  for (std::size_t m = 0; m < table.study.metrics.size(); ++m) {
+    const bool any = std::any_of(table.values.begin(), table.values.end(), [&](const auto& values) {
+      return !std::holds_alternative<study::Nothing>(values[m]);
+    });
+    if (any) list.push_back(m);
+  }
+  return list;
+}
+
+std::vector<std::string> names_of(const Cell& cell) {
+  std::vector<std::string> names;
+  for (const std::string& value : cell.values) names.push_back(shortened(value, kWidestName));
+  return names;
+}
+
+std::string seeds_text(const Table& table) {
+  const std::vector<std::uint64_t>& seeds = table.study.seeds;
+  if (seeds.size() < 2) return "one seed: no interval can be given";
+  const bool in_row = seeds.back() - seeds.front() + 1 == seeds.size();
+  return fmt::format("mean ± half of the 95 % t-interval over {} seeds{}", seeds.size(),
+                     in_row ? fmt::format(" ({}..{})", seeds.front(), seeds.back()) : "");
+}
+
+std::string cells_text(const Table& table, Paint paint) {
+  const std::vector<study::Axis> axes = table.study.axes();
+  TextTable text{std::max<std::size_t>(1, axes.size()), {{}}};
+  for (const study::Axis& axis : axes) text.rows[0].push_back(name_of(axis, axes));
+  if (axes.empty()) text.rows[0].emplace_back("");
+  const auto metrics = shown_metrics(table);
+  for (const std::size_t m : metrics) text.rows[0].push_back(title_of(table.study.metrics[m]));
+  const auto figures = study::cell_figures(table);
+  for (std::size_t cell = 0; cell < table.cells.size(); ++cell) {
+    std::vector<std::string> row = names_of(table.cells[cell]);
+    if (axes.empty()) row.emplace_back("all seeds");
+    for (const std::size_t m : metrics) row.push_back(cell_text(figures[cell][m]));
+    text.rows.push_back(std::move(row));
+  }
+  return text.text(paint);
+}
+
+/// Metrics that have numbers in some change.
+std::vector<std::size_t> compared(const std::vector<study::CellChange>& changes) {
+  std::vector<std::size_t> list;
+  if (changes.empty()) return list;
+  for (std::size_t m = 0; m < changes.front().metrics.size(); ++m) {
+    const bool any = std::any_of(changes.begin(), changes.end(),
+                                 [&](const auto& change) { return change.metrics[m].has_value(); });
+    if (any) list.push_back(m);
+  }
+  return list;
+}
+
+std::string first_values(const std::vector<study::Axis>& dimension) {
+  std::string text;
+  for (const study::Axis& axis : dimension) {
+    text +=
+        (text.empty() ? "" : ", ") + axis.pointer + "=" + shortened(axis.values[0], kWidestName);
+  }
+  return text;
+}
+
+std::string changes_text(const Table& table, std::size_t dimension,
+                         const std::vector<study::CellChange>& changes, Paint paint) {
+  const auto metrics = compared(changes);
+  if (metrics.empty()) return "";
+  const std::vector<study::Axis> axes = table.study.axes();
+  TextTable text{axes.size(), {{}}};
+  for (const study::Axis& axis : axes) text.rows[0].push_back(name_of(axis, axes));
+  for (const std::size_t m : metrics) text.rows[0].push_back(table.study.metrics[m].name);
+  for (const study::CellChange& change : changes) {
+    std::vector<std::string> row = names_of(table.cells[change.cell]);
+    for (const std::size_t m : metrics) {
+      row.push_back(change.metrics[m] ? change_text(*change.metrics[m]) : "-");
+    }
+    text.rows.push_back(std::move(row));
+  }
+  return "\n" +
+         styled("Change from " + first_values(table.study.dimensions[dimension]), Style::kBold,
+                paint) +
+         "\n" + text.text(paint);
+}
+
+std::string elasticities_text(const Table& table, Paint paint) {
+  TextTable text{1, {{"Elasticity (% for 1 %)"}}};
+  for (const study::Metric& metric : table.study.metrics) text.rows[0].push_back(metric.name);
+  for (std::size_t d = 0; d < table.study.dimensions.size(); ++d) {
+    const auto list = study::elasticities(table, d);
+    if (list.empty()) continue;
+    std::vector<std::string> row{name_of(table.study.dimensions[d].front(), table.study.axes())};
+    for (const auto& one : list) {
+      row.push_back(one ? with_interval(one->mean, one->half.value_or(0)) : "-");
+    }
+    text.rows.push_back(std::move(row));
+  }
+  // A column without any is of a text.
+  for (std::size_t c = text.rows[0].size(); c-- > 1;) {
+    const bool empty = std::all_of(text.rows.begin() + 1, text.rows.end(),
+                                   [&](const auto& row) { return row[c] == "-"; });
+    for (auto& row : text.rows) {
+      if (empty) row.erase(row.begin() + static_cast<long>(c));
+    }
+  }
+  return text.rows.size() > 1 && text.rows[0].size() > 1 ? "\n" + text.text(paint) : "";
+}
+
+std::string pareto_text(const Table& table, const ParetoAxes& axes, Paint paint) {
+  if (!axes) return "";
+  const auto front = study::pareto(table, axes->first, axes->second);
+  const auto figures = study::cell_figures(table);
+  const std::vector<study::Axis> all = table.study.axes();
+  TextTable text{std::max<std::size_t>(1, all.size()), {{}}};
+  for (const study::Axis& axis : all) text.rows[0].push_back(name_of(axis, all));
+  if (all.empty()) text.rows[0].emplace_back("");
+  std::vector<std::size_t> columns;
+  for (const study::Metric& wanted : {axes->first, axes->second}) {
+    for (std::size_t m = 0; m < table.study.metrics.size(); ++m) {
+      if (table.study.metrics[m].pointer == wanted.pointer) columns.push_back(m);
+    }
+    text.rows[0].push_back(title_of(wanted));
+  }
+  for (const std::size_t cell : front) {
+    std::vector<std::string> row = names_of(table.cells[cell]);
+    if (row.empty()) row.emplace_back("all seeds");
+    for (const std::size_t m : columns) {
+      row.push_back(cell_text(figures[cell][m]));
+    }
+    text.rows.push_back(std::move(row));
+  }
+  return "\n" +
+         styled(
+             fmt::format("Pareto front of {} and {} (means)", axes->first.name, axes->second.name),
+             Style::kBold, paint) +
+         "\n" + text.text(paint);
+}
+
+}  // namespace
+
+std::string title_of(const study::Metric& metric) {
+  return metric.unit.empty() ? metric.name : metric.name + " " + metric.unit;
+}
+
+std::string cell_text(const study::CellFigure& figure) {
+  if (figure.number) {
+    return with_interval(figure.number->mean, figure.number->half.value_or(0));
+  }
+  if (figure.flag) return fmt::format("met in {} of {}", figure.flag->met, figure.flag->of);
+  std::string text;
+  for (const auto& [word, count] : figure.texts) {
+    text += (text.empty() ? "" : ", ") +
+            (figure.texts.size() == 1 ? word : fmt::format("{} {}", count, word));
+  }
+  return text.empty() ? "-" : text;
+}
+
+std::string change_text(const study::Difference& difference) {
+  if (!difference.p || difference.exact) {
+    return difference.of.mean == 0 ? "none" : fmt::format("{:+.2f} %", difference.relative * 100);
+  }
+  const double scale = difference.of.mean == 0 ? 0 : difference.relative / difference.of.mean;
+  const double half = *difference.of.half * std::fabs(scale) * 100;
+  const std::string sign = difference.relative > 0 ? "+" : "";
+  return sign + with_interval(difference.relative * 100, half) + " %" +
+         (study::significant(difference) ? "" : " n.s.");
+}
+
+std::string failures_report(const Table& table) {
+  std::string text;
+  std::size_t failed = 0, missing = 0;
+  for (std::size_t i = 0; i < table.points.size(); ++i) {
+    const study::Outcome& outcome = table.outcomes[i];
+    if (outcome.ending == Ending::kNotEnded) ++missing;
+    if (outcome.done() || outcome.ending == Ending::kNotEnded) continue;
+    if (++failed > kMostFailures) continue;
+    text += fmt::format("  {}\n    {}\n", study::spelled(table.points[i].point), outcome.error);
+  }
+  if (failed > 0) {
+    text = fmt::format("{} of {} points failed{}\n", grouped(static_cast<std::int64_t>(failed)),
+                       grouped(static_cast<std::int64_t>(table.points.size())),
+                       failed > kMostFailures ? fmt::format(", the first {}:", kMostFailures)
+                                              : std::string(":")) +
+           text;
+  }
+  if (missing > 0) {
+    text +=
+        fmt::format("{} of {} points are missing\n", grouped(static_cast<std::int64_t>(missing)),
+                    grouped(static_cast<std::int64_t>(table.points.size())));
+  }
+  return text;
+}
+
+std::string study_report(const Table& table, const ParetoAxes& pareto, Paint paint) {
+  std::string text =
+      fmt::format("{}: {} points of {} cells; {}\n\n", table.study.file.string(),
+                  grouped(static_cast<std::int64_t>(table.points.size())),
+                  grouped(static_cast<std::int64_t>(table.cells.size())), seeds_text(table));
+  text += cells_text(table, paint);
+  const study::Changes all = study::all_changes(table);
+  for (std::size_t d = 0; d < all.dimensions.size(); ++d) {
+    text += changes_text(table, d, all.dimensions[d], paint);
+  }
+  if (all.tested > 0) {
+    text += fmt::format(
+        "Differences are of pairs with the same seed, ± half of the 95 % t-interval. n.s.: no "
+        "significant\ndifference at 5 % after Holm's adjustment over {} differences.\n",
+        all.tested);
+  }
+  return text + elasticities_text(table, paint) + pareto_text(table, pareto, paint);
+}
+
+}  // namespace cmsim::cli

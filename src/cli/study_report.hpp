@@ -1,0 +1,28 @@
+// What a study found, for a terminal: its cells with intervals, what each axis changes,
+// elasticities and what failed. Lines of about 100 columns.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "cmsim/study/analysis.hpp"
+#include "terminal.hpp"
+
+namespace cmsim::cli {
+
+using ParetoAxes = std::optional<std::pair<study::Metric, study::Metric>>;
+
+std::string study_report(const study::Table& table, const ParetoAxes& pareto, Paint paint);
+
+/// A line for each point that failed, the first few; "" when none did.
+std::string failures_report(const study::Table& table);
+
+/// "goodput req/s"
+std::string title_of(const study::Metric& metric);
+/// A metric over the seeds: "65.2 ± 1.3", "met in 4 of 5", "stable" or "2 overloaded, 3 stable".
+std::string cell_text(const study::CellFigure& figure);
+/// "+1.2 ± 0.3 %", and "n.s." when it may be chance.
+std::string change_text(const study::Difference& difference);
+
+}  // namespace cmsim::cli

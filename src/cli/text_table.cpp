@@ -1,0 +1,85 @@
+#include "text_table.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+namespace cmsim::cli {
+namespace {
+
+constexpr std::size_t kGap = 2;  // blanks between columns
+
+std::string padded(const std::string& text, std::size_t width) {
+  return std::string(width - std::min(width, width_of(text)), ' ');
+}
+
+/// With digits after the point and commas before it.
+std::string fixed(double value, int decimals) {
+  const std::string text = fmt::format("{:.{}f}", std::fabs(value), decimals);
+  const std::size_t point = std::min(text.find('.'), text.size());
+  std::string whole = text.substr(0, point);
+  for (int at = static_cast<int>(whole.size()) - 3; at > 0; at -= 3) {
+    whole.insert(static_cast<std::size_t>(at), ",");
+  }
+  const bool zero = text.find_first_not_of("0.") == std::string::npos;
+  return (value < 0 && !zero ? "-" : "") + whole + text.substr(point);
+}
+
+}  // namespace
+
+std::size_t width_of(const std::string& text) {
+  return static_cast<std::size_t>(std::count_if(text.begin(), text.end(), [](char c) {
+    return (static_cast<unsigned char>(c) & 0xc0) != 0x80;
+  }));
+}
+
+std::string shortened(const std::string& text, std::size_t most) {
+  if (width_of(text) <= most || text.size() > width_of(text)) return text;
+  const std::size_t front = (most - 1) / 2;
+  return text.substr(0, front) + "…" + text.substr(text.size() - (most - 1 - front));
+}
+
+std::string with_interval(double mean, double half) {
+  if (half <= 0) return figure(mean);
+  const auto decade = [](double value) { return static_cast<int>(std::floor(std::log10(value))); };
+  constexpr int kDigits = 5, kDigitsOfHalf = 2;
+  int decimals = kDigitsOfHalf - 1 - decade(half);
+  if (mean != 0) decimals = std::min(decimals, kDigits - 1 - decade(std::fabs(mean)));
+  decimals = std::clamp(decimals, 0, 9);
+  const double step = std::pow(10, -decimals);
+  return fixed(mean, decimals) + " ± " + fixed(std::max(half, step), decimals);
+}
+
+std::string TextTable::text(Paint paint) const {
+  const std::size_t columns = rows.front().size();
+  std::vector<std::size_t> widths(columns, 0);
+  for (const auto& row : rows) {
+    for (std::size_t c = 0; c < columns; ++c) widths[c] = std::max(widths[c], width_of(row[c]));
+  }
+  std::size_t left = 0;
+  for (std::size_t c = 0; c < names; ++c) left += widths[c] + kGap;
+  std::string text;
+  for (std::size_t first = names; first < columns || first == names;) {
+    std::size_t last = first, width = left;
+    while (last < columns && (last == first || width + widths[last] + kGap <= kWidestLine)) {
+      width += widths[last++] + kGap;
+    }
+    if (first > names) text += "\n";
+    for (std::size_t r = 0; r < rows.size(); ++r) {
+      std::string line;
+      for (std::size_t c = 0; c < names; ++c) {
+        line += rows[r][c] + padded(rows[r][c], widths[c] + kGap);
+      }
+      for (std::size_t c = first; c < last; ++c) {
+        line += padded(rows[r][c], widths[c]) + rows[r][c] + std::string(kGap, ' ');
+      }
+      line.erase(line.find_last_not_of(' ') + 1);
+      text += (r == 0 ? styled(line, Style::kBold, paint) : line) + "\n";
+    }
+    first = std::max(last, first + 1);
+  }
+  return text;
+}
+
+}  // namespace cmsim::cli
