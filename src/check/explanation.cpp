@@ -1,0 +1,80 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+
+#include "cmsim/check/difference.hpp"
+#include "numbers.hpp"
+
+namespace cmsim::check {
+namespace {
+
+const PartMove* part(const GroupMove* group, const std::string& name) {
+  if (group == nullptr) return nullptr;
+  const auto found = std::ranges::find(group->parts, name, &PartMove::name);
+  return found == group->parts.end() ? nullptr : &*found;
+}
+
+std::string change(const PartMove& move) {
+  if (!move.old) return "is new";
+  if (!move.now) return "is gone";
+  if (*move.old == 0) return fmt::format("0 -> {}", grouped(*move.now, 4));
+  return signed_percent(move.moved() / std::fabs(*move.old));
+}
+
+/// The operator whose own cost changed and that moved the step most; when no cost changed, the one
+/// that moved the step most, e.g. because another stream takes HBM from it.
+const PartMove* operator_behind(const GroupMove* path, const GroupMove* alone) {
+  if (alone == nullptr) return path == nullptr ? nullptr : &path->parts.front();
+  if (path != nullptr) {
+    for (const PartMove& move : path->parts) {  // largest share first
+      if (part(alone, move.name) != nullptr) return part(path, move.name);
+    }
+  }
+  return &alone->parts.front();
+}
+
+std::string operator_clause(const Difference& difference, const std::string& role) {
+  const GroupMove* path = difference.group(role + std::string(kCriticalPath));
+  const GroupMove* alone = difference.group(role + std::string(kAlone));
+  const PartMove* culprit = operator_behind(path, alone);
+  if (culprit == nullptr) return "";
+  std::string text = fmt::format("{} operator {}", role, culprit->name);
+  if (const PartMove* cost = part(alone, culprit->name)) text += " alone " + change(*cost);
+  const PartMove* on_path = part(path, culprit->name);
+  if (on_path == nullptr) return text + ", off the critical path";
+  const double moved = path->now - path->old;
+  return fmt::format("{}, {}{} of {}{} us of the step", text, on_path->moved() > 0 ? "+" : "",
+                     grouped(on_path->moved(), 4), moved > 0 ? "+" : "", grouped(moved, 4));
+}
+
+std::string first_part(const Difference& difference, std::string_view name, const char* word) {
+  const GroupMove* group = difference.group(name);
+  if (group == nullptr) return "";
+  const PartMove& move = group->parts.front();
+  const auto [old, now] = told_apart(move.old.value_or(0), move.now.value_or(0));
+  return fmt::format("{} {} {} -> {}", word, move.name, old, now);
+}
+
+}  // namespace
+
+std::string explanation(const Difference& difference, const Metric& metric) {
+  std::string text;
+  const auto add = [&](const std::string& clause) {
+    if (!clause.empty()) text += (text.empty() ? "" : "; ") + clause;
+  };
+  for (const std::string role : {"decode", "prefill"}) {
+    if (metric.role.empty() || metric.role == role) add(operator_clause(difference, role));
+  }
+  if (difference.kind == Kind::kRun) add(first_part(difference, kPhases, "phase"));
+  if (!text.empty() && difference.kind == Kind::kRun) {
+    if (text.find("operator") != std::string::npos) return text;
+  }
+  add(first_part(difference, kParts, "part"));
+  add(first_part(difference, kLinks, "link"));
+  add(first_part(difference, kQueues, "queue"));
+  return text;
+}
+
+}  // namespace cmsim::check

@@ -1,0 +1,43 @@
+#include "numbers.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+namespace cmsim::check {
+namespace {
+
+constexpr int kFewest = 4, kMost = 10;
+
+}  // namespace
+
+std::string grouped(double value, int digits) {
+  const int whole = value == 0 ? 1 : static_cast<int>(std::floor(std::log10(std::fabs(value)))) + 1;
+  if (!std::isfinite(value) || whole < -3 || whole > 8)
+    return fmt::format("{:.{}g}", value, digits);
+  const bool integer = value == std::floor(value);
+  std::string text = fmt::format("{:.{}f}", value, integer ? 0 : std::max(0, digits - whole));
+  const std::size_t first = text[0] == '-' ? 1 : 0;
+  for (std::size_t at = std::min(text.find('.'), text.size()); at > first + 3;) {
+    text.insert(at -= 3, ",");
+  }
+  return text;
+}
+
+std::pair<std::string, std::string> told_apart(double a, double b) {
+  int digits = kFewest;
+  const auto alike = [&] {
+    return fmt::format("{:.{}g}", a, digits) == fmt::format("{:.{}g}", b, digits);
+  };
+  while (digits < kMost && alike()) ++digits;
+  return {grouped(a, digits), grouped(b, digits)};
+}
+
+std::string signed_percent(double share) {
+  const double percent = share * 100;
+  return std::fabs(percent) >= 0.1 ? fmt::format("{:+.1f} %", percent)
+                                   : fmt::format("{:+.1g} %", percent);
+}
+
+}  // namespace cmsim::check

@@ -1,0 +1,74 @@
+// The command `compare` as a user meets it.
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+
+#include "tests/cli/process.hpp"
+
+namespace cmsim::cli {
+namespace {
+
+const std::string kPaperDecode = kRoot + "/workloads/scenarios/paper-decode.json";
+
+std::string step_into(const WorkDirectory& work, const std::string& name,
+                      const std::vector<std::string>& more = {}) {
+  std::vector<std::string> arguments{"step", kPaperDecode, "--phase", "decode", "--json"};
+  arguments.insert(arguments.end(), more.begin(), more.end());
+  const Outcome step = work.cmsim(arguments);
+  EXPECT_EQ(step.code, 0) << step.err;
+  std::ofstream(work / name) << step.out;
+  return name;
+}
+
+TEST(CompareCommand, NamesTheOperatorBehindAMove) {
+  const WorkDirectory work;
+  const std::string old = step_into(work, "old.json");
+  // 0.654 / 1.03: attention as compute-bound as it is takes 3 % longer.
+  const std::string now =
+      step_into(work, "new.json", {"--set", "/platform/operators/mla_efficiency=0.63495"});
+  const Outcome table = work.cmsim({"compare", old, now});
+  EXPECT_EQ(table.code, 0) << table.err;
+  EXPECT_EQ(table.err, "");
+  EXPECT_NE(table.out.find("What moved"), std::string::npos) << table.out;
+  const Outcome json = work.cmsim({"compare", old, now, "--json"});
+  const auto difference = nlohmann::json::parse(json.out);
+  EXPECT_EQ(difference["kind"], "step");
+  EXPECT_EQ(difference["metrics"][0]["name"], "duration");
+  EXPECT_GT(difference["metrics"][0]["relative"].get<double>(), 0);
+  for (const auto& group : difference["groups"]) {
+    if (group["name"] != "decode operators alone, us") continue;
+    ASSERT_EQ(group["parts"].size(), 1u) << group;  // nothing else depends on it
+    EXPECT_EQ(group["parts"][0]["name"], "FusedAttention");
+  }
+}
+
+TEST(CompareCommand, ReadsTheDirectoryOfARun) {
+  const WorkDirectory work;
+  for (const char* out : {"a", "b"}) {
+    ASSERT_EQ(work.cmsim({"run", kPaperDecode, "--quiet", "--out", out}).code, 0);
+  }
+  const Outcome same = work.cmsim({"compare", "a", "b/result.json"});
+  EXPECT_EQ(same.code, 0) << same.err;
+  EXPECT_NE(same.out.find("No part of the breakdown moved."), std::string::npos) << same.out;
+}
+
+TEST(CompareCommand, WhatIsNoResultIsTheUsersError) {
+  const WorkDirectory work;
+  const std::string step = step_into(work, "step.json");
+  std::ofstream(work / "other.json") << R"({"time_us": 1, "plane": "ub"})";
+  std::filesystem::create_directory(work / "empty");
+  for (const auto& [name, message] : std::vector<std::pair<std::string, std::string>>{
+           {"none.json", "none.json"},
+           {"empty", "empty: a directory without result.json"},
+           {kPaperDecode, "paper-decode.json: no JSON"},
+           {kRoot + "/CMakePresets.json", "no result of cmsim: found keys"},
+           {"other.json", "they have no figures in common"}}) {
+    const Outcome run = work.cmsim({"compare", step, name});
+    EXPECT_EQ(run.code, 2) << name;
+    EXPECT_EQ(run.out, "") << name;
+    EXPECT_NE(run.err.find(message), std::string::npos) << run.err;
+  }
+}
+
+}  // namespace
+}  // namespace cmsim::cli
