@@ -75,8 +75,8 @@ std::vector<GroupMove> groups_between(const Figures& old, const Figures& now) {
     if (std::ranges::find(moves, name, &GroupMove::name) != moves.end()) return;
     moves.push_back(move_between(group_or_empty(old, name), group_or_empty(now, name)));
   };
-  for (const PartGroup& group : old.groups) add(group.name);
   for (const PartGroup& group : now.groups) add(group.name);
+  for (const PartGroup& group : old.groups) add(group.name);
   std::erase_if(moves, [](const GroupMove& move) { return move.parts.empty(); });
   return moves;
 }

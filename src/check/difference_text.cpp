@@ -7,6 +7,7 @@
 
 #include "cmsim/base/utf8.hpp"
 #include "numbers.hpp"
+#include "shown.hpp"
 
 namespace cmsim::check {
 namespace {
@@ -15,52 +16,23 @@ constexpr std::size_t kMostRows = 8;                      // of a group
 constexpr double kSmallestShare = 0.01;                   // of a group that is worth a row
 constexpr std::size_t kNameWidth = 44, kValueWidth = 25;  // of a setting
 
-/// By characters, so that "µ" counts as one; what is cut ends in "...".
-std::string cut(const std::string& text, std::size_t most) {
-  const auto starts = [](char byte) { return (static_cast<unsigned char>(byte) & 0xc0) != 0x80; };
-  if (static_cast<std::size_t>(std::ranges::count_if(text, starts)) <= most) return text;
-  std::size_t at = 0;
-  for (std::size_t characters = 0; at < text.size(); ++at) {
-    if (starts(text[at]) && characters++ == most - 3) break;
-  }
-  return text.substr(0, at) + "...";
-}
-
 std::string setting_rows(const std::vector<SettingMove>& moves) {
   if (moves.empty()) return "What differs  nothing that the results tell\n";
   std::string text = fmt::format("{:<46}{:<26}{}\n", "What differs", "old", "new");
   for (const SettingMove& move : moves) {
-    const auto shown = [](const std::string& value) {
+    const auto text_of = [](const std::string& value) {
       return value.empty() ? "-" : cut(printable(value), kValueWidth);
     };
     text += fmt::format("  {:<44}{:<26}{}\n", cut(printable(move.name), kNameWidth - 1),
-                        shown(move.old), shown(move.now));
+                        text_of(move.old), text_of(move.now));
   }
   return text;
 }
 
-std::string shown(const nlohmann::json& value) {
-  if (value.is_null()) return "-";
-  return value.is_string() ? cut(printable(value.get<std::string>()), 14) : value.dump();
-}
-
 std::string metric_row(const MetricMove& move) {
-  const std::string name = move.metric.unit.empty()
-                               ? move.metric.name
-                               : fmt::format("{}, {}", move.metric.name, move.metric.unit);
-  std::string old = shown(move.old), now = shown(move.now), change;
-  if (move.old.is_number() && move.now.is_number()) {
-    std::tie(old, now) = told_apart(move.old.get<double>(), move.now.get<double>());
-  }
-  if (same(move.old, move.now)) {
-    change = "same";
-  } else if (move.relative() && move.old.is_number()) {
-    change = signed_percent(*move.relative());
-  } else {
-    change = "moved";
-  }
-  return fmt::format("  {:<40} {:>14} {:>14} {:>11}{}\n", cut(printable(name), 40), old, now,
-                     change, move.worse() ? "  worse" : "");
+  const Shown row = shown(move);
+  return fmt::format("  {:<40} {:>14} {:>14} {:>11}{}\n", cut(row.name, 40), row.old, row.now,
+                     row.change, move.worse() ? "  worse" : "");
 }
 
 /// Relative change of a part in a group that may not hold it.
@@ -134,9 +106,10 @@ std::string trimmed(const std::string& text) {
 
 }  // namespace
 
-std::string explanation_text(const Difference& difference) {
+std::string explanation_text(const Difference& difference, Groups which) {
   std::string text;
   for (const GroupMove& group : difference.groups) {
+    if (which == Groups::kSums && !adds_up(group.name)) continue;
     // What a critical path shows beside its parts has no table of its own.
     const bool beside = group.name.ends_with(kAlone) || group.name.ends_with(kInPlace);
     const std::size_t at = group.name.find(" operators");
@@ -150,7 +123,7 @@ std::string difference_text(const Difference& difference) {
   std::string text = setting_rows(difference.settings);
   text += fmt::format("\n{:<42} {:>14} {:>14} {:>11}\n", "What moved", "old", "new", "change");
   for (const MetricMove& move : difference.metrics) text += metric_row(move);
-  const std::string parts = explanation_text(difference);
+  const std::string parts = explanation_text(difference, Groups::kAll);
   return text + (parts.empty() ? "\nNo part of the breakdown moved.\n" : parts);
 }
 

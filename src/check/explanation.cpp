@@ -45,8 +45,16 @@ std::string operator_clause(const Difference& difference, const std::string& rol
   const PartMove* on_path = part(path, culprit->name);
   if (on_path == nullptr) return text + ", off the critical path";
   const double moved = path->now - path->old;
-  return fmt::format("{}, {}{} of {}{} us of the step", text, on_path->moved() > 0 ? "+" : "",
-                     grouped(on_path->moved(), 4), moved > 0 ? "+" : "", grouped(moved, 4));
+  return fmt::format("{}, {}{} us on the critical path, the step {}{} us", text,
+                     on_path->moved() > 0 ? "+" : "", grouped(on_path->moved(), 4),
+                     moved > 0 ? "+" : "", grouped(moved, 4));
+}
+
+std::string plan_clause(const Difference& difference, const std::string& role) {
+  const std::string name = role + std::string(kPlan);
+  const auto found = std::ranges::find(difference.settings, name, &SettingMove::name);
+  if (found == difference.settings.end()) return "";
+  return fmt::format("{} {} -> {}", name, found->old, found->now);
 }
 
 std::string first_part(const Difference& difference, std::string_view name, const char* word) {
@@ -64,13 +72,16 @@ std::string explanation(const Difference& difference, const Metric& metric) {
   const auto add = [&](const std::string& clause) {
     if (!clause.empty()) text += (text.empty() ? "" : "; ") + clause;
   };
+  bool in_a_step = false;
   for (const std::string role : {"decode", "prefill"}) {
-    if (metric.role.empty() || metric.role == role) add(operator_clause(difference, role));
+    if (!metric.role.empty() && metric.role != role) continue;
+    const std::string clause = operator_clause(difference, role);
+    in_a_step = in_a_step || !clause.empty();
+    if (!clause.empty()) add(plan_clause(difference, role));
+    add(clause);
   }
-  if (difference.kind == Kind::kRun) add(first_part(difference, kPhases, "phase"));
-  if (!text.empty() && difference.kind == Kind::kRun) {
-    if (text.find("operator") != std::string::npos) return text;
-  }
+  add(first_part(difference, kPhases, "phase"));
+  if (in_a_step) return text;  // what follows from an operator explains no more
   add(first_part(difference, kParts, "part"));
   add(first_part(difference, kLinks, "link"));
   add(first_part(difference, kQueues, "queue"));

@@ -65,6 +65,17 @@ void add_command(Settings& settings, const std::string& command) {
   }
 }
 
+/// How a step divides its work, which a small move of a cost may change.
+void add_plan(Settings& settings, const std::string& role, const json& breakdown) {
+  if (!breakdown.is_object() || !breakdown.contains("microbatches")) return;
+  std::string plan = "microbatches " + text_of(breakdown.at("microbatches"));
+  for (const char* cores : {"attention_aic", "attention_aiv"}) {
+    if (!breakdown.contains(cores) || breakdown.at(cores).is_null()) continue;
+    plan += fmt::format(", {} {}", cores, text_of(breakdown.at(cores)));
+  }
+  settings.emplace_back(role + std::string(kPlan), plan);
+}
+
 Settings settings_of(const json& result, Kind kind) {
   Settings settings;
   const auto add = [&](const json& from, std::initializer_list<const char*> keys) {
@@ -83,11 +94,15 @@ Settings settings_of(const json& result, Kind kind) {
         if (key != "scenario" && key != "command") settings.emplace_back(key, text_of(value));
       }
       add(result, {"partial"});
+      for (const std::string role : {"decode", "prefill"}) {
+        const json::json_pointer place("/breakdown/" + role);
+        if (result.contains(place)) add_plan(settings, role, result.at(place));
+      }
       break;
     }
     case Kind::kStep:
-      add(result, {"phase", "ranks", "batch_per_npu", "context", "microbatches", "attention_aic",
-                   "attention_aiv", "network_note"});
+      add(result, {"phase", "ranks", "batch_per_npu", "context", "network_note"});
+      add_plan(settings, text_of(result.value("phase", json())), result);
       break;
     case Kind::kCollective:
       add(result, {"op", "ep", "tokens", "exchange", "network", "bytes_per_rank", "bound_by"});

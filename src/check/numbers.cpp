@@ -26,6 +26,7 @@ std::string grouped(double value, int digits) {
 }
 
 std::pair<std::string, std::string> told_apart(double a, double b) {
+  if (a == b) return {grouped(a, kFewest), grouped(b, kFewest)};
   int digits = kFewest;
   const auto alike = [&] {
     return fmt::format("{:.{}g}", a, digits) == fmt::format("{:.{}g}", b, digits);

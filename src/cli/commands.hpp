@@ -55,6 +55,7 @@ inline CLI::Validator whole_from(std::int64_t least, std::int64_t most = INT64_M
 void add_run(CLI::App& app, Session& session);
 void add_sweep(CLI::App& app, Session& session);
 void add_compare(CLI::App& app, Session& session);
+void add_check(CLI::App& app, Session& session);
 void add_p2p(CLI::App& app, Session& session);
 void add_collective(CLI::App& app, Session& session);
 void add_step(CLI::App& app, Session& session);
@@ -62,7 +63,8 @@ void add_trace(CLI::App& app, Session& session);
 void add_policies(CLI::App& app, Session& session);
 void add_validate(CLI::App& app, Session& session);
 
-inline constexpr auto kCommands = {add_run,  add_sweep, add_compare,  add_p2p,     add_collective,
-                                   add_step, add_trace, add_policies, add_validate};
+inline constexpr auto kCommands = {add_run,      add_sweep,      add_compare, add_check,
+                                   add_p2p,      add_collective, add_step,    add_trace,
+                                   add_policies, add_validate};
 
 }  // namespace cmsim::cli

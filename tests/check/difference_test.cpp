@@ -65,7 +65,16 @@ TEST(Difference, SharesAreOfAllThatMovedInTheGroup) {
 TEST(Difference, TheExplanationNamesTheOperatorWhoseCostMoved) {
   const Difference difference = between(step_result(), slower_step());
   EXPECT_EQ(explanation(difference, headlines(Kind::kStep).front()),
-            "decode operator MLP alone +3.0 %, +18 of +12 us of the step");
+            "decode operator MLP alone +3.0 %, +18 us on the critical path, the step +12 us");
+}
+
+TEST(Difference, AnotherPlanOfTheStepIsNamedFirst) {
+  json now = slower_step();
+  now["microbatches"] = 2;
+  now["attention_aic"] = 16;
+  EXPECT_EQ(explanation(between(step_result(), now), headlines(Kind::kStep).front()),
+            "decode plan microbatches 1 -> microbatches 2, attention_aic 16; "
+            "decode operator MLP alone +3.0 %, +18 us on the critical path, the step +12 us");
 }
 
 TEST(Difference, AnOperatorOffTheCriticalPathIsNamedToo) {
@@ -95,7 +104,7 @@ TEST(Difference, AMetricOfOneRoleIsNotExplainedByTheOther) {
     return explanation(difference, metric(difference, name).metric);
   };
   EXPECT_EQ(of("tpot"),
-            "decode operator MLP alone +3.0 %, +18 of +12 us of the step; "
+            "decode operator MLP alone +3.0 %, +18 us on the critical path, the step +12 us; "
             "phase decode 4,000 -> 4,048");
   EXPECT_EQ(of("prefill_tokens_per_s_per_npu"), "phase decode 4,000 -> 4,048");
 }

@@ -28,6 +28,7 @@ struct PartGroup {
   std::vector<std::pair<std::string, double>> parts;
 };
 
+inline constexpr std::string_view kPlan = " plan";  // ends the name of a setting
 inline constexpr std::string_view kCriticalPath = " critical path, us";
 inline constexpr std::string_view kAlone = " operators alone, us";       // with all of HBM
 inline constexpr std::string_view kInPlace = " operators in place, us";  // beside other streams
