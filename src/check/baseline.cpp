@@ -4,18 +4,16 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
-#include <charconv>
 #include <set>
 
 #include "cmsim/base/config.hpp"
+#include "cmsim/study/axis.hpp"
 
 namespace cmsim::check {
 namespace {
 
 namespace fs = std::filesystem;
 using nlohmann::json;
-
-constexpr std::int64_t kMostSeeds = 10'000;
 
 /// Options that say what is run are in keys of their own; those that say where a result goes are
 /// ours.
@@ -50,56 +48,48 @@ std::vector<std::string> read_options(const ConfigNode& node, Kind kind) {
   return words;
 }
 
-/// [1, 2, 5] or "1..5".
+/// [1, 2, 5], or a text as --seeds takes it: "1..5".
 std::vector<std::uint64_t> read_seeds(const ConfigNode& node) {
-  std::vector<std::uint64_t> seeds;
-  if (!node.has("seeds")) return seeds;
+  if (!node.has("seeds")) return {};
   const json& raw = node.raw().at("seeds");
-  if (raw.is_string()) {
-    std::uint64_t first = 0, last = 0;
-    const std::string text = raw.get<std::string>();
-    const char* end = text.data() + text.size();
-    const auto from = std::from_chars(text.data(), end, first);
-    const bool dots = from.ec == std::errc() && std::string_view(from.ptr, end).starts_with("..");
-    const auto to = dots ? std::from_chars(from.ptr + 2, end, last) : from;
-    if (!dots || to.ec != std::errc() || to.ptr != end || last < first) {
-      node.fail("seeds", fmt::format("found \"{}\", expected e.g. \"1..5\" or [1, 2, 3]", text));
+  std::string text = raw.is_string() ? raw.get<std::string>() : "";
+  if (raw.is_array()) {
+    for (const json& seed : raw) text += (text.empty() ? "" : ",") + seed.dump();
+  }
+  try {
+    return study::parse_seeds(text, "seeds");
+  } catch (const ConfigError& error) {
+    node.fail("seeds", error.what());
+  }
+}
+
+/// A headline by its name, or a pointer: a word that is neither would be a key that no result has.
+Metric metric_named(const ConfigNode& metrics, const std::string& key, Kind kind) {
+  std::vector<std::string> names;
+  for (const Metric& headline : headlines(kind)) names.push_back(headline.name);
+  if (key.starts_with('/') || std::ranges::find(names, key) != names.end()) {
+    try {
+      return study::find_metric(key, to_string(kind));
+    } catch (const ConfigError&) {
+      metrics.fail(key, "is no JSON pointer");
     }
-    if (last - first >= kMostSeeds) {
-      node.fail("seeds", fmt::format("allowed are {} seeds", kMostSeeds));
-    }
-    for (std::uint64_t seed = first; seed <= last; ++seed) seeds.push_back(seed);
-    return seeds;
   }
-  for (const ConfigNode& element : node.elements("seeds")) {
-    if (!element.raw().is_number_unsigned()) element.fail("expected a whole number from 0");
-    seeds.push_back(element.raw().get<std::uint64_t>());
-  }
-  if (std::set(seeds.begin(), seeds.end()).size() != seeds.size()) {
-    node.fail("seeds", "a seed is written twice");
-  }
-  return seeds;
+  metrics.fail(key, fmt::format("unknown metric, allowed are {} and JSON pointers into what "
+                                "`cmsim {} --json` prints",
+                                fmt::join(names, ", "), to_string(kind)));
 }
 
 Expectation read_expectation(const ConfigNode& metrics, const std::string& key, Kind kind) {
-  const auto metric = metric_named(kind, key);
-  if (!metric) {
-    std::vector<std::string> names;
-    for (const Metric& headline : headlines(kind)) names.push_back(headline.name);
-    metrics.fail(key, fmt::format("unknown metric, allowed are {} and JSON pointers into what "
-                                  "`cmsim {} --json` prints",
-                                  fmt::join(names, ", "), to_string(kind)));
-  }
   const ConfigNode node = metrics.child(key);
-  Expectation expectation{*metric, 0, 0, {}, metrics.where(key)};
+  Expectation expectation{metric_named(metrics, key, kind), 0, 0, {}, metrics.where(key)};
   expectation.relative = node.number_or("relative", 0, 0);
   expectation.absolute = node.number_or("absolute", 0, 0);
   if (node.has("reference")) expectation.reference = node.number("reference");
   if (node.has("direction")) {
     const std::string direction = node.choice("direction", {"both", "higher", "lower"});
-    expectation.metric.better = direction == "higher"  ? Direction::kHigher
-                                : direction == "lower" ? Direction::kLower
-                                                       : Direction::kBoth;
+    expectation.metric.better = direction == "higher"  ? Better::kHigher
+                                : direction == "lower" ? Better::kLower
+                                                       : Better::kUnknown;
   }
   node.close();
   return expectation;
@@ -124,7 +114,7 @@ Case read_case(const ConfigNode& node, const fs::path& directory) {
     const Expectation& added =
         made.expectations.emplace_back(read_expectation(metrics, key, made.kind));
     const auto same_metric = [&](const Expectation& e) {
-      return e.metric.name == added.metric.name;
+      return e.metric.pointer == added.metric.pointer;
     };
     if (std::ranges::count_if(made.expectations, same_metric) > 1) {
       metrics.fail(key, fmt::format("is {}, which is there already", added.metric.name));

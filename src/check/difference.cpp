@@ -97,8 +97,8 @@ std::optional<double> MetricMove::relative() const {
 
 bool MetricMove::worse() const {
   const double moved = absolute().value_or(0);
-  return (metric.better == Direction::kHigher && moved < 0) ||
-         (metric.better == Direction::kLower && moved > 0);
+  return (metric.better == Better::kHigher && moved < 0) ||
+         (metric.better == Better::kLower && moved > 0);
 }
 
 const GroupMove* Difference::group(std::string_view name) const {

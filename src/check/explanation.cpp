@@ -65,6 +65,15 @@ std::string first_part(const Difference& difference, std::string_view name, cons
   return fmt::format("{} {} {} -> {}", word, move.name, old, now);
 }
 
+/// Whose step explains a metric: "decode", "prefill", or "" when both may.
+std::string role_of(const Metric& metric) {
+  const auto about = [&](const char* word) {
+    return metric.pointer.find(word) != std::string::npos;
+  };
+  if (about("prefill")) return "prefill";
+  return about("decode") || about("tpot") || about("itl") ? "decode" : "";
+}
+
 }  // namespace
 
 std::string explanation(const Difference& difference, const Metric& metric) {
@@ -72,9 +81,10 @@ std::string explanation(const Difference& difference, const Metric& metric) {
   const auto add = [&](const std::string& clause) {
     if (!clause.empty()) text += (text.empty() ? "" : "; ") + clause;
   };
+  const std::string of = role_of(metric);
   bool in_a_step = false;
   for (const std::string role : {"decode", "prefill"}) {
-    if (!metric.role.empty() && metric.role != role) continue;
+    if (!of.empty() && of != role) continue;
     const std::string clause = operator_clause(difference, role);
     in_a_step = in_a_step || !clause.empty();
     if (!clause.empty()) add(plan_clause(difference, role));

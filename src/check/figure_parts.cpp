@@ -80,16 +80,13 @@ PartGroup load(const json& result) {
   return group;
 }
 
-/// latency = startup + max(issue, wire) + local: the shorter of the two explains nothing.
+/// latency = startup + max(issue, wire) + local: the shorter of the two is no part of it.
 PartGroup collective_parts(const json& parts) {
   PartGroup group = members(std::string(kParts), parts);
   const json issue = at(parts, "/issue_us"), wire = at(parts, "/wire_us");
-  if (issue.is_number() && wire.is_number()) {
-    const std::string hidden = issue.get<double>() < wire.get<double>() ? "issue_us" : "wire_us";
-    for (auto& [name, value] : group.parts) {
-      if (name == hidden) value = 0;
-    }
-  }
+  if (!issue.is_number() || !wire.is_number()) return group;
+  const std::string hidden = issue.get<double>() < wire.get<double>() ? "issue_us" : "wire_us";
+  std::erase_if(group.parts, [&](const auto& part) { return part.first == hidden; });
   return group;
 }
 

@@ -1,34 +1,14 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <boost/math/distributions/students_t.hpp>
-#include <cmath>
-#include <numeric>
 
 #include "cmsim/check/run_cases.hpp"
+#include "cmsim/study/statistics.hpp"
 
 namespace cmsim::check {
 namespace {
 
 using nlohmann::json;
-
-constexpr double kConfidence = 0.95;
-
-double mean(const std::vector<double>& values) {
-  return std::accumulate(values.begin(), values.end(), 0.0) / static_cast<double>(values.size());
-}
-
-/// mean -+ t(n - 1) s / sqrt(n), for independent draws; at least two.
-Interval interval_of(const std::vector<double>& values) {
-  const auto n = static_cast<double>(values.size());
-  const double centre = mean(values);
-  double squares = 0;
-  for (const double value : values) squares += (value - centre) * (value - centre);
-  const boost::math::students_t distribution(n - 1);
-  const double t = boost::math::quantile(distribution, (1 + kConfidence) / 2);
-  const double half = t * std::sqrt(squares / (n - 1) / n);
-  return {centre - half, centre + half};
-}
 
 /// Each text or truth that occurs, with how often when there are several.
 json occurring(const std::vector<json>& values) {
@@ -58,8 +38,11 @@ void add_metric(Figures& figures, const std::string& name, const std::vector<Fig
     figures.metrics[name] = occurring(values);
     return;
   }
-  figures.metrics[name] = mean(numbers);
-  figures.intervals[name] = interval_of(numbers);
+  const study::Estimate estimate = study::estimate(numbers);
+  figures.metrics[name] = estimate.mean;
+  if (estimate.half) {
+    figures.intervals[name] = {estimate.mean - *estimate.half, estimate.mean + *estimate.half};
+  }
 }
 
 const double* part_of(const Figures& figures, const std::string& group, const std::string& name) {
@@ -78,7 +61,7 @@ PartGroup mean_group(const PartGroup& first, const std::vector<Figures>& seeds) 
     for (const Figures& seed : seeds) {
       if (const double* value = part_of(seed, first.name, name)) values.push_back(*value);
     }
-    if (values.size() == seeds.size()) group.parts.emplace_back(name, mean(values));
+    if (values.size() == seeds.size()) group.parts.emplace_back(name, study::estimate(values).mean);
   }
   return group;
 }

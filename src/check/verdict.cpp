@@ -18,16 +18,16 @@ bool regressed(const Expectation& expectation, const json& old, const json& now)
   const MetricMove move{expectation.metric, from, now};
   const auto moved = move.absolute();
   if (!moved) return true;
-  if (expectation.metric.better != Direction::kBoth && !move.worse()) return false;
+  if (expectation.metric.better != Better::kUnknown && !move.worse()) return false;
   const double base = from.is_number() ? std::fabs(from.get<double>()) : 0;
   return std::fabs(*moved) > expectation.relative * base &&
          std::fabs(*moved) > expectation.absolute;
 }
 
 std::string rule_of(const Expectation& expectation) {
-  const char* sign = expectation.metric.better == Direction::kHigher  ? "-"
-                     : expectation.metric.better == Direction::kLower ? "+"
-                                                                      : "+-";
+  const char* sign = expectation.metric.better == Better::kHigher  ? "-"
+                     : expectation.metric.better == Better::kLower ? "+"
+                                                                   : "+-";
   std::string text;
   if (expectation.relative > 0) text = fmt::format("{}{:g} %", sign, expectation.relative * 100);
   if (expectation.absolute > 0) {
@@ -35,7 +35,7 @@ std::string rule_of(const Expectation& expectation) {
                         expectation.metric.unit.empty() ? "" : " ", expectation.metric.unit);
   }
   if (text.empty()) text = "no move to the worse";
-  if (expectation.metric.better == Direction::kBoth && text == "no move to the worse") {
+  if (expectation.metric.better == Better::kUnknown && text == "no move to the worse") {
     text = "no move";
   }
   if (expectation.reference) text += " from " + grouped(*expectation.reference, 6);

@@ -36,7 +36,7 @@ std::string to_bencher(const Verdict& verdict) {
   return text_of(json);
 }
 
-std::string to_benchmark_action(const Verdict& verdict, Direction direction) {
+std::string to_benchmark_action(const Verdict& verdict, Better direction) {
   Json json = Json::array();
   for_each_number(verdict, [&](const CaseVerdict& made, const MetricVerdict& metric) {
     if (metric.move.metric.better != direction) return;

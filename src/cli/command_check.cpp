@@ -93,9 +93,9 @@ void write_files(const CheckCommand& command, const check::Verdict& verdict) {
   if (command.bencher) write_whole(*command.bencher, to_bencher(verdict));
   if (command.benchmark_action) {
     write_whole(beside(*command.benchmark_action, "bigger"),
-                to_benchmark_action(verdict, check::Direction::kHigher));
+                to_benchmark_action(verdict, check::Better::kHigher));
     write_whole(beside(*command.benchmark_action, "smaller"),
-                to_benchmark_action(verdict, check::Direction::kLower));
+                to_benchmark_action(verdict, check::Better::kLower));
   }
 }
 

@@ -61,11 +61,11 @@ TEST_F(BaselineFile, ACaseIsAPointWithExpectations) {
   ASSERT_EQ(made.expectations.size(), 2u);
   const Expectation& stream = made.expectations[0];
   EXPECT_EQ(stream.metric.pointer, "/streams_us/stream 0");
-  EXPECT_EQ(stream.metric.better, Direction::kLower);
+  EXPECT_EQ(stream.metric.better, Better::kLower);
   EXPECT_EQ(stream.reference, 600);
   const Expectation& duration = made.expectations[1];
   EXPECT_EQ(duration.metric.pointer, "/duration_us");
-  EXPECT_EQ(duration.metric.better, Direction::kLower);  // of the headline
+  EXPECT_EQ(duration.metric.better, Better::kLower);  // of the headline
   EXPECT_EQ(duration.relative, 0.01);
   EXPECT_EQ(duration.absolute, 2);
   EXPECT_EQ(duration.where.line, 8);
@@ -78,6 +78,8 @@ TEST_F(BaselineFile, MistakesAreToldWithLineAndPointer) {
               HasSubstr("/cases/0/scenario: missing"));
   EXPECT_THAT(refusal(run + R"("metrics": {})"), HasSubstr("at least one metric"));
   EXPECT_THAT(refusal(run + R"("metrics": {"tpto": {}})"), HasSubstr("unknown metric"));
+  EXPECT_THAT(refusal(run + R"("metrics": {"mean_tpot_ms": {}})"), HasSubstr("unknown metric"));
+  EXPECT_THAT(refusal(run + R"("metrics": {"/a~2": {}})"), HasSubstr("is no JSON pointer"));
   EXPECT_THAT(refusal(run + R"("metrics": {"tpot": {}, "/mean_tpot_ms": {}})"),
               HasSubstr("is tpot, which is there already"));
   EXPECT_THAT(refusal(run + R"("metrics": {"tpot": {"relativ": 0.1}})"),
@@ -85,7 +87,7 @@ TEST_F(BaselineFile, MistakesAreToldWithLineAndPointer) {
   EXPECT_THAT(refusal(run + R"("metrics": {"tpot": {"relative": -1}})"), HasSubstr("relative"));
   EXPECT_THAT(refusal(run + R"("seeds": "5..3", "metrics": {"tpot": {}})"), HasSubstr("5..3"));
   EXPECT_THAT(refusal(run + R"("seeds": [1, 1], "metrics": {"tpot": {}})"), HasSubstr("twice"));
-  EXPECT_THAT(refusal(run + R"("seeds": [-1], "metrics": {"tpot": {}})"), HasSubstr("/seeds/0"));
+  EXPECT_THAT(refusal(run + R"("seeds": [-1], "metrics": {"tpot": {}})"), HasSubstr("from 0"));
   EXPECT_THAT(refusal(run + R"("options": {"seed": 1}, "metrics": {"tpot": {}})"),
               HasSubstr("/options/seed: is no option of a case"));
   EXPECT_THAT(refusal(run + R"("set": [1], "metrics": {"tpot": {}})"), HasSubstr("/set/0"));

@@ -10,9 +10,9 @@ using nlohmann::json;
 using ::testing::HasSubstr;
 using ::testing::Not;
 
-MetricVerdict metric(const std::string& name, Direction better, const json& old, const json& now,
+MetricVerdict metric(const std::string& name, Better better, const json& old, const json& now,
                      State state) {
-  return {{{name, "/" + name, "ms", better, ""}, old, now},
+  return {{{name, "/" + name, "ms", better}, old, now},
           state,
           "+5 %",
           state == State::kOk ? "" : "operator <MLP> alone +3.0 %",
@@ -23,10 +23,10 @@ MetricVerdict metric(const std::string& name, Direction better, const json& old,
 /// One case with a metric in each state, and one that did not run.
 Verdict all_states() {
   CaseVerdict mixed{"H1 \"a\"", State::kRegressed, "", {}, {}, {"b,1.json", 3, "/cases/0"}};
-  mixed.metrics = {metric("tpot", Direction::kLower, 40.0, 44.0, State::kRegressed),
-                   metric("ttft", Direction::kLower, 200.0, 201.0, State::kChanged),
-                   metric("goodput", Direction::kHigher, 10.0, 10.0, State::kOk),
-                   metric("verdict", Direction::kBoth, "stable", "stable", State::kOk)};
+  mixed.metrics = {metric("tpot", Better::kLower, 40.0, 44.0, State::kRegressed),
+                   metric("ttft", Better::kLower, 200.0, 201.0, State::kChanged),
+                   metric("goodput", Better::kHigher, 10.0, 10.0, State::kOk),
+                   metric("verdict", Better::kUnknown, "stable", "stable", State::kOk)};
   mixed.metrics[2].interval = Interval{9.5, 10.5};
   const CaseVerdict invalid{"H2", State::kInvalid, "no file\nx", {}, {}, {"b,1.json", 20, ""}};
   return {"check b|1.json", Changes::kAllow, {mixed, invalid}};
@@ -77,13 +77,13 @@ TEST(Bencher, HasTheIntervalOverSeeds) {
 }
 
 TEST(BenchmarkAction, HasTheMetricsOfOneDirection) {
-  const json bigger = json::parse(to_benchmark_action(all_states(), Direction::kHigher));
+  const json bigger = json::parse(to_benchmark_action(all_states(), Better::kHigher));
   ASSERT_EQ(bigger.size(), 1u);
   // Half of 9.5 to 10.5 is 0.5.
   EXPECT_EQ(
       bigger[0],
       json({{"name", "H1 \"a\" goodput"}, {"unit", "ms"}, {"value", 10.0}, {"range", "0.5"}}));
-  const json smaller = json::parse(to_benchmark_action(all_states(), Direction::kLower));
+  const json smaller = json::parse(to_benchmark_action(all_states(), Better::kLower));
   ASSERT_EQ(smaller.size(), 2u);
   EXPECT_EQ(smaller[0]["extra"], "operator <MLP> alone +3.0 %");
 }

@@ -11,6 +11,7 @@ inline nlohmann::json step_result() {
     "phase": "decode", "ranks": 320, "batch_per_npu": 96, "context": 4096, "network_note": "",
     "duration_us": 1000.0, "microbatches": 1, "layer_us": 16.0,
     "parts_us": {"launch": 10.0, "moe_layers": 990.0},
+    "losses": {"imbalance": {"share": 0.1}, "communication": {"share": 0.2}},
     "operators": [
       {"name": "Attention", "track": "stream 0", "alone_us": 39.0, "duration_us": 39.0},
       {"name": "MLP", "track": "stream 1", "alone_us": 58.0, "duration_us": 60.0}],
@@ -21,10 +22,11 @@ inline nlohmann::json step_result() {
 inline nlohmann::json run_result() {
   nlohmann::json result = nlohmann::json::parse(R"({
     "partial": false, "load": {"verdict": "stable"},
-    "request_goodput": 10.0, "output_throughput": 1000.0, "mean_ttft_ms": 200.0,
+    "request_goodput": 10.0, "mean_ttft_ms": 200.0,
     "p99_ttft_ms": 900.0, "mean_tpot_ms": 40.0, "p99_tpot_ms": 48.0,
     "prefill_tokens_per_second_per_npu": 3000.0, "decode_tokens_per_second_per_npu": 1700.0,
     "slo": {"met_at_p99": true},
+    "steady": {"output_throughput": 1000.0},
     "phases": {"prefill": {"mean_ms": 90.0}, "decode": {"mean_ms": 4000.0}},
     "prefill": {"utilisation": 0.5}, "decode": {"utilisation": 0.9},
     "queues": {"decode_waiting": {"mean": 2.0}},

@@ -17,7 +17,7 @@ Case a_case(const std::string& name, std::vector<std::uint64_t> seeds) {
   made.name = name;
   made.point.file = name;
   made.seeds = std::move(seeds);
-  made.expectations = {{*metric_named(Kind::kRun, "tpot"), 0, 0, {}, {}}};
+  made.expectations = {{study::find_metric("tpot", "run"), 0, 0, {}, {}}};
   return made;
 }
 

@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "cmsim/base/error.hpp"
-#include "cmsim/check/metric.hpp"
+#include "cmsim/check/kind.hpp"
 #include "cmsim/study/point.hpp"
 
 namespace cmsim::check {

@@ -14,7 +14,7 @@
 #include <utility>
 #include <vector>
 
-#include "cmsim/check/metric.hpp"
+#include "cmsim/check/kind.hpp"
 
 namespace cmsim::check {
 

@@ -30,7 +30,7 @@ std::string to_bencher(const Verdict& verdict);
 
 /// customBiggerIsBetter (kHigher) or customSmallerIsBetter (kLower) of github-action-benchmark: the
 /// metrics that are better in this direction.
-std::string to_benchmark_action(const Verdict& verdict, Direction direction);
+std::string to_benchmark_action(const Verdict& verdict, Better direction);
 
 nlohmann::ordered_json to_json(const Verdict& verdict);
 
