@@ -71,6 +71,17 @@ TEST_F(BaselineFile, ACaseIsAPointWithExpectations) {
   EXPECT_EQ(duration.where.line, 8);
 }
 
+TEST_F(BaselineFile, TheExampleOfTheGuideIsOne) {
+  std::ifstream page(CMSIM_SOURCE_DIR "/docs/check.md");
+  std::string text, line;
+  while (std::getline(page, line) && line != "```jsonc") {
+  }
+  while (std::getline(page, line) && line != "```") text += line + "\n";
+  const Baseline baseline = load(text);
+  ASSERT_EQ(baseline.cases.size(), 2u);
+  EXPECT_EQ(baseline.cases[0].seeds.size(), 5u);
+}
+
 TEST_F(BaselineFile, MistakesAreToldWithLineAndPointer) {
   const std::string run = R"("command": "run", "scenario": "s.json", )";
   EXPECT_THAT(refusal(R"("command": "rnu")"), HasSubstr("b.json:2: /cases/0/command"));
