@@ -80,6 +80,9 @@ Metric metric_named(const ConfigNode& metrics, const std::string& key, Kind kind
 }
 
 Expectation read_expectation(const ConfigNode& metrics, const std::string& key, Kind kind) {
+  if (const json& raw = metrics.raw().at(key); raw.is_object() && raw.contains("value")) {
+    metrics.fail(key, "values are recorded by --update; one to measure from is a \"reference\"");
+  }
   const ConfigNode node = metrics.child(key);
   Expectation expectation{metric_named(metrics, key, kind), 0, 0, {}, metrics.where(key)};
   expectation.relative = node.number_or("relative", 0, 0);
@@ -98,6 +101,7 @@ Expectation read_expectation(const ConfigNode& metrics, const std::string& key, 
 Case read_case(const ConfigNode& node, const fs::path& directory) {
   Case made;
   made.name = node.text("name");
+  if (made.name.empty()) node.fail("name", "is empty");
   made.where = node.where();
   made.kind = *kind_named(node.choice("command", {"run", "step", "collective", "p2p"}));
   made.point.command = to_string(made.kind);

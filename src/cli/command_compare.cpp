@@ -51,7 +51,7 @@ void add_compare(CLI::App& app, Session& session) {
   sub->add_flag("--json", command->json, "Print JSON and nothing else");
   sub->footer(
       "Examples:\n"
-      "  cmsim compare out/cloudmatrix384 out/half-the-bandwidth\n"
+      "  cmsim compare out/before out/after\n"
       "  cmsim compare old.json new.json --json\n"
       "  cmsim compare <(cmsim step a.json --phase decode --json) \\\n"
       "                <(cmsim step b.json --phase decode --json)");

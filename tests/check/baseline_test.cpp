@@ -96,6 +96,7 @@ TEST_F(BaselineFile, MistakesAreToldWithLineAndPointer) {
   EXPECT_THAT(refusal(run + R"("metrics": {"tpot": {"relativ": 0.1}})"),
               HasSubstr("did you mean \"relative\""));
   EXPECT_THAT(refusal(run + R"("metrics": {"tpot": {"relative": -1}})"), HasSubstr("relative"));
+  EXPECT_THAT(refusal(run + R"("metrics": {"tpot": {"value": 50}})"), HasSubstr("\"reference\""));
   EXPECT_THAT(refusal(run + R"("seeds": "5..3", "metrics": {"tpot": {}})"), HasSubstr("5..3"));
   EXPECT_THAT(refusal(run + R"("seeds": [1, 1], "metrics": {"tpot": {}})"), HasSubstr("twice"));
   EXPECT_THAT(refusal(run + R"("seeds": [-1], "metrics": {"tpot": {}})"), HasSubstr("from 0"));
