@@ -57,21 +57,57 @@ std::string plan_clause(const Difference& difference, const std::string& role) {
   return fmt::format("{} {} -> {}", name, found->old, found->now);
 }
 
-std::string first_part(const Difference& difference, std::string_view name, const char* word) {
-  const GroupMove* group = difference.group(name);
-  if (group == nullptr) return "";
-  const PartMove& move = group->parts.front();
+std::string shown(const PartMove& move, const char* word) {
   const auto [old, now] = told_apart(move.old.value_or(0), move.now.value_or(0));
   return fmt::format("{} {} {} -> {}", word, move.name, old, now);
 }
 
-/// Whose step explains a metric: "decode", "prefill", or "" when both may.
-std::string role_of(const Metric& metric) {
-  const auto about = [&](const char* word) {
-    return metric.pointer.find(word) != std::string::npos;
-  };
-  if (about("prefill")) return "prefill";
-  return about("decode") || about("tpot") || about("itl") ? "decode" : "";
+std::string first_part(const Difference& difference, std::string_view name, const char* word) {
+  const GroupMove* group = difference.group(name);
+  return group == nullptr ? "" : shown(group->parts.front(), word);
+}
+
+/// What a metric is about, from where it lies in the result.
+class Subject {
+ public:
+  explicit Subject(const Metric& metric) : pointer_(metric.pointer) {}
+
+  /// Whether the step of a role can be behind it.
+  bool of_role(const std::string& role) const {
+    const bool prefill = is("prefill"), decode = is("decode") || is("tpot") || is("itl");
+    return role == "prefill" ? prefill || !decode : decode || !prefill;
+  }
+
+  /// Whether a phase of a request is a part of it: the time per token is that of the last one.
+  bool of_phase(const std::string& phase) const {
+    if (is("tpot") || is("itl")) return phase == "decode";
+    return phase != "decode" || !(is("ttft") || is("prefill"));
+  }
+
+ private:
+  bool is(const char* word) const { return pointer_.find(word) != std::string::npos; }
+  std::string pointer_;
+};
+
+std::string phase_clause(const Difference& difference, const Subject& subject) {
+  const GroupMove* phases = difference.group(kPhases);
+  if (phases == nullptr) return "";
+  for (const PartMove& phase : phases->parts) {  // largest share first
+    if (subject.of_phase(phase.name)) return shown(phase, "phase");
+  }
+  return "";
+}
+
+/// A step that got faster does not explain a metric that got worse, nor the other way round: its
+/// operators then moved with the load.
+bool explains(const Difference& difference, const std::string& role, const Metric& metric) {
+  const GroupMove* path = difference.group(role + std::string(kCriticalPath));
+  const auto move = std::ranges::find(difference.metrics, metric.pointer,
+                                      [](const MetricMove& m) { return m.metric.pointer; });
+  if (path == nullptr || move == difference.metrics.end()) return true;
+  if (metric.better == Better::kUnknown || !move->absolute()) return true;
+  const double worse = *move->absolute() * (metric.better == Better::kLower ? 1 : -1);
+  return (path->now - path->old) * worse >= 0;
 }
 
 }  // namespace
@@ -81,16 +117,17 @@ std::string explanation(const Difference& difference, const Metric& metric) {
   const auto add = [&](const std::string& clause) {
     if (!clause.empty()) text += (text.empty() ? "" : "; ") + clause;
   };
-  const std::string of = role_of(metric);
+  const Subject subject(metric);
   bool in_a_step = false;
   for (const std::string role : {"decode", "prefill"}) {
-    if (!of.empty() && of != role) continue;
+    if (!subject.of_role(role) || !explains(difference, role, metric)) continue;
     const std::string clause = operator_clause(difference, role);
-    in_a_step = in_a_step || !clause.empty();
-    if (!clause.empty()) add(plan_clause(difference, role));
+    if (clause.empty()) continue;
+    in_a_step = true;
+    add(plan_clause(difference, role));
     add(clause);
   }
-  add(first_part(difference, kPhases, "phase"));
+  add(phase_clause(difference, subject));
   if (in_a_step) return text;  // what follows from an operator explains no more
   add(first_part(difference, kParts, "part"));
   add(first_part(difference, kLinks, "link"));

@@ -1,5 +1,6 @@
 #include "cmsim/check/difference.hpp"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "cmsim/check/difference_text.hpp"
@@ -106,7 +107,23 @@ TEST(Difference, AMetricOfOneRoleIsNotExplainedByTheOther) {
   EXPECT_EQ(of("tpot"),
             "decode operator MLP alone +3.0 %, +18 us on the critical path, the step +12 us; "
             "phase decode 4,000 -> 4,048");
-  EXPECT_EQ(of("prefill_tokens_per_s_per_npu"), "phase decode 4,000 -> 4,048");
+  EXPECT_EQ(of("prefill_tokens_per_s_per_npu"), "");
+}
+
+TEST(Difference, AStepThatGotFasterIsNotBehindAMetricThatGotWorse) {
+  json now = run_result();
+  now["breakdown"]["decode"] = slower_step();
+  now["phases"]["decode"]["mean_ms"] = 4500.0;  // no part of the time to the first token
+  now["phases"]["prefill"]["mean_ms"] = 95.0;
+  now["links"][0]["utilisation"] = 0.02;
+  now["mean_ttft_ms"] = 190.0;  // better, though a decode step takes 12 us longer
+  now["mean_tpot_ms"] = 41.0;   // worse
+  const Difference difference = between(run_result(), now);
+  const auto of = [&](const char* name) {
+    return explanation(difference, metric(difference, name).metric);
+  };
+  EXPECT_EQ(of("ttft"), "phase prefill 90 -> 95; link rdma in 0.01000 -> 0.02000");
+  EXPECT_THAT(of("tpot"), ::testing::HasSubstr("decode operator MLP"));
 }
 
 TEST(Difference, EverySetOfTheCommandIsASetting) {

@@ -59,7 +59,8 @@ struct Difference {
 Difference difference_of(const Figures& old, const Figures& now, std::span<const Metric> metrics);
 
 /// The part of the breakdown behind the move of a metric in one line: the operator that moved the
-/// step of its role most, else the phase, link or queue. "" when no part moved.
+/// step of its role most, and the phase; where no step moved, or one that moved the other way than
+/// the metric did, the link and the queue. "" when no part moved.
 std::string explanation(const Difference& difference, const Metric& metric);
 
 nlohmann::ordered_json to_json(const Difference& difference);
