@@ -6,6 +6,7 @@
 #include "cmsim/base/config.hpp"
 #include "cmsim/base/input_file.hpp"
 #include "cmsim/base/utf8.hpp"
+#include "config_pointer.hpp"
 
 namespace cmsim {
 namespace {
@@ -15,31 +16,31 @@ using nlohmann::json;
 constexpr int kDeepest = 64;  // nesting a configuration may have; keeps recursion bounded
 constexpr std::size_t kMostBytes = 16'000'000;  // of a configuration file
 
-std::string escape(const std::string& key) {
-  std::string text;
-  for (const char c : key) {
-    if (c == '~')
-      text += "~0";
-    else if (c == '/')
-      text += "~1";
-    else
-      text += c;
-  }
-  return text;
-}
-
 int line_at(std::string_view text, std::size_t offset) {
   offset = std::min(offset, text.size());
   return 1 +
          static_cast<int>(std::count(text.begin(), text.begin() + static_cast<long>(offset), '\n'));
 }
 
+/// Bounds the nesting before nlohmann recurses over it (its destructor is iterative, its dump is
+/// not).
+class DepthGuard {
+ public:
+  bool operator()(int depth, json::parse_event_t, json&) {
+    deepest_ = std::max(deepest_, depth);
+    return true;
+  }
+  int deepest_ = 0;
+};
+
+}  // namespace
+
 /// Walks text that nlohmann has already accepted and notes the line of every value.
-class LineScanner {
+class ConfigDocument::LineScanner {
  public:
   LineScanner(std::string_view text, const std::string& file,
-              std::map<std::string, SourceLocation>& locations)
-      : text_(text), file_(file), locations_(locations) {}
+              std::map<std::string, Origin>& origins)
+      : text_(text), file_(file), origins_(origins) {}
 
   void scan() { value("", 0); }
 
@@ -75,7 +76,7 @@ class LineScanner {
 
   void value(const std::string& pointer, int depth) {
     skip();
-    locations_[pointer] = {file_, line_, pointer};
+    origins_[pointer] = {{file_, line_, pointer}, 0};
     if (depth > kDeepest) {
       throw ConfigError({file_, line_, ""}, fmt::format("nested deeper than {} levels", kDeepest));
     }
@@ -105,7 +106,7 @@ class LineScanner {
       }
       skip();
       ++at_;  // ':'
-      value(pointer + "/" + escape(key), depth + 1);
+      value(below(pointer, key), depth + 1);
       skip();
       if (at_ < text_.size() && text_[at_] == ',') ++at_;
     }
@@ -124,23 +125,10 @@ class LineScanner {
 
   std::string_view text_;
   const std::string& file_;
-  std::map<std::string, SourceLocation>& locations_;
+  std::map<std::string, Origin>& origins_;
   std::size_t at_ = 0;
   int line_ = 1;
 };
-
-/// Bounds the nesting before nlohmann recurses over it (its destructor is iterative, its dump is
-/// not).
-class DepthGuard {
- public:
-  bool operator()(int depth, json::parse_event_t, json&) {
-    deepest_ = std::max(deepest_, depth);
-    return true;
-  }
-  int deepest_ = 0;
-};
-
-}  // namespace
 
 ConfigDocument ConfigDocument::from_text(std::string_view text, const std::string& name) {
   ConfigDocument document;
@@ -161,20 +149,20 @@ ConfigDocument ConfigDocument::from_text(std::string_view text, const std::strin
   if (guard.deepest_ > kDeepest) {
     throw ConfigError({name, 0, ""}, fmt::format("nested deeper than {} levels", kDeepest));
   }
-  LineScanner(text, document.name_, document.locations_).scan();
+  document.origins_[""] = {{name, 0, ""}, 0};
+  LineScanner(text, document.name_, document.origins_).scan();
   return document;
 }
 
 ConfigDocument ConfigDocument::from_file(const std::filesystem::path& path) {
-  ConfigDocument document = from_text(read_whole(path, kMostBytes), path.string());
-  document.directory_ = path.parent_path();
-  return document;
+  return from_text(read_whole(path, kMostBytes), path.string());
 }
 
-void ConfigDocument::include_file(const std::string& pointer) {
+void ConfigDocument::include_file(const std::string& pointer,
+                                  const std::filesystem::path& directory) {
   const json::json_pointer where(pointer);
   if (!value_.contains(where) || !value_.at(where).is_string()) return;
-  const std::filesystem::path path = directory_ / value_.at(where).get<std::string>();
+  const std::filesystem::path path = directory / value_.at(where).get<std::string>();
   std::string text;
   try {
     text = read_whole(path, kMostBytes);
@@ -182,16 +170,17 @@ void ConfigDocument::include_file(const std::string& pointer) {
     throw ConfigError(location(pointer), error.what());
   }
   ConfigDocument included = from_text(text, path.string());
+  const int layer = this->layer(pointer);
   value_[where] = included.value_;
-  for (auto& [inner, place] : included.locations_) {
-    place.pointer = pointer + inner;
-    locations_[pointer + inner] = place;
+  for (auto& [inner, origin] : included.origins_) {
+    origin.place.pointer = pointer + inner;
+    origins_[pointer + inner] = {origin.place, layer};
   }
 }
 
-void ConfigDocument::apply_set(const std::string& assignment) {
+void ConfigDocument::apply_set(const std::string& assignment, const std::string& given_by) {
   require_utf8(assignment);
-  const SourceLocation origin{"--set " + assignment, 0, ""};
+  const SourceLocation origin{given_by, 0, ""};
   const std::size_t equals = assignment.find('=');
   if (equals == std::string::npos || assignment.empty() || assignment[0] != '/') {
     throw ConfigError(origin, "expected /pointer=value, e.g. /seed=2 or /slo/tpot=15ms");
@@ -215,6 +204,12 @@ void ConfigDocument::apply_set(const std::string& assignment) {
     for (const std::string& part : parts) {
       if (node->is_null()) *node = json::object();
       if (node->is_object()) {
+        if (value.is_null() && &part == &parts.back()) {
+          if (node->erase(part) == 0) throw ConfigError(origin, kNothingToTake);
+          forget(pointer);
+          origins_[pointer] = {{origin.file, 0, pointer}, layer_};
+          return;
+        }
         node = &(*node)[part];
       } else if (node->is_array()) {
         node = &node->at(json::json_pointer("/" + part));
@@ -222,33 +217,14 @@ void ConfigDocument::apply_set(const std::string& assignment) {
         throw ConfigError(origin, fmt::format("{} is {}, not an object",
                                               walked.empty() ? "/" : walked, node->dump()));
       }
-      walked.append("/").append(escape(part));
+      walked = below(walked, part);
     }
     *node = std::move(value);
   } catch (const json::exception& error) {
     throw ConfigError(origin, fmt::format("not a place in the document: {}", error.what()));
   }
-  for (auto entry = locations_.lower_bound(pointer); entry != locations_.end();) {
-    if (entry->first != pointer && !entry->first.starts_with(pointer + "/")) {
-      if (!entry->first.starts_with(pointer)) break;
-      ++entry;
-      continue;
-    }
-    entry = locations_.erase(entry);
-  }
-  locations_[pointer] = {origin.file, 0, pointer};
-}
-
-SourceLocation ConfigDocument::location(const std::string& pointer) const {
-  // The nearest ancestor that is known: a missing key is reported at its object.
-  for (std::string at = pointer;; at = at.substr(0, at.rfind('/'))) {
-    if (const auto found = locations_.find(at); found != locations_.end()) {
-      SourceLocation place = found->second;
-      place.pointer = pointer;
-      return place;
-    }
-    if (at.empty()) return {name_, 0, pointer};
-  }
+  forget(pointer);
+  origins_[pointer] = {{origin.file, 0, pointer}, layer_};
 }
 
 }  // namespace cmsim

@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "cmsim/base/config.hpp"
+#include "config_pointer.hpp"
 
 namespace cmsim {
 namespace {
@@ -24,19 +25,6 @@ bool is_annotated(const json& value) { return value.is_object() && value.contain
 std::string shown(const json& value) {
   std::string text = value.dump(-1, ' ', false, json::error_handler_t::replace);
   if (text.size() > 60) text = text.substr(0, 57) + "...";
-  return text;
-}
-
-/// The JSON pointer of a member: its key may hold the two characters that pointers escape.
-std::string below(const std::string& pointer, std::string_view key) {
-  std::string text = pointer + "/";
-  for (const char c : key) {
-    if (c == '~' || c == '/') {
-      text += c == '~' ? "~0" : "~1";
-    } else {
-      text += c;
-    }
-  }
   return text;
 }
 

@@ -12,6 +12,7 @@
 #include "cmsim/engine/exchange.hpp"
 #include "cmsim/model/expert_load.hpp"
 #include "cmsim/model/operators.hpp"
+#include "cmsim/run/shipped.hpp"
 #include "fabric_scale.hpp"
 
 namespace cmsim::run {
@@ -190,13 +191,9 @@ double flow_rung_cpu_seconds(int ranks, hw::Spread spread) {
 fs::path find_model(const fs::path& named, const fs::path& platform) {
   if (!named.empty()) return named;
   const fs::path models = fs::path("workloads") / "models" / "deepseek-r1.json";
+  std::vector<fs::path> places = shipped_places(models);
+  places.insert(places.begin(), platform.parent_path() / ".." / models);
   std::error_code error;
-  const fs::path program = fs::read_symlink("/proc/self/exe", error);
-  const std::vector<fs::path> places{
-      platform.parent_path() / ".." / models,
-      program.parent_path() / ".." / "share" / "cmsim" / models,
-      models,
-  };
   std::vector<std::string> tried;
   for (const fs::path& place : places) {
     if (fs::is_regular_file(place, error)) return place;

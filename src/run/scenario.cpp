@@ -7,7 +7,10 @@
 
 #include "cmsim/base/config.hpp"
 #include "cmsim/run/digest.hpp"
+#include "cmsim/run/shipped.hpp"
 #include "cmsim/serve/placement.hpp"
+#include "idle_keys.hpp"
+#include "scenario_document.hpp"
 #include "step_models.hpp"
 
 namespace cmsim::run {
@@ -152,31 +155,6 @@ void check_policies(const PolicyNames& names, const serve::PolicyRegistry& regis
   registry.check(Kind::kDecodeAdmission, names.decode_admission);
 }
 
-/// A path given on the command line is meant from the working directory, not from the scenario's,
-/// where the document looks: makes it absolute. Anything else is left as it is.
-std::string anchored(const std::string& assignment) {
-  for (const char* pointer : {"/platform=", "/model=", "/workload/trace="}) {
-    if (!assignment.starts_with(pointer)) continue;
-    const fs::path path = assignment.substr(std::string_view(pointer).size());
-    std::error_code error;
-    if (path.empty() || path.is_absolute() || !fs::exists(path, error)) return assignment;
-    return pointer + fs::absolute(path).lexically_normal().string();  // begins with '/': no JSON
-  }
-  return assignment;
-}
-
-void splice(ConfigDocument& document) {
-  document.include_file("/platform");
-  document.include_file("/model");
-}
-
-void apply(ConfigDocument& document, const std::vector<std::string>& sets) {
-  for (const std::string& assignment : sets) {
-    document.apply_set(anchored(assignment));
-    splice(document);
-  }
-}
-
 /// A closed loop without a concurrency keeps the scenario's one role exactly full: every decode
 /// slot, or one whole batch for each prefill instance. Without a number of requests it lasts long
 /// enough for a steady state.
@@ -214,11 +192,11 @@ void fill_closed_loop(const ConfigNode& workload, Scenario& scenario) {
   }
 }
 
-Scenario read(const ConfigDocument& document, const fs::path& directory,
-              const serve::PolicyRegistry& registry) {
+/// Every key, each within its range.
+Scenario read_keys(const ConfigDocument& document) {
   const ConfigNode root(document);
   Scenario scenario;
-  scenario.name = document.name();
+  if (root.has("extends")) root.fail("extends", "can be given in a file only");
   root.text_or("description", "");
   scenario.platform = hw::read_platform(root.child("platform"));
   scenario.model = model::read_architecture(root.child("model"));
@@ -228,7 +206,7 @@ Scenario read(const ConfigDocument& document, const fs::path& directory,
   scenario.policies = read_policies(root.child_or_empty("policies"));
   const ConfigNode workload = root.child("workload");
   scenario.role = read_role(workload);
-  scenario.workload = work::read_workload(workload, directory);
+  scenario.workload = work::read_workload(workload);
   scenario.start = read_population(workload, scenario);
   scenario.slo = read_slo(root);
   scenario.window = read_window(root.child_or_empty("window"));
@@ -236,63 +214,82 @@ Scenario read(const ConfigDocument& document, const fs::path& directory,
   scenario.horizon =
       root.quantity_or("horizon", Dimension::kTime, scenario.horizon, kLeastTime, kMostTime);
   root.close();
+  return scenario;
+}
+
+Scenario read(ConfigDocument document, const serve::PolicyRegistry& registry) {
+  Scenario scenario = read_keys(document);
+  for (auto retired = retired_keys(document, scenario); !retired.empty();
+       retired = retired_keys(document, scenario)) {
+    for (const std::string& key : retired) document.erase(key);
+    scenario = read_keys(document);
+  }
   located(document, [&] { check_policies(scenario.policies, registry); });
   located(document,
           [&] { serve::check_deployment(scenario.deployment, scenario.platform, scenario.role); });
-  fill_closed_loop(workload, scenario);
+  fill_closed_loop(ConfigNode(document).child("workload"), scenario);
   located(document, [&] { make_step_models(scenario); });  // refuses what does not fit HBM
   scenario.digest = scenario_digest(document);
   return scenario;
 }
 
-std::string trace_in(const ConfigDocument& document) {
-  return ConfigNode(document).child_or_empty("workload").text_or("trace", "");
-}
-
 }  // namespace
 
-fs::path ScenarioFile::trace_of(const ConfigDocument& document) const {
-  const std::string trace = trace_in(document);
-  return trace.empty() ? fs::path() : directory_ / trace;
+fs::path trace_of(const ConfigDocument& document) {
+  return ConfigNode(document).child_or_empty("workload").text_or("trace", "");
 }
 
 std::string scenario_digest(const ConfigDocument& document) {
   nlohmann::json resolved = document.value();
-  const std::string trace = trace_in(document);
-  if (!trace.empty()) resolved["workload"]["trace"] = fs::path(trace).filename().string();
+  const fs::path trace = trace_of(document);
+  if (!trace.empty()) resolved["workload"]["trace"] = trace.filename().string();
   Digest digest;
   digest.add(resolved.dump());
   return digest.hex();
 }
 
-ScenarioFile::ScenarioFile(const fs::path& file)
-    : directory_(file.parent_path()), document_(ConfigDocument::from_file(file)) {
-  splice(document_);
+std::vector<Setting> settings_of(const std::vector<std::string>& sets) {
+  std::vector<Setting> settings;
+  for (const std::string& set : sets) settings.push_back({set, "--set " + set});
+  return settings;
 }
 
-ConfigDocument ScenarioFile::document(const std::vector<std::string>& sets) const {
-  ConfigDocument document = document_;
-  apply(document, sets);
-  return document;
+ScenarioFile::ScenarioFile(const std::string& named)
+    : named_(named == "-" ? "stdin" : named),
+      directory_(named == "-" ? fs::path() : find_scenario(named).parent_path()),
+      document_(base_document(
+          ConfigDocument::from_file(named == "-" ? "/dev/stdin" : find_scenario(named)),
+          directory_)) {}
+
+ConfigDocument ScenarioFile::document(const std::vector<Setting>& settings) const {
+  return with_settings(document_, directory_, settings);
 }
 
-Scenario ScenarioFile::scenario(const std::vector<std::string>& sets,
+Scenario ScenarioFile::scenario(const std::vector<Setting>& settings,
                                 const serve::PolicyRegistry& registry) const {
-  return read(document(sets), directory_, registry);
+  Scenario scenario = read(document(settings), registry);
+  scenario.name = named_;
+  return scenario;
 }
 
 Scenario parse_scenario(const std::string& text, const std::string& name,
                         const std::vector<std::string>& sets,
                         const serve::PolicyRegistry& registry) {
-  ConfigDocument document = ConfigDocument::from_text(text, name);
-  splice(document);
-  apply(document, sets);
-  return read(document, "", registry);
+  Scenario scenario = read(with_settings(base_document(ConfigDocument::from_text(text, name), ""),
+                                         "", settings_of(sets)),
+                           registry);
+  scenario.name = name;
+  return scenario;
 }
 
 Scenario load_scenario(const fs::path& file, const std::vector<std::string>& sets,
                        const serve::PolicyRegistry& registry) {
-  return ScenarioFile(file).scenario(sets, registry);
+  return open_scenario(file.string(), settings_of(sets), registry);
+}
+
+Scenario open_scenario(const std::string& named, const std::vector<Setting>& settings,
+                       const serve::PolicyRegistry& registry) {
+  return ScenarioFile(named).scenario(settings, registry);
 }
 
 }  // namespace cmsim::run

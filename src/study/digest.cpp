@@ -67,9 +67,9 @@ const std::string& PointDigests::content(const fs::path& file) {
 
 std::string PointDigests::document_of(const Point& point) {
   if (point.command == "run" || point.command == "step") {
-    const run::ScenarioFile& file = files_.get(point.file);
-    const ConfigDocument document = file.document(all_sets(point));
-    const fs::path trace = file.trace_of(document);
+    const ConfigDocument document =
+        files_.get(point.file).document(run::settings_of(all_sets(point)));
+    const fs::path trace = run::trace_of(document);
     return run::scenario_digest(document) + (trace.empty() ? "" : content(trace));
   }
   ConfigDocument document = ConfigDocument::from_file(point.file);

@@ -22,7 +22,7 @@ Outcome outcome_of(ChildOutcome child) {
 
 const run::ScenarioFile& ScenarioFiles::get(const std::filesystem::path& file) {
   auto& kept = files_[file];
-  if (!kept) kept = std::make_unique<run::ScenarioFile>(file);
+  if (!kept) kept = std::make_unique<run::ScenarioFile>(file.string());
   return *kept;
 }
 
@@ -42,7 +42,7 @@ std::vector<Outcome> run_points(std::span<const Point> points, const Work& work,
 std::string run_scenario(const Point& point, const run::ScenarioFile& file,
                          run::RunOptions options) {
   options.command = spelled(point);
-  const run::Scenario scenario = file.scenario(all_sets(point), options.registry);
+  const run::Scenario scenario = file.scenario(run::settings_of(all_sets(point)), options.registry);
   return metrics::to_json(run::run(scenario, options)).dump(2) + "\n";
 }
 

@@ -26,6 +26,4 @@ class ArrivalProcess {
   std::int64_t count_ = 0;
 };
 
-std::string_view name_of(ArrivalKind kind);
-
 }  // namespace cmsim::work

@@ -120,15 +120,25 @@ void spread(Trace& trace) {
   }
 }
 
+/// By how much faster a trace arrives than it was recorded.
+double time_scale_of(const Trace& trace, const WorkloadSpec& spec) {
+  if (spec.arrivals.rate <= 0) return spec.time_scale;
+  const Seconds span = trace.rows.back().arrival - trace.rows.front().arrival;
+  if (span > 0) return spec.arrivals.rate * span / static_cast<double>(trace.rows.size() - 1);
+  fail("arrivals/rate", "the requests of the trace all arrive at once, they cannot be stretched");
+}
+
 void set_arrivals(Trace& trace, const WorkloadSpec& spec, std::uint64_t seed) {
+  double time_scale = 1;
   switch (spec.arrivals.kind) {
     case ArrivalKind::kTrace:
       for (TraceRow& row : trace.rows) row.arrival -= spec.start;
       if (spec.spread_timestamps) spread(trace);
+      time_scale = time_scale_of(trace, spec);
       if (spec.resample_block > 0) {
         trace = resample(trace, spec.resample_block, RandomStream(seed, "work/resample"));
       }
-      for (TraceRow& row : trace.rows) row.arrival /= spec.time_scale;
+      for (TraceRow& row : trace.rows) row.arrival /= time_scale;
       break;
     case ArrivalKind::kAllAtOnce:
     case ArrivalKind::kClosedLoop:
@@ -151,7 +161,7 @@ void check_latest(const Trace& trace, const WorkloadSpec& spec) {
       "the "
       "times of steps)",
       last, kLatestArrival);
-  if (spec.arrivals.kind != ArrivalKind::kTrace) {
+  if (spec.arrivals.rate > 0) {
     fail("arrivals/rate", found + ": raise the rate or ask for fewer requests");
   }
   if (spec.time_scale < 1 && last * spec.time_scale <= kLatestArrival) {

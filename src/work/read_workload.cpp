@@ -11,24 +11,6 @@ constexpr ArrivalKind kKinds[] = {ArrivalKind::kTrace,     ArrivalKind::kPoisson
                                   ArrivalKind::kGamma,     ArrivalKind::kConstant,
                                   ArrivalKind::kAllAtOnce, ArrivalKind::kClosedLoop};
 
-/// A path in a scenario is relative to the scenario; one from --set, which the user typed in a
-/// shell, may also be relative to where the shell stands.
-std::string resolve(const std::string& path, const std::filesystem::path& base) {
-  if (path.empty() || std::filesystem::path(path).is_absolute()) return path;
-  const std::filesystem::path beside = base / path;
-  std::error_code error;
-  if (!std::filesystem::exists(beside, error) && std::filesystem::exists(path, error)) return path;
-  return beside.lexically_normal().string();
-}
-
-/// A key that what was chosen does not look at would be quietly without effect.
-void require_effect(bool has_effect, const ConfigNode& node,
-                    std::initializer_list<std::string_view> keys, const std::string& why) {
-  for (const std::string_view key : keys) {
-    if (!has_effect && node.has(key)) node.fail(key, "has no effect " + why);
-  }
-}
-
 /// A rate may be written 12.5 or "12.5/s".
 double read_rate(const ConfigNode& node) {
   if (!node.has("rate")) return 0;
@@ -64,19 +46,14 @@ ArrivalSpec read_arrivals(const ConfigNode& node) {
   if (drawn && !node.has("rate")) {
     node.fail("rate", fmt::format("missing, arrivals of kind {} need a rate", name));
   }
-  const std::string with = fmt::format("with arrivals of kind {}, it needs ", name);
-  require_effect(drawn, node, {"rate"}, with + "poisson, gamma or constant");
-  require_effect(spec.kind == ArrivalKind::kGamma, node, {"burstiness"}, with + "gamma");
-  require_effect(spec.kind != ArrivalKind::kAllAtOnce, node, {"concurrency"},
-                 with + "closed_loop or arrivals that have dates");
   return spec;
 }
 
 }  // namespace
 
-WorkloadSpec read_workload(const ConfigNode& node, const std::filesystem::path& base_directory) {
+WorkloadSpec read_workload(const ConfigNode& node) {
   WorkloadSpec spec;
-  spec.trace = resolve(node.text_or("trace", ""), base_directory);
+  spec.trace = node.text_or("trace", "");
   std::vector<std::string> formats = known_formats();
   formats.insert(formats.begin(), "auto");
   spec.format = node.choice_or("format", spec.format, formats);
@@ -99,16 +76,6 @@ WorkloadSpec read_workload(const ConfigNode& node, const std::filesystem::path& 
   node.ignore("role");
   node.ignore("population");
   node.close();
-  require_effect(!spec.trace.empty(), node,
-                 {"format", "block_size", "start", "end", "max_requests", "max_bytes", "time_scale",
-                  "spread_timestamps", "resample"},
-                 "without a trace, name one in /workload/trace");
-  require_effect(spec.trace.empty(), node, {"requests", "prompt_length", "output_length"},
-                 "with a trace, which has requests and lengths of its own (max_requests cuts it)");
-  require_effect(spec.arrivals.kind == ArrivalKind::kTrace, node,
-                 {"time_scale", "spread_timestamps", "resample"},
-                 fmt::format("with arrivals of kind {}, it needs those of the trace (kind trace)",
-                             name_of(spec.arrivals.kind)));
   return spec;
 }
 

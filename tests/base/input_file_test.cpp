@@ -73,7 +73,7 @@ TEST(Config, RefusesFilesThatAreNoConfiguration) {
               HasSubstr("/model=\\xff: is not UTF-8"));
   const auto including = [&](const std::string& file) {
     document.apply_set("/model=" + file);
-    return error_of([&] { document.include_file("/model"); });
+    return error_of([&] { document.include_file("/model", ""); });
   };
   EXPECT_THAT(including(std::string(300, 'x')), HasSubstr("x: cannot be opened: File name too"));
   EXPECT_THAT(including("/dev/zero"), HasSubstr("/model: /dev/zero: is longer than 16 MB"));

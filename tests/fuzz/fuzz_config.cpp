@@ -84,7 +84,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     auto document = cmsim::ConfigDocument::from_text(input.substr(0, split), "fuzz.json");
     if (split != std::string_view::npos) document.apply_set(std::string(input.substr(split + 1)));
     visit(cmsim::ConfigNode(document), 0, std::hash<std::string_view>()(input));
-    cmsim::work::read_workload(cmsim::ConfigNode(document), "/nowhere");
+    cmsim::work::read_workload(cmsim::ConfigNode(document));
   } catch (const cmsim::ConfigError& error) {
     cmsim::fuzz::check_message(error);
   }

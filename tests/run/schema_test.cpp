@@ -46,8 +46,8 @@ bool schema_accepts(const json& scenario) {
 /// The default scenario with platform and model spliced in and one more setting.
 json with_setting(const std::string& assignment) {
   ConfigDocument document = ConfigDocument::from_file(kDefault);
-  document.include_file("/platform");
-  document.include_file("/model");
+  document.include_file("/platform", kDefault.parent_path());
+  document.include_file("/model", kDefault.parent_path());
   document.apply_set(assignment);
   return document.value();
 }

@@ -39,7 +39,7 @@ TEST(Runner, GivesWhatARunAloneGivesInTheOrderOfThePoints) {
   // The first run of a process of its own, which SimGrid's clock needs for equal bytes.
   run::RunOptions alone;
   EXPECT_EQ(outcomes[0].result,
-            run_scenario(points[0], run::ScenarioFile(points[0].file), std::move(alone)));
+            run_scenario(points[0], run::ScenarioFile(points[0].file.string()), std::move(alone)));
 }
 
 TEST(Runner, APointThatFailsIsToldAndTheOthersGoOn) {

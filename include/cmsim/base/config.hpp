@@ -4,6 +4,9 @@
 // came from. A ConfigNode is a cursor: typed getters check presence, type, unit and range, and
 // record which keys were read; close() rejects keys nobody read ("did you mean ...").
 //
+// A document is made of layers: a file, the file that extends it, then what the command line sets.
+// It knows for every pointer which layer had the last word there (docs/scenarios.md).
+//
 // A parameter may be written plain (`"28GB/s"`) or with its origin
 // (`{"value": "28GB/s", "source": "P §3.3.1", "note": "..."}`); getters accept both.
 #pragma once
@@ -33,22 +36,56 @@ class ConfigDocument {
   const nlohmann::json& value() const { return value_; }
   const std::string& name() const { return name_; }
 
-  /// Replaces the string at `pointer` (a path relative to this document's directory) by the content
-  /// of that file, keeping the lines of the included file for messages. No-op when not a string.
-  void include_file(const std::string& pointer);
+  /// Replaces the string at `pointer` (a path relative to `directory`) by the content of that file,
+  /// keeping the lines of the included file for messages. No-op when not a string.
+  void include_file(const std::string& pointer, const std::filesystem::path& directory);
 
-  /// Applies "--set /pointer=value": value is JSON when it parses as JSON, else a string. Missing
-  /// objects on the way are created (an unknown key is then reported by close()).
-  /// Throws ConfigError on a malformed assignment.
-  void apply_set(const std::string& assignment);
+  /// Applies "--set /pointer=value": value is JSON when it parses as JSON, else a string; null
+  /// takes the key away. Missing objects on the way are created (an unknown key is then reported by
+  /// close()). `origin` stands for the file in messages. Throws ConfigError on a malformed
+  /// assignment.
+  void apply_set(const std::string& assignment, const std::string& origin);
+  void apply_set(const std::string& assignment) { apply_set(assignment, "--set " + assignment); }
+
+  /// Begins a layer above all that is there: what apply_set() and overlay() give is of it.
+  void begin_layer() { ++layer_; }
+  int layer_begun() const { return layer_; }
+  /// Lays `upper` over this document, as a layer of its own, and takes over its name.
+  /// Objects are merged key by key; anything else, a parameter with its origin too, replaces what
+  /// is there; null takes a key away. Throws ConfigError when there is none to take away.
+  void overlay(const ConfigDocument& upper);
+  /// The layer, from 0, that decided what is at `pointer`: it gave it or took it away, or what
+  /// holds it.
+  int layer(const std::string& pointer) const { return origin(pointer).layer; }
+
+  bool has(const std::string& pointer) const;
+  /// The text at `pointer`, or "" when there is something else or nothing.
+  std::string text_at(const std::string& pointer) const;
+  /// Puts another text in place of what is at `pointer`; where it came from stays.
+  void replace_text(const std::string& pointer, const std::string& text);
+  /// Takes out what is at `pointer`, and objects that it leaves empty, as if no layer had given it.
+  void erase(const std::string& pointer);
+  /// Pointers of the parameters at and below `pointer`: objects are opened, annotations are not.
+  std::vector<std::string> parameters(const std::string& pointer) const;
 
   SourceLocation location(const std::string& pointer) const;
 
  private:
+  struct Origin {
+    SourceLocation place;
+    int layer = 0;
+  };
+  class LineScanner;
+
+  const Origin& origin(const std::string& pointer) const;
+  void forget(const std::string& pointer);  // the origins of what is at and below it
+  void merge(nlohmann::json& into, const nlohmann::json& from, const std::string& pointer,
+             const ConfigDocument& upper);
+
   std::string name_;
-  std::filesystem::path directory_;
   nlohmann::json value_;
-  std::map<std::string, SourceLocation> locations_;
+  int layer_ = 0;
+  std::map<std::string, Origin> origins_;  // has "" always
 };
 
 class ConfigNode {

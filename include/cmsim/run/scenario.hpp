@@ -53,27 +53,39 @@ struct Scenario {
   Seconds horizon = 1e300;  // /horizon: simulated time at which an overloaded run is cut
 };
 
-/// Reads the file, splices in /platform and /model (a path or an object), applies `sets`
-/// ("/pointer=value") in order, and checks everything that can be checked before simulating.
-/// A path in a set is looked for from the working directory first, then beside the scenario.
-/// Throws ConfigError.
+/// One thing that the command line sets, and as what the user gave it ("--trace x.jsonl").
+struct Setting {
+  std::string assignment;  // "/pointer=value"
+  std::string origin;      // stands for the file in messages
+};
+
+/// Reads the file with what it extends, splices in /platform and /model (a path or an object),
+/// applies `sets` ("/pointer=value") in order, and checks everything that can be checked before
+/// simulating. A path in a set is looked for from the working directory first, then beside the
+/// scenario. Keys without effect are refused or retired (docs/scenarios.md). Throws ConfigError.
 Scenario load_scenario(const std::filesystem::path& file, const std::vector<std::string>& sets = {},
                        const serve::PolicyRegistry& registry = serve::builtin_policies());
 
-/// A scenario file that is read once, of which scenarios that differ in their sets are made.
+/// The same for what a user names, see ScenarioFile.
+Scenario open_scenario(const std::string& named, const std::vector<Setting>& settings,
+                       const serve::PolicyRegistry& registry);
+
+/// A scenario file that is read once with what it extends, of which scenarios that differ in their
+/// settings are made.
 class ScenarioFile {
  public:
-  explicit ScenarioFile(const std::filesystem::path& file);
+  /// What a user names: a file, "-" for the standard input (paths are then relative to the working
+  /// directory), or a scenario that comes with the program (run/shipped.hpp). Throws ConfigError.
+  explicit ScenarioFile(const std::string& named);
 
-  /// The document with platform and model spliced in and `sets` applied; throws ConfigError.
-  ConfigDocument document(const std::vector<std::string>& sets = {}) const;
-  /// Where the trace of such a document lies; "" when it has none.
-  std::filesystem::path trace_of(const ConfigDocument& document) const;
+  /// The document with platform and model spliced in and the settings applied; throws ConfigError.
+  ConfigDocument document(const std::vector<Setting>& settings = {}) const;
   /// As load_scenario().
-  Scenario scenario(const std::vector<std::string>& sets,
+  Scenario scenario(const std::vector<Setting>& settings,
                     const serve::PolicyRegistry& registry) const;
 
  private:
+  std::string named_;
   std::filesystem::path directory_;
   ConfigDocument document_;
 };
@@ -81,6 +93,10 @@ class ScenarioFile {
 /// Of such a document. Where its trace lies does not matter, only its name; what is in it has a
 /// digest of its own.
 std::string scenario_digest(const ConfigDocument& document);
+/// Where the trace of such a document lies; "" when it has none.
+std::filesystem::path trace_of(const ConfigDocument& document);
+
+std::vector<Setting> settings_of(const std::vector<std::string>& sets);
 
 /// load_scenario() from text; `name` stands for the file in messages, paths are relative to the
 /// working directory.

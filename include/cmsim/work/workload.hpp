@@ -2,9 +2,9 @@
 #pragma once
 
 #include <cstdint>
-#include <filesystem>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "cmsim/base/config.hpp"
 #include "cmsim/work/trace.hpp"
@@ -18,10 +18,14 @@ inline constexpr double kLeastRate = 1e-6, kMostRate = 1e6;
 inline constexpr Seconds kLatestArrival = 1e7;
 
 enum class ArrivalKind { kTrace, kPoisson, kGamma, kConstant, kAllAtOnce, kClosedLoop };
+/// As /workload/arrivals/kind names it.
+std::string_view name_of(ArrivalKind kind);
 
 struct ArrivalSpec {
   ArrivalKind kind = ArrivalKind::kTrace;
-  double rate = 0;        // requests/s for poisson, gamma, constant
+  // Requests/s of poisson, gamma, constant. For the arrivals of a trace, 0 = as recorded, else the
+  // trace is stretched in time until its mean rate, (n - 1) / (last - first), is this.
+  double rate = 0;
   double burstiness = 1;  // gamma: shape b, CV = 1/sqrt(b)
   // Most requests in flight, 0 = no limit. A closed loop keeps just as many, its arrivals being all
   // 0; a request of any other kind that is due waits at the client until there is room.
@@ -47,7 +51,9 @@ struct WorkloadSpec {
   std::int64_t output_length = 0;
 };
 
-WorkloadSpec read_workload(const ConfigNode& node, const std::filesystem::path& base_directory);
+/// Reads every key, whatever the others say: which of them have an effect is for the scenario to
+/// know. Throws ConfigError.
+WorkloadSpec read_workload(const ConfigNode& node);
 
 /// Opens the trace (or makes the fixed-length one), applies cut, scaling and the arrival process;
 /// the last arrival is at kLatestArrival at most. Errors in the file are ConfigErrors naming file

@@ -1,0 +1,18 @@
+// Where the files that come with the program lie: below the working directory, below share/cmsim of
+// an installed program, or in the tree that it was built in.
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+namespace cmsim::run {
+
+/// The places to look in for `inside` ("workloads/models/x.json"), in order.
+std::vector<std::filesystem::path> shipped_places(const std::filesystem::path& inside);
+
+/// The file of a scenario: `named` itself when there is such a file, else the shipped scenario of
+/// that name ("paper-decode"). Throws ConfigError that lists the names there are.
+std::filesystem::path find_scenario(const std::string& named);
+
+}  // namespace cmsim::run

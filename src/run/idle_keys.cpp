@@ -1,0 +1,176 @@
+#include "idle_keys.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+namespace cmsim::run {
+namespace {
+
+using work::ArrivalKind;
+
+struct Rule {
+  std::vector<std::string> keys;  // pointers; what lies below is meant too
+  std::string cause;              // the pointer that decides
+  std::string why;                // "with ..., it needs ..."; empty = they have an effect
+};
+
+std::string when(bool idle, std::string why) { return idle ? std::move(why) : std::string(); }
+
+void role_rules(const Scenario& s, std::vector<Rule>& rules) {
+  const char* cause = "/workload/role";
+  rules.push_back(
+      {{"/deployment/prefill", "/deployment/copies_per_die", "/prefill",
+        "/policies/prefill_routing", "/policies/prefill_batching", "/experts/popularity/prefill",
+        "/deployment/cache/block_size", "/deployment/cache/dram_per_node",
+        "/deployment/cache/plane", "/deployment/cache/reuse"},
+       cause,
+       when(s.role == serve::Role::kDecodeOnly,
+            "with /workload/role decode, it needs role all or prefill")});
+  rules.push_back({{"/deployment/decode", "/decode", "/policies/decode_routing",
+                    "/policies/decode_admission", "/experts/popularity/decode", "/slo/tpot"},
+                   cause,
+                   when(s.role == serve::Role::kPrefillOnly,
+                        "with /workload/role prefill, it needs role all or decode")});
+}
+
+void cache_rules(const Scenario& s, std::vector<Rule>& rules) {
+  const serve::CacheSpec& cache = s.deployment.cache;
+  const std::vector<std::string> keys{"/deployment/cache/block_size",
+                                      "/deployment/cache/dram_per_node", "/deployment/cache/plane",
+                                      "/deployment/cache/reuse"};
+  rules.push_back({keys, "/deployment/cache/enabled",
+                   when(!cache.enabled,
+                        "with the context cache off, it needs /deployment/cache/enabled=true")});
+  rules.push_back({{keys.begin(), keys.end() - 1},
+                   "/workload/trace",
+                   when(s.workload.trace.empty() && cache.reuse < 0,
+                        "on requests of fixed length, which share no blocks, it needs a trace "
+                        "with block ids or /deployment/cache/reuse")});
+  rules.push_back({{"/deployment/copies_per_die"},
+                   "/deployment/cache/enabled",
+                   when(s.role == serve::Role::kPrefillOnly && !cache.enabled,
+                        "with role prefill and the context cache off, which copy nothing, it "
+                        "needs role all or /deployment/cache/enabled=true")});
+}
+
+void decode_rules(const Scenario& s, std::vector<Rule>& rules) {
+  const model::DecodeOptions& decode = s.options.decode;
+  rules.push_back({{"/decode/split"},
+                   "/decode/microbatches",
+                   when(decode.microbatches == 1,
+                        "with one microbatch, which has all cores, it needs /decode/microbatches "
+                        "auto or from 2")});
+  rules.push_back({{"/decode/split/attention_aic", "/decode/split/attention_aiv"},
+                   "/decode/split/auto",
+                   when(decode.auto_split,
+                        "while the best split is looked for, it needs /decode/split/auto=false")});
+  rules.push_back({{"/decode/mtp/acceptance"},
+                   "/decode/mtp/draft_tokens",
+                   when(decode.draft_tokens == 0,
+                        "without draft tokens, it needs /decode/mtp/draft_tokens from 1")});
+  rules.push_back({{"/decode/launch_time"},
+                   "/decode/launch",
+                   when(decode.launch == model::Launch::kInNpu,
+                        "with graphs launched in the NPU, it needs /decode/launch=cpu")});
+}
+
+void expert_rules(const Scenario& s, std::vector<Rule>& rules) {
+  const model::ExpertOptions& experts = s.options.experts;
+  const std::string popularity = "/experts/popularity", staleness = "/placement_staleness";
+  const std::vector<std::string> drawn{popularity, "/experts/seed"};
+  const std::vector<std::string> stale{"/prefill" + staleness, "/decode" + staleness};
+  std::vector<std::string> all = drawn;
+  all.insert(all.end(), stale.begin(), stale.end());
+  rules.push_back({all, "/experts/skew",
+                   when(experts.skew == 0,
+                        "on experts that are equally popular, it needs /experts/skew above 0")});
+  all.emplace_back("/experts/skew");
+  rules.push_back({all, "/experts/placement",
+                   when(experts.placement == model::Placement::kBalanced,
+                        "with a perfectly balanced load, it needs /experts/placement eplb or "
+                        "contiguous")});
+  rules.push_back({stale, "/experts/placement",
+                   when(experts.placement == model::Placement::kContiguous,
+                        "with experts placed whatever their load, it needs "
+                        "/experts/placement=eplb")});
+  for (const auto& [phase, degree] : {std::pair{"/prefill", s.options.prefill.staleness},
+                                      {"/decode", s.options.decode.staleness}}) {
+    rules.push_back({{popularity + phase + "/stale_correlation"},
+                     phase + staleness,
+                     when(degree == 0, fmt::format("on experts placed on the load they serve, it "
+                                                   "needs {}{} above 0",
+                                                   phase, staleness))});
+  }
+  const bool dense = s.model.moe_layers() + s.model.mtp_layers == 0;
+  rules.push_back({{"/experts", "/decode/exchange", stale[0], stale[1], "/precision/dispatch"},
+                   "/model",
+                   when(dense, "on a model without MoE layers")});
+}
+
+void workload_rules(const Scenario& s, std::vector<Rule>& rules) {
+  const work::WorkloadSpec& w = s.workload;
+  const ArrivalKind kind = w.arrivals.kind;
+  const std::string arrivals = "/workload/arrivals";
+  const auto with = [&](bool idle, const char* needs) {
+    return when(idle, fmt::format("with arrivals of kind {}, it needs {}", name_of(kind), needs));
+  };
+  rules.push_back({{"/workload/format", "/workload/block_size", "/workload/start", "/workload/end",
+                    "/workload/max_requests", "/workload/max_bytes", "/workload/time_scale",
+                    "/workload/spread_timestamps", "/workload/resample"},
+                   "/workload/trace",
+                   when(w.trace.empty(), "without a trace, name one in /workload/trace")});
+  rules.push_back({{"/workload/requests", "/workload/prompt_length", "/workload/output_length"},
+                   "/workload/trace",
+                   when(!w.trace.empty(),
+                        "with a trace, which has requests and lengths of its own "
+                        "(/workload/max_requests cuts it)")});
+  rules.push_back({{"/workload/time_scale", "/workload/spread_timestamps", "/workload/resample"},
+                   arrivals + "/kind",
+                   with(kind != ArrivalKind::kTrace,
+                        "those of the trace (kind trace); drawn ones follow "
+                        "/workload/arrivals/rate")});
+  rules.push_back({{"/workload/time_scale"},
+                   arrivals + "/rate",
+                   when(kind == ArrivalKind::kTrace && w.arrivals.rate > 0,
+                        "with /workload/arrivals/rate, which stretches the trace to that rate")});
+  const bool dated = kind != ArrivalKind::kAllAtOnce && kind != ArrivalKind::kClosedLoop;
+  rules.push_back({{arrivals + "/rate"},
+                   arrivals + "/kind",
+                   with(!dated, "trace, poisson, gamma or constant")});
+  rules.push_back(
+      {{arrivals + "/burstiness"}, arrivals + "/kind", with(kind != ArrivalKind::kGamma, "gamma")});
+  rules.push_back(
+      {{arrivals + "/concurrency"},
+       arrivals + "/kind",
+       with(kind == ArrivalKind::kAllAtOnce, "closed_loop or arrivals that have dates")});
+}
+
+std::vector<Rule> rules_for(const Scenario& scenario) {
+  std::vector<Rule> rules;
+  for (const auto part : {role_rules, cache_rules, decode_rules, expert_rules, workload_rules}) {
+    part(scenario, rules);
+  }
+  std::erase_if(rules, [](const Rule& rule) { return rule.why.empty(); });
+  return rules;
+}
+
+}  // namespace
+
+std::vector<std::string> retired_keys(const ConfigDocument& document, const Scenario& scenario) {
+  std::vector<std::string> retired;
+  for (const Rule& rule : rules_for(scenario)) {
+    const int decided = document.layer(rule.cause);
+    for (const std::string& key : rule.keys) {
+      for (const std::string& parameter : document.parameters(key)) {
+        if (document.layer(parameter) >= decided) {
+          throw ConfigError(document.location(parameter), "has no effect " + rule.why);
+        }
+        retired.push_back(parameter);
+      }
+    }
+  }
+  return retired;
+}
+
+}  // namespace cmsim::run

@@ -1,0 +1,116 @@
+#include "scenario_document.hpp"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <utility>
+
+namespace cmsim::run {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::size_t kMostFiles = 16;  // that extend each other
+constexpr const char *kPlatform = "/platform", *kModel = "/model";
+
+void splice(ConfigDocument& document, const fs::path& directory) {
+  document.include_file(kPlatform, directory);
+  document.include_file(kModel, directory);
+}
+
+bool is_there(const fs::path& path) {
+  std::error_code error;
+  return fs::exists(path, error);
+}
+
+fs::path beside(const fs::path& directory, const std::string& path) {
+  return (directory / path).lexically_normal();
+}
+
+constexpr const char* kTrace[] = {"/workload/trace", "/workload/trace/value"};
+
+/// The trace of a file is meant from where the file lies.
+void anchor_trace(ConfigDocument& document, const fs::path& directory) {
+  for (const char* pointer : kTrace) {
+    const std::string path = document.text_at(pointer);
+    if (!path.empty()) document.replace_text(pointer, beside(directory, path).string());
+  }
+}
+
+std::string extended(const ConfigDocument& document) {
+  const std::string path = document.text_at("/extends");
+  if (path.empty() && document.has("/extends")) {
+    throw ConfigError(document.location("/extends"), "expected the path of a scenario");
+  }
+  return path;
+}
+
+/// `chain` has the files that extend this one, the first of them last to be laid over.
+ConfigDocument with_extended(ConfigDocument own, const fs::path& directory,
+                             std::vector<std::string> chain) {
+  anchor_trace(own, directory);
+  const std::string named = extended(own);
+  if (named.empty()) {
+    splice(own, directory);
+    return own;
+  }
+  const SourceLocation place = own.location("/extends");
+  own.erase("/extends");
+  const fs::path file = beside(directory, named);
+  if (!is_there(file)) throw ConfigError(place, file.string() + ": no such file");
+  chain.push_back(own.name());
+  for (const std::string& other : chain) {
+    std::error_code error;
+    if (!fs::equivalent(other, file, error)) continue;
+    throw ConfigError(place, fmt::format("goes round in a circle: {} extends {}",
+                                         fmt::join(chain, " extends "), file.string()));
+  }
+  if (chain.size() >= kMostFiles) {
+    throw ConfigError(place, fmt::format("is the {}th file that another one extends, allowed are "
+                                         "{} in all",
+                                         chain.size(), kMostFiles));
+  }
+  ConfigDocument document =
+      with_extended(ConfigDocument::from_file(file), file.parent_path(), std::move(chain));
+  document.overlay(own);
+  splice(document, directory);  // what is still a path was given by `own`
+  return document;
+}
+
+/// A path on the command line is meant from the working directory, as typed, else from where the
+/// scenario lies.
+fs::path base_of(const std::string& path, const fs::path& directory) {
+  return !is_there(path) && is_there(directory / path) ? directory : fs::path();
+}
+
+void apply(ConfigDocument& document, const std::vector<Setting>& settings,
+           const fs::path& directory) {
+  document.begin_layer();
+  const int layer = document.layer_begun();
+  for (const Setting& setting : settings) {
+    document.apply_set(setting.assignment, setting.origin);
+    for (const char* pointer : {kPlatform, kModel}) {
+      document.include_file(pointer, base_of(document.text_at(pointer), directory));
+    }
+  }
+  for (const char* pointer : kTrace) {
+    const std::string path = document.text_at(pointer);
+    if (path.empty() || document.layer(pointer) != layer) continue;
+    const fs::path base = base_of(path, directory);
+    if (!base.empty()) document.replace_text(pointer, beside(base, path).string());
+  }
+}
+
+}  // namespace
+
+ConfigDocument base_document(ConfigDocument own, const fs::path& directory) {
+  return with_extended(std::move(own), directory, {});
+}
+
+ConfigDocument with_settings(ConfigDocument base, const fs::path& directory,
+                             const std::vector<Setting>& settings) {
+  if (!settings.empty()) apply(base, settings, directory);
+  return base;
+}
+
+}  // namespace cmsim::run

@@ -1,0 +1,23 @@
+// From what the user named to the one document of a scenario: the file with what it extends, the
+// machine and the model spliced in, then what the command line sets. Each is a layer
+// (base/config.hpp); a path in a file is relative to that file.
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "cmsim/base/config.hpp"
+#include "cmsim/run/scenario.hpp"
+
+namespace cmsim::run {
+
+/// `own`, read from a file in `directory`, over what it extends; throws ConfigError when what it
+/// names cannot be read.
+ConfigDocument base_document(ConfigDocument own, const std::filesystem::path& directory);
+
+/// What the command line sets, as a layer above.
+ConfigDocument with_settings(ConfigDocument base, const std::filesystem::path& directory,
+                             const std::vector<Setting>& settings);
+
+}  // namespace cmsim::run

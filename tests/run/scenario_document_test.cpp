@@ -1,0 +1,121 @@
+// Layers of a scenario: what it extends, and where its paths are meant from.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include "cmsim/base/error.hpp"
+#include "cmsim/run/scenario.hpp"
+
+namespace cmsim::run {
+namespace {
+
+namespace fs = std::filesystem;
+using testing::HasSubstr;
+
+class Extends : public testing::Test {
+ protected:
+  void SetUp() override { fs::create_directories(directory_ / "sub"); }
+  void TearDown() override { fs::remove_all(directory_); }
+
+  fs::path write(const std::string& name, const std::string& text) const {
+    std::ofstream(directory_ / name) << text;
+    return directory_ / name;
+  }
+  static std::string complaint(const fs::path& file, const std::vector<std::string>& sets = {}) {
+    try {
+      load_scenario(file, sets);
+      return "accepted";
+    } catch (const ConfigError& error) {
+      return error.what();
+    }
+  }
+  /// The default scenario, as the extended file of one in `sub`.
+  fs::path upper(const std::string& members) const {
+    write("base.json", std::string(R"({"extends": ")") + CMSIM_SOURCE_DIR +
+                           R"(/workloads/scenarios/cloudmatrix384.json"})");
+    return write("sub/upper.json", R"({"extends": "../base.json")" + members + "}");
+  }
+
+  const fs::path directory_ =
+      fs::temp_directory_path() / ("cmsim_extends." + std::to_string(getpid()));
+};
+
+const fs::path kDefault = CMSIM_SOURCE_DIR "/workloads/scenarios/cloudmatrix384.json";
+
+TEST_F(Extends, KeysAreMergedAndTheRestIsAsBefore) {
+  const Scenario s = load_scenario(upper(R"(, "seed": 7, "platform": {"nodes": 40},
+      "deployment": {"cache": {"dram_per_node": "64GB"}})"));
+  EXPECT_EQ(s.seed, 7u);
+  EXPECT_EQ(s.platform.nodes, 40);          // one key of the machine
+  EXPECT_EQ(s.platform.die.aic_cores, 24);  // the others stay
+  EXPECT_EQ(s.deployment.cache.dram_per_node, 64'000'000'000);
+  EXPECT_EQ(s.deployment.cache.block_size, 512);
+  // The same as with --set, down to the digest.
+  EXPECT_EQ(s.digest, load_scenario(kDefault, {"/seed=7", "/platform/nodes=40",
+                                               "/deployment/cache/dram_per_node=64GB"})
+                          .digest);
+}
+
+TEST_F(Extends, APathIsMeantFromTheFileThatHasIt) {
+  EXPECT_EQ(fs::canonical(load_scenario(upper("")).workload.trace),
+            fs::canonical(kDefault.parent_path() / "../traces/r1-like.jsonl.gz"));
+  write("sub/t.jsonl", "");
+  EXPECT_EQ(load_scenario(upper(R"(, "workload": {"trace": "t.jsonl"})")).workload.trace,
+            (directory_ / "sub/t.jsonl").string());
+}
+
+TEST_F(Extends, NullTakesAKeyAway) {
+  const char* fixed = R"(, "workload": {"trace": null, "requests": 3, "prompt_length": 9,
+      "output_length": 2, "arrivals": {"kind": "all_at_once"}})";
+  EXPECT_TRUE(load_scenario(upper(fixed)).workload.trace.empty());
+  EXPECT_THAT(complaint(upper(R"(, "workload": {"end": null})")),
+              HasSubstr("upper.json:1: /workload/end: null takes a key away, and there is none"));
+  EXPECT_EQ(complaint(kDefault, {"/workload/end=null"}),
+            "--set /workload/end=null: null takes a key away, and there is none");
+  EXPECT_EQ(load_scenario(kDefault, {"/policies=null"}).policies.prefill_routing, "least_loaded");
+}
+
+TEST_F(Extends, MistakesNameTheFileThatHasThem) {
+  EXPECT_THAT(complaint(upper(R"(, "network": "fast")")), HasSubstr("upper.json:1: /network: "));
+  EXPECT_THAT(complaint(write("lost.json", R"({"extends": "nowhere.json"})")),
+              HasSubstr("lost.json:1: /extends: " + (directory_ / "nowhere.json").string() +
+                        ": no such file"));
+  EXPECT_THAT(complaint(write("number.json", R"({"extends": 5})")),
+              HasSubstr("number.json:1: /extends: expected the path of a scenario"));
+  EXPECT_THAT(complaint(kDefault, {"/extends=x.json"}),
+              HasSubstr("/extends: can be given in a file only"));
+  write("a.json", R"({"extends": "b.json"})");
+  EXPECT_THAT(complaint(write("b.json", R"({"extends": "a.json"})")),
+              HasSubstr("a.json:1: /extends: goes round in a circle: "));
+}
+
+TEST_F(Extends, TooManyFilesAreRefused) {
+  for (int i = 0; i < 20; ++i) {
+    write(std::to_string(i) + ".json", R"({"extends": ")" + std::to_string(i + 1) + R"(.json"})");
+  }
+  write("20.json", "{}");
+  EXPECT_THAT(complaint(directory_ / "0.json"), HasSubstr("15.json:1: /extends: "));
+}
+
+TEST(OpenScenario, FindsWhatComesWithTheProgramByName) {
+  const auto before = fs::current_path();
+  fs::current_path(CMSIM_SOURCE_DIR);
+  const Scenario named = open_scenario("paper-decode", {}, serve::builtin_policies());
+  EXPECT_EQ(named.name, "paper-decode");
+  EXPECT_EQ(named.digest,
+            load_scenario(CMSIM_SOURCE_DIR "/workloads/scenarios/paper-decode.json").digest);
+  try {
+    open_scenario("paper-dekode", {}, serve::builtin_policies());
+    FAIL();
+  } catch (const ConfigError& error) {
+    EXPECT_THAT(error.what(), testing::StartsWith("paper-dekode: no such file, and no scenario"));
+    EXPECT_THAT(error.what(), testing::EndsWith("; did you mean paper-decode?"));
+  }
+  fs::current_path(before);
+}
+
+}  // namespace
+}  // namespace cmsim::run
