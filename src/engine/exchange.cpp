@@ -40,15 +40,14 @@ LoadedExchange run_exchange(SimGridRuntime& runtime, const coll::PairTraffic& tr
   return result;
 }
 
-coll::ExchangeResult measure_exchange(const hw::Platform& platform,
+coll::ExchangeResult measure_exchange(const coll::Fabric& fabric,
                                       const coll::ProductTraffic& traffic, coll::Network network) {
   if (network == coll::Network::kAnalytic) {
-    const coll::Fabric fabric(platform);
     return coll::analytic_exchange(fabric, coll::port_loads(fabric, traffic));
   }
   RuntimeOptions options;
   if (network == coll::Network::kFlow) options.sharing = Sharing::kFull;
-  SimGridRuntime runtime(platform, options);
+  SimGridRuntime runtime(fabric, options);
   return run_exchange(runtime, coll::expand(traffic), network).exchange;
 }
 

@@ -25,10 +25,10 @@ using simgrid::kernel::timer::Timer;
 
 class SimGridRuntime::Impl {
  public:
-  Impl(const hw::Platform& platform, const RuntimeOptions& options)
-      : fabric_(platform, options.uplinks),
+  Impl(const coll::Fabric& fabric, const RuntimeOptions& options)
+      : fabric_(fabric),
         engine_(options),
-        zone_(new SimGridZone(fabric_)),
+        zone_(new SimGridZone(fabric_, options.planes)),
         ledger_(fabric_),
         flows_(*zone_, ledger_, [this](Callback done) { finish(std::move(done)); }) {}
 
@@ -206,8 +206,10 @@ class SimGridRuntime::Impl {
   std::exception_ptr failure_;
 };
 
+SimGridRuntime::SimGridRuntime(const coll::Fabric& fabric, RuntimeOptions options)
+    : impl_(std::make_unique<Impl>(fabric, options)) {}
 SimGridRuntime::SimGridRuntime(const hw::Platform& platform, RuntimeOptions options)
-    : impl_(std::make_unique<Impl>(platform, options)) {}
+    : SimGridRuntime(coll::Fabric(platform), std::move(options)) {}
 SimGridRuntime::~SimGridRuntime() = default;
 
 Seconds SimGridRuntime::now() const { return impl_->now(); }

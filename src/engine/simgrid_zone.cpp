@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <simgrid/kernel/resource/NetworkModelIntf.hpp>
 #include <simgrid/kernel/routing/NetPoint.hpp>
 #include <stdexcept>
@@ -15,18 +16,26 @@ namespace sg = simgrid;
 constexpr double kRawLatency =
     1e-6;  // of a route of weight 1; any value does, if all have the same
 
+coll::Plane plane_of(coll::PortClass cls) {
+  if (cls == coll::PortClass::kRdma) return coll::Plane::kRdma;
+  return cls == coll::PortClass::kVpc ? coll::Plane::kVpc : coll::Plane::kUb;
+}
+
 }  // namespace
 
-SimGridZone::SimGridZone(const coll::Fabric& fabric) : NetZoneImpl("supernode"), fabric_(fabric) {
+SimGridZone::SimGridZone(const coll::Fabric& fabric, std::span<const coll::Plane> planes)
+    : NetZoneImpl("supernode"), fabric_(fabric) {
   sg::s4u::NetZone* zone = get_iface();
   for (int die = 0; die < fabric.platform().dies(); ++die) {
     hosts_.push_back(zone->create_host(fmt::format("d{}", die), 1.0)->seal());
   }
   if (hosts_.size() == 1) hosts_.push_back(zone->create_host("other", 1.0)->seal());
-  links_.reserve(fabric.ports().size());
-  for (std::size_t i = 0; i < fabric.ports().size(); ++i) {
-    const auto* link = zone->create_link(fmt::format("p{}", i), fabric.ports()[i].capacity)->seal();
-    links_.push_back(link->get_impl());
+  links_.resize(fabric.ports().size());
+  for (std::size_t i = 0; i < links_.size(); ++i) {
+    const coll::Port& port = fabric.ports()[i];
+    const bool unused = port.cls == coll::PortClass::kUplink && !fabric.uplinks_in_paths();
+    if (unused || std::ranges::find(planes, plane_of(port.cls)) == planes.end()) continue;
+    links_[i] = zone->create_link(fmt::format("p{}", i), port.capacity)->seal()->get_impl();
   }
   zone->seal();
   install_factors();
@@ -64,7 +73,9 @@ void SimGridZone::get_local_route(const sg::kernel::routing::NetPoint* from,
                                   sg::kernel::routing::Route* route, double* latency) {
   const auto add = [&](std::span<const coll::PortId> ports) {
     for (const coll::PortId id : ports) {
-      route->link_list_.push_back(links_[static_cast<std::size_t>(id)]);
+      auto* link = links_[static_cast<std::size_t>(id)];
+      if (link == nullptr) throw std::logic_error("a flow over a plane that has no links");
+      route->link_list_.push_back(link);
     }
   };
   if (route_ != nullptr) {

@@ -32,7 +32,8 @@ struct PairRoutes {
 
 class SimGridZone : public simgrid::kernel::routing::NetZoneImpl {
  public:
-  explicit SimGridZone(const coll::Fabric& fabric);
+  /// With the links of these planes alone.
+  SimGridZone(const coll::Fabric& fabric, std::span<const coll::Plane> planes);
 
   void set_route(const FlowRoute* route) { route_ = route; }
   void set_pair_routes(const PairRoutes& routes) { pair_routes_ = routes; }
@@ -53,7 +54,7 @@ class SimGridZone : public simgrid::kernel::routing::NetZoneImpl {
   PairRoutes pair_routes_;
   simgrid::kernel::resource::Model* model_ = nullptr;
   std::vector<simgrid::s4u::Host*> hosts_;                           // one a die
-  std::vector<simgrid::kernel::resource::StandardLinkImpl*> links_;  // by PortId
+  std::vector<simgrid::kernel::resource::StandardLinkImpl*> links_;  // by PortId; null: none
 };
 
 }  // namespace cmsim::engine

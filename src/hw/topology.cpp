@@ -20,14 +20,15 @@ class Builder {
     add_shared_planes();
     for (int plane = 0; plane < platform_.ub.sub_planes; ++plane) add_l2_chips(plane);
     for (int node = 0; node < platform_.nodes; ++node) add_node(node);
-    return Graph(ends_.begin(), ends_.end(), links_.begin(), vertices_.size());
+    return Graph(boost::edges_are_unsorted_multi_pass, ends_.begin(), ends_.end(), links_.begin(),
+                 static_cast<VertexId>(vertices_.size()));
   }
   const std::vector<Vertex>& vertices() const { return vertices_; }
 
  private:
   VertexId add_vertex(Vertex vertex) {
     vertices_.push_back(vertex);
-    return vertices_.size() - 1;
+    return static_cast<VertexId>(vertices_.size() - 1);
   }
 
   void add_both_ways(VertexId a, VertexId b, Link link) {

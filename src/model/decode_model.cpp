@@ -4,17 +4,13 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include "cmsim/base/error.hpp"
 #include "decode_step.hpp"
 
 namespace cmsim::model {
 namespace {
-
-ExpertOptions with_staleness(ExpertOptions experts, double staleness) {
-  experts.staleness = staleness;
-  return experts;
-}
 
 DecodeOptions checked(DecodeOptions options, const Architecture& architecture,
                       const hw::DieSpec& die) {
@@ -59,20 +55,39 @@ std::int64_t context_of(int step, int sequences) {
 }  // namespace
 
 DecodePipeline::DecodePipeline(const hw::Platform& platform, const Architecture& architecture,
-                               const ModelOptions& options, int ranks, int max_sequences_per_rank,
-                               double wire_scale)
+                               const ModelOptions& options, int ranks, int max_sequences_per_rank)
+    : DecodePipeline(platform, architecture, options,
+                     make_expert_load(architecture, options, Phase::kDecode, ranks),
+                     max_sequences_per_rank, 1) {}
+
+DecodePipeline::DecodePipeline(const hw::Platform& platform, const Architecture& architecture,
+                               const ModelOptions& options,
+                               std::shared_ptr<const ExpertLoad> experts,
+                               int max_sequences_per_rank, double wire_scale)
     : platform_(platform),
       architecture_(architecture),
       options_(checked(options.decode, architecture, platform.die)),
       operators_(architecture, options.precision),
       device_(platform),
-      layout_(derive_layout(architecture, ranks, options.experts.shared_copies,
-                            options.experts.redundant)),
-      experts_(architecture, layout_, with_staleness(options.experts, options.decode.staleness),
-               Phase::kDecode, options.experts.seed, options.popularity),
-      exchange_(make_exchange(options.decode.exchange, platform, operators_, ranks, wire_scale)),
-      memory_(plan_decode_memory(platform, operators_, layout_, *exchange_,
-                                 max_sequences_per_rank * (1.0 + options.decode.draft_tokens))) {}
+      experts_(std::move(experts)),
+      layout_(experts_->layout()),
+      exchange_(
+          make_exchange(options.decode.exchange, platform, operators_, layout_.ranks, wire_scale)),
+      memory_(plan_memory(platform, architecture, options, layout_.ranks, max_sequences_per_rank)) {
+}
+
+MemoryPlan DecodePipeline::plan_memory(const hw::Platform& platform,
+                                       const Architecture& architecture,
+                                       const ModelOptions& options, int ranks,
+                                       int max_sequences_per_rank) {
+  const DecodeOptions decode = checked(options.decode, architecture, platform.die);
+  const OperatorList operators(architecture, options.precision);
+  const ExpertLayout layout =
+      derive_layout(architecture, ranks, options.experts.shared_copies, options.experts.redundant);
+  return plan_decode_memory(platform, operators, layout,
+                            *make_exchange(decode.exchange, platform, operators, ranks),
+                            max_sequences_per_rank * (1.0 + decode.draft_tokens));
+}
 
 DecodePlan DecodePipeline::best_plan(const BatchShape& shape) const {
   // One rank has the most sequences and the longest context, the others the mean.
@@ -163,10 +178,10 @@ DecodeIteration DecodePipeline::iteration(const DecodeBatch& batch) const {
       passes * (operators_.mla_prolog(tokens / passes).hbm_bytes +
                 operators_.o_proj(tokens / passes).hbm_bytes) +
       operators_.fused_attention(kv / ranks, 1 + options_.draft_tokens).hbm_bytes;
-  const double experts =
-      passes *
-      operators_.expert_ffn(experts_.mean_rows(tokens * ranks / passes), layout_.experts_per_rank())
-          .hbm_bytes;
+  const double experts = passes * operators_
+                                      .expert_ffn(experts_->mean_rows(tokens * ranks / passes),
+                                                  layout_.experts_per_rank())
+                                      .hbm_bytes;
   const double dense = passes * operators_.dense_ffn(tokens / passes).hbm_bytes;
   const double heads = (1 + options_.draft_tokens) * operators_.lm_head(tokens).hbm_bytes;
   result.hbm_bytes_per_die = whole_bytes(layers * attention + moe_layers * experts +

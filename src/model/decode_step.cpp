@@ -83,7 +83,7 @@ ExchangeLoad DecodeStep::exchange_load(double tokens, double rows) const {
 }
 
 double DecodeStep::straggler_rows(int layer, double tokens) const {
-  const ExpertLoad& experts = pipeline_.experts_;
+  const ExpertLoad& experts = *pipeline_.experts_;
   return ideal_.balanced ? experts.mean_rows(tokens) : experts.straggler_rows(layer, tokens);
 }
 
@@ -115,7 +115,7 @@ OperatorCost DecodeStep::mlp(double rows) const {
 
 double DecodeStep::received_rows(double rows, double tokens) const {
   const bool stays = pipeline_.layout_.shared_hosting == SharedHosting::kEveryRank;
-  return stays ? rows - pipeline_.experts_.shared_rows(tokens) : rows;
+  return stays ? rows - pipeline_.experts_->shared_rows(tokens) : rows;
 }
 
 DecodeStep::BusiestRank DecodeStep::busiest_rank(int layer, double tokens) const {
@@ -207,7 +207,7 @@ void DecodeStep::contend(double tokens_per_sequence) {
   const double kv = pacing->kv_tokens * sequences / pacing->sequences;
   const auto attention = attention_costs(sequences, kv, tokens_per_sequence, false);
   operators_.attention.assign(attention.begin(), attention.end());
-  const int layers = pipeline_.experts_.layers();
+  const int layers = pipeline_.experts_->layers();
   busiest_tokens_ = tokens_[0];
   busiest_.resize(static_cast<std::size_t>(layers));
   for (int l = 0; l < layers; ++l) busiest_[l] = busiest_rank(l, busiest_tokens_);

@@ -186,6 +186,17 @@ ExpertLoad::ExpertLoad(const Architecture& architecture, const ExpertLayout& lay
   }
 }
 
+std::shared_ptr<const ExpertLoad> make_expert_load(const Architecture& architecture,
+                                                   const ModelOptions& options, Phase phase,
+                                                   int ranks) {
+  ExpertOptions experts = options.experts;
+  experts.staleness =
+      phase == Phase::kDecode ? options.decode.staleness : options.prefill.staleness;
+  return std::make_shared<const ExpertLoad>(
+      architecture, derive_layout(architecture, ranks, experts.shared_copies, experts.redundant),
+      experts, phase, experts.seed, options.popularity);
+}
+
 double ExpertLoad::straggler_rows(int layer, double tokens) const {
   if (!(tokens > 0)) return 0;
   const Layer& of = layers_[layer];

@@ -3,16 +3,12 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <utility>
 
 #include "prefill_step.hpp"
 
 namespace cmsim::model {
 namespace {
-
-ExpertOptions with_staleness(ExpertOptions experts, double staleness) {
-  experts.staleness = staleness;
-  return experts;
-}
 
 constexpr double kAttentionTile =
     128;  // assumption: rows of the query tile of the attention kernel
@@ -41,22 +37,35 @@ PrefillPipeline::Totals batch_totals(std::span<const PrefillSequence> sequences,
 }
 
 PrefillPipeline::PrefillPipeline(const hw::Platform& platform, const Architecture& architecture,
-                                 const ModelOptions& options, int ranks, double max_tokens_per_rank,
-                                 double wire_scale)
+                                 const ModelOptions& options, int ranks, double max_tokens_per_rank)
+    : PrefillPipeline(platform, architecture, options,
+                      make_expert_load(architecture, options, Phase::kPrefill, ranks),
+                      max_tokens_per_rank, 1) {}
+
+PrefillPipeline::PrefillPipeline(const hw::Platform& platform, const Architecture& architecture,
+                                 const ModelOptions& options,
+                                 std::shared_ptr<const ExpertLoad> experts,
+                                 double max_tokens_per_rank, double wire_scale)
     : platform_(platform),
       options_(options.prefill),
       mtp_layers_(options.decode.draft_tokens > 0 ? architecture.mtp_layers : 0),
       operators_(architecture, options.precision),
       device_(platform),
-      layout_(derive_layout(architecture, ranks, options.experts.shared_copies,
-                            options.experts.redundant)),
-      experts_(architecture, layout_, with_staleness(options.experts, options.prefill.staleness),
-               Phase::kPrefill, options.experts.seed, options.popularity),
-      shares_(peer_shares(platform, ranks)),
+      experts_(std::move(experts)),
+      layout_(experts_->layout()),
+      shares_(peer_shares(platform, layout_.ranks)),
       wire_per_byte_(wire_scale * peer_bandwidth(platform).port_time(shares_)),
-      memory_(
-          plan_prefill_memory(platform, operators_, layout_,
-                              max_tokens_per_rank / std::max(1, options.prefill.microbatches))) {}
+      memory_(plan_memory(platform, architecture, options, layout_.ranks, max_tokens_per_rank)) {}
+
+MemoryPlan PrefillPipeline::plan_memory(const hw::Platform& platform,
+                                        const Architecture& architecture,
+                                        const ModelOptions& options, int ranks,
+                                        double max_tokens_per_rank) {
+  return plan_prefill_memory(
+      platform, OperatorList(architecture, options.precision),
+      derive_layout(architecture, ranks, options.experts.shared_copies, options.experts.redundant),
+      max_tokens_per_rank / std::max(1, options.prefill.microbatches));
+}
 
 int PrefillPipeline::microbatches(const Totals& totals) const {
   if (options_.microbatches != 0) return options_.microbatches;

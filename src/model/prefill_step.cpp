@@ -60,7 +60,7 @@ void PrefillStep::count_bytes(const PrefillPipeline::Totals& totals) {
   const double moe_layers = a.moe_layers() + pipeline_.mtp_layers_;
   std::vector<Task> mean_chain;
   add_attention(mean_chain);
-  add_moe(mean_chain, pipeline_.experts_.mean_rows(part_.tokens));
+  add_moe(mean_chain, pipeline_.experts_->mean_rows(part_.tokens));
   double dense = 0, moe = 0;
   for (const Task& task : dense_chain_) dense += task.cost.hbm_bytes;
   for (const Task& task : mean_chain) moe += task.cost.hbm_bytes;
@@ -143,7 +143,7 @@ void PrefillStep::add_attention(std::vector<Task>& chain) const {
 }
 
 double PrefillStep::busiest_rows() const {
-  const ExpertLoad& experts = pipeline_.experts_;
+  const ExpertLoad& experts = *pipeline_.experts_;
   const int layers = pipeline_.operators_.architecture().moe_layers();
   if (ideal_.balanced || layers == 0) return experts.mean_rows(part_.tokens);
   // Layers differ; the period of a chain is near linear in its rows, so their mean stands.
@@ -163,7 +163,7 @@ void PrefillStep::add_moe(std::vector<Task>& chain, double rows) const {
   const OperatorList& list = pipeline_.operators_;
   const double tokens = part_.tokens / ranks_;
   const double local = pipeline_.layout_.shared_hosting == SharedHosting::kEveryRank
-                           ? pipeline_.experts_.shared_rows(part_.tokens)
+                           ? pipeline_.experts_->shared_rows(part_.tokens)
                            : 0;
   const double sent = sent_rows();
   const double received = rows - local;

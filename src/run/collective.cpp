@@ -116,7 +116,8 @@ CollectiveResult token_exchange(const hw::Platform& platform,
   const auto tokens = static_cast<double>(spec.tokens);
   const coll::ProductTraffic traffic = forward ? coll::dispatch(dies, tokens, top_k, message, share)
                                                : coll::combine(dies, tokens, top_k, message, share);
-  const coll::ExchangeResult fabric = engine::measure_exchange(platform, traffic, spec.network);
+  const coll::ExchangeResult fabric =
+      engine::measure_exchange(coll::Fabric(platform), traffic, spec.network);
 
   // The exchange's formula knows the distances of uniform peers; the fabric knows every port.
   const double busiest_rows = std::max(tokens * top_k, straggler);
@@ -144,7 +145,8 @@ CollectiveResult sdma_collective(const hw::Platform& platform,
   const bool gather = spec.op == CollectiveOp::kAllGather;
   const coll::ProductTraffic traffic =
       gather ? coll::all_gather(dies, shard) : coll::all_to_all(dies, shard / spec.ranks);
-  const coll::ExchangeResult fabric = engine::measure_exchange(platform, traffic, spec.network);
+  const coll::ExchangeResult fabric =
+      engine::measure_exchange(coll::Fabric(platform), traffic, spec.network);
   CollectiveResult result;
   result.time.startup = platform.token_exchange.sdma_startup + fabric.latency;
   result.time.wire = fabric.duration - fabric.latency;

@@ -34,16 +34,11 @@ int median_layer(const model::ExpertLoad& experts, int moe_layers) {
   return *middle;
 }
 
-Representative dispatch_of(const Scenario& scenario, model::Phase phase, int first_die, int ranks,
-                           double tokens) {
+Representative dispatch_of(const Scenario& scenario, const model::ExpertLoad& experts,
+                           int first_die, double tokens) {
   const model::Architecture& a = scenario.model;
-  model::ExpertOptions options = scenario.options.experts;
-  options.staleness = phase == model::Phase::kDecode ? scenario.options.decode.staleness
-                                                     : scenario.options.prefill.staleness;
-  const model::ExpertLayout layout =
-      model::derive_layout(a, ranks, options.shared_copies, options.redundant);
-  const model::ExpertLoad experts(a, layout, options, phase, options.seed,
-                                  scenario.options.popularity);
+  const model::ExpertLayout& layout = experts.layout();
+  const int ranks = layout.ranks;
   // The shared expert's rows travel only to ranks of its own.
   std::vector<double> rows = experts.rank_shares(median_layer(experts, a.moe_layers()));
   for (double& share : rows) share *= a.experts_per_token;
@@ -74,27 +69,27 @@ coll::ProductTraffic first_ranks(const coll::ProductTraffic& traffic, int ranks)
   return part;
 }
 
-Seconds wire_time(const hw::Platform& platform, const coll::ProductTraffic& traffic,
+Seconds wire_time(const coll::Fabric& fabric, const coll::ProductTraffic& traffic,
                   Network network) {
-  const coll::ExchangeResult result = engine::measure_exchange(platform, traffic, network);
+  const coll::ExchangeResult result = engine::measure_exchange(fabric, traffic, network);
   return result.duration - result.latency;
 }
 
 /// Ratios are kept to nine digits: what is equal but for rounding counts as equal.
 double rounded(double ratio) { return std::round(ratio * 1e9) / 1e9; }
 
-double scale_of(const hw::Platform& platform, const Representative& exchange, Network network) {
+double scale_of(const coll::Fabric& fabric, const Representative& exchange, Network network) {
   if (exchange.assumed <= 0) return 1;
-  const Seconds analytic = wire_time(platform, exchange.traffic, Network::kAnalytic);
+  const Seconds analytic = wire_time(fabric, exchange.traffic, Network::kAnalytic);
   const double bound = analytic / exchange.assumed;
   if (network == Network::kAnalytic) return rounded(bound);
   const int ranks = static_cast<int>(exchange.traffic.dies.size());
   const bool in_part = network == Network::kFlow && ranks > kMostFlowRanks;
   const coll::ProductTraffic traffic =
       in_part ? first_ranks(exchange.traffic, kMostFlowRanks) : exchange.traffic;
-  const Seconds reference = in_part ? wire_time(platform, traffic, Network::kAnalytic) : analytic;
+  const Seconds reference = in_part ? wire_time(fabric, traffic, Network::kAnalytic) : analytic;
   if (reference <= 0) return rounded(bound);
-  const Seconds measured = in_child([&] { return wire_time(platform, traffic, network); });
+  const Seconds measured = in_child([&] { return wire_time(fabric, traffic, network); });
   return rounded(bound * measured / reference);
 }
 
@@ -113,35 +108,33 @@ Seconds assumed_wire_time(const hw::Platform& platform, int ranks, double rows,
          model::peer_bandwidth(platform).port_time(model::peer_shares(platform, ranks));
 }
 
-FabricScale measure_fabric_scale(const Scenario& scenario) {
+FabricScale measure_fabric_scale(const Scenario& scenario, const RoleExperts& experts,
+                                 const coll::Fabric& fabric) {
   const hw::Platform& platform = scenario.platform;
   const serve::Placement placement = serve::place(scenario.deployment, platform, scenario.role);
   FabricScale scale;
-  const auto measure = [&](const char* role, model::Phase phase, int first_die, int ranks,
+  const auto measure = [&](const char* role, const model::ExpertLoad& load, int first_die,
                            double tokens) {
+    const int ranks = load.layout().ranks;
     if (ranks < 2 || scenario.model.moe_layers() < 1) return 1.0;
-    const double ratio = scale_of(platform, dispatch_of(scenario, phase, first_die, ranks, tokens),
-                                  scenario.network);
+    const double ratio =
+        scale_of(fabric, dispatch_of(scenario, load, first_die, tokens), scenario.network);
     if (scenario.network != Network::kAnalytic || ratio != 1) {
       scale.note +=
           (scale.note.empty() ? "" : "; ") + note_of(role, ratio, ranks, scenario.network);
     }
     return ratio;
   };
-  if (scenario.role != serve::Role::kDecodeOnly) {
-    const serve::PrefillSpec& spec = scenario.deployment.prefill;
+  if (experts.prefill) {
     const double tokens =
-        static_cast<double>(spec.max_num_batched_tokens) /
+        static_cast<double>(scenario.deployment.prefill.max_num_batched_tokens) /
         (platform.dies_per_npu * std::max(1, scenario.options.prefill.microbatches));
-    scale.prefill =
-        measure("prefill", model::Phase::kPrefill, placement.prefill_die(0, 0), spec.ep, tokens);
+    scale.prefill = measure("prefill", *experts.prefill, placement.prefill_die(0, 0), tokens);
   }
-  if (scenario.role != serve::Role::kPrefillOnly) {
-    const serve::DecodeSpec& spec = scenario.deployment.decode;
-    const double tokens = static_cast<double>(spec.max_num_seqs) / platform.dies_per_npu *
-                          (1 + scenario.options.decode.draft_tokens);
-    scale.decode =
-        measure("decode", model::Phase::kDecode, placement.decode_die(0, 0), spec.ep, tokens);
+  if (experts.decode) {
+    const double tokens = static_cast<double>(scenario.deployment.decode.max_num_seqs) /
+                          platform.dies_per_npu * (1 + scenario.options.decode.draft_tokens);
+    scale.decode = measure("decode", *experts.decode, placement.decode_die(0, 0), tokens);
   }
   return scale;
 }

@@ -9,9 +9,11 @@
 #include <string>
 
 #include "cmsim/coll/analytic.hpp"
+#include "cmsim/coll/fabric.hpp"
 #include "cmsim/coll/traffic.hpp"
 #include "cmsim/hw/platform.hpp"
 #include "cmsim/run/scenario.hpp"
+#include "role_experts.hpp"
 
 namespace cmsim::run {
 
@@ -30,6 +32,7 @@ struct FabricScale {
 /// the flow rung is measured on the group's first ranks, and its ratio to the analytic rung taken
 /// over. Throws SimulationError when the child process fails.
 inline constexpr int kMostFlowRanks = 64;
-FabricScale measure_fabric_scale(const Scenario& scenario);
+FabricScale measure_fabric_scale(const Scenario& scenario, const RoleExperts& experts,
+                                 const coll::Fabric& fabric);
 
 }  // namespace cmsim::run

@@ -89,6 +89,18 @@ metrics::Provenance provenance_of(const Scenario& scenario, const work::Trace& t
   return provenance;
 }
 
+/// With the planes that transfers use: KV goes over RDMA, cached blocks where /deployment says.
+engine::RuntimeOptions runtime_options(const Scenario& scenario) {
+  engine::RuntimeOptions options;
+  options.planes.clear();
+  const serve::CacheSpec& cache = scenario.deployment.cache;
+  if (scenario.role == serve::Role::kAll) options.planes.push_back(coll::Plane::kRdma);
+  if (scenario.role != serve::Role::kDecodeOnly && cache.enabled) {
+    options.planes.push_back(cache.plane);
+  }
+  return options;
+}
+
 void add_links(metrics::Figures& figures, const LinkMeter& meter, const coll::Fabric& fabric,
                const serve::DeploymentSpec& deployment) {
   const Seconds length = figures.to - figures.from;
@@ -118,12 +130,14 @@ void check_result(const Result& result, const work::Trace& trace) {
 Result run(const Scenario& scenario, const RunOptions& options) {
   work::Trace trace = work::make_workload(scenario.workload, scenario.seed);
   serve::check_cache_blocks(scenario.deployment.cache, trace);
-  const FabricScale fabric = measure_fabric_scale(scenario);
-  const StepModels models = make_step_models(scenario, fabric);
+  const coll::Fabric fabric(scenario.platform);
+  const RoleExperts experts = make_role_experts(scenario);
+  const FabricScale scale = measure_fabric_scale(scenario, experts, fabric);
+  const StepModels models = make_step_models(scenario, experts, scale);
   if (scenario.start == Start::kStationary) add_population(trace, scenario, models);
   const serve::ClusterConfig config = cluster_config(scenario);
 
-  engine::SimGridRuntime runtime(scenario.platform);
+  engine::SimGridRuntime runtime(fabric, runtime_options(scenario));
   runtime.set_interrupt_flag(options.interrupt);
   runtime.set_horizon(scenario.horizon);
   // Policies are made last: only a cluster destroys them under their names.
@@ -147,9 +161,9 @@ Result run(const Scenario& scenario, const RunOptions& options) {
                                    {scenario.window.warmup, scenario.start == Start::kStationary});
   check_result(result, trace);
   result.provenance = provenance_of(scenario, trace, runtime, options);
-  result.provenance.network_note = fabric.note;
-  add_links(result.measured, meter, runtime.fabric(), scenario.deployment);
-  add_links(result.whole_run, meter, runtime.fabric(), scenario.deployment);
+  result.provenance.network_note = scale.note;
+  add_links(result.measured, meter, fabric, scenario.deployment);
+  add_links(result.whole_run, meter, fabric, scenario.deployment);
   result.uplinks = {runtime.fabric().uplinks_in_paths(), runtime.uplink_pressure()};
   add_breakdowns(result, models);
   result.load = metrics::judge_load(result, prefill_load(result, scenario, models),

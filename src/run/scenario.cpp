@@ -228,7 +228,7 @@ Scenario read(ConfigDocument document, const serve::PolicyRegistry& registry) {
   located(document,
           [&] { serve::check_deployment(scenario.deployment, scenario.platform, scenario.role); });
   fill_closed_loop(ConfigNode(document).child("workload"), scenario);
-  located(document, [&] { make_step_models(scenario); });  // refuses what does not fit HBM
+  located(document, [&] { check_step_models(scenario); });  // refuses what does not fit HBM
   scenario.digest = scenario_digest(document);
   return scenario;
 }

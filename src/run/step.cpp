@@ -98,8 +98,11 @@ const char* to_string(StepPhase phase) {
 
 StepReport break_down_step(const Scenario& given, const StepSpec& spec) {
   const Scenario scenario = prepared(given, spec);
-  const FabricScale scale = measure_fabric_scale(scenario);
-  const StepModels models = make_step_models(scenario, scale);
+  check_step_models(scenario);
+  const RoleExperts experts = make_role_experts(scenario);
+  const FabricScale scale =
+      measure_fabric_scale(scenario, experts, coll::Fabric(scenario.platform));
+  const StepModels models = make_step_models(scenario, experts, scale);
   const serve::DeploymentSpec& deployment = scenario.deployment;
   StepReport report;
   report.phase = spec.phase;

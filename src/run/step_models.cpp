@@ -30,29 +30,49 @@ void check_layout(const Scenario& scenario, int ranks) {
   }
 }
 
+int sequences_per_die(const Scenario& scenario) {
+  return scenario.deployment.decode.max_num_seqs / scenario.platform.dies_per_npu;
+}
+
+double tokens_per_die(const Scenario& scenario) {
+  return static_cast<double>(scenario.deployment.prefill.max_num_batched_tokens) /
+         scenario.platform.dies_per_npu;
+}
+
 }  // namespace
 
-StepModels make_step_models(const Scenario& scenario, const FabricScale& fabric) {
-  const hw::Platform& platform = scenario.platform;
+StepModels make_step_models(const Scenario& scenario, const RoleExperts& experts,
+                            const FabricScale& fabric) {
   StepModels models;
-  if (scenario.role != serve::Role::kDecodeOnly) {
-    const serve::PrefillSpec& spec = scenario.deployment.prefill;
-    check_layout(scenario, spec.ep);
-    const double tokens_per_die =
-        static_cast<double>(spec.max_num_batched_tokens) / platform.dies_per_npu;
+  if (experts.prefill) {
     models.prefill = std::make_unique<model::PrefillPipeline>(
-        platform, scenario.model, scenario.options, spec.ep, tokens_per_die, fabric.prefill);
-    check_fit(models.prefill->memory(), "prefill");
+        scenario.platform, scenario.model, scenario.options, experts.prefill,
+        tokens_per_die(scenario), fabric.prefill);
   }
-  if (scenario.role != serve::Role::kPrefillOnly) {
-    const serve::DecodeSpec& spec = scenario.deployment.decode;
-    check_layout(scenario, spec.ep);
+  if (experts.decode) {
     models.decode = std::make_unique<model::DecodePipeline>(
-        platform, scenario.model, scenario.options, spec.ep,
-        spec.max_num_seqs / platform.dies_per_npu, fabric.decode);
-    check_fit(models.decode->memory(), "decode");
+        scenario.platform, scenario.model, scenario.options, experts.decode,
+        sequences_per_die(scenario), fabric.decode);
   }
   return models;
+}
+
+void check_step_models(const Scenario& scenario) {
+  const hw::Platform& platform = scenario.platform;
+  if (scenario.role != serve::Role::kDecodeOnly) {
+    const int ranks = scenario.deployment.prefill.ep;
+    check_layout(scenario, ranks);
+    check_fit(model::PrefillPipeline::plan_memory(platform, scenario.model, scenario.options, ranks,
+                                                  tokens_per_die(scenario)),
+              "prefill");
+  }
+  if (scenario.role != serve::Role::kPrefillOnly) {
+    const int ranks = scenario.deployment.decode.ep;
+    check_layout(scenario, ranks);
+    check_fit(model::DecodePipeline::plan_memory(platform, scenario.model, scenario.options, ranks,
+                                                 sequences_per_die(scenario)),
+              "decode");
+  }
 }
 
 }  // namespace cmsim::run

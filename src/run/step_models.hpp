@@ -15,7 +15,11 @@ struct StepModels {
   std::unique_ptr<model::DecodePipeline> decode;
 };
 
-/// Throws ConfigError (with the pointer, no file) when weights and buffers leave no HBM for KV.
-StepModels make_step_models(const Scenario& scenario, const FabricScale& fabric = {});
+StepModels make_step_models(const Scenario& scenario, const RoleExperts& experts,
+                            const FabricScale& fabric = {});
+
+/// Refuses, without building a model, an expert layout that does not fill its ranks and a role
+/// whose weights and buffers leave no HBM for KV: a ConfigError with the pointer, no file.
+void check_step_models(const Scenario& scenario);
 
 }  // namespace cmsim::run

@@ -193,8 +193,8 @@ TEST(Exchange, AllRungsReportTheBusiestLinks) {
   const hw::Platform platform = cloudmatrix();
   const auto traffic =
       coll::dispatch(coll::consecutive_dies(0, 32), kTokens, kTopK, kMessage, zipf_shares(32, 1.0));
-  const auto analytic = measure_exchange(platform, traffic, coll::Network::kAnalytic);
-  const auto flow = measure_exchange(platform, traffic, coll::Network::kFlow);
+  const auto analytic = measure_exchange(coll::Fabric(platform), traffic, coll::Network::kAnalytic);
+  const auto flow = measure_exchange(coll::Fabric(platform), traffic, coll::Network::kFlow);
   EXPECT_NEAR(flow.duration, analytic.duration, 1e-3 * analytic.duration);
   ASSERT_FALSE(analytic.busiest.empty());
   ASSERT_EQ(analytic.busiest.size(), flow.busiest.size());

@@ -210,6 +210,26 @@ TEST(Transfers, VpcCardIsSharedByTheNode) {
   EXPECT_NEAR(ends[1], 30e-6 + 1e-3, 1e-11);
 }
 
+TEST(Transfers, NeedThePlaneThatTheRuntimeWasMadeWith) {
+  RuntimeOptions options;
+  options.planes = {coll::Plane::kRdma};
+  SimGridRuntime runtime(plain(), options);
+  EXPECT_THROW(runtime.transfer(write(0, 16, 1'000'000), [] {}), std::logic_error);
+}
+
+TEST(Transfers, TakeAsLongWhenOtherPlanesHaveNoLinks) {
+  // Latency and 28 MB over a RDMA port, alone.
+  RuntimeOptions options;
+  options.planes = {coll::Plane::kRdma};
+  const coll::Fabric fabric(plain());
+  const coll::Path path = fabric.path(hw::die(0), hw::die(16), coll::Plane::kRdma, coll::Op::kRead);
+  const double capacity = fabric.ports()[static_cast<std::size_t>(path.ports.front())].capacity;
+  SimGridRuntime runtime(fabric, options);
+  const auto ends = ends_of(
+      runtime, {{hw::die(0), hw::die(16), 28'000'000, coll::Plane::kRdma, coll::Op::kRead}});
+  EXPECT_NEAR(ends[0], path.latency + 28e6 / path.efficiency / capacity, 1e-12);
+}
+
 TEST(Transfers, CanStartInTheCallbackOfAnother) {
   SimGridRuntime runtime(plain());
   Seconds end = 0;

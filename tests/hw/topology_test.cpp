@@ -34,10 +34,13 @@ TEST(Topology, CountsOfTheSupernode) {
 TEST(Topology, EverySwitchChipHasItsPorts) {
   const Topology t(cloudmatrix());
   const Graph& g = t.graph();
+  std::vector<unsigned> entering(boost::num_vertices(g));
+  const auto [first_link, last_link] = boost::edges(g);
+  for (auto e = first_link; e != last_link; ++e) ++entering[boost::target(*e, g)];
   const auto [begin, end] = boost::vertices(g);
   for (auto v = begin; v != end; ++v) {
     const auto ports = boost::out_degree(*v, g);
-    EXPECT_EQ(ports, boost::in_degree(*v, g));
+    EXPECT_EQ(ports, entering[*v]);
     if (g[*v].kind == VertexKind::kL2Chip) {
       EXPECT_EQ(ports, 48u);  // one per node
     } else if (g[*v].kind == VertexKind::kL1Chip) {

@@ -143,7 +143,7 @@ void expect_sound(const StepReport& report) {
 
 /// What the serving system asks of the models: counters of bytes do not overflow unnoticed.
 void expect_iterations(const Scenario& scenario) try {
-  const StepModels models = make_step_models(scenario);
+  const StepModels models = make_step_models(scenario, make_role_experts(scenario));
   const serve::DeploymentSpec& d = scenario.deployment;
   if (models.decode) {
     const auto batch = even_decode_batch(
@@ -230,7 +230,7 @@ TEST(Edge, MoreBytesThanACounterHoldsAreAnError) {
        "/deployment/decode/max_num_seqs=1000000", "/decode/mtp/draft_tokens=8",
        "/experts/placement=balanced", "/model/routed_experts=4096", "/model/experts_per_token=4096",
        "/model/expert_intermediate=262144"});
-  const StepModels models = make_step_models(scenario);
+  const StepModels models = make_step_models(scenario, make_role_experts(scenario));
   const auto batch = even_decode_batch(320, 320 * std::int64_t{500'000}, 4096);
   EXPECT_THROW(models.decode->iteration(batch.batch()), SimulationError);
 }

@@ -14,6 +14,11 @@ Scenario scenario_with(std::vector<std::string> sets) {
   return load_scenario(CMSIM_SOURCE_DIR "/workloads/scenarios/cloudmatrix384.json", sets);
 }
 
+FabricScale scale_of(const Scenario& scenario) {
+  return measure_fabric_scale(scenario, make_role_experts(scenario),
+                              coll::Fabric(scenario.platform));
+}
+
 TEST(InChild, ReturnsTheValueBitForBit) {
   EXPECT_EQ(in_child([] { return 1.0 / 3; }), 1.0 / 3);
 }
@@ -34,14 +39,14 @@ TEST(InChild, BringsBackWhatWentWrong) {
 
 TEST(FabricScale, IsOneOnTheDefaultMachine) {
   // Non-blocking, whole nodes: the busiest port is the one that the exchanges assume.
-  const FabricScale scale = measure_fabric_scale(scenario_with({}));
+  const FabricScale scale = scale_of(scenario_with({}));
   EXPECT_EQ(scale.prefill, 1);
   EXPECT_EQ(scale.decode, 1);
   EXPECT_EQ(scale.note, "");
 }
 
 TEST(FabricScale, HoseAgreesAndSaysSo) {
-  const FabricScale scale = measure_fabric_scale(scenario_with({"/network=hose"}));
+  const FabricScale scale = scale_of(scenario_with({"/network=hose"}));
   EXPECT_NEAR(scale.prefill, 1, 1e-3);
   EXPECT_NEAR(scale.decode, 1, 1e-3);
   EXPECT_EQ(scale.note,
@@ -50,7 +55,7 @@ TEST(FabricScale, HoseAgreesAndSaysSo) {
 }
 
 TEST(FabricScale, FlowMeasuresTheFirst64RanksOfALargeGroup) {
-  const FabricScale scale = measure_fabric_scale(scenario_with({"/network=flow"}));
+  const FabricScale scale = scale_of(scenario_with({"/network=flow"}));
   EXPECT_NEAR(scale.decode, 1, 1e-3);
   EXPECT_NE(scale.note.find("flow fabric, first 64 of 320 ranks"), std::string::npos) << scale.note;
 }
@@ -61,8 +66,8 @@ TEST(FabricScale, CountsThinUplinks) {
   // assumes 320/32 = 10 rows from uniform peers: 10 * (14/320 / 137 + 304/320 / 135) = 0.073564
   // (ns per message byte and token). The uplinks into such a node carry 304 * 16/32 = 152 rows at
   // 7 * 4 * 28 GB/s * 135/196 = 540 GB/s: 0.28148. Ratio 3.826.
-  const FabricScale scale = measure_fabric_scale(
-      scenario_with({"/platform/ub/l2_chips_per_plane=4", "/experts/placement=balanced"}));
+  const FabricScale scale =
+      scale_of(scenario_with({"/platform/ub/l2_chips_per_plane=4", "/experts/placement=balanced"}));
   const double uplink = 16.0 * 304 / 32 / (784.0 * 135 / 196);
   const double assumed = 10 * (14.0 / 320 / 137 + 304.0 / 320 / 135);
   EXPECT_NEAR(scale.decode, uplink / assumed, 1e-3);
@@ -72,7 +77,7 @@ TEST(FabricScale, CountsThinUplinks) {
 
 TEST(FabricScale, HashedFlowsShowOnlyOnTheFlowRung) {
   const std::string hash = "/platform/ub/spread=hash";
-  const FabricScale flow = measure_fabric_scale(scenario_with({hash, "/network=flow"}));
+  const FabricScale flow = scale_of(scenario_with({hash, "/network=flow"}));
   EXPECT_GT(flow.prefill, 1.2);
 }
 

@@ -21,8 +21,8 @@ struct LoadedExchange {
 LoadedExchange run_exchange(SimGridRuntime& runtime, const coll::PairTraffic& traffic,
                             coll::Network network, std::span<const coll::Transfer> background = {});
 
-/// One exchange alone on a fresh machine; makes a runtime only for the rungs that need one.
-coll::ExchangeResult measure_exchange(const hw::Platform& platform,
+/// One exchange alone on the idle fabric; makes a runtime only for the rungs that need one.
+coll::ExchangeResult measure_exchange(const coll::Fabric& fabric,
                                       const coll::ProductTraffic& traffic, coll::Network network);
 
 }  // namespace cmsim::engine

@@ -23,7 +23,8 @@ enum class Sharing : std::uint8_t { kLazy, kFull };
 
 struct RuntimeOptions {
   Sharing sharing = Sharing::kLazy;
-  coll::Uplinks uplinks = coll::Uplinks::kWhenNpusCanFillThem;
+  /// What transfers and exchanges may use: SimGrid gets no links of other planes, which saves time.
+  std::vector<coll::Plane> planes{coll::Plane::kUb, coll::Plane::kRdma, coll::Plane::kVpc};
   /// Extra SimGrid options for experts, e.g. "network/optim:Full" (without "--cfg=").
   std::vector<std::string> simgrid_options;
 };
@@ -50,6 +51,7 @@ struct ClassUse {
 
 class SimGridRuntime : public coll::Runtime {
  public:
+  explicit SimGridRuntime(const coll::Fabric& fabric, RuntimeOptions options = {});
   explicit SimGridRuntime(const hw::Platform& platform, RuntimeOptions options = {});
   ~SimGridRuntime() override;
   SimGridRuntime(const SimGridRuntime&) = delete;

@@ -37,15 +37,23 @@ struct DecodeIdeal {
 class DecodePipeline : public DecodeModel {
  public:
   DecodePipeline(const hw::Platform& platform, const Architecture& architecture,
-                 const ModelOptions& options, int ranks, int max_sequences_per_rank,
-                 double wire_scale = 1);
+                 const ModelOptions& options, int ranks, int max_sequences_per_rank);
+  /// The same on a load of experts that others use too. `wire_scale`: how much slower an exchange
+  /// is on the wire than uniformly spread peers make it.
+  DecodePipeline(const hw::Platform& platform, const Architecture& architecture,
+                 const ModelOptions& options, std::shared_ptr<const ExpertLoad> experts,
+                 int max_sequences_per_rank, double wire_scale);
+
+  /// What a die of such a pipeline holds, without building it. Throws like the constructor.
+  static MemoryPlan plan_memory(const hw::Platform& platform, const Architecture& architecture,
+                                const ModelOptions& options, int ranks, int max_sequences_per_rank);
 
   DecodeIteration iteration(const DecodeBatch& batch) const override;
   Tokens kv_capacity_per_die() const override { return memory_.kv_tokens(); }
 
   StepBreakdown breakdown(const DecodeBatch& batch) const;
   const MemoryPlan& memory() const { return memory_; }
-  const ExpertLoad& experts() const { return experts_; }
+  const ExpertLoad& experts() const { return *experts_; }
   /// The plan chosen for the batch (microbatches and split resolved).
   DecodePlan plan(const DecodeBatch& batch) const;
   Seconds duration(const DecodeBatch& batch, const DecodePlan& plan,
@@ -67,8 +75,8 @@ class DecodePipeline : public DecodeModel {
   DecodeOptions options_;
   OperatorList operators_;
   Device device_;
+  std::shared_ptr<const ExpertLoad> experts_;
   ExpertLayout layout_;
-  ExpertLoad experts_;
   std::unique_ptr<TokenExchange> exchange_;
   MemoryPlan memory_;
   // Plans by shape of the batch, filled as they are met: a cache of a pure function.

@@ -8,6 +8,7 @@
 
 #include <array>
 #include <cstdint>
+#include <memory>
 #include <vector>
 
 #include "cmsim/model/architecture.hpp"
@@ -57,5 +58,11 @@ class ExpertLoad {
   double most_routed_per_token_ = 0;  // a rank gets at most this many rows of a token
   std::vector<Layer> layers_;
 };
+
+/// The load of `ranks` ranks that run a phase with these options, the phase's own staleness
+/// included. Costs some milliseconds: made once and shared.
+std::shared_ptr<const ExpertLoad> make_expert_load(const Architecture& architecture,
+                                                   const ModelOptions& options, Phase phase,
+                                                   int ranks);
 
 }  // namespace cmsim::model

@@ -30,15 +30,23 @@ class PrefillPipeline : public PrefillModel {
  public:
   /// `max_tokens_per_rank` sizes the buffers: the token budget of a batch over its dies.
   PrefillPipeline(const hw::Platform& platform, const Architecture& architecture,
-                  const ModelOptions& options, int ranks, double max_tokens_per_rank,
-                  double wire_scale = 1);
+                  const ModelOptions& options, int ranks, double max_tokens_per_rank);
+  /// The same on a load of experts that others use too. `wire_scale`: how much slower an exchange
+  /// is on the wire than uniformly spread peers make it.
+  PrefillPipeline(const hw::Platform& platform, const Architecture& architecture,
+                  const ModelOptions& options, std::shared_ptr<const ExpertLoad> experts,
+                  double max_tokens_per_rank, double wire_scale);
+
+  /// What a die of such a pipeline holds, without building it.
+  static MemoryPlan plan_memory(const hw::Platform& platform, const Architecture& architecture,
+                                const ModelOptions& options, int ranks, double max_tokens_per_rank);
 
   PrefillIteration batch(std::span<const PrefillSequence> sequences) const override;
   Tokens kv_capacity() const override { return memory_.kv_tokens() * layout_.ranks; }
 
   StepBreakdown breakdown(std::span<const PrefillSequence> sequences) const;
   const MemoryPlan& memory() const { return memory_; }
-  const ExpertLoad& experts() const { return experts_; }
+  const ExpertLoad& experts() const { return *experts_; }
 
   /// Sums of a batch that the costs depend on.
   struct Totals {
@@ -58,8 +66,8 @@ class PrefillPipeline : public PrefillModel {
   int mtp_layers_;  // run when decode drafts
   OperatorList operators_;
   Device device_;
+  std::shared_ptr<const ExpertLoad> experts_;
   ExpertLayout layout_;
-  ExpertLoad experts_;
   PeerShares shares_;
   double wire_per_byte_;  // s/B of a rank's bytes to uniformly spread peers
   MemoryPlan memory_;
