@@ -7,6 +7,7 @@
 #include <stdexcept>
 
 #include "cmsim/base/config.hpp"
+#include "cmsim/base/json_text.hpp"
 #include "cmsim/coll/fabric.hpp"
 #include "cmsim/run/collective.hpp"
 #include "commands.hpp"
@@ -122,7 +123,7 @@ int execute(const CollectiveCommand& command) {
   try {
     const run::CollectiveResult result = run::measure_collective(platform, architecture, spec);
     if (command.json) {
-      print("{}\n", to_json(command, spec, result).dump(2));
+      print("{}\n", json_text(to_json(command, spec, result)));
     } else {
       print_table(command, spec, result);
     }

@@ -4,6 +4,7 @@
 #include <stdexcept>
 
 #include "cmsim/base/config.hpp"
+#include "cmsim/base/json_text.hpp"
 #include "cmsim/coll/fabric.hpp"
 #include "cmsim/engine/p2p.hpp"
 #include "commands.hpp"
@@ -87,7 +88,7 @@ int execute(const P2pCommand& command) {
                                       {"bandwidth_gb_per_s", gigabytes},
                                       {"latency_us", latency_us},
                                       {"path", measured.path}};
-    print("{}\n", json.dump(2));
+    print("{}\n", json_text(json));
     return kOk;
   }
   print("{} {} {}, {} bytes over the {} plane\n", hw::to_string(transfer.initiator),

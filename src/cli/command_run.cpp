@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 
+#include "cmsim/base/json_text.hpp"
 #include "cmsim/run/output.hpp"
 #include "cmsim/run/run.hpp"
 #include "commands.hpp"
@@ -107,7 +108,7 @@ int execute(const RunCommand& command, serve::PolicyRegistry& registry) {
     }
   }
   if (command.json) {
-    print_text(files ? files->result_json : metrics::to_json(result, detail).dump(2) + "\n");
+    print_text(files ? files->result_json : json_text(metrics::to_json(result, detail)) + "\n");
   } else if (!command.quiet) {
     print_text(format_report(result, paint_for(Stream::kOut)));
   }

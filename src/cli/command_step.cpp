@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "cmsim/base/files.hpp"
+#include "cmsim/base/json_text.hpp"
 #include "cmsim/metrics/breakdown_json.hpp"
 #include "cmsim/run/chrome_trace.hpp"
 #include "cmsim/run/step.hpp"
@@ -106,7 +107,7 @@ int execute(const StepCommand& command, const serve::PolicyRegistry& registry) {
     write_whole(file, file.extension() == ".gz" ? work::gzip(text) : text);
   }
   if (command.json) {
-    print("{}\n", to_json(report).dump(2));
+    print("{}\n", json_text(to_json(report)));
   } else {
     print_report(report, paint_for(Stream::kOut));
   }

@@ -5,6 +5,7 @@
 
 #include "cmsim/base/error.hpp"
 #include "cmsim/base/files.hpp"
+#include "cmsim/base/json_text.hpp"
 #include "cmsim/work/synthesize.hpp"
 #include "cmsim/work/trace_reader.hpp"
 #include "cmsim/work/trace_summary.hpp"
@@ -98,7 +99,7 @@ void add_inspect(CLI::App& parent, Session& session) {
       const work::TraceSummary summary = command->cache_blocks.empty()
                                              ? work::summarize(trace)
                                              : work::summarize(trace, command->cache_blocks);
-      print_text(command->json ? work::to_json(summary).dump(2) + "\n"
+      print_text(command->json ? json_text(work::to_json(summary)) + "\n"
                                : work::format_table(summary));
       return kOk;
     };

@@ -2,9 +2,11 @@
 
 #include <array>
 #include <nlohmann/json.hpp>
+#include <utility>
 
 #include "cmsim/base/error.hpp"
 #include "cmsim/base/files.hpp"
+#include "cmsim/base/json_text.hpp"
 #include "cmsim/metrics/requests_csv.hpp"
 #include "cmsim/run/digest.hpp"
 
@@ -41,7 +43,7 @@ OutputFiles output_files(const Scenario& scenario, const metrics::Result& result
   nlohmann::ordered_json json = metrics::to_json(result, detail);
   json["files"] = {
       {{"name", kRequests}, {"bytes", files.requests_csv.size()}, {"fnv1a64", digest.hex()}}};
-  files.result_json = json.dump(2) + "\n";
+  files.result_json = json_text(std::move(json)) + "\n";
   return files;
 }
 

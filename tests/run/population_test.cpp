@@ -23,7 +23,7 @@ TEST(Population, OfAClosedLoopHasUniformAgesOnEveryDie) {
           "arrivals": {"kind": "closed_loop", "concurrency": 16000}})");
   ASSERT_EQ(scenario.start, Start::kStationary);
   work::Trace trace = work::make_workload(scenario.workload, 1);
-  add_population(trace, scenario, make_step_models(scenario));
+  add_population(trace, scenario, make_step_models(scenario, make_role_experts(scenario)));
   ASSERT_EQ(trace.progress.size(), 15360u);
   EXPECT_EQ(trace.rows.size(), 20000u);
   EXPECT_DOUBLE_EQ(trace.progress[0], 0.5 / 48);
@@ -75,7 +75,7 @@ TEST(Population, MeetsLongAnswersInProportionToTheirLength) {
           "arrivals": {"kind": "constant", "rate": 60}})"});
   work::Trace trace = work::make_workload(scenario.workload, 1);
   for (std::size_t i = 0; i < trace.rows.size(); i += 2) trace.rows[i].output_tokens = 900;
-  add_population(trace, scenario, make_step_models(scenario));
+  add_population(trace, scenario, make_step_models(scenario, make_role_experts(scenario)));
   const std::size_t count = trace.progress.size();
   ASSERT_GT(count, 300u);
   double longs = 0, age = 0;
