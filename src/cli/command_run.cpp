@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 
+#include "cmsim/base/error.hpp"
 #include "cmsim/base/json_text.hpp"
 #include "cmsim/run/output.hpp"
 #include "cmsim/run/run.hpp"
@@ -23,7 +24,7 @@ struct RunCommand {
   std::optional<std::string> trace, network, out;
   std::optional<std::uint64_t> seed;
   double policy_timeout = kPolicyTimeout;
-  bool json = false, quiet = false, strict = false, detailed = false;
+  bool json = false, quiet = false, strict = false, detailed = false, aiperf = false;
 
   /// The options that have a scenario pointer are short for --set; they come last and win.
   std::vector<std::string> all_sets() const {
@@ -80,6 +81,9 @@ int execute(const RunCommand& command, serve::PolicyRegistry& registry) {
   const run::Scenario scenario = run::load_scenario(command.scenario, command.all_sets(), registry);
   const auto directory = command.output_directory(scenario);
   if (directory) run::check_output_directory(*directory);
+  if (command.aiperf && !directory) {
+    throw ConfigError("--aiperf writes a file, and --json writes none unless --out says where");
+  }
 
   Progress progress;
   std::optional<Interruptible> interruptible;
@@ -102,7 +106,9 @@ int execute(const RunCommand& command, serve::PolicyRegistry& registry) {
   const auto detail = command.detailed ? metrics::Detail::kPerRequest : metrics::Detail::kSummary;
   std::optional<run::OutputFiles> files;
   if (directory) {
-    files = run::output_files(scenario, result, detail);
+    files = run::output_files(
+        scenario, result, detail,
+        command.aiperf ? run::RequestFormats::kCsvAndAiperf : run::RequestFormats::kCsv);
     for (const auto& file : run::write_outputs(*directory, *files)) {
       note(command, "wrote {}\n", file.string());
     }
@@ -149,6 +155,8 @@ void add_run(CLI::App& app, Session& session) {
   sub->add_flag("--strict", command->strict, "Exit with 3 when any request did not finish");
   sub->add_flag("--detailed,--save-detailed", command->detailed,
                 "Add ttfts, itls, input_lens and output_lens to the JSON");
+  sub->add_flag("--aiperf", command->aiperf,
+                "Write AIPerf's profile_export.jsonl too, beside requests.csv");
   sub->footer(
       "Examples:\n"
       "  cmsim run workloads/scenarios/cloudmatrix384.json\n"

@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "cmsim/metrics/breakdown_json.hpp"
+#include "cmsim/metrics/output_gaps.hpp"
 #include "cmsim/metrics/result.hpp"
 
 namespace cmsim::metrics {
@@ -219,28 +220,13 @@ Json to_json(const Provenance& p) {
           {"simgrid", p.simgrid}};
 }
 
-/// The output gaps of one request: the steps of its instance that end in (first_token, finished].
-Json gaps_of(const serve::RequestRecord& r, const std::vector<Iteration>& steps) {
-  Json gaps = Json::array();
-  auto step =
-      std::upper_bound(steps.begin(), steps.end(), r.first_token,
-                       [](Seconds time, const Iteration& sample) { return time < sample.end; });
-  Seconds previous = r.first_token;
-  for (; step != steps.end() && step->end <= r.finished; ++step) {
-    if (step->instance != r.decode_instance) continue;
-    gaps.push_back(step->end - previous);
-    previous = step->end;
-  }
-  return gaps;
-}
-
 void add_lists(Json& json, const Result& result) {
   Json ttfts = Json::array(), itls = Json::array();
   Json inputs = Json::array(), outputs = Json::array();
   for (const serve::RequestRecord& r : result.records) {
     if (r.outcome != serve::Outcome::kFinished) continue;
     ttfts.push_back(ttft(r));
-    itls.push_back(r.decode_start >= 0 ? gaps_of(r, result.steps) : Json::array());
+    itls.push_back(output_gaps(result, r));
     inputs.push_back(r.prompt_tokens);
     outputs.push_back(r.output_tokens);
   }

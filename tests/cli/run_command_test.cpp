@@ -52,6 +52,18 @@ TEST(RunCommand, JsonIsAllThatStdoutGets) {
   EXPECT_EQ(json::parse(no_files.out), without);
 }
 
+TEST(RunCommand, WritesAiperfsRecordsOnRequest) {
+  const WorkDirectory here;
+  const Outcome run =
+      here.cmsim({"run", kScenario, "--set", kSmall, "--aiperf", "--json", "--out", "o"});
+  ASSERT_EQ(run.code, 0) << run.err;
+  const std::string records = content(here / "o/profile_export.jsonl");
+  EXPECT_EQ(std::count(records.begin(), records.end(), '\n'), 60);
+  const Outcome nowhere = here.cmsim({"run", kScenario, "--set", kSmall, "--aiperf", "--json"});
+  EXPECT_EQ(nowhere.code, 2);
+  EXPECT_THAT(nowhere.err, HasSubstr("--aiperf"));
+}
+
 TEST(RunCommand, QuietPrintsNothing) {
   const WorkDirectory here;
   const Outcome run = here.cmsim({"run", kScenario, "--set", kSmall, "--quiet"});

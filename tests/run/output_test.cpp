@@ -53,6 +53,23 @@ TEST_F(Output, TheResultNamesItsRequests) {
   EXPECT_EQ(std::stoull(named[0]["fnv1a64"].get<std::string>(), nullptr, 16), hash);
 }
 
+TEST_F(Output, AiperfsRecordsAreAThirdFileOfTheUnit) {
+  const Scenario scenario = load_scenario(default_scenario());
+  Result result;
+  result.records.emplace_back().id = 1;
+  const OutputFiles files =
+      output_files(scenario, result, metrics::Detail::kSummary, RequestFormats::kCsvAndAiperf);
+  const auto written = write_outputs(directory_, files);
+  ASSERT_EQ(written.size(), 3u);
+  EXPECT_EQ(written.front(), directory_ / "result.json");
+  const std::string records = content(directory_ / "profile_export.jsonl");
+  EXPECT_EQ(std::count(records.begin(), records.end(), '\n'), 1);
+  const auto named = nlohmann::json::parse(files.result_json)["files"];
+  ASSERT_EQ(named.size(), 2u);
+  EXPECT_EQ(named[1]["name"], "profile_export.jsonl");
+  EXPECT_EQ(named[1]["bytes"], records.size());
+}
+
 TEST_F(Output, ADirectoryThatCannotBeMadeIsTheUsersError) {
   fs::create_directory(directory_);
   std::ofstream(directory_ / "file") << "not a directory";

@@ -1,9 +1,10 @@
-// The files of a run: result.json and requests.csv in one directory, as one unit (base/files.hpp).
-// result.json seals it: it names the other by size and digest, so that whoever reads both can tell
-// that they belong together.
+// The files of a run: result.json, requests.csv and when asked for profile_export.jsonl in one
+// directory, as one unit (base/files.hpp). result.json seals it: it names the others by size and
+// digest, so that whoever reads them can tell that they belong together.
 #pragma once
 
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -21,11 +22,15 @@ std::filesystem::path default_output_directory(const Scenario& scenario);
 /// place of a file.
 void check_output_directory(const std::filesystem::path& directory);
 
+/// In which formats the requests are written.
+enum class RequestFormats { kCsv, kCsvAndAiperf };
+
 struct OutputFiles {
   std::string requests_csv, result_json;
+  std::optional<std::string> profile_export;  // AIPerf's
 };
 OutputFiles output_files(const Scenario& scenario, const metrics::Result& result,
-                         metrics::Detail detail);
+                         metrics::Detail detail, RequestFormats formats = RequestFormats::kCsv);
 
 /// Returns the files written. Throws OutputError; what was there is then left as write_unit() says.
 std::vector<std::filesystem::path> write_outputs(const std::filesystem::path& directory,
