@@ -1,4 +1,5 @@
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <filesystem>
 #include <nlohmann/json.hpp>
@@ -24,6 +25,7 @@ struct RunCommand {
   std::optional<std::string> trace, network, out;
   std::optional<std::uint64_t> seed;
   double policy_timeout = kPolicyTimeout;
+  std::vector<double> percentiles{99};
   bool json = false, quiet = false, strict = false, detailed = false, aiperf = false;
 
   /// The options that have a scenario pointer are short for --set; they come last and win.
@@ -43,6 +45,9 @@ struct RunCommand {
     if (trace) text += " --trace " + *trace;
     if (seed) text += " --seed " + std::to_string(*seed);
     if (network) text += " --network " + *network;
+    if (percentiles != std::vector<double>{99}) {
+      text += fmt::format(" --percentiles {}", fmt::join(percentiles, ","));
+    }
     return text;
   }
 
@@ -98,6 +103,7 @@ int execute(const RunCommand& command, serve::PolicyRegistry& registry) {
   options.registry = registry;
   options.policy_call = &policy_call;
   options.command = command.provenance();
+  options.percentiles = command.percentiles;
   const metrics::Result result = run::run(scenario, options);
   interruptible.reset();  // from here on there is nothing to cut short
   progress.clear();
@@ -155,6 +161,13 @@ void add_run(CLI::App& app, Session& session) {
   sub->add_flag("--strict", command->strict, "Exit with 3 when any request did not finish");
   sub->add_flag("--detailed,--save-detailed", command->detailed,
                 "Add ttfts, itls, input_lens and output_lens to the JSON");
+  sub->add_option("--percentiles", command->percentiles,
+                  "Of the latencies in the JSON: 50,90,99 gives p50_ttft_ms, p90_ttft_ms, ...")
+      ->type_name("P,P,...")
+      ->delimiter(',')
+      ->allow_extra_args(false)
+      ->check(number_from(0, 100))
+      ->default_str("99");
   sub->add_flag("--aiperf", command->aiperf,
                 "Write AIPerf's profile_export.jsonl too, beside requests.csv");
   sub->footer(

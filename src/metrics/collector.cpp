@@ -4,6 +4,8 @@
 #include <map>
 #include <utility>
 
+#include "cmsim/metrics/peaks.hpp"
+
 namespace cmsim::metrics {
 namespace {
 
@@ -117,6 +119,7 @@ void Collector::on_cache(const serve::CacheEvent& event) {
 
 Result Collector::result(Seconds run_end, const WindowSpec& spec) {
   Result result;
+  result.arguments = facts_.arguments;
   result.records = std::move(records_);
   result.batches = std::move(batches_);
   result.steps = std::move(steps_);
@@ -132,6 +135,7 @@ Result Collector::result(Seconds run_end, const WindowSpec& spec) {
   result.whole_run = figures_of(evidence, facts_, timeline_.begin(), run_end);
   add_benchmark_figures(result, facts_.role, facts_.slo);
   result.cache = cache_;
+  result.peaks = peaks_of(result, facts_.role);
   return result;
 }
 

@@ -107,9 +107,9 @@ void Part::add_requests() {
   const bool ttft_met = at_most(ttfts, facts_.slo.ttft, verdict);
   const bool tpot_met = at_most(tpots, facts_.slo.tpot, verdict);
   verdict.met_on_mean = finished_ > 0 && ttft_met && tpot_met;
-  figures_.ttft_ms = summarize(std::move(ttfts), 1e3);
-  figures_.tpot_ms = summarize(std::move(tpots), 1e3);
-  figures_.e2el_ms = summarize(std::move(e2es), 1e3);
+  figures_.ttft_ms = summarize(std::move(ttfts), 1e3, facts_.arguments.percentiles);
+  figures_.tpot_ms = summarize(std::move(tpots), 1e3, facts_.arguments.percentiles);
+  figures_.e2el_ms = summarize(std::move(e2es), 1e3, facts_.arguments.percentiles);
   if (length() > 0) figures_.request_goodput = good / length();
   add_phases(ended);
 }
@@ -223,7 +223,7 @@ void Part::add_decode() {
   for (const Iteration& step : evidence_.steps) {
     if (inside(step.end)) gaps.push_back({step.duration(), step.continuing});
   }
-  figures_.itl_ms = summarize(std::move(gaps), 1e3);
+  figures_.itl_ms = summarize(std::move(gaps), 1e3, facts_.arguments.percentiles);
 }
 
 void Part::add_throughput() {

@@ -3,6 +3,7 @@
 #include <map>
 #include <nlohmann/json.hpp>
 
+#include "cmsim/base/json_text.hpp"
 #include "cmsim/metrics/breakdown_json.hpp"
 #include "cmsim/metrics/output_gaps.hpp"
 #include "cmsim/metrics/result.hpp"
@@ -21,13 +22,33 @@ Json milliseconds(const Distribution& d) {
           {"std", d.std},     {"p99", d.p99},   {"max", d.max}};
 }
 
-/// vLLM's flat keys: mean_ttft_ms, median_ttft_ms, std_ttft_ms, p99_ttft_ms.
-void add_latency(Json& json, const std::string& name, const Distribution& d) {
+/// vLLM's flat keys: mean_ttft_ms, median_ttft_ms, std_ttft_ms, and p99_ttft_ms for the percentiles
+/// asked for.
+void add_latency(Json& json, const std::string& name, const Distribution& d,
+                 const std::vector<double>& percents) {
   const auto shown = [&](double value) { return d.count > 0 ? finite(value) : Json(nullptr); };
   json["mean_" + name + "_ms"] = shown(d.mean);
   json["median_" + name + "_ms"] = shown(d.median);
   json["std_" + name + "_ms"] = shown(d.std);
-  json["p99_" + name + "_ms"] = shown(d.p99);
+  for (std::size_t i = 0; i < percents.size(); ++i) {
+    const double value = d.count > 0 ? d.percentiles[i] : 0;
+    json["p" + number_text(percents[i]) + "_" + name + "_ms"] = shown(value);
+  }
+}
+
+/// An argument of vLLM's benchmark, which writes what is infinite as a word.
+Json argument(const std::optional<double>& value) {
+  if (!value) return nullptr;
+  return std::isinf(*value) ? Json("inf") : Json(*value);
+}
+
+void add_arguments(Json& json, const Result& r) {
+  const BenchmarkArguments& a = r.arguments;
+  json["model_id"] = a.model_id;
+  json["num_prompts"] = r.requests.total;
+  json["request_rate"] = argument(a.request_rate);
+  json["burstiness"] = argument(a.burstiness);
+  json["max_concurrency"] = a.max_concurrency ? Json(*a.max_concurrency) : Json(nullptr);
 }
 
 Json to_json(const std::optional<RoleLoad>& role) {
@@ -242,18 +263,23 @@ Json to_json(const Result& r, Detail detail) {
   Json json;
   json["partial"] = r.partial;
   json["load"] = to_json(r.load);
+  add_arguments(json, r);
   json["duration"] = r.duration;
   json["completed"] = r.requests.finished;
+  json["failed"] = r.requests.total - r.requests.finished;
   json["total_input_tokens"] = r.total_input_tokens;
   json["total_output_tokens"] = r.total_output_tokens;
   json["request_throughput"] = r.request_throughput;
   json["request_goodput"] = r.request_goodput;
   json["output_throughput"] = r.output_throughput;
   json["total_token_throughput"] = r.total_token_throughput;
-  add_latency(json, "ttft", r.whole_run.ttft_ms);
-  add_latency(json, "tpot", r.whole_run.tpot_ms);
-  add_latency(json, "itl", r.whole_run.itl_ms);
-  add_latency(json, "e2el", r.whole_run.e2el_ms);
+  json["max_output_tokens_per_s"] = r.peaks.output_tokens_per_s;
+  json["max_concurrent_requests"] = r.peaks.concurrent_requests;
+  const std::vector<double>& percents = r.arguments.percentiles;
+  add_latency(json, "ttft", r.whole_run.ttft_ms, percents);
+  add_latency(json, "tpot", r.whole_run.tpot_ms, percents);
+  add_latency(json, "itl", r.whole_run.itl_ms, percents);
+  add_latency(json, "e2el", r.whole_run.e2el_ms, percents);
   json["requests"] = to_json(r.requests);
   json["window"] = window_json(r.window, r.measured);
   json["whole_run"] = whole_run_json(r.whole_run);

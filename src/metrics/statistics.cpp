@@ -49,7 +49,8 @@ double nearest_rank(std::span<const double> sorted, double share) {
   return sorted[static_cast<std::size_t>(std::max(1.0, rank)) - 1];
 }
 
-Distribution summarize(std::vector<double> samples, double scale) {
+Distribution summarize(std::vector<double> samples, double scale,
+                       std::span<const double> percents) {
   Distribution result;
   if (samples.empty()) return result;
   std::sort(samples.begin(), samples.end());
@@ -63,10 +64,14 @@ Distribution summarize(std::vector<double> samples, double scale) {
   result.std = std::sqrt(squares / count) * scale;
   result.p99 = percentile(samples, 0.99) * scale;
   result.max = samples.back() * scale;
+  for (const double percent : percents) {
+    result.percentiles.push_back(percentile(samples, percent / 100) * scale);
+  }
   return result;
 }
 
-Distribution summarize(std::vector<WeightedSample> samples, double scale) {
+Distribution summarize(std::vector<WeightedSample> samples, double scale,
+                       std::span<const double> percents) {
   Distribution result;
   std::erase_if(samples, [](const WeightedSample& s) { return s.weight <= 0; });
   if (samples.empty()) return result;
@@ -90,6 +95,9 @@ Distribution summarize(std::vector<WeightedSample> samples, double scale) {
   result.std = std::sqrt(squares / static_cast<double>(count)) * scale;
   result.p99 = interpolated(samples, count, 0.99) * scale;
   result.max = samples.back().value * scale;
+  for (const double percent : percents) {
+    result.percentiles.push_back(interpolated(samples, count, percent / 100) * scale);
+  }
   return result;
 }
 

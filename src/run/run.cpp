@@ -1,5 +1,6 @@
 #include "cmsim/run/run.hpp"
 
+#include <limits>
 #include <string>
 
 #include "breakdowns.hpp"
@@ -49,6 +50,37 @@ serve::ClusterConfig cluster_config(const Scenario& scenario) {
   config.closed_loop = scenario.workload.arrivals.kind == work::ArrivalKind::kClosedLoop;
   config.seed = scenario.seed;
   return config;
+}
+
+metrics::BenchmarkArguments arguments_of(const Scenario& scenario, const RunOptions& options) {
+  constexpr double kInfinite = std::numeric_limits<double>::infinity();
+  const work::ArrivalSpec& arrivals = scenario.workload.arrivals;
+  metrics::BenchmarkArguments arguments;
+  arguments.model_id = scenario.model.name;
+  arguments.percentiles = options.percentiles;
+  if (arrivals.concurrency > 0) arguments.max_concurrency = arrivals.concurrency;
+  switch (arrivals.kind) {
+    case work::ArrivalKind::kTrace:
+      break;
+    case work::ArrivalKind::kAllAtOnce:
+    case work::ArrivalKind::kClosedLoop:
+      arguments.request_rate = kInfinite;
+      arguments.burstiness = 1;  // without effect at this rate, and 1 unless given
+      break;
+    case work::ArrivalKind::kPoisson:
+      arguments.request_rate = arrivals.rate;
+      arguments.burstiness = 1;
+      break;
+    case work::ArrivalKind::kGamma:
+      arguments.request_rate = arrivals.rate;
+      arguments.burstiness = arrivals.burstiness;
+      break;
+    case work::ArrivalKind::kConstant:
+      arguments.request_rate = arrivals.rate;
+      arguments.burstiness = kInfinite;
+      break;
+  }
+  return arguments;
 }
 
 metrics::SystemFacts facts_of(const Scenario& scenario, const serve::ClusterConfig& config,
@@ -144,7 +176,9 @@ Result run(const Scenario& scenario, const RunOptions& options) {
   serve::Cluster cluster(runtime, scenario.platform, config,
                          {models.prefill.get(), models.decode.get()},
                          make_policies(scenario, options), trace);
-  metrics::Collector collector(facts_of(scenario, config, models, trace));
+  metrics::SystemFacts facts = facts_of(scenario, config, models, trace);
+  facts.arguments = arguments_of(scenario, options);
+  metrics::Collector collector(facts);
   LinkMeter meter(runtime);
   cluster.add_listener(collector);
   cluster.add_listener(meter);

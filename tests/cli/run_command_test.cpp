@@ -64,6 +64,22 @@ TEST(RunCommand, WritesAiperfsRecordsOnRequest) {
   EXPECT_THAT(nowhere.err, HasSubstr("--aiperf"));
 }
 
+TEST(RunCommand, ShowsThePercentilesAskedFor) {
+  const WorkDirectory here;
+  const auto run = [&](const std::string& percentiles) {
+    return here.cmsim({"run", kScenario, "--set", kSmall, "--json", "--percentiles", percentiles});
+  };
+  const json result = json::parse(run("50,99.9").out);
+  for (const char* name : {"ttft", "tpot", "itl", "e2el"}) {
+    const std::string end = std::string("_") + name + "_ms";
+    EXPECT_EQ(result["p50" + end], result["median" + end]);
+    EXPECT_GE(result["p99.9" + end], result["p50" + end]);
+    EXPECT_FALSE(result.contains("p99" + end));
+  }
+  EXPECT_EQ(run("50,101").code, 2);
+  EXPECT_EQ(run("fifty").code, 2);
+}
+
 TEST(RunCommand, QuietPrintsNothing) {
   const WorkDirectory here;
   const Outcome run = here.cmsim({"run", kScenario, "--set", kSmall, "--quiet"});

@@ -64,7 +64,8 @@ def facts_of(drawn: Drawn) -> Facts:
         kv_bytes={"bf16": 2, "int8": 1}[scenario["precision"]["kv_cache"]] * model("layers")
         * (model("kv_lora_rank") + model("rope_head_dim")),
         hbm_bandwidth=machine("/die/hbm_bandwidth"), hbm_capacity=machine("/die/hbm_capacity"),
-        rdma_capacity=machine("/rdma/bandwidth_per_die"), rdma_efficiency=machine("/rdma/efficiency"))
+        rdma_capacity=machine("/rdma/bandwidth_per_die"), rdma_efficiency=machine("/rdma/efficiency"),
+        arrivals=workload["arrivals"], model=PARAMETERS["model"]["name"])
 
 
 @dataclasses.dataclass

@@ -18,6 +18,7 @@ import time
 from typing import Any
 
 import monotone
+from benchmark_figures import BenchmarkFigures
 from cases import Case, Refused, facts_of, run
 from draw import draw
 from formulas import fnv1a64
@@ -32,7 +33,7 @@ READINGS = [Reading(edge) for edge in (0, -1.5, 1.5)]
 
 def judge_by(reading: Reading, case: Case, result: dict[str, Any]) -> Ledger:
     ledger, facts = Ledger(result), facts_of(case.drawn)
-    for figures in (RequestFigures, SystemFigures):
+    for figures in (RequestFigures, SystemFigures, BenchmarkFigures):
         figures(result, case.rows, facts, reading, ledger).judge()
     for i, _ in enumerate(result.get("files", [])):
         ledger.same(f"files.{i}.name", "requests.csv")

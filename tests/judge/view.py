@@ -36,6 +36,8 @@ class Facts:
     hbm_capacity: float
     rdma_capacity: float  # B/s
     rdma_efficiency: float
+    arrivals: dict[str, Any]  # of the workload
+    model: str
 
 
 @dataclasses.dataclass(frozen=True)

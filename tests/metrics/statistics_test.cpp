@@ -35,6 +35,17 @@ TEST(Summary, OfFourSamples) {
   EXPECT_DOUBLE_EQ(d.max, 6);
 }
 
+TEST(Summary, HasThePercentilesAskedFor) {
+  // Of 1, 2, 3, 4: rank 0.25 * 3 = 0.75 -> 1.75; rank 0 -> 1; rank 3 -> 4. Twice each: 1 1 2 2 3 3
+  // 4 4, rank 0.25 * 7 = 1.75 -> 1.75.
+  const std::vector<double> percents{25, 0, 100};
+  EXPECT_EQ(summarize({4.0, 3.0, 2.0, 1.0}, 10, percents).percentiles,
+            (std::vector<double>{17.5, 10, 40}));
+  const std::vector<WeightedSample> twice{{1, 2}, {2, 2}, {3, 2}, {4, 2}};
+  EXPECT_EQ(summarize(twice, 10, percents).percentiles, (std::vector<double>{17.5, 10, 40}));
+  EXPECT_TRUE(summarize({4.0, 3.0}).percentiles.empty());
+}
+
 TEST(Summary, OfNothingIsEmpty) {
   EXPECT_EQ(summarize(std::vector<double>{}).count, 0);
   EXPECT_EQ(summarize(std::vector<WeightedSample>{{1, 0}}).count, 0);

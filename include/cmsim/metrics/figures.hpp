@@ -23,6 +23,7 @@ struct SystemFacts {
   std::int64_t cache_capacity_blocks = 0;
   std::size_t requests = 0;  // of the trace
   SloSpec slo;
+  BenchmarkArguments arguments;
 
   Tokens decode_kv_capacity() const {
     return decode_kv_per_die * dies_per_npu * deployment.decode.npus_per_instance *

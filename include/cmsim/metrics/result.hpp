@@ -195,8 +195,29 @@ struct Iteration {
   Seconds duration() const { return end - start; }
 };
 
+/// What vLLM's benchmark calls its arguments.
+struct BenchmarkArguments {
+  std::string model_id;
+  /// Of the arrival process: infinite when requests do not wait for a date. Neither is there when
+  /// the dates are a trace's.
+  std::optional<double> request_rate, burstiness;
+  std::optional<std::int64_t> max_concurrency;
+  std::vector<double> percentiles{99};  // of the latencies at the top, 0 to 100
+};
+
+/// The busiest second, see peaks.hpp.
+struct Peaks {
+  /// Output tokens in one second. A decode step's tokens count at its end, and there those of
+  /// requests that did not finish too; in a prefill-only run a request's one token at its end.
+  std::int64_t output_tokens_per_s = 0;
+  /// Requests that were in the system at any time of one second, from that of their sending to
+  /// that of their last token.
+  std::int64_t concurrent_requests = 0;
+};
+
 struct Result {
   Provenance provenance;
+  BenchmarkArguments arguments;
   bool partial = false;  // ended early by Ctrl-C or /horizon
   LoadVerdict load;
 
@@ -207,6 +228,7 @@ struct Result {
   Tokens total_input_tokens = 0, total_output_tokens = 0;
   double request_throughput = 0, request_goodput = 0, output_throughput = 0;
   double total_token_throughput = 0;
+  Peaks peaks;
 
   Window window;
   Figures measured;   // of the window

@@ -17,6 +17,7 @@ namespace cmsim::metrics {
 struct Distribution {
   std::int64_t count = 0;
   double mean = 0, median = 0, std = 0, p99 = 0, max = 0;  // std of the population (ddof 0)
+  std::vector<double> percentiles;                         // those asked for, in their order
 };
 
 /// `sorted` ascending and not empty, `share` in [0, 1]: the value at rank share * (n - 1).
@@ -25,12 +26,15 @@ double percentile(std::span<const double> sorted, double share);
 double nearest_rank(std::span<const double> sorted, double share);
 
 /// Sorts its argument; scale multiplies every sample (1e3 turns seconds into ms).
-Distribution summarize(std::vector<double> samples, double scale = 1);
+/// `percents`: percentiles from 0 to 100 beside the fixed ones.
+Distribution summarize(std::vector<double> samples, double scale = 1,
+                       std::span<const double> percents = {});
 
 struct WeightedSample {
   double value = 0;
   std::int64_t weight = 0;
 };
-Distribution summarize(std::vector<WeightedSample> samples, double scale = 1);
+Distribution summarize(std::vector<WeightedSample> samples, double scale = 1,
+                       std::span<const double> percents = {});
 
 }  // namespace cmsim::metrics

@@ -24,6 +24,7 @@ struct RunOptions {
   serve::PolicyCall* policy_call = nullptr;  // told which policy is called; must outlive the run
   std::function<void(const work::Trace&)> on_start;  // called once, just before the first event
   std::string command;                               // for provenance
+  std::vector<double> percentiles{99};               // of the latencies at the top, 0 to 100
 };
 
 /// Throws ConfigError when the workload cannot be read, SimulationError when the simulation could
