@@ -14,6 +14,7 @@
 #include "plugin.hpp"
 #include "progress.hpp"
 #include "report.hpp"
+#include "run_seeds.hpp"
 #include "terminal.hpp"
 
 namespace cmsim::cli {
@@ -24,6 +25,8 @@ struct RunCommand {
   std::vector<std::string> sets, plugins;
   std::optional<std::string> trace, network, out;
   std::optional<std::uint64_t> seed;
+  std::optional<std::string> seeds;
+  StudyOptions study;  // of a run with several seeds
   double policy_timeout = kPolicyTimeout;
   std::vector<double> percentiles{99};
   bool json = false, quiet = false, strict = false, detailed = false, aiperf = false;
@@ -79,7 +82,18 @@ int verdict(const RunCommand& command, const metrics::Result& result) {
   return kFailed;
 }
 
+int execute_seeds(const RunCommand& command, serve::PolicyRegistry& registry) {
+  SeedsRequest request{command.scenario, *command.seeds, command.all_sets(), {},
+                       command.json,     command.study};
+  if (command.out) request.out = *command.out;
+  request.options.plugins = command.plugins;
+  request.options.policy_timeout = command.policy_timeout;
+  request.options.quiet = command.quiet;
+  return run_seeds(request, registry);
+}
+
 int execute(const RunCommand& command, serve::PolicyRegistry& registry) {
+  if (command.seeds) return execute_seeds(command, registry);
   serve::PolicyCall policy_call;
   PolicyWatch watch(policy_call, command.policy_timeout);
   load_plugins(command.plugins, registry, policy_call, watch);
@@ -141,6 +155,14 @@ void add_run(CLI::App& app, Session& session) {
   sub->add_option("--trace", command->trace, "Short for --set /workload/trace=FILE")
       ->type_name("FILE");
   sub->add_option("--seed", command->seed, "Short for --set /seed=N")->transform(whole_from(0));
+  CLI::Option* seeds = sub->add_option(
+      "--seeds", command->seeds,
+      "Several seeds, e.g. 1..12: every headline with its interval, in how many the SLO is met");
+  sub->get_option("--seed")->excludes(seeds);
+  add_pool_options(*sub, command->study);
+  for (const char* name : {"--jobs", "--time-limit", "--memory-limit", "--retries"}) {
+    sub->get_option(name)->needs(seeds);
+  }
   sub->add_option("--network", command->network, "Fidelity of the collectives")
       ->type_name("analytic|hose|flow");
   sub->add_option("--out", command->out,
@@ -176,6 +198,7 @@ void add_run(CLI::App& app, Session& session) {
       "  cmsim run workloads/scenarios/cloudmatrix384.json --trace mooncake.jsonl.gz \\\n"
       "      --set /workload/time_scale=10 --set /deployment/decode/max_num_seqs=64\n"
       "  cmsim run workloads/scenarios/cloudmatrix384.json --set /platform/ub/sub_planes=4 --json\n"
+      "  cmsim run workloads/scenarios/cloudmatrix384.json --seeds 1..12 --jobs 4\n"
       "Ctrl-C ends a run early: files are written, marked partial, exit code 3.");
   sub->callback([command, &session] {
     session.action = [command, &session] { return execute(*command, session.registry); };

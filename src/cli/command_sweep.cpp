@@ -1,5 +1,7 @@
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <array>
 #include <filesystem>
 #include <memory>
 #include <optional>
@@ -7,10 +9,12 @@
 
 #include "cmsim/base/files.hpp"
 #include "cmsim/run/digest.hpp"
+#include "cmsim/study/sensitivity.hpp"
 #include "commands.hpp"
 #include "shard_note.hpp"
 #include "study_engine.hpp"
 #include "study_report.hpp"
+#include "study_search.hpp"
 #include "terminal.hpp"
 
 namespace cmsim::cli {
@@ -22,7 +26,10 @@ struct SweepCommand {
   std::string file, of;  // of: the command that is studied, with its options
   std::vector<std::string> sets, vary, zip, traces, metrics;
   std::optional<std::string> seeds, out, shard, pareto;
-  bool resume = false, gather = false;
+  std::vector<std::string> requirements;
+  std::optional<std::string> sensitivity;
+  double share = 1;
+  bool resume = false, gather = false, json = false;
   StudyOptions options;
 };
 
@@ -53,6 +60,10 @@ study::Study study_of(const SweepCommand& command) {
   for (const std::string& axis : command.zip) together.push_back(study::parse_axis(axis, "--zip"));
   if (!together.empty()) study.dimensions.push_back(std::move(together));
   if (command.seeds) study.seeds = study::parse_seeds(*command.seeds, "--seeds");
+  if (command.sensitivity) {
+    study.dimensions.push_back({study::sensitivity_axis(
+        run::ScenarioFile(study.file).document(study.sets), *command.sensitivity)});
+  }
   for (const std::string& metric : command.metrics) {
     study.metrics.push_back(study::find_metric(metric, study.command));
   }
@@ -87,6 +98,7 @@ fs::path directory_of(const SweepCommand& command, const std::vector<study::Stud
   if (command.out) return *command.out;
   run::Digest digest;
   for (const study::StudyPoint& point : points) digest.add(point.digest);
+  for (const std::string& requirement : command.requirements) digest.add(requirement);
   return fs::path("out") / fmt::format("{}-sweep-{}", fs::path(command.file).stem().string(),
                                        digest.hex().substr(0, 8));
 }
@@ -115,6 +127,10 @@ int execute(SweepCommand command, serve::PolicyRegistry& registry) {
   check_fresh(command, directory);
   write_unit(directory, std::array{NamedContent{"study.json", study::to_json(study)}});
 
+  if (!command.requirements.empty()) {
+    return search_capacity(engine, study, {command.requirements, command.share, command.json},
+                           directory);
+  }
   std::vector<study::Outcome> outcomes = engine.run(points, directory);
   engine.check_interrupted(directory);
   const study::Table table = study::make_table(study, std::move(points), std::move(outcomes));
@@ -126,7 +142,13 @@ int execute(SweepCommand command, serve::PolicyRegistry& registry) {
   for (const fs::path& file : write_tables(directory, table)) {
     if (!command.options.quiet) say("wrote {}\n", file.string());
   }
-  if (!command.options.quiet) print_text(study_report(table, pareto, paint_for(Stream::kOut)));
+  if (command.json) {
+    print_text(study::to_summary(table));
+  } else if (!command.options.quiet) {
+    const Paint paint = paint_for(Stream::kOut);
+    print_text(command.sensitivity ? tornado_report(table, paint)
+                                   : study_report(table, pareto, paint));
+  }
   flush_results();
   say_text(failures_report(table));
   return exit_code_of(table);
@@ -153,6 +175,15 @@ void add_what(CLI::App& sub, SweepCommand& command) {
        "What is looked at: a headline or a place in the result (repeatable) [the headlines]");
   sub.add_option("--pareto", command.pareto, "Show the cells that no other beats in both")
       ->type_name("METRIC,METRIC");
+  many("--capacity", command.requirements, "METRIC<=X",
+       "Find the largest load at which this holds: p99_tpot<=50ms, goodput>=60, slo (repeatable: "
+       "all of them)");
+  sub.add_option("--share", command.share, "Share of the seeds in which --capacity must hold")
+      ->check(number_from(0, 1))
+      ->capture_default_str();
+  sub.add_option("--sensitivity", command.sensitivity,
+                 "Change every number below this one alone by 10 %, down and up")
+      ->type_name("/POINTER");
 }
 
 void add_how(CLI::App& sub, SweepCommand& command) {
@@ -173,6 +204,7 @@ void add_how(CLI::App& sub, SweepCommand& command) {
                "Run nothing: make the tables of the points that are there");
   sub.add_option("--shard", command.shard, "Run the i-th of n parts and make no tables")
       ->type_name("i/n");
+  sub.add_flag("--json", command.json, "Print the cells as JSON instead of the table");
   sub.add_flag("--quiet", command.options.quiet, "No table, no notes");
 }
 
@@ -190,6 +222,8 @@ void add_sweep(CLI::App& app, Session& session) {
       "  cmsim sweep workloads/scenarios/cloudmatrix384.json --seeds 1..5 \\\n"
       "      --vary /policies/decode_routing=least_loaded,round_robin --vary "
       "/workload/time_scale=0.5..1:3\n"
+      "  cmsim sweep workloads/scenarios/cloudmatrix384.json --seeds 1..5 --capacity slo\n"
+      "  cmsim sweep workloads/scenarios/paper-decode.json --sensitivity /platform --metric tpot\n"
       "  cmsim sweep platforms/cloudmatrix384.json --vary=--ep=8,16,32,64 \\\n"
       "      --command \"collective --op dispatch --tokens 128\"\n"
       "Ctrl-C ends a sweep early; --resume goes on. Exit code 4 when some points failed.");

@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "commands.hpp"
+#include "study_engine.hpp"
 #include "terminal.hpp"
 #include "validation.hpp"
 
@@ -12,8 +13,8 @@ namespace {
 
 struct ValidateCommand {
   std::string file, only;
-  bool json = false, markdown = false;
-  int jobs = 2;
+  bool json = false, markdown = false, require = false;
+  int jobs = default_jobs();
 };
 
 void keep_matching(Validation& validation, const std::string& text) {
@@ -33,7 +34,11 @@ int validate(const ValidateCommand& command, const serve::PolicyRegistry& regist
   print_text(command.json       ? validation_json(validation)
              : command.markdown ? validation_markdown(validation)
                                 : validation_table(validation));
-  return kOk;
+  if (!command.require) return kOk;
+  flush_results();
+  const std::string missed = validation_misses(validation);
+  say_text(missed);
+  return missed.empty() ? kOk : kCheckFailed;
 }
 
 }  // namespace
@@ -43,15 +48,16 @@ void add_validate(CLI::App& app, Session& session) {
   CLI::App* sub = app.add_subcommand("validate", "Published figures beside ours, with every error");
   sub->add_option("FILE", command->file, "Rows to check [workloads/studies/published.json]");
   sub->add_option("--only", command->only, "Only rows whose id contains this text");
-  sub->add_option("--jobs", command->jobs, "Processes at a time")
-      ->transform(whole_from(1, 256))
-      ->capture_default_str();
+  sub->add_option("--jobs", command->jobs, "Processes at a time [processors of this machine]")
+      ->transform(whole_from(1, 256));
   CLI::Option* json = sub->add_flag("--json", command->json, "Print JSON and nothing else");
   sub->add_flag("--markdown", command->markdown, "Print docs/validation.md")->excludes(json);
+  sub->add_flag("--require", command->require,
+                "Exit with 1 when a row leaves its tolerance, and name it");
   sub->footer(
       "Examples:\n"
       "  cmsim validate\n"
-      "  cmsim validate --only dispatch\n"
+      "  cmsim validate --only dispatch --require\n"
       "  cmsim validate --markdown > docs/validation.md\n");
   sub->callback([&session, command] {
     session.action = [&session, command] { return validate(*command, session.registry); };

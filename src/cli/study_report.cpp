@@ -122,7 +122,7 @@ std::string elasticities_text(const Table& table, Paint paint) {
     if (list.empty()) continue;
     std::vector<std::string> row{name_of(table.study.dimensions[d].front(), table.study.axes())};
     for (const auto& one : list) {
-      row.push_back(one ? with_interval(one->mean, one->half.value_or(0)) : "-");
+      row.push_back(one ? with_interval(one->mean, one->half.value_or(0), 3) : "-");
     }
     text.rows.push_back(std::move(row));
   }
@@ -193,7 +193,7 @@ std::string change_text(const study::Difference& difference) {
   const double scale = difference.of.mean == 0 ? 0 : difference.relative / difference.of.mean;
   const double half = *difference.of.half * std::fabs(scale) * 100;
   const std::string sign = difference.relative > 0 ? "+" : "";
-  return sign + with_interval(difference.relative * 100, half) + " %" +
+  return sign + with_interval(difference.relative * 100, half, 2) + " %" +
          (study::significant(difference) ? "" : " n.s.");
 }
 

@@ -40,13 +40,13 @@ std::string shortened(const std::string& text, std::size_t most) {
   return text.substr(0, front) + "…" + text.substr(text.size() - (most - 1 - front));
 }
 
-std::string with_interval(double mean, double half) {
+std::string with_interval(double mean, double half, int most_decimals) {
   if (half <= 0) return figure(mean);
   const auto decade = [](double value) { return static_cast<int>(std::floor(std::log10(value))); };
   constexpr int kDigits = 5, kDigitsOfHalf = 2;
   int decimals = kDigitsOfHalf - 1 - decade(half);
   if (mean != 0) decimals = std::min(decimals, kDigits - 1 - decade(std::fabs(mean)));
-  decimals = std::clamp(decimals, 0, 9);
+  decimals = std::clamp(decimals, 0, most_decimals);
   const double step = std::pow(10, -decimals);
   return fixed(mean, decimals) + " ± " + fixed(std::max(half, step), decimals);
 }

@@ -28,6 +28,6 @@ std::string shortened(const std::string& text, std::size_t most);
 
 /// "65.2 ± 1.3": two digits of the half width where the mean has no more than five; else the half
 /// width is rounded up.
-std::string with_interval(double mean, double half);
+std::string with_interval(double mean, double half, int most_decimals = 9);
 
 }  // namespace cmsim::cli

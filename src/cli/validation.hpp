@@ -66,6 +66,8 @@ std::filesystem::path default_validation_file();
 /// one fails.
 void run_validation(Validation& validation, const serve::PolicyRegistry& registry, int jobs);
 
+/// A line for each row that leaves its tolerance; "" when all hold.
+std::string validation_misses(const Validation& validation);
 std::string validation_table(const Validation& validation);
 std::string validation_markdown(const Validation& validation);
 std::string validation_json(const Validation& validation);

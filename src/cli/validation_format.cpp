@@ -64,6 +64,17 @@ std::string summary_of(const Validation& validation) {
 
 }  // namespace
 
+std::string validation_misses(const Validation& validation) {
+  std::string text;
+  for (const ValidationRow& row : validation.rows) {
+    if (row.holds()) continue;
+    text += fmt::format("cmsim: {} leaves its tolerance: published {} {}, ours {}, {}, within {}\n",
+                        row.id, number(row.published), row.unit, number(row.ours),
+                        signed_percent(row.error()), tolerance_of(row));
+  }
+  return text;
+}
+
 std::string validation_table(const Validation& validation) {
   const Paint paint = paint_for(Stream::kOut);
   std::string text;

@@ -1,103 +1,57 @@
-// Runs the commands of a validation in child processes: SimGrid has one engine a process.
-#include <fcntl.h>
+// A validation is a study of the commands of its rows: each is a point.
 #include <fmt/format.h>
-#include <poll.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
-#include <cerrno>
-#include <cstdio>
 #include <nlohmann/json.hpp>
 
-#include "cmsim/base/process.hpp"
-#include "cmsim/cli/main.hpp"
+#include "captured.hpp"
+#include "cmsim/study/runner.hpp"
 #include "validation.hpp"
 
 namespace cmsim::cli {
 namespace {
 
-struct Child {
-  Command command;
-  pid_t pid = -1;
-  int output = -1;
-  std::string text;
-};
+using Results = std::map<Command, nlohmann::json>;
 
-/// The child becomes `cmsim COMMAND --json`, with its stdout in our pipe.
-Child start(const Command& command, const std::filesystem::path& root,
-            const serve::PolicyRegistry& registry) {
-  int ends[2];
-  if (pipe2(ends, O_CLOEXEC) != 0) throw SimulationError("no pipe for a validation row");
-  std::fflush(stdout);
-  std::fflush(stderr);
-  const pid_t parent = getpid();
-  const pid_t pid = fork();
-  if (pid < 0) throw SimulationError("no process for a validation row");
-  if (pid == 0) {
-    end_with_parent(parent);
-    dup2(ends[1], STDOUT_FILENO);
-    if (chdir(root.c_str()) != 0) _exit(kInternal);
-    std::vector<std::string> words{"cmsim"};
-    words.insert(words.end(), command.begin(), command.end());
-    words.emplace_back("--json");
-    std::vector<char*> argv;
-    for (std::string& word : words) argv.push_back(word.data());
-    argv.push_back(nullptr);
-    const int code = main(static_cast<int>(words.size()), argv.data(), registry);
-    std::fflush(stdout);
-    _exit(code);
-  }
-  close(ends[1]);
-  return {command, pid, ends[0], {}};
+/// The words of a row as a point: its file second, the rest as they are.
+study::Point point_of(const Command& command) {
+  study::Point point{command[0], {}, {}, {}, {}};
+  if (command.size() > 1) point.file = command[1];
+  if (command.size() > 2) point.options.assign(command.begin() + 2, command.end());
+  return point;
 }
 
-/// Reads what is there; true when the child has closed its end.
-bool drain(Child& child) {
-  char buffer[1 << 16];
-  const ssize_t got = read(child.output, buffer, sizeof buffer);
-  if (got > 0) child.text.append(buffer, static_cast<std::size_t>(got));
-  return got == 0 || (got < 0 && errno != EINTR);
-}
-
-nlohmann::json finish(Child& child) {
-  close(child.output);
-  int status = 0;
-  while (waitpid(child.pid, &status, 0) < 0 && errno == EINTR) {
+nlohmann::json result_of(const Command& command, const study::Outcome& outcome) {
+  if (outcome.ending == Ending::kRefused) {
+    throw ConfigError(
+        fmt::format("a row has a wrong command: {}: {}", spelled(command), outcome.error));
   }
-  if (WIFEXITED(status) && WEXITSTATUS(status) == kUsage) {
-    throw ConfigError(fmt::format("a row has a wrong command: {}", spelled(child.command)));
+  if (!outcome.done()) {
+    throw SimulationError(
+        fmt::format("a validation row failed: {}: {}", spelled(command), outcome.error));
   }
-  if (!WIFEXITED(status) || WEXITSTATUS(status) != kOk) {
-    throw SimulationError(fmt::format("a validation row failed: {}", spelled(child.command)));
-  }
-  const nlohmann::json result = nlohmann::json::parse(child.text, nullptr, false);
+  const nlohmann::json result = nlohmann::json::parse(outcome.result, nullptr, false);
   if (result.is_discarded()) {
-    throw SimulationError(fmt::format("no JSON came from {}", spelled(child.command)));
+    throw SimulationError(fmt::format("no JSON came from {}", spelled(command)));
   }
   return result;
 }
 
-using Results = std::map<Command, nlohmann::json>;
-
 Results run_all(const std::vector<Command>& commands, const std::filesystem::path& root,
                 const serve::PolicyRegistry& registry, int jobs) {
+  std::vector<study::Point> points;
+  for (const Command& command : commands) points.push_back(point_of(command));
+  study::RunnerOptions options;
+  options.jobs = jobs;
+  const auto outcomes = study::run_points(
+      points,
+      [&](const study::Point& point) {
+        std::filesystem::current_path(root);
+        return json_of(study::words_of(point), registry);
+      },
+      options);
   Results results;
-  std::vector<Child> running;
-  std::size_t next = 0;
-  while (next < commands.size() || !running.empty()) {
-    while (next < commands.size() && static_cast<int>(running.size()) < jobs) {
-      running.push_back(start(commands[next++], root, registry));
-    }
-    std::vector<pollfd> waiting;
-    for (const Child& child : running) waiting.push_back({child.output, POLLIN, 0});
-    if (poll(waiting.data(), waiting.size(), -1) < 0 && errno != EINTR) {
-      throw SimulationError("waiting for a validation row failed");
-    }
-    for (std::size_t i = running.size(); i-- > 0;) {
-      if (waiting[i].revents == 0 || !drain(running[i])) continue;
-      results[running[i].command] = finish(running[i]);
-      running.erase(running.begin() + static_cast<long>(i));
-    }
+  for (std::size_t i = 0; i < commands.size(); ++i) {
+    results[commands[i]] = result_of(commands[i], outcomes[i]);
   }
   return results;
 }

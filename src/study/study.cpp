@@ -55,11 +55,14 @@ std::vector<StudyPoint> expand(const Study& study) {
   for (std::size_t cell = 0; cell < cells.size(); ++cell) {
     Point point{study.command, study.file, study.sets, study.options, {}};
     for (std::size_t axis = 0; axis < axes.size(); ++axis) {
-      const auto& [place, unused] = axes[axis];
+      const std::string& place = axes[axis].pointer;
+      const std::string& value = cells[cell].values[axis];
       if (place.starts_with('/')) {
-        point.sets.push_back(place + "=" + cells[cell].values[axis]);
-      } else {
-        point.options.insert(point.options.end(), {place, cells[cell].values[axis]});
+        point.sets.push_back(place + "=" + value);
+      } else if (place != kAlternatives) {
+        point.options.insert(point.options.end(), {place, value});
+      } else if (!value.empty()) {
+        point.sets.push_back(value);
       }
     }
     for (const auto& seed : seeds) {

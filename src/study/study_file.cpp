@@ -36,7 +36,8 @@ Axis read_axis(const ConfigNode& node, const std::string& pointer) {
   for (const nlohmann::json& item : value) {
     axis.values.push_back(item.is_string() ? item.get<std::string>() : item.dump());
   }
-  const bool place = pointer.starts_with('/') || pointer.starts_with("--");
+  const bool place =
+      pointer.starts_with('/') || pointer.starts_with("--") || pointer == kAlternatives;
   if (!place || axis.values.empty()) {
     node.fail(pointer, "expected a JSON pointer or an option, with one value or more");
   }

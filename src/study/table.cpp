@@ -11,13 +11,6 @@
 namespace cmsim::study {
 namespace {
 
-std::string csv_cell(const std::string& text) {
-  if (text.find_first_of(",\"\r\n") == std::string::npos) return text;
-  std::string cell = "\"";
-  for (const char c : text) cell += c == '"' ? std::string("\"\"") : std::string(1, c);
-  return cell + "\"";
-}
-
 std::string shown(const Value& value) {
   if (const auto* number = std::get_if<double>(&value)) return fmt::format("{:.12g}", *number);
   if (const auto* flag = std::get_if<bool>(&value)) return *flag ? "true" : "false";
@@ -46,6 +39,13 @@ void check_metrics(const Table& table) {
 }
 
 }  // namespace
+
+std::string csv_cell(const std::string& text) {
+  if (text.find_first_of(",\"\r\n") == std::string::npos) return text;
+  std::string cell = "\"";
+  for (const char c : text) cell += c == '"' ? std::string("\"\"") : std::string(1, c);
+  return cell + "\"";
+}
 
 const char* state_of(const Outcome& outcome) {
   if (outcome.done()) return "done";

@@ -150,6 +150,41 @@ TEST(Sweep, StudiesStepsAndCollectivesToo) {
   EXPECT_THAT(collective.out, HasSubstr("one seed: no interval can be given"));
 }
 
+TEST(Sweep, SearchesTheLoadThatIsBorne) {
+  const WorkDirectory here;
+  const Outcome result = here.cmsim(
+      sweep({"--seeds", "1..2", "--capacity", "goodput<=10", "--metric", "ttft", "--json"}));
+  ASSERT_EQ(result.code, 0) << result.err;
+  EXPECT_THAT(result.out, HasSubstr("\"load\": \"/workload/arrivals/rate\""));
+  EXPECT_THAT(content(here / "s/capacity.csv"), StartsWith("load,holds_at,fails_at\n"));
+  const Outcome wrong = here.cmsim(sweep({"--capacity", "ttft<=1GB", "--resume"}));
+  EXPECT_EQ(wrong.code, 2);
+}
+
+TEST(Sweep, DrawsATornado) {
+  const WorkDirectory here;
+  const Outcome result =
+      here.cmsim({"sweep", kScenario, "--command", "step --phase decode", "--sensitivity",
+                  "/platform/die", "--metric", "duration", "--out", "s"});
+  EXPECT_THAT(result.out, HasSubstr("every number changed alone by 10 %"));
+  EXPECT_THAT(result.out, HasSubstr("/platform/die/int8_peak"));
+  EXPECT_THAT(result.out, HasSubstr("##############"));
+}
+
+TEST(RunSeeds, GivesEveryHeadlineWithItsInterval) {
+  const WorkDirectory here;
+  const Outcome result =
+      here.cmsim({"run", kScenario, "--set", kSmall, "--seeds", "1..3", "--jobs", "2"});
+  ASSERT_EQ(result.code, 0) << result.err;
+  EXPECT_THAT(result.out, HasSubstr("with 3 seeds: mean ± half of the 95 % t-interval"));
+  EXPECT_THAT(result.out, ::testing::ContainsRegex("\nttft ms +[0-9.]+ ± [0-9.]+ +[0-9.]+ to "));
+  EXPECT_THAT(result.out, ::testing::ContainsRegex("\nslo +met in [0-3] of 3\n"));
+  const Outcome json = here.cmsim({"run", kScenario, "--set", kSmall, "--seeds", "1..3", "--json"});
+  EXPECT_THAT(json.out, HasSubstr("\"half_width\": "));
+  EXPECT_EQ(here.cmsim({"run", kScenario, "--seeds", "1..3", "--seed", "1"}).code, 2);
+  EXPECT_EQ(here.cmsim({"run", kScenario, "--jobs", "3"}).code, 2);
+}
+
 TEST(Sweep, AnInterruptKeepsWhatIsFinished) {
   const WorkDirectory here;
   const Outcome result = here.cmsim(sweep({"--seeds", "1..500", "--jobs", "2"}), [&](pid_t child) {

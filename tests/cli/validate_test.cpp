@@ -46,6 +46,15 @@ TEST(Validate, APersonsOwnRowIsComparedAndItsErrorShown) {
   EXPECT_THAT(result.out, HasSubstr("0 of 1 with a tolerance hold it"));
 }
 
+TEST(Validate, RequireFailsWhenARowLeavesItsTolerance) {
+  const WorkDirectory here;
+  const Outcome misses =
+      here.cmsim({"validate", file_with_row(here, "/time_us", "1.0"), "--require"});
+  EXPECT_EQ(misses.code, 1);
+  EXPECT_THAT(misses.err, HasSubstr("x leaves its tolerance: published 1 us, ours 1.903, +90.3 %"));
+  EXPECT_EQ(here.cmsim({"validate", file_with_row(here, "/time_us", "1.9"), "--require"}).code, 0);
+}
+
 TEST(Validate, SaysWhatIsWrongWithARow) {
   const WorkDirectory here;
   const Outcome zero = here.cmsim({"validate", file_with_row(here, "/time_us", "0")});

@@ -17,6 +17,9 @@ namespace cmsim::study {
 
 inline constexpr std::size_t kMostValues = 100'000;  // of an axis, and of seeds
 
+/// The axis with this in place of a pointer has whole assignments as its values, "" for none.
+inline constexpr const char* kAlternatives = "set";
+
 struct Axis {
   std::string pointer;
   std::vector<std::string> values;

@@ -32,8 +32,14 @@ Table make_table(const Study& study, std::vector<StudyPoint> points, std::vector
 /// aiconfigurator that mean the same (runs only), error.
 std::string to_csv(const Table& table);
 
+/// Cells with their parameters and the mean, half width and samples of each metric; JSON.
+std::string to_summary(const Table& table);
+
 /// The bytes of a database file. Throws OutputError.
 std::string to_database(const Table& table);
+
+/// A cell of such a CSV: in quotes where it must be.
+std::string csv_cell(const std::string& text);
 
 const char* state_of(const Outcome& outcome);  // done | failed | missing
 
