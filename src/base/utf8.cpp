@@ -50,6 +50,17 @@ std::string printable(std::string_view text) {
   return shown;
 }
 
+std::string shortened(std::string_view text, std::size_t most) {
+  if (text.size() <= most) return std::string(text);
+  const auto inside = [&](std::size_t at) {  // of a sequence
+    return at < text.size() && (static_cast<unsigned char>(text[at]) & 0xc0U) == 0x80U;
+  };
+  std::size_t head = most * 2 / 3, tail = text.size() - most / 3;
+  while (head > 0 && inside(head)) --head;
+  while (inside(tail)) ++tail;
+  return fmt::format("{} ... {}", text.substr(0, head), text.substr(tail));
+}
+
 void require_utf8(std::string_view name) {
   if (name.find('\0') != std::string_view::npos) {
     throw ConfigError({.file = printable(name), .line = 0, .pointer = ""}, "holds a zero byte");

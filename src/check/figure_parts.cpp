@@ -8,7 +8,7 @@ namespace {
 using nlohmann::json;
 
 /// Where the figures of the measurement window of a run lie.
-const std::string kWindow;
+const std::string kWindow = "/window";
 
 json at(const json& from, const std::string& pointer) {
   const json::json_pointer place(pointer);

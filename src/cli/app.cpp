@@ -10,6 +10,7 @@
 #include "commands.hpp"
 #include "guarded.hpp"
 #include "terminal.hpp"
+#include "usage.hpp"
 
 namespace cmsim::cli {
 namespace {
@@ -18,7 +19,9 @@ namespace {
 void set_up_logging(const std::string& level) {
   // A validation row calls main() again in a child of this process.
   auto logger = spdlog::get("cmsim");
-  spdlog::set_default_logger(logger ? logger : spdlog::stderr_color_mt("cmsim"));
+  const auto mode = paint_for(Stream::kError) == Paint::kColour ? spdlog::color_mode::automatic
+                                                                : spdlog::color_mode::never;
+  spdlog::set_default_logger(logger ? logger : spdlog::stderr_color_mt("cmsim", mode));
   spdlog::set_pattern("%^%l%$: %v");
   spdlog::set_level(spdlog::level::from_str(level));
 }
@@ -29,6 +32,7 @@ int execute(CLI::App& app, Session& session, const std::string& log_level, int a
   try {
     for (int i = 1; i < argc; ++i) require_utf8(argv[i]);
     app.parse(argc, argv);
+    refuse_empty(app);
     set_up_logging(log_level);
     code = session.action();
   } catch (const CLI::ParseError& error) {
@@ -52,12 +56,13 @@ int main(int argc, char** argv, serve::PolicyRegistry registry) {
       "early, or its results could not be written, 4 some points of a study failed, 70 internal "
       "error.\n"
       "`cmsim COMMAND --help` shows the options of a command.");
-  app.failure_message([](const CLI::App*, const CLI::Error& error) {
-    return fmt::format("cmsim: {} (cmsim --help and cmsim COMMAND --help show what there is)\n",
-                       error.what());
+  app.failure_message([](const CLI::App* failed, const CLI::Error& error) {
+    return usage_message(*failed, error);
   });
+  app.fallthrough();  // what belongs to cmsim may stand after the command as well
   std::string log_level = "warn";
-  app.add_option("--log-level", log_level, "What is logged to stderr")
+  app.add_option("--log-level", log_level,
+                 "What is logged to stderr: info has the phases of a run, debug what is decided")
       ->check(CLI::IsMember({"debug", "info", "warn", "error", "off"}))
       ->capture_default_str();
   for (const auto add : kCommands) add(app, session);

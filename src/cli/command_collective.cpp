@@ -11,6 +11,7 @@
 #include "cmsim/coll/fabric.hpp"
 #include "cmsim/run/collective.hpp"
 #include "commands.hpp"
+#include "option_rules.hpp"
 #include "terminal.hpp"
 
 namespace cmsim::cli {
@@ -176,7 +177,18 @@ void add_collective(CLI::App& app, Session& session) {
       "  cmsim collective platforms/cloudmatrix384.json --op dispatch --ep 256 --tokens 128\n"
       "  cmsim collective platforms/cloudmatrix384.json --op combine --ep 64 --tokens 96 \\\n"
       "      --skew 1 --network flow --set /ub/spread=hash --json");
-  sub->callback([command, &session] { session.action = [command] { return execute(*command); }; });
+  sub->callback([command, sub, &session] {
+    const bool sdma = command->op == "allgather" || command->op == "alltoall";
+    session.action = [command, sub, sdma] {
+      refuse_idle(*sub, {{{"--exchange", "--skew", "--aiv", "--top-k", "--seed"},
+                          sdma,
+                          "with --op " + command->op + ", it needs dispatch or combine"},
+                         {{"--seed"},
+                          command->spec.skew == 0,
+                          "with --skew 0, experts that are equally popular"}});
+      return execute(*command);
+    };
+  });
 }
 
 }  // namespace cmsim::cli

@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
+#include <spdlog/spdlog.h>
 
 #include <filesystem>
 #include <nlohmann/json.hpp>
@@ -7,13 +8,17 @@
 
 #include "cmsim/base/error.hpp"
 #include "cmsim/base/json_text.hpp"
+#include "cmsim/run/digest.hpp"
 #include "cmsim/run/output.hpp"
 #include "cmsim/run/run.hpp"
 #include "commands.hpp"
+#include "decision_log.hpp"
 #include "interrupt.hpp"
+#include "option_rules.hpp"
 #include "plugin.hpp"
 #include "progress.hpp"
 #include "report.hpp"
+#include "requirements.hpp"
 #include "run_seeds.hpp"
 #include "terminal.hpp"
 
@@ -22,21 +27,29 @@ namespace {
 
 struct RunCommand {
   std::string scenario;
-  std::vector<std::string> sets, plugins;
+  std::vector<std::string> sets, plugins, required;
   std::optional<std::string> trace, network, out;
   std::optional<std::uint64_t> seed;
-  std::optional<std::string> seeds;
+  std::optional<std::string> seeds, time_series;
   StudyOptions study;  // of a run with several seeds
+  std::optional<double> rate, speed;
   double policy_timeout = kPolicyTimeout;
   std::vector<double> percentiles{99};
-  bool json = false, quiet = false, strict = false, detailed = false, aiperf = false;
+  bool json = false, quiet = false, strict = false, detailed = false, aiperf = false, force = false;
 
   /// The options that have a scenario pointer are short for --set; they come last and win.
-  std::vector<std::string> all_sets() const {
-    std::vector<std::string> all = sets;
-    if (trace) all.push_back("/workload/trace=" + *trace);
-    if (seed) all.push_back("/seed=" + std::to_string(*seed));
-    if (network) all.push_back("/network=" + *network);
+  std::vector<run::Setting> settings() const {
+    std::vector<run::Setting> all = run::settings_of(sets);
+    const auto add = [&](const char* pointer, const std::string& option, const auto& value) {
+      if (!value) return;
+      const std::string text = fmt::format("{}", *value);
+      all.push_back({fmt::format("{}={}", pointer, text), option + " " + text});
+    };
+    add("/workload/trace", "--trace", trace);
+    add("/workload/arrivals/rate", "--rate", rate);
+    add("/workload/time_scale", "--speed", speed);
+    add("/seed", "--seed", seed);
+    add("/network", "--network", network);
     return all;
   }
 
@@ -46,6 +59,8 @@ struct RunCommand {
     for (const std::string& set : sets) text += " --set " + set;
     for (const std::string& plugin : plugins) text += " --plugin " + plugin;
     if (trace) text += " --trace " + *trace;
+    if (rate) text += fmt::format(" --rate {}", *rate);
+    if (speed) text += fmt::format(" --speed {}", *speed);
     if (seed) text += " --seed " + std::to_string(*seed);
     if (network) text += " --network " + *network;
     if (percentiles != std::vector<double>{99}) {
@@ -76,15 +91,27 @@ int verdict(const RunCommand& command, const metrics::Result& result) {
         grouped(result.requests.total));
     return kFailed;
   }
-  if (!command.strict || missing == 0) return kOk;
-  say("cmsim: --strict: {} of {} requests did not finish\n", grouped(missing),
-      grouped(result.requests.total));
-  return kFailed;
+  if (command.strict && missing > 0) {
+    say("cmsim: --strict: {} of {} requests did not finish\n", grouped(missing),
+        grouped(result.requests.total));
+    return kFailed;
+  }
+  const std::vector<std::string> failed = unmet(command.required, result);
+  if (failed.empty()) return kOk;
+  say("cmsim: --require {}\n", fmt::join(failed, "; "));
+  return kCheckFailed;
 }
 
 int execute_seeds(const RunCommand& command, serve::PolicyRegistry& registry) {
-  SeedsRequest request{command.scenario, *command.seeds, command.all_sets(), {},
-                       command.json,     command.study};
+  SeedsRequest request{.scenario = command.scenario,
+                       .seeds = *command.seeds,
+                       .sets = {},
+                       .out = {},
+                       .json = command.json,
+                       .options = command.study};
+  for (const run::Setting& setting : command.settings()) {
+    request.sets.push_back(setting.assignment);
+  }
   if (command.out) request.out = *command.out;
   request.options.plugins = command.plugins;
   request.options.policy_timeout = command.policy_timeout;
@@ -97,18 +124,35 @@ int execute(const RunCommand& command, serve::PolicyRegistry& registry) {
   serve::PolicyCall policy_call;
   PolicyWatch watch(policy_call, command.policy_timeout);
   load_plugins(command.plugins, registry, policy_call, watch);
-  const run::Scenario scenario = run::load_scenario(command.scenario, command.all_sets(), registry);
+  const run::Scenario scenario = run::open_scenario(command.scenario, command.settings(), registry);
+  spdlog::info("read scenario {}, digest {}", scenario.name, scenario.digest);
   const auto directory = command.output_directory(scenario);
-  if (directory) run::check_output_directory(*directory);
-  if (command.aiperf && !directory) {
-    throw ConfigError("--aiperf writes a file, and --json writes none unless --out says where");
+  for (const auto& [given, option] : {std::pair{command.aiperf, "--aiperf"},
+                                      std::pair{command.time_series.has_value(), "--timeseries"}}) {
+    if (!given || directory) continue;
+    throw ConfigError(
+        fmt::format("{} writes a file, and --json writes none unless --out says where", option));
+  }
+  std::optional<run::ExistingResult> existing;
+  if (directory) {
+    run::check_output_directory(*directory);
+    if (!command.force) existing = run::existing_result(*directory);
+    if (existing) run::check_replaceable(*existing, *directory, scenario.digest);
   }
 
   Progress progress;
   std::optional<Interruptible> interruptible;
   run::RunOptions options;
-  if (is_terminal(Stream::kError) && !command.quiet) options.listeners.push_back(&progress);
+  DecisionLog decisions;
+  if (spdlog::should_log(spdlog::level::debug)) {
+    options.listeners.push_back(&decisions);
+  } else if (is_terminal(Stream::kError) && !command.quiet) {
+    options.listeners.push_back(&progress);
+  }
   options.on_start = [&](const work::Trace& trace) {
+    if (existing) {
+      run::check_replaceable(*existing, *directory, scenario.digest, run::digest_of(trace));
+    }
     progress.set_total(static_cast<std::int64_t>(trace.rows.size()));
     interruptible.emplace();
     watch.expect_exit();
@@ -118,6 +162,9 @@ int execute(const RunCommand& command, serve::PolicyRegistry& registry) {
   options.policy_call = &policy_call;
   options.command = command.provenance();
   options.percentiles = command.percentiles;
+  if (command.time_series) {
+    options.time_series = parse_quantity(*command.time_series, Dimension::kTime);
+  }
   const metrics::Result result = run::run(scenario, options);
   interruptible.reset();  // from here on there is nothing to cut short
   progress.clear();
@@ -129,12 +176,17 @@ int execute(const RunCommand& command, serve::PolicyRegistry& registry) {
     files = run::output_files(
         scenario, result, detail,
         command.aiperf ? run::RequestFormats::kCsvAndAiperf : run::RequestFormats::kCsv);
-    for (const auto& file : run::write_outputs(*directory, *files)) {
+    const auto place = run::place_for(result, existing, *directory);
+    for (const auto& file : run::write_outputs(place, *files)) {
+      spdlog::info("wrote {}", file.string());
       note(command, "wrote {}\n", file.string());
     }
   }
   if (command.json) {
-    print_text(files ? files->result_json : json_text(metrics::to_json(result, detail)) + "\n");
+    const bool spared = command.detailed && is_terminal(Stream::kOut);  // gigabytes on a screen
+    const auto shown = spared ? metrics::Detail::kSummary : detail;
+    print_text(files && !spared ? files->result_json
+                                : json_text(metrics::to_json(result, shown)) + "\n");
   } else if (!command.quiet) {
     print_text(format_report(result, paint_for(Stream::kOut)));
   }
@@ -147,7 +199,7 @@ int execute(const RunCommand& command, serve::PolicyRegistry& registry) {
 void add_run(CLI::App& app, Session& session) {
   auto command = std::make_shared<RunCommand>();
   CLI::App* sub = app.add_subcommand("run", "Replay a workload through the supernode");
-  sub->add_option("SCENARIO", command->scenario, "Scenario file, JSON with comments")->required();
+  sub->add_option("SCENARIO", command->scenario, kScenarioHelp)->required();
   sub->add_option("--set", command->sets,
                   "Change one key, with units: --set /slo/tpot=15ms (repeatable, in order)")
       ->type_name("/POINTER=VALUE")
@@ -163,12 +215,26 @@ void add_run(CLI::App& app, Session& session) {
   for (const char* name : {"--jobs", "--time-limit", "--memory-limit", "--retries"}) {
     sub->get_option(name)->needs(seeds);
   }
+  CLI::Option* rate =
+      sub->add_option("--rate", command->rate,
+                      "Requests per second: of drawn arrivals; a trace is stretched or squeezed in "
+                      "time until its mean rate is this. Short for --set /workload/arrivals/rate=R")
+          ->type_name("R")
+          ->check(number_from(work::kLeastRate, work::kMostRate));
+  sub->add_option("--speed", command->speed,
+                  "The trace comes X times faster than recorded, 2 = in half the time. Short for "
+                  "--set /workload/time_scale=X")
+      ->type_name("X")
+      ->check(number_from(1e-6, 1e6))
+      ->excludes(rate);
   sub->add_option("--network", command->network, "Fidelity of the collectives")
       ->type_name("analytic|hose|flow");
-  sub->add_option("--out", command->out,
-                  "Directory for result.json and requests.csv [out/<scenario>; with --json only "
-                  "when given]")
+  sub->add_option(
+         "--out", command->out,
+         "Directory for result.json and requests.csv [out/<scenario>-<digest>; with --json "
+         "only when given]. A result of another scenario in it is not replaced")
       ->type_name("DIR");
+  sub->add_flag("--force", command->force, "Replace whatever result the directory holds");
   sub->add_option("--plugin", command->plugins, "Shared object that registers policies")
       ->type_name("FILE.so")
       ->allow_extra_args(false);
@@ -181,8 +247,16 @@ void add_run(CLI::App& app, Session& session) {
   sub->add_flag("--json", command->json, "Print the result as JSON and nothing else on stdout");
   sub->add_flag("--quiet", command->quiet, "No table, no notes");
   sub->add_flag("--strict", command->strict, "Exit with 3 when any request did not finish");
+  sub->add_option("--require", command->required,
+                  "Exit with 1, and say why, unless the result has all of these: the SLO met at "
+                  "p99, a stable load, every request finished")
+      ->type_name("slo,stable,finished")
+      ->delimiter(',')
+      ->allow_extra_args(false)
+      ->check(CLI::IsMember(requirement_names()));
   sub->add_flag("--detailed,--save-detailed", command->detailed,
-                "Add ttfts, itls, input_lens and output_lens to the JSON");
+                "Add ttfts, itls, input_lens and output_lens to result.json (and to what --json "
+                "prints, unless that is a terminal)");
   sub->add_option("--percentiles", command->percentiles,
                   "Of the latencies in the JSON: 50,90,99 gives p50_ttft_ms, p90_ttft_ms, ...")
       ->type_name("P,P,...")
@@ -190,18 +264,33 @@ void add_run(CLI::App& app, Session& session) {
       ->allow_extra_args(false)
       ->check(number_from(0, 100))
       ->default_str("99");
+  sub->add_option("--timeseries", command->time_series,
+                  "Write timeseries.csv too: queues, batches, KV, cache and utilisation in intervals "
+                  "of this length, e.g. 1s")
+      ->type_name("DT")
+      ->check(quantity_from(Dimension::kTime, 1e-6, 1e7));
   sub->add_flag("--aiperf", command->aiperf,
                 "Write AIPerf's profile_export.jsonl too, beside requests.csv");
   sub->footer(
       "Examples:\n"
-      "  cmsim run workloads/scenarios/cloudmatrix384.json\n"
+      "  cmsim run cloudmatrix384\n"
+      "  cmsim run cloudmatrix384 --rate 80 --require slo,stable,finished\n"
       "  cmsim run workloads/scenarios/cloudmatrix384.json --trace mooncake.jsonl.gz \\\n"
       "      --set /workload/time_scale=10 --set /deployment/decode/max_num_seqs=64\n"
       "  cmsim run workloads/scenarios/cloudmatrix384.json --set /platform/ub/sub_planes=4 --json\n"
       "  cmsim run workloads/scenarios/cloudmatrix384.json --seeds 1..12 --jobs 4\n"
-      "Ctrl-C ends a run early: files are written, marked partial, exit code 3.");
-  sub->callback([command, &session] {
-    session.action = [command, &session] { return execute(*command, session.registry); };
+      "Ctrl-C ends a run early: files are written, marked partial, exit code 3. A partial result\n"
+      "does not replace a whole one, it goes into partial/ beside it.");
+  sub->callback([command, sub, &session] {
+    session.action = [command, sub, &session] {
+      const bool no_file = command->json && !command->out;
+      refuse_idle(
+          *sub, {{{"--detailed"},
+                  no_file && is_terminal(Stream::kOut),
+                  "with --json on a terminal, it needs --out DIR or a stdout that is a file"},
+                 {{"--force"}, no_file, "with --json, which writes no file, it needs --out DIR"}});
+      return execute(*command, session.registry);
+    };
   });
 }
 

@@ -21,6 +21,13 @@ struct StepCommand {
   std::vector<std::string> sets;
   std::optional<std::string> trace;
   bool json = false;
+
+  /// Of the two roles one is exercised: keys of the other have no effect here.
+  std::vector<run::Setting> settings() const {
+    std::vector<run::Setting> settings = run::settings_of(sets);
+    settings.push_back({"/workload/role=" + phase, "--phase " + phase});
+    return settings;
+  }
 };
 
 std::string us(Seconds seconds) { return fmt::format("{:.1f}", seconds * 1e6); }
@@ -99,12 +106,11 @@ nlohmann::ordered_json to_json(const run::StepReport& report) {
 
 int execute(const StepCommand& command, const serve::PolicyRegistry& registry) {
   if (command.trace) check_place_of(*command.trace);
-  const run::Scenario scenario = run::load_scenario(command.scenario, command.sets, registry);
+  const run::Scenario scenario = run::open_scenario(command.scenario, command.settings(), registry);
   const run::StepReport report = run::break_down_step(scenario, command.spec);
   if (command.trace) {
     const std::filesystem::path file = *command.trace;
-    const std::string text = run::chrome_trace(report);
-    write_whole(file, file.extension() == ".gz" ? work::gzip(text) : text);
+    write_whole(file, work::packed_for(file, run::chrome_trace(report)));
   }
   if (command.json) {
     print("{}\n", json_text(to_json(report)));
@@ -123,7 +129,7 @@ void add_step(CLI::App& app, Session& session) {
   auto command = std::make_shared<StepCommand>();
   CLI::App* sub =
       app.add_subcommand("step", "Break one decode iteration or prefill batch down into its parts");
-  sub->add_option("SCENARIO", command->scenario, "Scenario file, JSON with comments")->required();
+  sub->add_option("SCENARIO", command->scenario, kScenarioHelp)->required();
   sub->add_option("--phase", command->phase, "Which step")
       ->required()
       ->check(CLI::IsMember({"decode", "prefill"}));

@@ -1,16 +1,20 @@
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <sstream>
 
 #include "cmsim/base/error.hpp"
 #include "cmsim/base/files.hpp"
 #include "cmsim/base/json_text.hpp"
+#include "cmsim/work/gzip.hpp"
 #include "cmsim/work/synthesize.hpp"
 #include "cmsim/work/trace_reader.hpp"
 #include "cmsim/work/trace_summary.hpp"
 #include "cmsim/work/trace_writer.hpp"
 #include "commands.hpp"
+#include "option_rules.hpp"
 #include "terminal.hpp"
 
 namespace cmsim::cli {
@@ -57,12 +61,17 @@ struct Input {
                        [](const std::string& t) { return parse_quantity(t, Dimension::kTime); });
   }
 
-  work::Trace read() {
+  work::Trace read(const CLI::App& sub) {
     if (block_size > 0) options.block_size = block_size;
     options.start = time("--start", start, options.start);
     options.end = time("--end", end, options.end);
     if (!max_bytes.empty()) options.max_bytes = read_option("--max-bytes", max_bytes, parse_bytes);
-    return work::read_trace(file, options);
+    work::Trace trace = work::read_trace(file, options);
+    const std::string on = fmt::format("on {} ({}), ", file, trace.format);
+    refuse_idle(sub, {{{"--seed"}, trace.format != "servegen", on + "from which nothing is drawn"},
+                      {{"--block-size"}, !trace.has_blocks(), on + "without block ids"},
+                      {{"--start", "--end"}, !trace.has_arrivals, on + "without time stamps"}});
+    return trace;
   }
 };
 
@@ -72,7 +81,7 @@ void deliver(const work::Trace& trace, const std::string& out) {
   if (out.empty()) {
     print_text(text.str());
   } else {
-    write_whole(out, text.str());
+    write_whole(out, work::packed_for(out, text.str()));
     say("wrote {}: {} requests\n", out, trace.rows.size());
   }
 }
@@ -93,9 +102,12 @@ void add_inspect(CLI::App& parent, Session& session) {
   sub->add_flag("--json", command->json, "Print JSON");
   sub->footer(
       "Example: cmsim trace inspect mooncake_trace.jsonl.gz --cache-blocks 10000 --cache-blocks 0");
-  sub->callback([command, &session] {
-    session.action = [command] {
-      const work::Trace trace = command->read();
+  sub->callback([command, sub, &session] {
+    session.action = [command, sub] {
+      const work::Trace trace = command->read(*sub);
+      refuse_idle(*sub, {{{"--cache-blocks"},
+                          !trace.has_blocks(),
+                          "on a trace without block ids, in which nothing can be reused"}});
       const work::TraceSummary summary = command->cache_blocks.empty()
                                              ? work::summarize(trace)
                                              : work::summarize(trace, command->cache_blocks);
@@ -113,12 +125,13 @@ void add_convert(CLI::App& parent, Session& session) {
   auto command = std::make_shared<Convert>();
   CLI::App* sub = parent.add_subcommand("convert", "Write any trace as Mooncake JSONL");
   command->add_to(*sub);
-  sub->add_option("--out", command->out, "File to write [stdout]")->type_name("FILE");
+  sub->add_option("--out", command->out, "File to write [stdout]; .gz and .zst are compressed")
+      ->type_name("FILE");
   sub->footer("Example: cmsim trace convert AzureLLMInferenceTrace_conv.csv --out azure.jsonl");
-  sub->callback([command, &session] {
-    session.action = [command] {
+  sub->callback([command, sub, &session] {
+    session.action = [command, sub] {
       if (!command->out.empty()) check_place_of(command->out);
-      deliver(command->read(), command->out);
+      deliver(command->read(*sub), command->out);
       return kOk;
     };
   });
@@ -138,10 +151,51 @@ void add_lengths(CLI::App& sub, const std::string& name, const char* what, work:
       ->capture_default_str();
 }
 
+/// The spec knows its fields; the user knows options.
+ConfigError by_option(const ConfigError& error) {
+  static const std::map<std::string, std::string> kOptions{{"/arrivals/kind", "--arrivals"},
+                                                           {"/arrivals/rate", "--rate"},
+                                                           {"/arrivals/burstiness", "--burstiness"},
+                                                           {"/prompt/minimum", "--prompt-min"},
+                                                           {"/prompt/maximum", "--prompt-max"},
+                                                           {"/prompt/mean", "--prompt-mean"},
+                                                           {"/prompt/cv", "--prompt-cv"},
+                                                           {"/output/minimum", "--output-min"},
+                                                           {"/output/maximum", "--output-max"},
+                                                           {"/output/mean", "--output-mean"},
+                                                           {"/output/cv", "--output-cv"}};
+  const std::string& pointer = error.where().pointer;
+  if (pointer.empty()) return error;
+  const auto found = kOptions.find(pointer);
+  std::string option = found == kOptions.end() ? "-" + pointer : found->second;
+  std::ranges::replace(option, '/', '-');
+  std::ranges::replace(option, '_', '-');
+  const std::string message = std::string(error.what()).substr(pointer.size() + 2);
+  return ConfigError({.file = option, .line = 0, .pointer = ""}, message);
+}
+
 struct Synthesize {
   work::SynthesisSpec spec;
   std::uint64_t seed = 1;
   std::string arrivals = "poisson", duration, think_time, warm_up, out;
+
+  /// What the spec has no use for.
+  void check(const CLI::App& sub) const {
+    const bool sessions = spec.continue_probability > 0, shared = spec.shared_probability > 0;
+    refuse_idle(sub,
+                {{{"--burstiness"},
+                  arrivals != "gamma",
+                  "with --arrivals " + arrivals + ", it needs gamma"},
+                 {{"--think-time", "--answer-seconds-per-token"},
+                  !sessions,
+                  "on sessions of one turn, it needs --continue-probability above 0"},
+                 {{"--shared-prompts", "--shared-blocks", "--zipf"},
+                  !shared,
+                  "without a shared prompt, it needs --shared-probability above 0"},
+                 {{"--zipf"}, spec.shared_prompts == 1, "with one shared prompt"},
+                 {{"--prompt-min", "--prompt-max"}, spec.prompt.cv == 0, "with --prompt-cv 0"},
+                 {{"--output-min", "--output-max"}, spec.output.cv == 0, "with --output-cv 0"}});
+  }
 
   work::Trace make() {
     spec.arrivals.kind = arrivals == "gamma"      ? work::ArrivalKind::kGamma
@@ -150,7 +204,11 @@ struct Synthesize {
     spec.duration = Input::time("--duration", duration, spec.duration);
     spec.think_time = Input::time("--think-time", think_time, spec.think_time);
     spec.warm_up = Input::time("--warm-up", warm_up, spec.warm_up);
-    return work::synthesize(spec, seed);
+    try {
+      return work::synthesize(spec, seed);
+    } catch (const ConfigError& error) {
+      throw by_option(error);
+    }
   }
 };
 
@@ -199,13 +257,15 @@ void add_synthesize(CLI::App& parent, Session& session) {
   sub->add_option("--seed", command->seed, "Equal seeds give equal traces")
       ->transform(whole_from(0))
       ->capture_default_str();
-  sub->add_option("--out", command->out, "File to write [stdout]")->type_name("FILE");
+  sub->add_option("--out", command->out, "File to write [stdout]; .gz and .zst are compressed")
+      ->type_name("FILE");
   sub->footer(
       "Example:\n"
       "  cmsim trace synthesize --duration 5min --rate 20 --prompt-mean 1500 --output-mean 800 \\\n"
       "      --continue-probability 0.5 --out my-trace.jsonl");
-  sub->callback([command, &session] {
-    session.action = [command] {
+  sub->callback([command, sub, &session] {
+    session.action = [command, sub] {
+      command->check(*sub);
       if (!command->out.empty()) check_place_of(command->out);
       deliver(command->make(), command->out);
       return kOk;

@@ -23,6 +23,9 @@ struct Session {
   std::function<int()> action;  // returns the exit code
 };
 
+inline constexpr const char* kScenarioHelp =
+    "Scenario file, JSON with comments; or the name of one that comes with cmsim; or - for stdin";
+
 /// A number within the bounds; CLI::Range lets NaN pass.
 inline CLI::Validator number_from(double least, double most) {
   return {[=](std::string& text) {
@@ -62,9 +65,10 @@ void add_step(CLI::App& app, Session& session);
 void add_trace(CLI::App& app, Session& session);
 void add_policies(CLI::App& app, Session& session);
 void add_validate(CLI::App& app, Session& session);
+void add_help(CLI::App& app, Session& session);
 
 inline constexpr auto kCommands = {add_run,      add_sweep,      add_compare, add_check,
                                    add_p2p,      add_collective, add_step,    add_trace,
-                                   add_policies, add_validate};
+                                   add_policies, add_validate,   add_help};
 
 }  // namespace cmsim::cli

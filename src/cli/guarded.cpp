@@ -10,10 +10,11 @@
 namespace cmsim::cli {
 namespace {
 
+constexpr std::size_t kLongest = 1500;  // of a message, which may quote long arguments
 constexpr const char* kBug = "internal error, please report it: ";
 
 int complain(const char* kind, const char* what, int code) {
-  say("cmsim: {}{}\n", kind, printable(what));
+  say("cmsim: {}{}\n", kind, shortened(printable(what), kLongest));
   return code;
 }
 

@@ -24,7 +24,7 @@ std::vector<study::Knob> knobs_of(StudyEngine& engine, const study::Study& study
   std::vector<study::Knob> knobs;
   for (std::size_t i = 0; i < points.size(); i += seeds) {
     knobs.push_back(
-        study::find_knob(engine.files().get(study.file).document(points[i].point.sets)));
+        study::find_knob(engine.files().get(study.file).document(run::settings_of(points[i].point.sets))));
   }
   return knobs;
 }

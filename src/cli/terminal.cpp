@@ -1,8 +1,10 @@
 #include "terminal.hpp"
 
 #include <fcntl.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cmath>
 #include <csignal>
@@ -15,6 +17,8 @@
 
 namespace cmsim::cli {
 namespace {
+
+int descriptor(Stream stream) { return stream == Stream::kOut ? STDOUT_FILENO : STDERR_FILENO; }
 
 [[noreturn]] void fail_to_print(int error) {
   throw OutputError(std::string("standard output cannot be written: ") + std::strerror(error));
@@ -47,8 +51,12 @@ void say_text(std::string_view text) {
   std::fflush(stderr);
 }
 
-bool is_terminal(Stream stream) {
-  return isatty(stream == Stream::kOut ? STDOUT_FILENO : STDERR_FILENO) == 1;
+bool is_terminal(Stream stream) { return isatty(descriptor(stream)) == 1; }
+
+std::size_t terminal_columns(Stream stream) {
+  winsize size{};
+  if (::ioctl(descriptor(stream), TIOCGWINSZ, &size) != 0 || size.ws_col == 0) return 80;
+  return std::max<std::size_t>(size.ws_col, 20);
 }
 
 Paint paint_for(Stream stream) {

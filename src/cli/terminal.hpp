@@ -6,6 +6,7 @@
 
 #include <fmt/format.h>
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -35,6 +36,8 @@ void say(fmt::format_string<Args...> format, Args&&... args) {
 }
 
 bool is_terminal(Stream stream);
+/// Of a terminal, at least 20; 80 when it does not say or is none.
+std::size_t terminal_columns(Stream stream);
 
 enum class Paint { kPlain, kColour };
 /// Colour on a terminal, unless NO_COLOR is set or TERM is "dumb".

@@ -230,6 +230,7 @@ Json to_json(const Provenance& p) {
           {"scenario", p.scenario},
           {"digest", p.digest},
           {"seed", p.seed},
+          {"seed_redraws", p.seed_redraws},
           {"network", p.network},
           {"network_note", p.network_note},
           {"trace", p.trace},

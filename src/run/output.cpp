@@ -1,6 +1,9 @@
 #include "cmsim/run/output.hpp"
 
+#include <fmt/format.h>
+
 #include <array>
+#include <fstream>
 #include <nlohmann/json.hpp>
 #include <utility>
 
@@ -19,6 +22,7 @@ namespace fs = std::filesystem;
 constexpr const char* kRequests = "requests.csv";
 constexpr const char* kResult = "result.json";
 constexpr const char* kProfileExport = "profile_export.jsonl";
+constexpr const char* kTimeSeries = "timeseries.csv";
 
 nlohmann::ordered_json named(const char* name, const std::string& content) {
   Digest digest;
@@ -26,16 +30,88 @@ nlohmann::ordered_json named(const char* name, const std::string& content) {
   return {{"name", name}, {"bytes", content.size()}, {"fnv1a64", digest.hex()}};
 }
 
+/// Reads a result.json up to what tells it from others, which comes before its long lists.
+class SealReader : public nlohmann::json_sax<nlohmann::json> {
+ public:
+  ExistingResult found;
+
+  bool start_object(std::size_t) override {
+    if (++depth_ == 2) section_ = key_;
+    return true;
+  }
+  bool end_object() override { return !(depth_-- == 2 && section_ == "provenance"); }
+  bool start_array(std::size_t) override { return start_object(0); }
+  bool end_array() override { return end_object(); }
+  bool key(string_t& key) override {
+    key_ = key;
+    return true;
+  }
+  bool boolean(bool value) override {
+    if (depth_ == 1 && key_ == "partial") found.partial = value;
+    return true;
+  }
+  bool string(string_t& value) override {
+    if (depth_ != 2 || section_ != "provenance") return true;
+    if (key_ == "digest") found.digest = value;
+    if (key_ == "workload_digest") found.workload_digest = value;
+    return true;
+  }
+  bool null() override { return true; }
+  bool number_integer(number_integer_t) override { return true; }
+  bool number_unsigned(number_unsigned_t) override { return true; }
+  bool number_float(number_float_t, const string_t&) override { return true; }
+  bool binary(binary_t&) override { return true; }
+  bool parse_error(std::size_t, const std::string&, const nlohmann::json::exception&) override {
+    return false;
+  }
+
+ private:
+  int depth_ = 0;
+  std::string key_, section_;
+};
+
 }  // namespace
 
 fs::path default_output_directory(const Scenario& scenario) {
-  return fs::path("out") / fs::path(scenario.name).stem();
+  return fs::path("out") /
+         (fs::path(scenario.name).stem().string() + "-" + scenario.digest.substr(0, 10));
+}
+
+std::optional<ExistingResult> existing_result(const fs::path& directory) {
+  std::ifstream file(directory / kResult, std::ios::binary);
+  if (!file) return std::nullopt;
+  SealReader reader;
+  nlohmann::json::sax_parse(file, &reader);
+  return reader.found;
+}
+
+void check_replaceable(const ExistingResult& existing, const fs::path& directory,
+                       const std::string& digest, const std::string& workload_digest) {
+  const auto refuse = [&](const std::string& what) {
+    throw ConfigError({.file = directory.string(), .line = 0, .pointer = ""},
+                      what + "; name another place with --out, or replace it with --force");
+  };
+  if (existing.digest.empty()) refuse("holds a result.json that cmsim has not written");
+  if (existing.digest != digest) {
+    refuse(fmt::format("holds the result of another scenario (its digest is {}, of this one {})",
+                       existing.digest, digest));
+  }
+  if (workload_digest.empty() || existing.workload_digest == workload_digest) return;
+  refuse(
+      fmt::format("holds the result of other requests, the trace has changed (its digest is {}, "
+                  "of this one {})",
+                  existing.workload_digest, workload_digest));
+}
+
+fs::path place_for(const metrics::Result& result, const std::optional<ExistingResult>& existing,
+                   const fs::path& directory) {
+  return result.partial && existing && !existing->partial ? directory / "partial" : directory;
 }
 
 void check_output_directory(const fs::path& directory) {
   check_place(directory);
   std::error_code error;
-  for (const char* name : {kRequests, kProfileExport, kResult}) {
+  for (const char* name : {kRequests, kProfileExport, kTimeSeries, kResult}) {
     if (fs::is_directory(directory / name, error)) {
       throw OutputError((directory / name).string() + ": is a directory, a file cannot replace it");
     }
@@ -52,6 +128,10 @@ OutputFiles output_files(const Scenario& scenario, const metrics::Result& result
     files.profile_export = metrics::aiperf_jsonl(result, scenario.role, detail);
     json["files"].push_back(named(kProfileExport, *files.profile_export));
   }
+  if (result.time_series) {
+    files.time_series = result.time_series;
+    json["files"].push_back(named(kTimeSeries, *files.time_series));
+  }
   files.result_json = json_text(std::move(json)) + "\n";
   return files;
 }
@@ -59,6 +139,7 @@ OutputFiles output_files(const Scenario& scenario, const metrics::Result& result
 std::vector<fs::path> write_outputs(const fs::path& directory, const OutputFiles& files) {
   std::vector<NamedContent> unit{{kRequests, files.requests_csv}};
   if (files.profile_export) unit.push_back({kProfileExport, *files.profile_export});
+  if (files.time_series) unit.push_back({kTimeSeries, *files.time_series});
   unit.push_back({kResult, files.result_json});  // the seal
   write_unit(directory, unit);
   std::vector<fs::path> written;

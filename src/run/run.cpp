@@ -1,5 +1,7 @@
 #include "cmsim/run/run.hpp"
 
+#include <spdlog/spdlog.h>
+
 #include <limits>
 #include <string>
 
@@ -8,6 +10,7 @@
 #include "cmsim/engine/runtime.hpp"
 #include "cmsim/metrics/collector.hpp"
 #include "cmsim/metrics/load.hpp"
+#include "cmsim/metrics/time_series.hpp"
 #include "cmsim/run/digest.hpp"
 #include "cmsim/serve/cluster.hpp"
 #include "cmsim/serve/placement.hpp"
@@ -20,6 +23,12 @@
 
 namespace cmsim::run {
 namespace {
+
+/// To the log that the program has set up; a library writes nowhere of its own accord.
+template <class... Args>
+void log_phase(fmt::format_string<Args...> format, Args&&... args) {
+  if (const auto log = spdlog::get("cmsim")) log->info(format, std::forward<Args>(args)...);
+}
 
 serve::Policies make_policies(const Scenario& scenario, const RunOptions& options) {
   const serve::PolicyContext context{scenario.seed};
@@ -102,6 +111,28 @@ metrics::SystemFacts facts_of(const Scenario& scenario, const serve::ClusterConf
   return facts;
 }
 
+/// The named streams of a run in which another seed makes a difference.
+std::vector<std::string> seeded_streams(const Scenario& scenario, const work::Trace& trace) {
+  const work::WorkloadSpec& workload = scenario.workload;
+  const model::DecodeOptions& decode = scenario.options.decode;
+  std::vector<std::string> streams;
+  if (trace.format == "servegen") streams.emplace_back("work/servegen");
+  if (workload.resample_block > 0) streams.emplace_back("work/resample");
+  if (workload.arrivals.kind == work::ArrivalKind::kPoisson ||
+      workload.arrivals.kind == work::ArrivalKind::kGamma) {
+    streams.emplace_back("work/arrivals");
+  }
+  if (scenario.start == Start::kStationary &&
+      workload.arrivals.kind != work::ArrivalKind::kClosedLoop) {
+    streams.emplace_back("run/population");
+  }
+  if (scenario.role != serve::Role::kPrefillOnly && decode.draft_tokens > 0 &&
+      decode.acceptance > 0 && decode.acceptance < 1) {
+    streams.emplace_back("serve/mtp");
+  }
+  return streams;
+}
+
 metrics::Provenance provenance_of(const Scenario& scenario, const work::Trace& trace,
                                   const engine::SimGridRuntime& runtime,
                                   const RunOptions& options) {
@@ -111,6 +142,7 @@ metrics::Provenance provenance_of(const Scenario& scenario, const work::Trace& t
   provenance.digest = scenario.digest;
   provenance.workload_digest = digest_of(trace);
   provenance.seed = scenario.seed;
+  provenance.seed_redraws = seeded_streams(scenario, trace);
   provenance.network = coll::to_string(scenario.network);
   provenance.command = options.command;
   provenance.trace = trace.name;
@@ -162,12 +194,14 @@ void check_result(const Result& result, const work::Trace& trace) {
 Result run(const Scenario& scenario, const RunOptions& options) {
   work::Trace trace = work::make_workload(scenario.workload, scenario.seed);
   serve::check_cache_blocks(scenario.deployment.cache, trace);
+  log_phase("read {}: {} requests over {:g} s", trace.name, trace.rows.size(), trace.duration());
   const coll::Fabric fabric(scenario.platform);
   const RoleExperts experts = make_role_experts(scenario);
   const FabricScale scale = measure_fabric_scale(scenario, experts, fabric);
   const StepModels models = make_step_models(scenario, experts, scale);
   if (scenario.start == Start::kStationary) add_population(trace, scenario, models);
   const serve::ClusterConfig config = cluster_config(scenario);
+  log_phase("built the step models, network {}", coll::to_string(scenario.network));
 
   engine::SimGridRuntime runtime(fabric, runtime_options(scenario));
   runtime.set_interrupt_flag(options.interrupt);
@@ -180,13 +214,17 @@ Result run(const Scenario& scenario, const RunOptions& options) {
   facts.arguments = arguments_of(scenario, options);
   metrics::Collector collector(facts);
   LinkMeter meter(runtime);
+  std::optional<metrics::TimeSeries> series;
+  if (options.time_series) cluster.add_listener(series.emplace(*options.time_series, facts));
   cluster.add_listener(collector);
   cluster.add_listener(meter);
   for (serve::Listener* listener : options.listeners) cluster.add_listener(*listener);
 
   cluster.start();
   if (options.on_start) options.on_start(trace);
+  log_phase("simulating");
   runtime.run();
+  log_phase("simulated {:g} s", runtime.now());
   const bool cut = runtime.interrupted() || runtime.horizon_reached();
   cluster.finish(cut ? serve::RunEnd::kInterrupted : serve::RunEnd::kDrained);
   if (!cut) runtime.check_bytes_conserved();
@@ -195,6 +233,7 @@ Result run(const Scenario& scenario, const RunOptions& options) {
                                    {scenario.window.warmup, scenario.start == Start::kStationary});
   check_result(result, trace);
   result.provenance = provenance_of(scenario, trace, runtime, options);
+  if (series) result.time_series = series->csv(runtime.now());
   result.provenance.network_note = scale.note;
   add_links(result.measured, meter, fabric, scenario.deployment);
   add_links(result.whole_run, meter, fabric, scenario.deployment);

@@ -83,6 +83,21 @@ fs::path base_of(const std::string& path, const fs::path& directory) {
   return !is_there(path) && is_there(directory / path) ? directory : fs::path();
 }
 
+/// What a scenario says about its own trace does not hold for another one that the command line
+/// puts in its place.
+void retire_settings_of_the_trace(ConfigDocument& document, int layer) {
+  std::vector<std::string> settings{
+      "/workload/format",     "/workload/block_size", "/workload/start",
+      "/workload/end",        "/workload/max_bytes",  "/workload/max_requests",
+      "/workload/time_scale", "/workload/resample",   "/workload/spread_timestamps",
+      "/workload/population"};
+  const std::string kind = document.text_at("/workload/arrivals/kind");
+  if (kind.empty() || kind == "trace") settings.emplace_back("/workload/arrivals/rate");
+  for (const std::string& pointer : settings) {
+    if (document.has(pointer) && document.layer(pointer) < layer) document.erase(pointer);
+  }
+}
+
 void apply(ConfigDocument& document, const std::vector<Setting>& settings,
            const fs::path& directory) {
   document.begin_layer();
@@ -96,6 +111,7 @@ void apply(ConfigDocument& document, const std::vector<Setting>& settings,
   for (const char* pointer : kTrace) {
     const std::string path = document.text_at(pointer);
     if (path.empty() || document.layer(pointer) != layer) continue;
+    retire_settings_of_the_trace(document, layer);
     const fs::path base = base_of(path, directory);
     if (!base.empty()) document.replace_text(pointer, beside(base, path).string());
   }

@@ -36,9 +36,10 @@ std::vector<fs::path> shipped_places(const fs::path& inside) {
 fs::path find_scenario(const std::string& named) {
   std::error_code error;
   const fs::path file = named;
-  if (fs::exists(file, error) && !fs::is_directory(file, error)) return file;
+  const fs::file_type type = fs::status(file, error).type();
+  const bool there = type != fs::file_type::not_found && type != fs::file_type::directory;
   const bool bare = file.filename() == file && !file.has_extension();
-  if (!bare || named.empty()) return file;  // opening it says what is wrong
+  if (there || !bare || named.empty()) return file;  // opening it says what is wrong
   for (const fs::path& place : shipped_places(kScenarios / (named + ".json"))) {
     if (fs::exists(place, error)) return place.lexically_normal();
   }

@@ -14,17 +14,17 @@ using enum Better;
 
 std::vector<Metric> headlines(const std::string& command) {
   if (command == "run") {
-    return {
-        {"goodput", "/request_goodput", "req/s", kHigher},
-        {"output_throughput", "/steady/output_throughput", "tok/s", kHigher},
-        {"ttft", "/mean_ttft_ms", "ms", kLower},
-        {"p99_ttft", "/p99_ttft_ms", "ms", kLower},
-        {"tpot", "/mean_tpot_ms", "ms", kLower},
-        {"p99_tpot", "/p99_tpot_ms", "ms", kLower},
-        {"prefill_tokens_per_s_per_npu", "/prefill_tokens_per_second_per_npu", "tok/s", kHigher},
-        {"tokens_per_s_per_npu", "/decode_tokens_per_second_per_npu", "tok/s", kHigher},
-        {"slo", "/slo/met_at_p99", "", kHigher},
-        {"verdict", "/load/verdict", "", kUnknown}};
+    return {{"goodput", "/window/request_goodput", "req/s", kHigher},
+            {"output_throughput", "/window/output_throughput", "tok/s", kHigher},
+            {"ttft", "/window/ttft_ms/mean", "ms", kLower},
+            {"p99_ttft", "/window/ttft_ms/p99", "ms", kLower},
+            {"tpot", "/window/tpot_ms/mean", "ms", kLower},
+            {"p99_tpot", "/window/tpot_ms/p99", "ms", kLower},
+            {"prefill_tokens_per_s_per_npu", "/window/prefill_tokens_per_second_per_npu", "tok/s",
+             kHigher},
+            {"tokens_per_s_per_npu", "/window/decode_tokens_per_second_per_npu", "tok/s", kHigher},
+            {"slo", "/window/slo/met_at_p99", "", kHigher},
+            {"verdict", "/load/verdict", "", kUnknown}};
   }
   if (command == "step") {
     return {{"duration", "/duration_us", "us", kLower},

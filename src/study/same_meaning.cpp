@@ -10,14 +10,14 @@ struct Column {
   const char* name;
   const char* pointer;
 };
-constexpr Column kColumns[] = {{"request_rate", "/load/arrival_rate"},
-                               {"ttft", "/mean_ttft_ms"},
-                               {"tpot", "/mean_tpot_ms"},
-                               {"request_latency", "/mean_e2el_ms"},
-                               {"seq/s", "/request_throughput"},
-                               {"tokens/s", "/output_throughput"},
-                               {"(p)workers", "/prefill/instances"},
-                               {"(d)workers", "/decode/instances"}};
+constexpr Column kColumns[] = {{"request_rate", "/window/request_rate"},
+                               {"ttft", "/window/ttft_ms/mean"},
+                               {"tpot", "/window/tpot_ms/mean"},
+                               {"request_latency", "/window/e2el_ms/mean"},
+                               {"seq/s", "/window/request_throughput"},
+                               {"tokens/s", "/window/output_throughput"},
+                               {"(p)workers", "/window/prefill/instances"},
+                               {"(d)workers", "/window/decode/instances"}};
 
 std::optional<double> number_at(const nlohmann::json& result, const char* pointer) {
   const Value value = value_of(result, {"", pointer});
@@ -33,8 +33,8 @@ Value quotient(std::optional<double> number, std::optional<double> divisor) {
 
 /// Of both roles, where there are any.
 std::optional<double> npus(const nlohmann::json& result) {
-  const double sum = number_at(result, "/prefill/npus").value_or(0) +
-                     number_at(result, "/decode/npus").value_or(0);
+  const double sum = number_at(result, "/window/prefill/npus").value_or(0) +
+                     number_at(result, "/window/decode/npus").value_or(0);
   return sum > 0 ? std::optional(sum) : std::nullopt;
 }
 
@@ -54,9 +54,9 @@ std::vector<Value> same_meaning(const nlohmann::json& result) {
   for (const Column& column : kColumns) values.push_back(value_of(result, {"", column.pointer}));
   const auto all = npus(result);
   values.push_back(quotient(all, 1));
-  values.push_back(quotient(number_at(result, "/request_throughput"), all));
-  values.push_back(quotient(number_at(result, "/output_throughput"), all));
-  values.push_back(quotient(1000, number_at(result, "/mean_tpot_ms")));
+  values.push_back(quotient(number_at(result, "/window/request_throughput"), all));
+  values.push_back(quotient(number_at(result, "/window/output_throughput"), all));
+  values.push_back(quotient(1000, number_at(result, "/window/tpot_ms/mean")));
   return values;
 }
 

@@ -26,7 +26,7 @@ void check(const SynthesisSpec& spec) {
   require(spec.duration >= 0 && std::isfinite(spec.duration), "/duration",
           "allowed is 0 s or more");
   require(spec.requests > 0 || spec.duration > 0, "/requests",
-          "neither requests nor duration is given, one must be");
+          "is not given, nor is a duration, and one must be");
   require(spec.requests > 0 || spec.duration * spec.arrivals.rate <= double{kMostRequests},
           "/duration", fmt::format("asks for more than {} requests", kMostRequests));
   const ArrivalKind kind = spec.arrivals.kind;
@@ -35,7 +35,7 @@ void check(const SynthesisSpec& spec) {
           "/arrivals/kind",
           fmt::format("found {}, allowed are poisson, gamma, constant", name_of(kind)));
   require(spec.prompt.maximum <= spec.max_prompt, "/prompt/maximum",
-          fmt::format("found {}, allowed is at most max_prompt ({})", spec.prompt.maximum,
+          fmt::format("found {}, allowed is at most the longest prompt ({})", spec.prompt.maximum,
                       spec.max_prompt));
   require(spec.max_prompt <= kMostTokens && spec.max_prompt / spec.block_size < kMostBlocks,
           "/max_prompt",

@@ -91,7 +91,7 @@ TEST_F(BaselineFile, MistakesAreToldWithLineAndPointer) {
   EXPECT_THAT(refusal(run + R"("metrics": {"tpto": {}})"), HasSubstr("unknown metric"));
   EXPECT_THAT(refusal(run + R"("metrics": {"mean_tpot_ms": {}})"), HasSubstr("unknown metric"));
   EXPECT_THAT(refusal(run + R"("metrics": {"/a~2": {}})"), HasSubstr("is no JSON pointer"));
-  EXPECT_THAT(refusal(run + R"("metrics": {"tpot": {}, "/mean_tpot_ms": {}})"),
+  EXPECT_THAT(refusal(run + R"("metrics": {"tpot": {}, "/window/tpot_ms/mean": {}})"),
               HasSubstr("is tpot, which is there already"));
   EXPECT_THAT(refusal(run + R"("metrics": {"tpot": {"relativ": 0.1}})"),
               HasSubstr("did you mean \"relative\""));

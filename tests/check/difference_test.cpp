@@ -87,10 +87,10 @@ TEST(Difference, AnOperatorOffTheCriticalPathIsNamedToo) {
 
 TEST(Difference, WithoutAnOperatorThePhaseTheLinkAndTheQueueAreNamed) {
   json now = run_result();
-  now["phases"]["prefill"]["mean_ms"] = 95.0;
-  now["links"][0]["utilisation"] = 0.02;
-  now["queues"]["decode_waiting"]["mean"] = 3.0;
-  now["mean_ttft_ms"] = 205.0;
+  now["window"]["phases"]["prefill"]["mean_ms"] = 95.0;
+  now["window"]["links"][0]["utilisation"] = 0.02;
+  now["window"]["queues"]["decode_waiting"]["mean"] = 3.0;
+  now["window"]["ttft_ms"]["mean"] = 205.0;
   const Difference difference = between(run_result(), now);
   EXPECT_EQ(explanation(difference, metric(difference, "ttft").metric),
             "phase prefill 90 -> 95; link rdma in 0.01000 -> 0.02000; queue decode_waiting 2 -> 3");
@@ -99,7 +99,7 @@ TEST(Difference, WithoutAnOperatorThePhaseTheLinkAndTheQueueAreNamed) {
 TEST(Difference, AMetricOfOneRoleIsNotExplainedByTheOther) {
   json now = run_result();
   now["breakdown"]["decode"] = slower_step();
-  now["phases"]["decode"]["mean_ms"] = 4048.0;
+  now["window"]["phases"]["decode"]["mean_ms"] = 4048.0;
   const Difference difference = between(run_result(), now);
   const auto of = [&](const char* name) {
     return explanation(difference, metric(difference, name).metric);
@@ -113,11 +113,11 @@ TEST(Difference, AMetricOfOneRoleIsNotExplainedByTheOther) {
 TEST(Difference, AStepThatGotFasterIsNotBehindAMetricThatGotWorse) {
   json now = run_result();
   now["breakdown"]["decode"] = slower_step();
-  now["phases"]["decode"]["mean_ms"] = 4500.0;  // no part of the time to the first token
-  now["phases"]["prefill"]["mean_ms"] = 95.0;
-  now["links"][0]["utilisation"] = 0.02;
-  now["mean_ttft_ms"] = 190.0;  // better, though a decode step takes 12 us longer
-  now["mean_tpot_ms"] = 41.0;   // worse
+  now["window"]["phases"]["decode"]["mean_ms"] = 4500.0;  // no part of the time to the first token
+  now["window"]["phases"]["prefill"]["mean_ms"] = 95.0;
+  now["window"]["links"][0]["utilisation"] = 0.02;
+  now["window"]["ttft_ms"]["mean"] = 190.0;  // better, though a decode step takes 12 us longer
+  now["window"]["tpot_ms"]["mean"] = 41.0;   // worse
   const Difference difference = between(run_result(), now);
   const auto of = [&](const char* name) {
     return explanation(difference, metric(difference, name).metric);
@@ -142,7 +142,7 @@ TEST(Difference, EverySetOfTheCommandIsASetting) {
 TEST(Difference, TruthsAndTextsMoveToo) {
   json now = run_result();
   now["load"]["verdict"] = "overloaded";
-  now["slo"]["met_at_p99"] = false;
+  now["window"]["slo"]["met_at_p99"] = false;
   const Difference difference = between(run_result(), now);
   EXPECT_FALSE(metric(difference, "verdict").absolute());
   EXPECT_FALSE(metric(difference, "verdict").worse());
@@ -174,7 +174,7 @@ TEST(DifferenceText, IsAtMostAHundredColumnsWide) {
   now["breakdown"]["decode"] = slower_step();
   now["breakdown"]["decode"]["critical_path_us"][std::string(80, 'y')] = 1e14;
   now["load"]["verdict"] = std::string(50, 'z');
-  now["mean_ttft_ms"] = 1e15;
+  now["window"]["ttft_ms"]["mean"] = 1e15;
   const std::string text = difference_text(between(run_result(), now));
   std::istringstream lines(text);
   for (std::string line; std::getline(lines, line);) EXPECT_LE(line.size(), 100u) << line;
@@ -182,7 +182,7 @@ TEST(DifferenceText, IsAtMostAHundredColumnsWide) {
 
 TEST(DifferenceText, ShowsEnoughDigitsToTellOldFromNew) {
   json now = run_result();
-  now["mean_tpot_ms"] = 40.0000004;
+  now["window"]["tpot_ms"]["mean"] = 40.0000004;
   const std::string text = difference_text(between(run_result(), now));
   EXPECT_NE(text.find("40.0000004"), std::string::npos) << text;
   EXPECT_NE(text.find("+1e-06 %"), std::string::npos) << text;

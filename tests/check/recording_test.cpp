@@ -27,7 +27,7 @@ class RecordingFile : public ::testing::Test {
 TEST_F(RecordingFile, WhatIsWrittenIsReadAgain) {
   const auto metrics = headlines(Kind::kRun);
   nlohmann::json result = run_result();
-  result["mean_tpot_ms"] = 100.0 / 3;
+  result["window"]["tpot_ms"]["mean"] = 100.0 / 3;
   const Figures figures = figures_of(result, Kind::kRun, metrics);
   const std::string text = to_text({{{"a", figures}}});
   EXPECT_NE(text.find("33.3333333333,"), std::string::npos) << text;  // 12 digits

@@ -22,16 +22,16 @@ inline nlohmann::json step_result() {
 inline nlohmann::json run_result() {
   nlohmann::json result = nlohmann::json::parse(R"({
     "partial": false, "load": {"verdict": "stable"},
-    "request_goodput": 10.0, "mean_ttft_ms": 200.0,
-    "p99_ttft_ms": 900.0, "mean_tpot_ms": 40.0, "p99_tpot_ms": 48.0,
-    "prefill_tokens_per_second_per_npu": 3000.0, "decode_tokens_per_second_per_npu": 1700.0,
-    "slo": {"met_at_p99": true},
-    "steady": {"output_throughput": 1000.0},
-    "phases": {"prefill": {"mean_ms": 90.0}, "decode": {"mean_ms": 4000.0}},
-    "prefill": {"utilisation": 0.5}, "decode": {"utilisation": 0.9},
-    "queues": {"decode_waiting": {"mean": 2.0}},
-    "transfers": {"kv_pull": {"mean_ms": 3.0}},
-    "links": [{"class": "rdma", "direction": "in", "utilisation": 0.01}],
+    "window": {
+      "request_goodput": 10.0, "output_throughput": 1000.0,
+      "ttft_ms": {"mean": 200.0, "p99": 900.0}, "tpot_ms": {"mean": 40.0, "p99": 48.0},
+      "prefill_tokens_per_second_per_npu": 3000.0, "decode_tokens_per_second_per_npu": 1700.0,
+      "slo": {"met_at_p99": true},
+      "phases": {"prefill": {"mean_ms": 90.0}, "decode": {"mean_ms": 4000.0}},
+      "prefill": {"utilisation": 0.5}, "decode": {"utilisation": 0.9},
+      "queues": {"decode_waiting": {"mean": 2.0}},
+      "transfers": {"kv_pull": {"mean_ms": 3.0}},
+      "links": [{"class": "rdma", "direction": "in", "utilisation": 0.01}]},
     "provenance": {"version": "0.1.0", "scenario": "a.json", "digest": "00", "seed": 1,
                    "command": "cmsim run a.json --set /x/y=28GB/s --seed 1"}})");
   result["breakdown"] = {{"decode", step_result()}, {"prefill", nullptr}};

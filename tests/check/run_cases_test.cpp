@@ -28,7 +28,7 @@ std::string result_of(const study::Point& point) {
   if (point.file == "step") return step_result().dump();
   if (point.file == "third" && point.seed == 3) throw SimulationError("it broke");
   json result = run_result();
-  result["mean_tpot_ms"] = 40.0 + static_cast<double>(point.seed.value_or(0));
+  result["window"]["tpot_ms"]["mean"] = 40.0 + static_cast<double>(point.seed.value_or(0));
   return result.dump();
 }
 
@@ -72,7 +72,7 @@ TEST(MeanOf, PartsAreMeansAndTextsAreCounted) {
   json other = run_result();
   other["load"]["verdict"] = "overloaded";
   other["breakdown"]["decode"]["critical_path_us"]["MLP"] = 700.0;
-  other["queues"].erase("decode_waiting");
+  other["window"]["queues"].erase("decode_waiting");
   const Figures one = figures_of(run_result(), Kind::kRun, metrics);
   const Figures mean = mean_of({one, one, figures_of(other, Kind::kRun, metrics)});
   EXPECT_EQ(mean.metrics.at("verdict"), "overloaded x 1, stable x 2");

@@ -24,6 +24,11 @@ constexpr const char* kTooLong =
     R"(/workload={"requests": 2, "prompt_length": 1000000, "output_length": 5,
         "arrivals": {"kind": "all_at_once"}})";
 
+/// The directory of the one run that wrote below out/.
+fs::path only_result(const WorkDirectory& here) {
+  return fs::directory_iterator(here / "out")->path();
+}
+
 TEST(RunCommand, PrintsATableAndWritesTwoFiles) {
   const WorkDirectory here;
   const Outcome run = here.cmsim({"run", kScenario, "--set", kSmall});
@@ -33,9 +38,12 @@ TEST(RunCommand, PrintsATableAndWritesTwoFiles) {
     EXPECT_THAT(run.out, HasSubstr(part));
   }
   EXPECT_THAT(run.out, testing::Not(HasSubstr("\033[")));  // no colour into a file
-  EXPECT_TRUE(json::accept(content(here / "out/cloudmatrix384/result.json")));
-  EXPECT_TRUE(fs::exists(here / "out/cloudmatrix384/requests.csv"));
-  EXPECT_THAT(run.err, HasSubstr("wrote out/cloudmatrix384/result.json"));
+  const json result = json::parse(content(only_result(here) / "result.json"));
+  // The directory is named for the scenario's file and the first ten digits of its digest.
+  const std::string place =
+      "out/cloudmatrix384-" + result["provenance"]["digest"].get<std::string>().substr(0, 10);
+  EXPECT_TRUE(fs::exists(here / place / "requests.csv"));
+  EXPECT_THAT(run.err, HasSubstr("wrote " + place + "/result.json"));
 }
 
 TEST(RunCommand, JsonIsAllThatStdoutGets) {
@@ -86,7 +94,7 @@ TEST(RunCommand, QuietPrintsNothing) {
   EXPECT_EQ(run.code, 0);
   EXPECT_THAT(run.out, IsEmpty());
   EXPECT_THAT(run.err, IsEmpty());
-  EXPECT_TRUE(fs::exists(here / "out/cloudmatrix384/result.json"));
+  EXPECT_TRUE(fs::exists(only_result(here) / "result.json"));
 }
 
 TEST(RunCommand, SameSeedSameBytesOtherSeedOtherBytes) {
@@ -174,7 +182,10 @@ TEST(RunCommand, UsageErrorsAreCode2) {
        {std::vector<std::string>{},
         {"run"},
         {"walk"},
-        {"run", kScenario, "--speed", "9"},
+        {"run", kScenario, "--hurry", "9"},
+        {"run", kScenario, "--speed", "0"},
+        {"run", kScenario, "--rate", "2", "--speed", "2"},
+        {"run", kScenario, "--require", "fast"},
         {"run", kScenario, "--seed", "one"},
         {"run", kScenario, "--seed", "-1"},
         {"run", kScenario, "--seed", "1.5"},
@@ -183,7 +194,9 @@ TEST(RunCommand, UsageErrorsAreCode2) {
     const Outcome run = here.cmsim(arguments);
     EXPECT_EQ(run.code, 2);
     EXPECT_THAT(run.out, IsEmpty());
-    EXPECT_THAT(run.err, testing::Not(IsEmpty()));
+    EXPECT_THAT(run.err, testing::StartsWith("cmsim: "));
+    EXPECT_THAT(run.err, HasSubstr(" --help shows what there is)"));
+    EXPECT_EQ(std::count(run.err.begin(), run.err.end(), '\n'), 1) << run.err;
   }
 }
 

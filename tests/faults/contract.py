@@ -24,7 +24,7 @@ def from_trace(file):
 
 
 def run_command(cmsim, out, *more):
-    return [cmsim, "run", str(SCENARIO), "--out", str(out), *map(str, more)]
+    return [cmsim, "run", str(SCENARIO), "--force", "--out", str(out), *map(str, more)]
 
 
 def launch(argv, **options):

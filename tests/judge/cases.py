@@ -46,15 +46,16 @@ def facts_of(drawn: Drawn) -> Facts:
     machine = lambda pointer: parameter(drawn, "/platform" + pointer)
     model = lambda key: int(parameter(drawn, "/model/" + key))
     limits = SLO_SETS[slo] if isinstance(slo, str) else (
-        quantity(slo.get("ttft", "2s")), quantity(slo["tpot"]))
+        quantity(slo.get("ttft", "2s")), quantity(slo.get("tpot", "50ms")))
     spread = drawn.machine.get("/platform/ub/spread", PARAMETERS["platform"]["ub"]["spread"]["value"])
     planes = 1 if spread == "adaptive" else int(machine("/ub/sub_planes"))
-    cache = deployment["cache"]
+    cache = {"block_size": 512, "dram_per_node": "0B", "plane": "ub"} | deployment["cache"]
+    mtp = scenario.get("decode", {}).get("mtp", {"draft_tokens": 1})
     return Facts(
         role=workload["role"], seed=scenario["seed"], network=scenario["network"],
         ttft_limit=limits[0], tpot_limit=limits[1], slo_name=slo if isinstance(slo, str) else "custom",
-        prefill=deployment["prefill"],
-        decode=deployment["decode"] | {"draft_tokens": scenario["decode"]["mtp"]["draft_tokens"]},
+        prefill=deployment.get("prefill", {"instances": 6, "npus_per_instance": 16, "max_num_batched_tokens": 16384}),
+        decode=deployment.get("decode", {"instances": 1, "npus_per_instance": 160, "max_num_seqs": 96}) | {"draft_tokens": mtp["draft_tokens"]},
         cache=cache, block_ids=cache["enabled"] and ("trace" in workload or "reuse" in cache),
         nodes=int(machine("/nodes")), npus_per_node=int(machine("/npus_per_node")),
         dies_per_npu=int(machine("/dies_per_npu")),
@@ -98,7 +99,7 @@ def prepare(cmsim: str, drawn: Drawn, where: pathlib.Path) -> list[str]:
 
 def run(cmsim: str, drawn: Drawn, where: pathlib.Path) -> Case:
     command = prepare(cmsim, drawn, where)
-    out = [*command, "--out", str(where / "out"), "--json", "--detailed"]
+    out = [*command, "--out", str(where / "out"), "--force", "--json", "--detailed"]
     done = execute(out)
     decodes = drawn.scenario["workload"]["role"] != "prefill"
     if done.returncode == 0 and decodes and drawn.kv_tokens_per_die is not None:

@@ -86,6 +86,12 @@ def draw_synthesis(rng: random.Random) -> list[str]:
     }
     if arguments["arrivals"] == "gamma":
         arguments["burstiness"] = rng.choice([0.1, 0.5, 4])
+    idle = {"continue-probability": ["think-time"], "output-cv": ["output-max"],
+            "shared-probability": ["shared-prompts", "shared-blocks"]}
+    for switch in idle:
+        if arguments[switch] == 0:
+            for key in idle[switch]:
+                del arguments[key]
     return [word for key, value in arguments.items() for word in (f"--{key}", str(value))]
 
 
@@ -127,6 +133,26 @@ def draw_kv(rng: random.Random, workload: Config) -> int:
     return int((workload["prompt_length"] + workload["output_length"]) * log_uniform(rng, 0.8, 4))
 
 
+def drop_idle(scenario: Config) -> None:
+    """cmsim refuses keys without effect (docs/scenarios.md)."""
+    deployment, workload, slo = scenario["deployment"], scenario["workload"], scenario["slo"]
+    for role, other in (("decode", "prefill"), ("prefill", "decode")):
+        if workload["role"] == role:
+            deployment.pop(other)
+            scenario.pop(other, None)
+            scenario.get("policies", {}).pop(f"{other}_routing", None)
+    if workload["role"] == "prefill" and isinstance(slo, dict):
+        del slo["tpot"]
+    cache = deployment["cache"]
+    used = cache["enabled"] and workload["role"] != "decode" and ("trace" in workload or "reuse" in cache)
+    if not used:
+        deployment["cache"] = {"enabled": cache["enabled"]}
+    if "decode" in scenario and scenario["decode"]["mtp"]["draft_tokens"] == 0:
+        scenario["decode"]["mtp"].pop("acceptance", None)
+    if scenario.get("experts", {}).get("placement") == "balanced":
+        del scenario["experts"]["skew"]
+
+
 def draw(seed: int) -> Drawn:
     rng = random.Random(f"judge {seed}")
     experts = rng.choice(["int8"] * 4 + ["bf16"])
@@ -163,4 +189,5 @@ def draw(seed: int) -> Drawn:
         scenario["horizon"] = f"{log_uniform(rng, 0.05, 5):.3g}s"
     npus = sum(role["instances"] * role["npus_per_instance"] for role in roles)
     machine = draw_machine(rng, npus)
+    drop_idle(scenario)
     return Drawn(scenario, machine, synthesize, draw_kv(rng, workload) if tight else None)

@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from cases import Case, run
-from draw import MODEL, PLATFORM, Drawn
+from draw import MODEL, PLATFORM, Drawn, drop_idle
 from judge import judge_by, judge_case
 
 SLOW = {"/platform/die/hbm_bandwidth": "1.6GB/s", "/platform/die/int8_peak": "0.752TOPS",
@@ -33,12 +33,14 @@ def scenario(role: str) -> Drawn:
         "prefill": {"instances": 1, "npus_per_instance": 16, "ep": 32, "max_num_batched_tokens": 16384},
         "decode": {"instances": 1, "npus_per_instance": 16, "ep": 32, "max_num_seqs": 4},
         "cache": {"enabled": True, "block_size": 128, "dram_per_node": "1TB", "plane": "ub"}}
-    return Drawn({"platform": str(PLATFORM), "model": str(MODEL), "seed": 7, "network": "analytic",
+    drawn = Drawn({"platform": str(PLATFORM), "model": str(MODEL), "seed": 7, "network": "analytic",
                   "deployment": deployment, "decode": {"mtp": {"draft_tokens": 0}},
                   "precision": {"kv_cache": "bf16"}, "slo": {"ttft": "300s", "tpot": "40s"},
                   "workload": {"role": role, "trace": "trace.jsonl", "block_size": 128,
                                "arrivals": {"kind": "trace"}}},
                  dict(SLOW), SYNTHESIZE)
+    drop_idle(drawn.scenario)
+    return drawn
 
 
 def spoilt(value: Any) -> Any:

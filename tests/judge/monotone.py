@@ -61,8 +61,12 @@ def improve(rng: random.Random, drawn: Drawn, up: dict[str, str],
     return f"{key} {before:g} -> {after}", better
 
 
+def roles_of(drawn: Drawn) -> list[str]:
+    return [role for role in ("prefill", "decode") if role in drawn.scenario["deployment"]]
+
+
 def add_instance(rng: random.Random, drawn: Drawn) -> tuple[str, Drawn]:
-    role = rng.choice(["prefill", "decode"])
+    role = rng.choice(roles_of(drawn))
     scenario = copy.deepcopy(drawn.scenario)
     scenario["deployment"][role]["instances"] += 1
     drawn.machine.pop("/platform/nodes", None)  # both on all nodes
@@ -78,7 +82,7 @@ def step_duration(cmsim: str, drawn: Drawn, where: pathlib.Path, arguments: list
 
 def judge_step(cmsim: str, rng: random.Random, drawn: Drawn, where: pathlib.Path) -> Verdict:
     what, better = improve(rng, drawn, STEP_UP, STEP_DOWN)
-    phase = rng.choice(["decode", "prefill"])
+    phase = rng.choice(roles_of(drawn))
     role = drawn.scenario["deployment"][phase]
     most = role["max_num_seqs" if phase == "decode" else "max_num_batched_tokens"]
     arguments = ["--phase", phase, "--batch", str(2 * rng.randint(1, most // 2)),
@@ -93,7 +97,7 @@ def judge_step(cmsim: str, rng: random.Random, drawn: Drawn, where: pathlib.Path
 
 
 def judge_run(cmsim: str, rng: random.Random, drawn: Drawn, where: pathlib.Path) -> Verdict:
-    roles = [drawn.scenario["deployment"][role] for role in ("prefill", "decode")]
+    roles = [drawn.scenario["deployment"][role] for role in roles_of(drawn)]
     npus = sum(role["instances"] * role["npus_per_instance"] for role in roles)
     room = npus + max(role["npus_per_instance"] for role in roles) <= 384
     what, better = (add_instance(rng, drawn) if room and rng.random() < 0.2 else

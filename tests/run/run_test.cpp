@@ -133,6 +133,18 @@ TEST(Run, AnImposedHitRateIsWhatTheCacheReports) {
   EXPECT_EQ(r.cache.hit_tokens, 2048);
 }
 
+TEST(Run, SaysWhatAnotherSeedWouldDraw) {
+  const auto redrawn = [](const std::string& workload, std::vector<std::string> sets = {}) {
+    return run_with(workload, std::move(sets)).provenance.seed_redraws;
+  };
+  using List = std::vector<std::string>;
+  EXPECT_EQ(redrawn(kOneRequest), (List{"serve/mtp"}));
+  EXPECT_EQ(redrawn(kOneRequest, {"/decode/mtp/draft_tokens=0"}), List{});
+  EXPECT_EQ(redrawn(R"({"requests": 20, "prompt_length": 100, "output_length": 50,
+                        "population": "stationary", "arrivals": {"kind": "poisson", "rate": 50}})"),
+            (List{"work/arrivals", "run/population", "serve/mtp"}));
+}
+
 TEST(Run, ProvenanceSaysWhatWasRun) {
   const Result r = run_with(kOneRequest);
   EXPECT_FALSE(r.provenance.version.empty());

@@ -15,6 +15,9 @@ std::size_t find_invalid_utf8(std::string_view text);
 /// `text` on one line: bytes that are not UTF-8 and control characters are written as \xNN.
 std::string printable(std::string_view text);
 
+/// `text` with its middle left out when it has more than `most` bytes; sequences stay whole.
+std::string shortened(std::string_view text, std::size_t most);
+
 /// Throws ConfigError, showing the bytes escaped, when a name the user gave is not UTF-8.
 void require_utf8(std::string_view name);
 

@@ -176,6 +176,7 @@ struct UplinkUse {
 struct Provenance {
   std::string version, scenario, digest, workload_digest;
   std::uint64_t seed = 0;
+  std::vector<std::string> seed_redraws;  // streams that another seed draws anew
   std::string network, command;
   std::string network_note;  // how the fabric was measured; empty when the analytic bound is exact
   std::string trace, trace_format;
@@ -241,6 +242,7 @@ struct Result {
   // In requests.csv, and in JSON on request.
   std::vector<serve::RequestRecord> records;  // by id
   std::vector<Iteration> batches, steps;      // by end
+  std::optional<std::string> time_series;     // timeseries.csv, when asked for
 };
 
 /// Whether to add the lists of vLLM's detailed result: ttfts, itls, input_lens, output_lens.

@@ -6,6 +6,7 @@
 
 #include <atomic>
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -22,6 +23,7 @@ struct RunOptions {
   const std::atomic<bool>* interrupt = nullptr;  // set it to end the run early, result partial
   serve::PolicyRegistry registry = serve::builtin_policies();
   serve::PolicyCall* policy_call = nullptr;  // told which policy is called; must outlive the run
+  std::optional<Seconds> time_series;        // interval of Result::time_series
   std::function<void(const work::Trace&)> on_start;  // called once, just before the first event
   std::string command;                               // for provenance
   std::vector<double> percentiles{99};               // of the latencies at the top, 0 to 100

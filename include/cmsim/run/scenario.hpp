@@ -59,6 +59,9 @@ struct Setting {
   std::string origin;      // stands for the file in messages
 };
 
+/// Those of --set, in order.
+std::vector<Setting> settings_of(const std::vector<std::string>& sets);
+
 /// Reads the file with what it extends, splices in /platform and /model (a path or an object),
 /// applies `sets` ("/pointer=value") in order, and checks everything that can be checked before
 /// simulating. A path in a set is looked for from the working directory first, then beside the
@@ -95,8 +98,6 @@ class ScenarioFile {
 std::string scenario_digest(const ConfigDocument& document);
 /// Where the trace of such a document lies; "" when it has none.
 std::filesystem::path trace_of(const ConfigDocument& document);
-
-std::vector<Setting> settings_of(const std::vector<std::string>& sets);
 
 /// load_scenario() from text; `name` stands for the file in messages, paths are relative to the
 /// working directory.
