@@ -162,7 +162,9 @@ void ConfigDocument::include_file(const std::string& pointer,
                                   const std::filesystem::path& directory) {
   const json::json_pointer where(pointer);
   if (!value_.contains(where) || !value_.at(where).is_string()) return;
-  const std::filesystem::path path = directory / value_.at(where).get<std::string>();
+  const auto named = value_.at(where).get<std::string>();
+  if (named.empty()) throw ConfigError(location(pointer), "is empty, expected a path or an object");
+  const std::filesystem::path path = directory / named;
   std::string text;
   try {
     text = read_whole(path, kMostBytes);

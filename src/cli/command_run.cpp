@@ -264,9 +264,10 @@ void add_run(CLI::App& app, Session& session) {
       ->allow_extra_args(false)
       ->check(number_from(0, 100))
       ->default_str("99");
-  sub->add_option("--timeseries", command->time_series,
-                  "Write timeseries.csv too: queues, batches, KV, cache and utilisation in intervals "
-                  "of this length, e.g. 1s")
+  sub->add_option(
+         "--timeseries", command->time_series,
+         "Write timeseries.csv too: queues, batches, KV, cache and utilisation in intervals "
+         "of this length, e.g. 1s")
       ->type_name("DT")
       ->check(quantity_from(Dimension::kTime, 1e-6, 1e7));
   sub->add_flag("--aiperf", command->aiperf,

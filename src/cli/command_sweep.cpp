@@ -62,7 +62,8 @@ study::Study study_of(const SweepCommand& command) {
   if (command.seeds) study.seeds = study::parse_seeds(*command.seeds, "--seeds");
   if (command.sensitivity) {
     study.dimensions.push_back({study::sensitivity_axis(
-        run::ScenarioFile(study.file.string()).document(run::settings_of(study.sets)), *command.sensitivity)});
+        run::ScenarioFile(study.file.string()).document(run::settings_of(study.sets)),
+        *command.sensitivity)});
   }
   for (const std::string& metric : command.metrics) {
     study.metrics.push_back(study::find_metric(metric, study.command));

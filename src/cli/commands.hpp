@@ -13,6 +13,7 @@
 #include <functional>
 #include <string>
 
+#include "cmsim/base/units.hpp"
 #include "cmsim/cli/main.hpp"
 #include "cmsim/serve/policy.hpp"
 
@@ -32,7 +33,23 @@ inline CLI::Validator number_from(double least, double most) {
             double value = 0;
             const bool number = CLI::detail::lexical_cast(text, value);
             if (number && value >= least && value <= most) return std::string();
-            return fmt::format("found {}, allowed is {} to {}", text, least, most);
+            return fmt::format("found \"{}\", allowed is {} to {}", text, least, most);
+          },
+          ""};
+}
+
+/// A quantity with its unit, within the bounds.
+inline CLI::Validator quantity_from(Dimension dimension, double least, double most) {
+  return {[=](std::string& text) {
+            try {
+              const double value = parse_quantity(text, dimension);
+              if (value >= least && value <= most) return std::string();
+              return fmt::format("found {}, allowed is {} to {}", text,
+                                 format_quantity(least, dimension),
+                                 format_quantity(most, dimension));
+            } catch (const UnitError& error) {
+              return std::string(error.what());
+            }
           },
           ""};
 }
@@ -49,7 +66,7 @@ inline CLI::Validator whole_from(std::int64_t least, std::int64_t most = INT64_M
               text = std::to_string(value);
               return std::string();
             }
-            return fmt::format("found {}, allowed is a whole number from {}{}", text, least,
+            return fmt::format("found \"{}\", allowed is a whole number from {}{}", text, least,
                                most == INT64_MAX ? "" : fmt::format(" to {}", most));
           },
           ""};

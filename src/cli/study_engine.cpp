@@ -74,7 +74,8 @@ std::vector<study::StudyPoint> StudyEngine::points_of(const study::Study& study)
   std::vector<study::StudyPoint> points = study::expand(study);
   address(points);
   if (study.command == "run" || study.command == "step") {
-    files_.get(study.file).scenario(run::settings_of(study::all_sets(points.front().point)), registry_);
+    files_.get(study.file)
+        .scenario(run::settings_of(study::all_sets(points.front().point)), registry_);
   }
   return points;
 }

@@ -23,8 +23,8 @@ std::vector<study::Knob> knobs_of(StudyEngine& engine, const study::Study& study
   const std::size_t seeds = std::max<std::size_t>(1, study.seeds.size());
   std::vector<study::Knob> knobs;
   for (std::size_t i = 0; i < points.size(); i += seeds) {
-    knobs.push_back(
-        study::find_knob(engine.files().get(study.file).document(run::settings_of(points[i].point.sets))));
+    knobs.push_back(study::find_knob(
+        engine.files().get(study.file).document(run::settings_of(points[i].point.sets))));
   }
   return knobs;
 }

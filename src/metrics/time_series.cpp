@@ -91,8 +91,9 @@ void TimeSeries::on_cache(const serve::CacheEvent& event) {
 std::string TimeSeries::csv(Seconds run_end) {
   if (begun_) reach(run_end);
   if (too_long_) {
-    throw ConfigError(fmt::format("--timeseries {:g}s: the run of {:g} s has more than {} intervals",
-                                  interval_, run_end - begin_, kMostIntervals));
+    throw ConfigError(
+        fmt::format("--timeseries {:g}s: the run of {:g} s has more than {} intervals", interval_,
+                    run_end - begin_, kMostIntervals));
   }
   std::string text =
       "from_s,sent,finished,prefill_waiting,prefill_running,decode_waiting,decode_running,"
@@ -105,10 +106,10 @@ std::string TimeSeries::csv(Seconds run_end) {
     if (of > 0) fmt::format_to(out, "{:.9g}", amount / of);
   };
   const auto capacity = static_cast<double>(facts_.decode_kv_capacity());
-  const int prefills = facts_.role == serve::Role::kDecodeOnly ? 0
-                                                               : facts_.deployment.prefill.instances;
-  const int decodes = facts_.role == serve::Role::kPrefillOnly ? 0
-                                                               : facts_.deployment.decode.instances;
+  const int prefills =
+      facts_.role == serve::Role::kDecodeOnly ? 0 : facts_.deployment.prefill.instances;
+  const int decodes =
+      facts_.role == serve::Role::kPrefillOnly ? 0 : facts_.deployment.decode.instances;
   for (std::size_t i = 0; i < intervals_.size(); ++i) {
     const Interval& row = intervals_[i];
     const Seconds from = interval_ * static_cast<double>(i);

@@ -43,6 +43,7 @@ fs::path find_scenario(const std::string& named) {
   for (const fs::path& place : shipped_places(kScenarios / (named + ".json"))) {
     if (fs::exists(place, error)) return place.lexically_normal();
   }
+  if (type == fs::file_type::directory) return file;
   const std::vector<std::string> names = shipped_names();
   const std::string close_one = closest_match(named, names);
   throw ConfigError(

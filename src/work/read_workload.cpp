@@ -54,6 +54,7 @@ ArrivalSpec read_arrivals(const ConfigNode& node) {
 WorkloadSpec read_workload(const ConfigNode& node) {
   WorkloadSpec spec;
   spec.trace = node.text_or("trace", "");
+  if (spec.trace.empty() && node.has("trace")) node.fail("trace", "is empty, expected a path");
   std::vector<std::string> formats = known_formats();
   formats.insert(formats.begin(), "auto");
   spec.format = node.choice_or("format", spec.format, formats);

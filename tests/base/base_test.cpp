@@ -4,6 +4,7 @@
 #include "cmsim/base/config.hpp"
 #include "cmsim/base/random.hpp"
 #include "cmsim/base/units.hpp"
+#include "cmsim/base/utf8.hpp"
 
 namespace cmsim {
 namespace {
@@ -149,6 +150,52 @@ TEST(Random, StreamsAreNamedAndIndependent) {
   EXPECT_EQ(first, again.uniform());
   EXPECT_NE(first, other.uniform());
   EXPECT_NE(first, reseeded.uniform());
+}
+
+TEST(ConfigLayers, TheUpperHasTheLastWord) {
+  auto document = ConfigDocument::from_text(
+      R"({"a": {"b": 1, "c": 2}, "d": [1, 2], "e": {"value": 1, "source": "x"}, "f": 3})",
+      "low.json");
+  document.overlay(ConfigDocument::from_text(
+      "{\n\"a\": {\"b\": 9}, \"d\": [3],\n\"e\": {\"value\": 2}, \"f\": null}", "high.json"));
+  document.begin_layer();
+  document.apply_set("/a/c=7");
+  // A list and a value with its origin are replaced whole; null takes away.
+  EXPECT_EQ(document.value(),
+            nlohmann::json::parse(R"({"a": {"b": 9, "c": 7}, "d": [3], "e": {"value": 2}})"));
+  EXPECT_EQ(document.layer("/a"), 0);
+  EXPECT_EQ(document.layer("/a/b"), 1);
+  EXPECT_EQ(document.layer("/a/c"), 2);
+  EXPECT_EQ(document.layer("/a/none"), 0);  // left out by who gave /a
+  EXPECT_EQ(document.layer("/f"), 1);       // taken away
+  EXPECT_EQ(document.location("/a/b").file, "high.json");
+  EXPECT_EQ(document.location("/a/b").line, 2);
+  EXPECT_EQ(document.location("/e/value").line, 3);
+  EXPECT_EQ(document.parameters(""), (std::vector<std::string>{"/a/b", "/a/c", "/d", "/e"}));
+  document.erase("/a/b");
+  EXPECT_TRUE(document.has("/a"));
+  document.erase("/a/c");  // and the object that it leaves empty
+  EXPECT_FALSE(document.has("/a"));
+}
+
+TEST(ConfigLayers, NullNeedsSomethingToTake) {
+  auto document = ConfigDocument::from_text(R"({"a": 1})", "low.json");
+  EXPECT_EQ(
+      error_of([&] { document.overlay(ConfigDocument::from_text(R"({"b": null})", "high.json")); }),
+      "high.json:1: /b: null takes a key away, and there is none");
+  EXPECT_EQ(error_of([&] { document.apply_set("/b=null"); }),
+            "--set /b=null: null takes a key away, and there is none");
+  EXPECT_EQ(error_of([&] { document.overlay(ConfigDocument::from_text("[]", "high.json")); }),
+            "high.json:1: expected an object");
+}
+
+TEST(Utf8, LongTextLosesItsMiddle) {
+  EXPECT_EQ(shortened("short", 5), "short");
+  EXPECT_EQ(shortened("0123456789", 6), "0123 ... 89");
+  // No sequence is cut: "ä" has two bytes.
+  for (std::size_t most = 1; most < 12; ++most) {
+    EXPECT_EQ(find_invalid_utf8(shortened("ääääääää", most)), std::string::npos) << most;
+  }
 }
 
 }  // namespace

@@ -76,7 +76,7 @@ TEST(Input, SynthesisHasAnEnd) {
   const WorkDirectory here;
   const Outcome slow = here.cmsim({"trace", "synthesize", "--requests", "5", "--rate", "1e-300"});
   EXPECT_EQ(slow.code, 2);
-  EXPECT_THAT(slow.err, HasSubstr("--rate: found 1e-300"));
+  EXPECT_THAT(slow.err, HasSubstr("--rate: found \"1e-300\""));
   EXPECT_TRUE(slow.out.empty());
 }
 

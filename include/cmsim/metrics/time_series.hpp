@@ -1,8 +1,8 @@
 // timeseries.csv: what a run looked like, interval by interval.
 //
-// A listener that keeps some 150 B an interval. Intervals begin at the first send and are all of the
-// same length but the last. Levels are means over the interval; what lasts is spread evenly over
-// its time; what happens at a moment counts where it happens. Columns: docs/output.md.
+// A listener that keeps some 150 B an interval. Intervals begin at the first send and are all of
+// the same length but the last. Levels are means over the interval; what lasts is spread evenly
+// over its time; what happens at a moment counts where it happens. Columns: docs/output.md.
 #pragma once
 
 #include <array>
@@ -29,8 +29,8 @@ class TimeSeries : public serve::Listener {
   void on_queue(const serve::QueueEvent& event) override;
   void on_cache(const serve::CacheEvent& event) override;
 
-  /// With its header line. `run_end` is the clock at the end of the run. Throws ConfigError when the
-  /// run was longer than kMostIntervals of them.
+  /// With its header line. `run_end` is the clock at the end of the run. Throws ConfigError when
+  /// the run was longer than kMostIntervals of them.
   std::string csv(Seconds run_end);
 
  private:
