@@ -222,7 +222,8 @@ void add_run(CLI::App& app, Session& session) {
           ->type_name("R")
           ->check(number_from(work::kLeastRate, work::kMostRate));
   sub->add_option("--speed", command->speed,
-                  "The trace comes X times faster than recorded, 2 = in half the time. Short for "
+                  "The trace comes X times faster than recorded, or than the scenario's rate says; "
+                  "2 = in half the time. Short for "
                   "--set /workload/time_scale=X")
       ->type_name("X")
       ->check(number_from(1e-6, 1e6))

@@ -9,6 +9,7 @@
 
 #include "cmsim/base/files.hpp"
 #include "cmsim/run/digest.hpp"
+#include "cmsim/run/shipped.hpp"
 #include "cmsim/study/sensitivity.hpp"
 #include "commands.hpp"
 #include "shard_note.hpp"
@@ -36,8 +37,9 @@ struct SweepCommand {
 /// The study of the file, if it is one, and what the command line adds.
 study::Study study_of(const SweepCommand& command) {
   study::Study study;
-  if (study::is_study(command.file)) {
-    study = study::read_study(command.file);
+  const std::filesystem::path file = run::find_scenario(command.file);
+  if (study::is_study(file)) {
+    study = study::read_study(file);
   } else {
     study.file = command.file;
   }

@@ -13,6 +13,7 @@ struct Rule {
   std::vector<std::string> keys;  // pointers; what lies below is meant too
   std::string cause;              // the pointer that decides
   std::string why;                // "with ..., it needs ..."; empty = they have an effect
+  bool overridden = false;        // only a cause above the keys takes their effect away
 };
 
 std::string when(bool idle, std::string why) { return idle ? std::move(why) : std::string(); }
@@ -130,10 +131,11 @@ void workload_rules(const Scenario& s, std::vector<Rule>& rules) {
                    with(kind != ArrivalKind::kTrace,
                         "those of the trace (kind trace); drawn ones follow "
                         "/workload/arrivals/rate")});
+  // A rate from above is the rate asked for; a time scale given with or above it makes it faster.
   rules.push_back({{"/workload/time_scale"},
                    arrivals + "/rate",
-                   when(kind == ArrivalKind::kTrace && w.arrivals.rate > 0,
-                        "with /workload/arrivals/rate, which stretches the trace to that rate")});
+                   when(kind == ArrivalKind::kTrace && w.arrivals.rate > 0, "with a later rate"),
+                   true});
   const bool dated = kind != ArrivalKind::kAllAtOnce && kind != ArrivalKind::kClosedLoop;
   rules.push_back({{arrivals + "/rate"},
                    arrivals + "/kind",
@@ -164,6 +166,7 @@ std::vector<std::string> retired_keys(const ConfigDocument& document, const Scen
     for (const std::string& key : rule.keys) {
       for (const std::string& parameter : document.parameters(key)) {
         if (document.layer(parameter) >= decided) {
+          if (rule.overridden) continue;
           throw ConfigError(document.location(parameter), "has no effect " + rule.why);
         }
         retired.push_back(parameter);

@@ -124,7 +124,9 @@ void spread(Trace& trace) {
 double time_scale_of(const Trace& trace, const WorkloadSpec& spec) {
   if (spec.arrivals.rate <= 0) return spec.time_scale;
   const Seconds span = trace.rows.back().arrival - trace.rows.front().arrival;
-  if (span > 0) return spec.arrivals.rate * span / static_cast<double>(trace.rows.size() - 1);
+  if (span > 0) {
+    return spec.time_scale * spec.arrivals.rate * span / static_cast<double>(trace.rows.size() - 1);
+  }
   fail("arrivals/rate", "the requests of the trace all arrive at once, they cannot be stretched");
 }
 

@@ -106,7 +106,6 @@ const Case kCases[] = {
     {"/workload/output_length=9", "", "/workload/max_requests cuts it"},
     {"/workload/time_scale=2", "/workload/arrivals/kind=all_at_once", "kind trace"},
     {"/workload/spread_timestamps=true", "/workload/arrivals/kind=all_at_once", "kind trace"},
-    {"/workload/time_scale=2", "/workload/arrivals/rate=3", "stretches the trace to that rate"},
     {"/workload/arrivals/rate=3", "/workload/arrivals/kind=all_at_once", "poisson, gamma"},
     {"/workload/arrivals/burstiness=3", "", "it needs gamma"},
     {"/workload/arrivals/burstiness=3", "/workload/arrivals/kind=constant", "it needs gamma",
@@ -144,6 +143,17 @@ TEST(IdleKeys, AreRefusedByTheLayerThatKnowsAndRetiredByALaterOne) {
     EXPECT_EQ(parse_scenario(given.dump(), "s.json", {c.cause}).digest,
               parse_scenario(plain.dump(), "s.json", {c.cause}).digest);
   }
+}
+
+TEST(IdleKeys, ARateFromAboveIsTheRateAskedForAndATimeScaleFromAboveMakesItFaster) {
+  const auto time_scale = [](const json& scenario, const std::vector<std::string>& sets) {
+    return parse_scenario(scenario.dump(), "s.json", sets).workload.time_scale;
+  };
+  const char *rate = "/workload/arrivals/rate=3", *twice = "/workload/time_scale=2";
+  const json plain = scenario_with(kTrace);
+  EXPECT_EQ(time_scale(with(plain, twice), {rate}), 1);
+  EXPECT_EQ(time_scale(with(plain, rate), {twice}), 2);
+  EXPECT_EQ(time_scale(plain, {rate, twice}), 2);
 }
 
 TEST(IdleKeys, ASwitchThatIsOffMayBeSaidWhereNothingIsSwitched) {

@@ -49,6 +49,19 @@ TEST_F(MakeWorkload, CutsThenScales) {
   EXPECT_THAT(arrivals_of(make_workload(spec_, 1)), ElementsAre(0, 0, 3, 3));
 }
 
+TEST_F(MakeWorkload, StretchesATraceToARate) {
+  // 5 requests from 3 to 12 s are (5 - 1) / 9 s; 2 requests/s are 4.5 times as many.
+  spec_.arrivals.rate = 2;
+  EXPECT_THAT(arrivals_of(make_workload(spec_, 1)),
+              ElementsAre(3 / 4.5, 3 / 4.5, 9 / 4.5, 9 / 4.5, 12 / 4.5));
+  spec_.time_scale = 2;  // on top
+  EXPECT_THAT(arrivals_of(make_workload(spec_, 1)),
+              ElementsAre(3 / 9., 3 / 9., 9 / 9., 9 / 9., 12 / 9.));
+  spec_.max_requests = 2;  // both at 3 s
+  EXPECT_THAT(error_of([&] { make_workload(spec_, 1); }),
+              HasSubstr("/workload/arrivals/rate: the requests of the trace all arrive at once"));
+}
+
 TEST_F(MakeWorkload, TakesTheFirstRequestsAndTheirBlocks) {
   spec_.max_requests = 3;
   const Trace trace = make_workload(spec_, 1);

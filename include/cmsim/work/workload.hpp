@@ -24,7 +24,8 @@ std::string_view name_of(ArrivalKind kind);
 struct ArrivalSpec {
   ArrivalKind kind = ArrivalKind::kTrace;
   // Requests/s of poisson, gamma, constant. For the arrivals of a trace, 0 = as recorded, else the
-  // trace is stretched in time until its mean rate, (n - 1) / (last - first), is this.
+  // trace is stretched in time until its mean rate, (n - 1) / (last - first), is this (times
+  // time_scale).
   double rate = 0;
   double burstiness = 1;  // gamma: shape b, CV = 1/sqrt(b)
   // Most requests in flight, 0 = no limit. A closed loop keeps just as many, its arrivals being all
