@@ -242,9 +242,7 @@ void Part::add_timeline() {
   static constexpr std::array<const char*, kTransferKinds> kTransfers{"cache_read", "cache_write",
                                                                       "kv_pull"};
   const Timeline& timeline = evidence_.timeline;
-  const std::size_t last = to_ >= timeline.start_of(timeline.bins()) - timeline.bin_width()
-                               ? timeline.bins()
-                               : timeline.bin_at(to_);
+  const std::size_t last = to_ >= timeline.end() ? timeline.bins() : timeline.bin_at(to_);
   const TimelinePart part = timeline.part(timeline.bin_at(from_), last);
   const auto mean = [&](Level level) {
     return length() > 0 ? part.integral_of(level) / length() : 0;
@@ -277,6 +275,8 @@ void Part::add_timeline() {
     figures_.binds.push_back({"decode KV space", mean(Level::kKvBinds)});
     figures_.binds.push_back({"decode policies", mean(Level::kPolicyHolds)});
   }
+  std::erase_if(figures_.binds, [](const Bind& bind) { return !(bind.share > 0); });
+  std::ranges::stable_sort(figures_.binds, std::ranges::greater{}, &Bind::share);
 }
 
 }  // namespace

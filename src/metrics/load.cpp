@@ -73,10 +73,9 @@ LoadVerdict judge_load(const Result& result, const std::optional<RoleLoad>& pref
   verdict.prefill = prefill;
   verdict.decode = decode;
   const Sends sends = sends_of(result.records);
-  if (sends.count == 0) return verdict;
   const Window& window = result.window;
   const Seconds run_end = result.whole_run.to;
-  verdict.drain = run_end - sends.last;
+  verdict.drain = run_end - (sends.count > 0 ? sends.last : result.whole_run.from);
   if (sends.last > sends.first) {
     verdict.arrival_rate = static_cast<double>(sends.count) / (sends.last - sends.first);
   }

@@ -29,6 +29,7 @@ DecodeShape even_step(const model::DecodePipeline& model, const RoleResult& mean
 void add_binds(metrics::Figures& figures, const char* role, double utilisation,
                const model::StepBreakdown& breakdown) {
   for (const auto& [name, time] : breakdown.critical_path) {
+    if (time <= 0) continue;
     figures.binds.push_back(
         {std::string(role) + ": " + name, utilisation * time / breakdown.duration});
   }
@@ -80,7 +81,6 @@ void add_breakdowns(metrics::Result& result, const StepModels& models) {
     result.prefill_breakdown = shown(models.prefill->breakdown(sequences));
     add_binds(measured, "prefill", measured.prefill->utilisation, *result.prefill_breakdown);
   }
-  std::erase_if(measured.binds, [](const metrics::Bind& bind) { return !(bind.share > 0); });
   std::ranges::stable_sort(measured.binds, std::ranges::greater{}, &metrics::Bind::share);
 }
 
@@ -142,8 +142,8 @@ std::optional<RoleLoad> decode_load(const metrics::Result& result, const Scenari
   }
   RoleLoad load;
   load.offered = offer.output / result.window.length();
-  load.sustained = rate(most);
   load.within_slo = rate(keeps);
+  load.sustained = std::max(rate(most), load.within_slo);  // more sequences may need more microbatches
   return load;
 }
 

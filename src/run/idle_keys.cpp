@@ -137,6 +137,17 @@ void workload_rules(const Scenario& s, std::vector<Rule>& rules) {
                    when(kind == ArrivalKind::kTrace && w.arrivals.rate > 0, "with a later rate"),
                    true});
   const bool dated = kind != ArrivalKind::kAllAtOnce && kind != ArrivalKind::kClosedLoop;
+  const bool stationary = s.start == Start::kStationary;
+  rules.push_back({{"/workload/population"},
+                   "/workload/role",
+                   when(stationary && s.role == serve::Role::kPrefillOnly,
+                        "on prefill alone, it is decode that begins full; it needs role all or "
+                        "decode")});
+  rules.push_back({{"/workload/population"},
+                   arrivals + "/kind",
+                   with(stationary && !dated && !(kind == ArrivalKind::kClosedLoop &&
+                                                  s.role == serve::Role::kDecodeOnly),
+                        "arrivals that have dates, or decode alone in a closed loop")});
   rules.push_back({{arrivals + "/rate"},
                    arrivals + "/kind",
                    with(!dated, "trace, poisson, gamma or constant")});

@@ -100,16 +100,7 @@ Start read_population(const ConfigNode& workload, const Scenario& scenario) {
   const bool alone = scenario.role == serve::Role::kDecodeOnly;
   const std::string start = workload.choice_or("population", loop && alone ? "stationary" : "empty",
                                                {"empty", "stationary"});
-  if (start == "empty") return Start::kEmpty;
-  if (scenario.role == serve::Role::kPrefillOnly) {
-    workload.fail("population",
-                  "stationary has no effect on prefill alone: it is decode that starts full");
-  }
-  if (loop && !alone) {
-    workload.fail("population",
-                  "stationary needs arrivals with dates, or decode alone in a closed loop");
-  }
-  return Start::kStationary;
+  return start == "empty" ? Start::kEmpty : Start::kStationary;
 }
 
 metrics::WindowSpec read_window(const ConfigNode& node) {

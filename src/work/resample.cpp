@@ -102,19 +102,22 @@ Trace resample(const Trace& trace, Seconds block, RandomStream random) {
     }
     drawn.rows.push_back(copy);
   };
-  for (Seconds at = 0; at < length; at += block) {
-    const Seconds stretch = std::min(block, length - at);
-    const Seconds from = random.uniform() * length;
-    renamed.clear();
-    for (const std::size_t first : starts) {
-      Seconds offset = trace.rows[first].arrival - begin - from;
-      if (offset < 0) offset += length;
-      if (offset >= stretch) continue;
-      for (const std::size_t turn : turns[first]) {
-        add(trace.rows[turn], at + offset + (trace.rows[turn].arrival - trace.rows[first].arrival));
+  const auto draw = [&] {
+    for (Seconds at = 0; at < length; at += block) {
+      const Seconds stretch = std::min(block, length - at);
+      const Seconds from = random.uniform() * length;
+      renamed.clear();
+      for (const std::size_t first : starts) {
+        Seconds offset = trace.rows[first].arrival - begin - from;
+        if (offset < 0) offset += length;
+        if (offset >= stretch) continue;
+        for (const std::size_t turn : turns[first]) {
+          add(trace.rows[turn], at + offset + (trace.rows[turn].arrival - trace.rows[first].arrival));
+        }
       }
     }
-  }
+  };
+  while (drawn.rows.empty()) draw();  // a trace of few sessions has stretches without one
   std::ranges::stable_sort(drawn.rows, {}, &TraceRow::arrival);
   return drawn;
 }

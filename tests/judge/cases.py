@@ -13,9 +13,15 @@ from draw import MODEL, PLATFORM, Drawn
 from formulas import Row, read_rows
 from view import Facts
 
+# Of a role that is not run the keys are dropped, and its figures are not looked at.
+DEFAULT_PREFILL = {"instances": 6, "npus_per_instance": 16, "ep": 32, "max_num_batched_tokens": 16384}
+DEFAULT_DECODE = {"instances": 1, "npus_per_instance": 160, "ep": 320, "max_num_seqs": 96}
+DEFAULT_CACHE = {"block_size": 512, "dram_per_node": 0, "plane": "ub"}
+DEFAULT_LIMITS = {"ttft": "2s", "tpot": "50ms"}
 UNITS = {"B": 1, "kB": 1e3, "MB": 1e6, "GB": 1e9, "TB": 1e12, "B/s": 1, "GB/s": 1e9, "TB/s": 1e12,
          "Gbps": 1e9 / 8, "TOPS": 1e12, "TFLOPS": 1e12, "us": 1e-6, "ms": 1e-3, "s": 1}
 SLO_SETS = {"cm384-50ms": (math.inf, 0.050), "cm384-30ms": (math.inf, 0.030),
+            "cm384-15ms": (math.inf, 0.015), "mlperf-server": (2.0, 0.080),
             "mlperf-interactive": (1.5, 0.015)}
 
 
@@ -46,21 +52,33 @@ def facts_of(drawn: Drawn) -> Facts:
     machine = lambda pointer: parameter(drawn, "/platform" + pointer)
     model = lambda key: int(parameter(drawn, "/model/" + key))
     limits = SLO_SETS[slo] if isinstance(slo, str) else (
-        quantity(slo.get("ttft", "2s")), quantity(slo.get("tpot", "50ms")))
+        tuple(quantity((DEFAULT_LIMITS | slo)[key]) for key in ("ttft", "tpot")))
     spread = drawn.machine.get("/platform/ub/spread", PARAMETERS["platform"]["ub"]["spread"]["value"])
     planes = 1 if spread == "adaptive" else int(machine("/ub/sub_planes"))
-    cache = {"block_size": 512, "dram_per_node": "0B", "plane": "ub"} | deployment["cache"]
-    mtp = scenario.get("decode", {}).get("mtp", {"draft_tokens": 1})
+    cache = DEFAULT_CACHE | deployment["cache"]
+    decode = scenario.get("decode", {})
+    closed_loop = workload["arrivals"]["kind"] == "closed_loop"
+    loop_of_decode = closed_loop and workload["role"] == "decode"
+    population = workload.get("population", "stationary" if loop_of_decode else "empty")
+    warmup = scenario.get("window", {}).get("warmup")
+    microbatches = decode.get("microbatches", "auto")
+    write = "/ub/paths/npu_npu_write/"
     return Facts(
         role=workload["role"], seed=scenario["seed"], network=scenario["network"],
+        stationary=population == "stationary", closed_loop=closed_loop,
+        warmup=None if warmup is None else quantity(warmup),
         ttft_limit=limits[0], tpot_limit=limits[1], slo_name=slo if isinstance(slo, str) else "custom",
-        prefill=deployment.get("prefill", {"instances": 6, "npus_per_instance": 16, "max_num_batched_tokens": 16384}),
-        decode=deployment.get("decode", {"instances": 1, "npus_per_instance": 160, "max_num_seqs": 96}) | {"draft_tokens": mtp["draft_tokens"]},
+        prefill=deployment.get("prefill", DEFAULT_PREFILL),
+        decode=deployment.get("decode", DEFAULT_DECODE) | {
+            "draft_tokens": decode.get("mtp", {"draft_tokens": 1})["draft_tokens"],
+            "microbatches": 1 if microbatches == "auto" else microbatches},
         cache=cache, block_ids=cache["enabled"] and ("trace" in workload or "reuse" in cache),
         nodes=int(machine("/nodes")), npus_per_node=int(machine("/npus_per_node")),
         dies_per_npu=int(machine("/dies_per_npu")),
         cpus_per_node=int(machine("/cpus_per_node")), ub_ports=planes,
         uplinks=planes * int(machine("/ub/l2_chips_per_plane")) if spread == "hash" else planes,
+        ub_capacity=machine("/ub/link_bandwidth") * machine("/ub/sub_planes"),
+        write_efficiency=machine(write + "inter_node_efficiency"),
         cache_bytes=quantity(cache["dram_per_node"]) * machine("/nodes"),
         kv_bytes={"bf16": 2, "int8": 1}[scenario["precision"]["kv_cache"]] * model("layers")
         * (model("kv_lora_rank") + model("rope_head_dim")),
@@ -117,6 +135,6 @@ def run(cmsim: str, drawn: Drawn, where: pathlib.Path) -> Case:
 def tight_reserve(drawn: Drawn, result: dict[str, Any]) -> str:
     """So much reserved HBM that about kv_tokens_per_die are left of what the run had."""
     decode = drawn.scenario["deployment"]["decode"]
-    per_die = result["kv"]["capacity_tokens"] // (decode["ep"] * decode["instances"])
+    per_die = result["whole_run"]["kv"]["capacity_tokens"] // (decode["ep"] * decode["instances"])
     spare = max(0, per_die - drawn.kv_tokens_per_die) * facts_of(drawn).kv_bytes
     return f"{4e9 + spare:.0f}B"

@@ -126,6 +126,29 @@ def draw_workload(rng: random.Random) -> tuple[Config, list[str] | None]:
                        "max_requests": rng.randint(10, 60)}, None
 
 
+def has_stream(workload: Config) -> bool:
+    """Whether requests certainly come at different times; those of a slice may share a time stamp."""
+    kind, trace = workload["arrivals"]["kind"], workload.get("trace")
+    if kind in ("all_at_once", "closed_loop") or (kind == "trace" and trace == str(TRACE)):
+        return False
+    return workload.get("requests", 2) > 1
+
+
+def draw_start(rng: random.Random, workload: Config) -> str | None:
+    """None: as the program takes it."""
+    loop = workload["arrivals"]["kind"] == "closed_loop" and workload["role"] == "decode"
+    if rng.random() < 0.5 or not (loop or (workload["role"] != "prefill" and has_stream(workload))):
+        return None
+    return rng.choice(["stationary", "empty"] if loop else ["stationary"] * 3 + ["empty"])
+
+
+def draw_resample(rng: random.Random, workload: Config) -> Config:
+    """Of a trace made here, about as long as its requests are many, so that none is left empty."""
+    if workload["arrivals"]["kind"] != "trace" or workload["trace"] == str(TRACE) or rng.random() < 0.6:
+        return {}
+    return {"resample": {"method": "block_bootstrap", "block": f"{log_uniform(rng, 0.02, 20):.3g}s"}}
+
+
 def draw_kv(rng: random.Random, workload: Config) -> int:
     """Tokens a die: some requests of a fixed length, so that growing ones are preempted."""
     if "trace" in workload:
@@ -144,7 +167,8 @@ def drop_idle(scenario: Config) -> None:
     if workload["role"] == "prefill" and isinstance(slo, dict):
         del slo["tpot"]
     cache = deployment["cache"]
-    used = cache["enabled"] and workload["role"] != "decode" and ("trace" in workload or "reuse" in cache)
+    looked_up = "trace" in workload or "reuse" in cache
+    used = cache["enabled"] and workload["role"] != "decode" and looked_up
     if not used:
         deployment["cache"] = {"enabled": cache["enabled"]}
     if "decode" in scenario and scenario["decode"]["mtp"]["draft_tokens"] == 0:
@@ -160,6 +184,8 @@ def draw(seed: int) -> Drawn:
     deployment = draw_deployment(rng, experts, tight)
     roles = [deployment["prefill"], deployment["decode"]]
     workload, synthesize = draw_workload(rng)
+    workload |= draw_resample(rng, workload)
+    start = draw_start(rng, workload)
     if workload.get("trace") == str(TRACE):
         deployment["cache"]["block_size"] = rng.choice([512, 1024])
     if workload["role"] != "decode" and rng.random() < 0.15:
@@ -181,10 +207,18 @@ def draw(seed: int) -> Drawn:
         "policies": {"prefill_routing": rng.choice(["least_loaded", "round_robin"]),
                      "decode_routing": rng.choice(["least_loaded", "round_robin"])},
         "workload": workload,
-        "slo": rng.choice(["cm384-50ms", "cm384-30ms", "mlperf-interactive",
+        "slo": rng.choice(["cm384-50ms", "cm384-30ms", "cm384-15ms", "mlperf-interactive", "mlperf-server",
                            {"ttft": f"{log_uniform(rng, 50, 2000):.3g}ms",
                             "tpot": f"{log_uniform(rng, 5, 60):.3g}ms"}, {"tpot": "25ms"}]),
     }
+    if start is not None:
+        workload["population"] = start
+    narrow = min(deployment["decode"]["npus_per_instance"], 48 if experts == "bf16" else 24)
+    if start == "stationary":  # the first population fills as many slots as it likes
+        deployment["decode"] |= {"max_num_seqs": rng.choice([2, 4]), "npus_per_instance": narrow,
+                                 "ep": 2 * narrow}
+    if rng.random() < 0.2:
+        scenario["window"] = {"warmup": f"{log_uniform(rng, 0.005, 20):.3g}s"}
     if rng.random() < 0.12:
         scenario["horizon"] = f"{log_uniform(rng, 0.05, 5):.3g}s"
     npus = sum(role["instances"] * role["npus_per_instance"] for role in roles)

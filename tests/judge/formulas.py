@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import functools
 import itertools
 import math
 from collections.abc import Iterable, Sequence
@@ -31,6 +32,7 @@ class Row:
     initial: int
     prefill_instance: str
     decode_instance: str
+    decode_rank: str
     iterations: int
     preemptions: int
     arrival: int
@@ -51,6 +53,23 @@ class Row:
     def produced(self) -> int:
         return self.output - self.initial
 
+    @functools.cached_property
+    def each(self) -> float:
+        """Output tokens of an iteration: they are spread evenly."""
+        return self.produced / self.iterations
+
+    @property
+    def tpot_exact(self) -> float:
+        """Microseconds; of one under way at the start from where its decode starts."""
+        if self.initial:
+            return (self.finished - self.phases["first_iteration"][0]) / self.produced
+        return (self.e2el - self.ttft) / (self.output - 1)
+
+    def outputs(self) -> list[float]:
+        """When it gave an output: at its first token and then gap after gap."""
+        end = self.phases["first_iteration"][1]
+        return [*itertools.accumulate((gap * 1e6 for gap in self.gaps or ()), initial=end)]
+
 
 def read_rows(text: bytes) -> list[Row]:
     return [read_row(cells) for cells in csv.DictReader(text.decode().splitlines())]
@@ -68,7 +87,7 @@ def read_row(cells: dict[str, str]) -> Row:
             known += duration
     return Row(cells["outcome"], cells["reason"], number("prompt_tokens"), number("cached_tokens"),
                number("output_tokens"), number("initial_tokens"), cells["prefill_instance"],
-               cells["decode_instance"], number("iterations"), number("preemptions"), arrival,
+               cells["decode_instance"], cells["decode_rank"], number("iterations"), number("preemptions"), arrival,
                time("sent"), time("finished"), time("ttft"), time("tpot"), time("e2el"),
                number("slo_met"), phases)
 
@@ -124,33 +143,56 @@ def overlap(interval: Interval, window: Interval) -> float:
 
 
 def share_inside(interval: Interval, window: Interval) -> float:
-    if length(interval) == 0:
-        return float(window[0] <= interval[0] < window[1])
     return overlap(interval, window) / length(interval)
 
 
-def levels(intervals: Iterable[Interval], window: Interval) -> dict[int, float]:
-    """How long how many of the intervals were open."""
-    changes = sorted([(start, 1) for start, end in intervals if end > start] +
-                     [(end, -1) for start, end in intervals if end > start])
-    time_at: dict[int, float] = {}
-    level, since = 0, window[0]
-    for at, change in [*changes, (window[1], 0)]:
-        if at > since:
-            time_at[level] = time_at.get(level, 0) + at - since
-        level, since = level + change, max(at, since)
-    return time_at
+Change = tuple[float, float]  # when a level changes, and by how much
 
 
-def level_percentile(time_at: dict[int, float], share: float, slack: float) -> int:
-    """Least level that the queue kept to for `share` of the time, `slack` more or less."""
-    wanted = share * math.fsum(time_at.values()) + slack
-    seen = 0.0
-    for level in sorted(time_at):
-        seen += time_at[level]
-        if seen >= wanted:
-            return level
-    return max(time_at, default=0)
+def stay_changes(stays: Iterable[Interval]) -> list[Change]:
+    return [change for start, end in stays for change in ((start, 1), (end, -1))]
+
+
+def highest(changes: Sequence[Change], window: Interval, widened: float) -> float:
+    """The highest level in the window, when each rise came `widened` earlier and each fall later.
+
+    So is a level that is left in the moment it is reached, or, with `widened` below 0, is not.
+    """
+    moved = [(at - widened if by > 0 else at + widened, by) for at, by in changes]
+    first, last = window[0] - widened, window[1] + widened
+    level = best = 0.0
+    for at, by in sorted(moved):
+        if at >= last:
+            break
+        if at > first:
+            best = max(best, level)
+        level += by
+    return max(best, level)
+
+
+def area(changes: Iterable[Change], window: Interval) -> float:
+    """Level x time in the window."""
+    begin, end = window
+    return math.fsum(by * (end - (at if at > begin else begin)) for at, by in changes if at < end)
+
+
+def integrals(changes: Iterable[Change], window: Interval, bins: int, width: float) -> list[float]:
+    """Level x time in each of so many bins from the start of the window, which it may end."""
+    begin, end = window
+    jump, steady = [0.0] * (bins + 1), [0.0] * bins  # from the next bin on; in the bin itself
+    for at, by in changes:
+        index = max(0, math.floor((at - begin) / width))
+        if index >= bins:
+            continue
+        stop = min(begin + (index + 1) * width, end)
+        steady[index] += by * max(0.0, stop - max(at, begin))
+        jump[index + 1] += by
+    level, sums = 0.0, []
+    for index in range(bins):
+        level += jump[index]
+        start = begin + index * width
+        sums.append(level * max(0.0, min(start + width, end) - start) + steady[index])
+    return sums
 
 
 @dataclasses.dataclass
@@ -160,6 +202,7 @@ class Iteration:
     end: float
     sequences: int = 0
     tokens: float = 0  # a request's are spread evenly over its iterations
+    context: float = 0  # found in the cache, or held at the start
     gaps: int = 0  # sequences that went on from the step before
 
     @property
@@ -180,6 +223,7 @@ def prefill_batches(rows: Sequence[Row], budget: int) -> list[Iteration] | None:
         batch = batches.setdefault((instance, span), Iteration(instance, *span))
         batch.sequences += 1
         batch.tokens += row.prompt - row.cached
+        batch.context += row.cached
     ordered = sorted(batches.values(), key=lambda b: (b.instance, b.start))
     for before, after in itertools.pairwise(ordered):
         if before.instance == after.instance and after.start < before.end - 1:
@@ -193,20 +237,19 @@ def decode_steps(rows: Sequence[Row]) -> list[Iteration] | None:
     A request's outputs end at its first token and then gap after gap; outputs of one instance within
     two microseconds end the same step. A sequence that goes on gives its length: the gap.
     """
-    outputs: list[tuple[str, float, float, float, bool]] = []
+    outputs: list[tuple[str, float, float, float, float, bool]] = []
     for row in rows:
         if not row.decode_instance:
             continue
         if not row.done or row.gaps is None or len(row.gaps) + 1 != row.iterations:
             return None
-        start, end = row.phases["first_iteration"]
-        each = row.produced / row.iterations
-        outputs.append((row.decode_instance, end, end - start, each, False))
-        for gap in row.gaps:
-            end += gap * 1e6
-            outputs.append((row.decode_instance, end, gap * 1e6, each, True))
+        first, end = row.phases["first_iteration"]
+        instance, each, held = row.decode_instance, row.each, row.prompt + row.initial
+        outputs.append((instance, end, end - first, each, held, False))
+        outputs += [(instance, end, gap * 1e6, each, held + number * each, True)
+                    for number, (end, gap) in enumerate(zip(row.outputs()[1:], row.gaps), start=1)]
     steps: list[Iteration] = []
-    for instance, end, since, tokens, went_on in sorted(outputs):
+    for instance, end, since, tokens, held, went_on in sorted(outputs):
         if not steps or steps[-1].instance != instance or end - steps[-1].end > 2:
             steps.append(Iteration(instance, end - since, end))
         step = steps[-1]
@@ -214,5 +257,6 @@ def decode_steps(rows: Sequence[Row]) -> list[Iteration] | None:
             step.start = step.end - since
         step.sequences += 1
         step.tokens += tokens
+        step.context += held
         step.gaps += went_on
     return steps

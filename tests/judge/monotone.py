@@ -36,7 +36,7 @@ RUN_DOWN = STEP_DOWN | {
 
 ONE_STREAM = 1e-9  # relative
 SHARED_UNITS = 0.025  # docs/output.md
-MEANS_BAND = 0.10  # of a run: mean latency, mean step, mean batch
+MEANS_BAND = 0.10  # of a run: mean latency, mean step, mean batch; of the windows when both are steady
 THROUGHPUT_BAND = 0.30  # of a run: its duration hangs on the last request
 
 
@@ -81,6 +81,7 @@ def step_duration(cmsim: str, drawn: Drawn, where: pathlib.Path, arguments: list
 
 
 def judge_step(cmsim: str, rng: random.Random, drawn: Drawn, where: pathlib.Path) -> Verdict:
+    drawn.scenario["workload"].pop("population", None)  # a step has none
     what, better = improve(rng, drawn, STEP_UP, STEP_DOWN)
     phase = rng.choice(roles_of(drawn))
     role = drawn.scenario["deployment"][phase]
@@ -103,16 +104,20 @@ def judge_run(cmsim: str, rng: random.Random, drawn: Drawn, where: pathlib.Path)
     what, better = (add_instance(rng, drawn) if room and rng.random() < 0.2 else
                     improve(rng, drawn, RUN_UP, RUN_DOWN))
     before, after = (run(cmsim, case, where).result for case in (drawn, better))
-    means = [("mean_e2el_ms", before["mean_e2el_ms"], after["mean_e2el_ms"])]
-    for role in ("prefill", "decode"):
-        old, new = ((result[role] or {}).get("iteration_ms") for result in (before, after))
-        if old and new:
-            means.append((f"{role}.iteration_ms.mean", old["mean"], new["mean"]))
-    failures = [f"{what}: {field}: {old} -> {new}" for field, old, new in means
-                if old and new > old * (1 + MEANS_BAND)]
-    old, new = before["total_token_throughput"], after["total_token_throughput"]
-    if new < old * (1 - THROUGHPUT_BAND):
-        failures.append(f"{what}: total_token_throughput: {old} -> {new}")
+    steady = all(result["window"]["steady"] for result in (before, after))
+    part = "window" if steady else "whole_run"
+    old, new = before[part], after[part]
+    means = [(field, old[field], new[field]) for field in ("e2el_ms", "decode_iteration_ms")]
+    means.append(("prefill.iteration_ms", *((figures["prefill"] or {}).get("iteration_ms")
+                                           for figures in (old, new))))
+    failures = []
+    for field, *values in means:
+        was, now = (value["mean"] if isinstance(value, dict) else value for value in values)
+        if was and now and now > was * (1 + MEANS_BAND):
+            failures.append(f"{what}: {part}.{field}: mean {was} -> {now}")
+    was, now = before["total_token_throughput"], after["total_token_throughput"]
+    if now < was * (1 - THROUGHPUT_BAND):
+        failures.append(f"{what}: total_token_throughput: {was} -> {now}")
     rise = after["duration"] / before["duration"] - 1 if before["duration"] else 0
     return Verdict(failures, f"{what}: duration +{rise:.2%}" if rise > 1e-4 else "")
 

@@ -2,13 +2,15 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Sequence
 from typing import Any
 
-from formulas import Interval, Row, percentile, ratio
+from formulas import Change, Interval, Iteration, Row, decode_steps, length, prefill_batches
 from ledger import Ledger
 
 MICROSECOND = 1e-6
+ROUNDED = 1.5  # µs by which moments that are one may differ
 
 
 @dataclasses.dataclass(frozen=True)
@@ -17,6 +19,9 @@ class Facts:
     role: str
     seed: int
     network: str
+    stationary: bool  # decode begins full
+    closed_loop: bool
+    warmup: float | None  # s
     ttft_limit: float  # s
     tpot_limit: float
     slo_name: str
@@ -30,6 +35,8 @@ class Facts:
     cpus_per_node: int
     ub_ports: int  # of a die, a CPU or a node: one pooled, or one for each sub-plane
     uplinks: int  # of a node
+    ub_capacity: float  # B/s of a die, all planes
+    write_efficiency: float  # of a write to a die of another node
     cache_bytes: float  # DRAM of all nodes
     kv_bytes: int  # of a token, as pulled and cached
     hbm_bandwidth: float  # B/s
@@ -39,15 +46,39 @@ class Facts:
     arrivals: dict[str, Any]  # of the workload
     model: str
 
+    @property
+    def dies(self) -> int:
+        return self.nodes * self.npus_per_node * self.dies_per_npu
+
 
 @dataclasses.dataclass(frozen=True)
 class Reading:
     """One way to read what is open; the judge accepts any of them."""
-    edge: float = 0  # µs by which a finish may lie on the other side of the window's start
+    starts: float = 0  # µs by which a moment may lie on the other side of the window's start,
+    ends: float = 0  # and of its end
+
+
+@dataclasses.dataclass(frozen=True)
+class Part:
+    """The measurement window or the whole run. Times are microseconds."""
+    name: str
+    span: Interval
+    edges: Interval  # the ends, as moments are held against them
+    figures: dict[str, Any]
+
+    @property
+    def seconds(self) -> float:
+        return length(self.span) * MICROSECOND
+
+    def inside(self, time: float) -> bool:
+        return self.edges[0] < time <= self.edges[1]
+
+    def per_second(self, amount: float) -> float:
+        return amount / self.seconds if self.seconds > 0 else 0
 
 
 class View:
-    """A run: who was sent when, which requests and which window count. Times are microseconds."""
+    """A run: who was sent when, and its two parts. Times are microseconds."""
 
     def __init__(self, result: dict[str, Any], rows: Sequence[Row], facts: Facts, reading: Reading,
                  ledger: Ledger) -> None:
@@ -57,29 +88,58 @@ class View:
             row.gaps = gaps
         self.sent = [r for r in rows if r.sent is not None]
         self.done = [r for r in rows if r.done]
+        self.fresh = [r for r in self.done if not r.initial]
         self.decoded = facts.role != "prefill"
         self.partial = any(r.outcome == "unfinished" for r in rows)
         # Nothing was cut off, failed or recomputed: the CSV shows every stay of every request.
         self.calm = not self.partial and not any(r.preemptions or r.outcome == "failed" for r in rows)
-        self.t0 = min((r.sent for r in self.sent), default=0)
+        self.first_send = min((r.sent for r in self.sent), default=0)
         self.last_send = max((r.sent for r in self.sent), default=0)
         self.last_end = max((r.finished for r in rows if r.finished is not None),
                             default=self.last_send)
-        self.t1 = self.last_send + result["load"]["drain_s"] * 1e6  # held against last_end
-        self.elapsed = (self.t1 - self.t0) * MICROSECOND
-        self.elapsed_slack = ratio(3 * MICROSECOND, self.elapsed) + 1e-9  # relative
-        self.fresh = [r for r in self.done if not r.initial]
-        arrivals = self.last_send - self.t0
-        self.steady = arrivals > 1e-3 * (self.t1 - self.t0)
-        latencies = [r.e2el for r in self.fresh]
-        ramp = min(percentile(latencies, 0.9) if latencies else arrivals, arrivals / 3)
-        self.window: Interval = (self.t0 + ramp, self.last_send) if self.steady else (self.t0, self.t1)
-        self.window_seconds = (self.window[1] - self.window[0]) * MICROSECOND
-        self.window_slack = ratio(4 * MICROSECOND, self.window_seconds) + 1e-9  # relative
-        in_window = [r for r in self.fresh if self.in_window(r.finished)]
-        # Of one role alone what ends in the window; all, when nothing does.
-        self.windowed = facts.role != "all" and self.steady and bool(in_window)
-        self.measured = in_window if self.windowed else self.fresh
+        # As given; the ends are held against the sends and finishes in window_figures.py.
+        self.t0, self.t1 = (result["whole_run"][end] * 1e6 for end in ("from_s", "to_s"))
+        self.whole = Part("whole_run", (self.t0, self.t1), (self.t0 - ROUNDED, self.t1 + ROUNDED),
+                          result["whole_run"])
+        start, end = (result["window"][key] * 1e6 for key in ("from_s", "to_s"))
+        edges = (start - ROUNDED if start <= self.t0 else start + reading.starts,
+                 end + ROUNDED if end >= self.t1 else end + reading.ends)
+        self.window = Part("window", (start, end), edges, result["window"])
+        self.parts = self.window, self.whole
 
-    def in_window(self, time: float) -> bool:
-        return self.window[0] + self.reading.edge < time <= self.window[1] + 1.5
+    @functools.cached_property
+    def steps(self) -> list[Iteration] | None:
+        return decode_steps(self.rows) if self.decoded and self.calm else None
+
+    @functools.cached_property
+    def batches(self) -> list[Iteration] | None:
+        if self.facts.role == "decode" or not self.calm:
+            return None
+        return prefill_batches(self.rows, self.token_budget)
+
+    @property
+    def token_budget(self) -> int:
+        return self.facts.prefill["max_num_batched_tokens"] * self.facts.prefill["npus_per_instance"]
+
+    def reserved_from(self, row: Row) -> Interval:
+        """Between which times the KV space of a request that decoded was reserved.
+
+        Where KV is pulled, when the pull begins; else some time in the queue.
+        """
+        begins = row.phases.get("transfer_queue")
+        return (begins[1], begins[1]) if begins else (row.sent, row.phases["first_iteration"][0])
+
+    @functools.cached_property
+    def kv_changes(self) -> tuple[list[Change], list[Change]]:
+        """Of reserved tokens: what it comes with, then growing evenly, a step's share at its end.
+
+        Reserved as early and as late as may be. A die's are in truth rounded down.
+        """
+        growth: list[Change] = []
+        for row in self.done:
+            each, held = row.each, row.prompt + row.initial
+            growth += [(end, each) for end in row.outputs()[:-1]]
+            growth.append((row.finished, -held - each * (row.iterations - 1)))
+        early, late = ([(self.reserved_from(row)[i], row.prompt + row.initial) for row in self.done]
+                       for i in (0, 1))
+        return early + growth, late + growth

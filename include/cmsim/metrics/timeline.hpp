@@ -54,6 +54,7 @@ class Timeline {
   void close(Seconds at);
 
   Seconds begin() const { return begin_; }
+  Seconds end() const { return since_; }  // what it has reached
   Seconds bin_width() const { return width_; }
   /// Bins in use; the last one may be open.
   std::size_t bins() const { return bins_.size(); }

@@ -1,0 +1,219 @@
+"""Figures of the system in a part of the run: queues, transfers, ports, what binds."""
+from __future__ import annotations
+
+import functools
+import math
+
+from formulas import (Interval, Row, highest, length, mean, overlap, quotient, ratio, stay_changes)
+from view import MICROSECOND, View
+
+QUEUES = ("prefill_waiting", "prefill_running", "decode_waiting", "decode_running")
+DECODE_BINDS = ("decode slots", "decode KV space", "decode policies")
+FULL = "prefill token budget"
+
+
+class PartFigures(View):
+    def judge(self) -> None:
+        for part in self.parts:
+            self.part = part
+            for judge in (self.queues, self.whole_system, self.transfers, self.links, self.binds):
+                judge()
+
+    def field(self, name: str) -> str:
+        return f"{self.part.name}.{name}"
+
+    # -- queues -----------------------------------------------------------------------------------
+
+    def stay(self, row: Row, queue: str) -> Interval | None:
+        """From when to when a request that finished and kept its KV was in the queue."""
+        if self.facts.role == "all":
+            names = QUEUES[2:] if row.initial else QUEUES
+        else:
+            names = [q for q in QUEUES if q.startswith(self.facts.role)]
+        if queue not in names:
+            return None
+        spans = row.phases
+        start = {names[0]: row.sent, "prefill_running": spans.get("prefill", (0, 0))[0],
+                 "decode_running": spans.get("first_iteration", (0, 0))[0]}
+        start.setdefault("decode_waiting", spans.get("prefill", (0, 0))[1])
+        return start[queue], [*(start[q] for q in names), row.finished][names.index(queue) + 1]
+
+    @functools.cached_property
+    def stays(self) -> dict[str, list[Interval]]:
+        return {queue: [stay for r in self.done if (stay := self.stay(r, queue))] for queue in QUEUES}
+
+    def chunk_waits(self) -> float:
+        """Between two of its batches a long prompt waits in the queue, for another one's cache read:
+        at most that long."""
+        if self.batches is not None:
+            return 0.0
+        return math.fsum(overlap(r.phases["cache_read"], self.part.span) for r in self.done
+                         if "cache_read" in r.phases)
+
+    def queues(self) -> None:
+        ledger, part = self.ledger, self.part
+        span = length(part.span)
+        for queue in QUEUES:
+            field, found = self.field(f"queues.{queue}"), part.figures["queues"][queue]
+            if not self.calm or not span:
+                ledger.within(f"{field}.mean", 0, found["max"] * (1 + 1e-9))
+                ledger.within(f"{field}.max", 0, len(self.sent))
+                continue
+            stays = self.stays[queue]
+            level = math.fsum(overlap(stay, part.span) for stay in stays) / span
+            slack = 2 * sum(overlap(stay, part.span) > 0 for stay in stays) / span + 1e-9 * level
+            peak = [int(highest(stay_changes(stays), part.span, by)) for by in (-1.1, 1.1)]
+            waits = self.chunk_waits() / span if queue.startswith("prefill") else 0
+            if queue == "prefill_waiting" and self.batches is None:
+                peak[1] += self.facts.prefill["instances"]  # a chunked prompt, between two batches
+            if waits:
+                low, high = (0, waits) if queue == "prefill_waiting" else (waits, 0)
+                ledger.within(f"{field}.mean", level - low - slack, level + high + slack)
+                peak[0] -= self.facts.prefill["instances"]
+            else:
+                ledger.near(f"{field}.mean", level, slack)
+            ledger.between(f"{field}.max", *peak)
+
+    def whole_system(self) -> None:
+        """Little's law for the whole system, whatever happened in it."""
+        part = self.part
+        if not part.seconds:
+            return
+        stays = [(r.sent, self.t1 if r.finished is None else r.finished) for r in self.sent]
+        inside = math.fsum(overlap(stay, part.span) for stay in stays) / length(part.span)
+        total = math.fsum(part.figures["queues"][queue]["mean"] for queue in QUEUES)
+        touched = sum(overlap(stay, part.span) > 0 for stay in stays)
+        slack = 3 * touched / length(part.span) + 1e-9 * inside
+        self.ledger.holds(self.field("queues.*.mean"), abs(inside - total) <= slack,
+                          f"a sum of {inside}, not {total}")
+
+    # -- wires ------------------------------------------------------------------------------------
+
+    def transfers(self) -> None:
+        ledger, part, cache = self.ledger, self.part, self.result["cache"]
+        for kind, found in part.figures["transfers"].items():
+            field, empty = self.field(f"transfers.{kind}"), found["count"] == 0
+            whole = self.whole.figures["transfers"][kind]
+            most = {"count": whole["count"], "bytes": whole["bytes"], "max_ms": whole["max_ms"] or 0}
+            if part is self.whole:
+                most = {"count": math.inf, "bytes": math.inf, "max_ms": part.seconds * 1e3 + 1e-2}
+            ledger.within(f"{field}.count", 0, most["count"])
+            ledger.within(f"{field}.bytes", 0, 0 if empty else most["bytes"])
+            ledger.within_or_null(f"{field}.max_ms", 0, most["max_ms"], empty)
+            ledger.within_or_null(f"{field}.mean_ms", 0, (found["max_ms"] or 0) * (1 + 1e-9), empty)
+            ledger.near(f"{field}.mean_bandwidth",
+                        quotient(found["bytes"], found["count"] * (found["mean_ms"] or 0) * 1e-3))
+        if not self.calm:
+            return
+        pulled = [r for r in self.done
+                  if "transfer" in r.phases and part.inside(r.phases["transfer"][1])]
+        times, field = [length(r.phases["transfer"]) * 1e-3 for r in pulled], "transfers.kv_pull"
+        ledger.same(self.field(f"{field}.count"), len(pulled))
+        ledger.same(self.field(f"{field}.bytes"), sum(r.prompt for r in pulled) * self.facts.kv_bytes)
+        # The phase holds the wait for a copy engine too.
+        null = not times
+        ledger.within_or_null(self.field(f"{field}.mean_ms"), 0,
+                              0 if null else mean(times) + 1.01e-3, null)
+        ledger.within_or_null(self.field(f"{field}.max_ms"), 0, max(times, default=0) + 1.01e-3, null)
+        if part is not self.whole:
+            return
+        ledger.same("whole_run.transfers.cache_read.bytes",
+                    sum(r.cached for r in self.done) * self.facts.kv_bytes)
+        ledger.within("whole_run.transfers.cache_write.bytes", 0,
+                      (cache["lookup_tokens"] - cache["hit_tokens"]) * self.facts.kv_bytes)
+
+    def exchanged(self) -> dict[str, float]:
+        """What iterations send, by class of port: all of it leaves a die, part of it the node."""
+        facts, bytes_of = self.facts, {"die_ub": 0.0, "uplink": 0.0}
+        for role, spec in (("prefill", facts.prefill), ("decode", facts.decode)):
+            sent = (self.part.figures[role] or {"ub_bytes": 0})["ub_bytes"]
+            on_node = min(spec["ep"], facts.npus_per_node * facts.dies_per_npu)
+            elsewhere = spec["ep"] - min(spec["ep"], facts.dies_per_npu)  # all but the own package
+            bytes_of["die_ub"] += sent
+            bytes_of["uplink"] += sent * ratio(spec["ep"] - on_node, elsewhere)
+        return bytes_of
+
+    def links(self) -> None:
+        ledger, facts, part, exchanged = self.ledger, self.facts, self.part, self.exchanged()
+        cpus = facts.nodes * facts.cpus_per_node
+        ports = {"die_ub": facts.dies * facts.ub_ports, "cpu_ub": cpus * facts.ub_ports,
+                 "uplink": facts.nodes * facts.uplinks, "die_to_die": facts.dies, "rdma": facts.dies,
+                 "vpc": facts.nodes}
+        moved = {kind: found["bytes"] for kind, found in self.whole.figures["transfers"].items()}
+        carried = {"rdma": (moved["kv_pull"],) * 2, "die_to_die": (0, 0)}  # out, in
+        if facts.cache["plane"] == "ub":
+            carried |= {"die_ub": (moved["cache_write"], moved["cache_read"]),
+                        "cpu_ub": (moved["cache_read"], moved["cache_write"]), "vpc": (0, 0)}
+        ledger.holds(self.field("links"), len(part.figures["links"]) == 2 * len(ports), "two a class")
+        for i, link in enumerate(part.figures["links"]):
+            field, name, way = self.field(f"links.{i}"), list(ports)[i // 2], i % 2
+            whole = self.whole.figures["links"][i]
+            ledger.same(f"{field}.class", name)
+            ledger.same(f"{field}.direction", ("out", "in")[way])
+            ledger.same(f"{field}.ports", ports[name])
+            ledger.near(f"{field}.exchange_bytes", exchanged.get(name, 0.0))
+            most = sum(moved.values()) if part is self.whole else whole["transfer_bytes"]
+            unknown = math.inf if self.partial and part is self.whole else most
+            ledger.within(f"{field}.transfer_bytes", 0, unknown * (1 + 1e-9))
+            # What was on the wire in the window was so in the whole run.
+            used = 1 if part is self.whole else ratio(whole["utilisation"] * self.whole.seconds, part.seconds)
+            ledger.within(f"{field}.utilisation", 0, used * (1 + 1e-9))
+            if part is self.whole and not self.partial and name in carried:
+                ledger.near(f"{field}.transfer_bytes", carried[name][way])
+            if name == "rdma":
+                wire = link["transfer_bytes"] / facts.rdma_efficiency
+                ledger.near(f"{field}.utilisation",
+                            part.per_second(wire / (facts.dies * facts.rdma_capacity)))
+            elif name == "die_ub" and not link["transfer_bytes"]:
+                wire = exchanged[name] / facts.write_efficiency
+                ledger.near(f"{field}.utilisation",
+                            part.per_second(wire / (facts.dies * facts.ub_capacity)))
+            elif not link["transfer_bytes"] and not exchanged.get(name):
+                ledger.near(f"{field}.utilisation", 0)
+
+    # -- what binds -------------------------------------------------------------------------------
+
+    def binds(self) -> None:
+        """Operators in the window alone, where what binds for no time is left out."""
+        ledger, part, field = self.ledger, self.part, self.field("binds")
+        found = {bind["what"]: i for i, bind in enumerate(part.figures["binds"])}
+        shares = [bind["share"] for bind in part.figures["binds"]]
+        ledger.holds(field, len(found) == len(shares), "each once")
+        if part is self.window:
+            ledger.holds(field, shares == sorted(shares, reverse=True), "the largest first")
+            ledger.holds(field, all(share > 0 for share in shares), "only what binds")
+        expected = {FULL: self.full_batches()} if part.figures["prefill"] else {}
+        expected |= dict.fromkeys(DECODE_BINDS) if part.figures["decode"] else {}
+        if part is self.window:
+            for role in ("prefill", "decode"):
+                broken = self.result["breakdown"][role]
+                for name, time in (broken or {"critical_path_us": {}})["critical_path_us"].items():
+                    share = part.figures[role]["utilisation"] * time / broken["duration_us"]
+                    expected[f"{role}: {name}"] = share
+        ledger.holds(field, found.keys() <= expected.keys(), f"of {sorted(expected)}")
+        waiting = part.figures["queues"]["decode_waiting"]["max"]
+        for what, share in expected.items():
+            if what not in found:
+                ledger.holds(field, part is self.window and (share or 0) <= 1e-9, f"also {what}")
+                continue
+            leaf = f"{field}.{found[what]}"
+            ledger.same(f"{leaf}.what", what)
+            if share is None:
+                ledger.within(f"{leaf}.share", 0, 1 + 1e-9 if waiting or what == FULL else 0)
+            else:
+                ledger.near(f"{leaf}.share", share, self.rounding(what))
+        ledger.holds(field, math.fsum(shares[found[what]] for what in DECODE_BINDS if what in found)
+                     <= 1 + 1e-9, "one thing at a time that decode's queue waits for")
+
+    def full_batches(self) -> float | None:
+        """Share of the time in which an instance runs a batch of 95 % of its budget or more."""
+        if self.batches is None:
+            return None
+        busy = math.fsum(overlap(batch.span, self.part.span) for batch in self.batches
+                         if batch.tokens >= 0.95 * self.token_budget)
+        return ratio(busy, length(self.part.span) * self.facts.prefill["instances"])
+
+    def rounding(self, what: str) -> float:
+        if what != FULL:
+            return 0.0
+        return ratio(2 * len(self.batches or ()), length(self.part.span))

@@ -1,0 +1,248 @@
+"""The ends of the run and of its measurement window, and whether the system keeps up."""
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Iterator
+
+from formulas import (Change, Interval, Row, integrals, length, mean, overlap, percentile, ratio,
+                      stay_changes)
+from ledger import PRINTED
+from mser import warm_ups
+from view import MICROSECOND, View
+
+NARROWEST, MOST_BINS, FEWEST_BINS = 2.0 ** -16, 2048, 50
+AT_ONCE = "requests come all at once, not as a stream"
+UNSETTLED = "requests or their KV in the system still grow or shrink when arrivals end"
+
+
+class WindowFigures(View):
+    def judge(self) -> None:
+        self.begin, self.end = (self.result["whole_run"][key] for key in ("from_s", "to_s"))
+        for judge in (self.run, self.window_ends, self.load, self.verdict):
+            judge()
+
+    def run(self) -> None:
+        ledger, last_end = self.ledger, self.last_end * MICROSECOND
+        if self.sent:
+            ledger.near("whole_run.from_s", self.first_send * MICROSECOND, MICROSECOND)
+        else:
+            ledger.near("whole_run.from_s", self.end)
+        writes = self.whole.figures["transfers"]["cache_write"]
+        if self.partial:
+            ledger.within("whole_run.to_s", last_end - MICROSECOND, math.inf)
+        elif writes["count"]:  # the run ends with its last cache write; they may wait in turn
+            longest = writes["count"] * writes["mean_ms"] * 1e-3
+            ledger.within("whole_run.to_s", last_end - MICROSECOND, last_end + longest + 2 * MICROSECOND)
+        else:
+            ledger.near("whole_run.to_s", last_end, MICROSECOND)
+
+    # -- the window -------------------------------------------------------------------------------
+
+    @functools.cached_property
+    def width(self) -> float:
+        width = NARROWEST
+        while (self.end - self.begin) / width >= MOST_BINS:
+            width *= 2
+        return width
+
+    def bin_at(self, seconds: float) -> int:
+        return max(0, math.floor((seconds - self.begin) / self.width))
+
+    def start_of(self, number: int) -> float:
+        return self.begin + self.width * number
+
+    def window_ends(self) -> None:
+        ledger, found = self.ledger, self.result["window"]
+        last = self.last_send * MICROSECOND if self.sent else self.begin
+        choices = {self.bin_at(last + by) + 1 for by in (-MICROSECOND, 0, MICROSECOND)}
+        end_of = lambda bins: min(self.end, self.start_of(bins))
+        bins = min(choices, key=lambda bins: abs(end_of(bins) - found["to_s"]))
+        if found["rule"] == "whole_run" and min(choices) < FEWEST_BINS:
+            bins = min(choices)
+        if bins < FEWEST_BINS:
+            ledger.same("window.rule", "whole_run")
+            ledger.near("window.from_s", self.begin)
+            ledger.near("window.to_s", self.end)
+            ledger.same("window.steady", False)
+            ledger.same("window.why_not", AT_ONCE)
+            ledger.same("window.needed_s", None)
+            return
+        ledger.near("window.to_s", end_of(bins), 0, PRINTED)
+        deleted = round((found["from_s"] - self.begin) / self.width)
+        if self.facts.warmup is not None:
+            ledger.same("window.rule", "set")
+            warm = self.begin + self.facts.warmup + self.width / 2
+            choices = {min(self.bin_at(warm + by), bins - 1) for by in (-MICROSECOND, 0, MICROSECOND)}
+            ledger.either("window.from_s", map(self.start_of, choices), 0, PRINTED)
+            settled = True
+        elif self.facts.stationary:
+            ledger.same("window.rule", "stationary_start")
+            ledger.near("window.from_s", self.begin)
+            settled = True
+        else:
+            ledger.same("window.rule", "mser5")
+            settled = found["why_not"] != UNSETTLED
+            self.mser(bins, deleted, settled)
+        self.steadiness(settled, last - self.begin)
+
+    def mser(self, bins: int, deleted: int, settled: bool) -> None:
+        """The longest warm-up of the series, or half of the arrivals when one never settles."""
+        expected = self.start_of(deleted if settled else bins // 2)
+        choices, complete = self.warm_ups(bins)
+        if settled:
+            possible = all(any(w is not None and w <= deleted for w in c) for c in choices)
+            possible &= deleted % 5 == 0 and deleted <= bins // 2
+            possible &= not complete or any(deleted in c for c in choices)
+        else:
+            possible = not complete or any(None in c for c in choices)
+        if complete:
+            self.ledger.near("window.from_s", expected, 0, PRINTED)
+        else:
+            slack = PRINTED * abs(expected)
+            self.ledger.within("window.from_s", expected - slack, expected + slack)
+        self.ledger.holds("window.from_s", possible, f"bin {deleted} of {bins}, warm-ups {choices}, "
+                          f"{'settled' if settled else 'unsettled'}")
+
+    def warm_ups(self, bins: int) -> tuple[list[set[int | None]], bool]:
+        """Of the series that are known, and whether those are all."""
+        if not self.calm:
+            return [], False
+        role = self.facts.role
+        levels = [[(r.sent, r.phases["prefill"][1]) for r in self.done if "prefill" in r.phases]]
+        from_prefill = lambda r: r.phases["prefill"][1] if role == "all" else r.sent
+        levels.append([(from_prefill(r), r.finished) for r in self.done] if self.decoded else [])
+        choices = [self.warm_up(stay_changes(stays), bins, 0) for stays in levels]
+        if not self.decoded:
+            return choices, True
+        if role == "decode" or self.steps is None:
+            return choices, False
+        rounded = self.facts.decode["instances"] * self.facts.decode["ep"]  # down, on every die
+        if not self.facts.decode["draft_tokens"]:
+            rounded = 0
+        return [*choices, self.warm_up(self.kv_changes[0], bins, rounded)], True
+
+    def warm_up(self, changes: list[Change], bins: int, rounded: float) -> set[int | None]:
+        """A level may change a microsecond earlier or later, and be lower by what is rounded."""
+        width = self.width * 1e6
+        series = integrals(changes, (self.t0, self.t1), bins, width)
+        slack = [rounded * width / 2 if level else 0.0 for level in series]
+        for at, by in changes:
+            for index in {math.floor((at + side - self.t0) / width) for side in (-1, 1)}:
+                if 0 <= index < bins:
+                    slack[index] += abs(by)
+        return warm_ups(series, slack)
+
+    def steadiness(self, settled: bool, arrivals: float) -> None:
+        ledger, found = self.ledger, self.result["window"]
+        stays = [r.e2el * MICROSECOND for r in self.fresh]
+        residence = mean(stays) if stays else 0.0
+        window = found["to_s"] - found["from_s"]
+        if not settled:
+            ledger.same("window.steady", False)
+            longest = percentile(stays, 0.99) if stays else 0.0
+            ledger.near("window.needed_s", 2 * max(longest, arrivals), 2 * MICROSECOND)
+            ledger.same("window.why_not", UNSETTLED)
+            return
+        short = window < residence
+        if abs(window - residence) < MICROSECOND:
+            short = not found["steady"]
+        ledger.same("window.steady", not short)
+        ledger.near("window.needed_s", found["from_s"] - self.begin + residence if short else None,
+                    MICROSECOND)
+        texts = [f"the window of {window:.4g} s is shorter than a request is in the system "
+                 f"({residence + by:.4g} s)" for by in (0, -MICROSECOND, MICROSECOND)] if short else [""]
+        ledger.same("window.why_not", found["why_not"] if found["why_not"] in texts else texts[0])
+
+    # -- load -------------------------------------------------------------------------------------
+
+    def load(self) -> None:
+        ledger, load, window = self.ledger, self.result["load"], self.window
+        fresh = [r.sent for r in self.sent if not r.initial]
+        arrivals = (max(fresh, default=0) - min(fresh, default=0)) * MICROSECOND
+        ledger.near("load.arrival_rate", ratio(len(fresh), arrivals), 0,
+                    ratio(2 * MICROSECOND, arrivals) + 1e-9)
+        last = max(fresh, default=self.last_send)
+        ledger.near("load.drain_s", self.end - last * MICROSECOND if self.sent else 0, MICROSECOND)
+        waits = [span for r in self.sent for span in self.waits(r)]
+        stays = [(r.sent, self.t1 if r.finished is None else r.finished) for r in self.sent]
+        waiting = math.fsum(overlap(span, window.span) for span in waits)
+        self.in_system = math.fsum(overlap(span, window.span) for span in stays)
+        ledger.near("load.waiting_share", ratio(waiting, self.in_system),
+                    ratio(3 * len(self.sent), self.in_system))
+        begin, third = window.span[0], length(window.span) / 3
+        thirds = [(begin + i * third, begin + (i + 1) * third) for i in range(3)]
+        levels = [ratio(math.fsum(overlap(span, part) for span in waits), third) for part in thirds]
+        touched = ratio(3 * sum(s <= window.span[1] and e >= window.span[0] for s, e in waits), third)
+        for i, level in enumerate(levels):
+            ledger.near(f"load.waiting_by_third.{i}", level, touched)
+        first, _, third_level = load["waiting_by_third"]
+        rate = window.figures["request_rate"]
+        come = 2 * window.seconds / 3 * (rate or 0)
+        ledger.near("load.growth_share", ratio(third_level - first, come),
+                    ratio(PRINTED * (third_level + first), come))
+        self.role_load("prefill", [r.prompt - r.cached for r in self.offered()])
+        self.role_load("decode", [r.output for r in self.offered()])
+
+    def offered(self) -> list[Row]:
+        begin, end = self.window.edges
+        return [r for r in self.sent if not r.initial and begin <= r.sent < end]
+
+    def role_load(self, role: str, tokens: list[int]) -> None:
+        """What is sustained is the step model's; how it hangs together with the rest is not."""
+        ledger, field, found = self.ledger, f"load.{role}", self.result["load"][role]
+        window = self.window.figures
+        open_stream = (not self.facts.closed_loop and (window["request_rate"] or 0) > 0
+                       and window["rule"] != "whole_run")
+        absent = self.facts.role not in ("all", role) or not open_stream or not sum(tokens)
+        if absent or (role == "decode" and not window["decode"]["iterations"]):
+            ledger.same(field, None)
+            return
+        if found is None:
+            ledger.same(field, "what it is offered and sustains")
+            return
+        offered, sustained, within = (found[f"{key}_tokens_per_second"]
+                                      for key in ("offered", "sustained", "within_slo"))
+        ledger.near(f"{field}.offered_tokens_per_second", self.window.per_second(sum(tokens)))
+        ledger.within(f"{field}.sustained_tokens_per_second", 1e-9, math.inf)
+        if role == "prefill":
+            ledger.near(f"{field}.within_slo_tokens_per_second", sustained)
+        else:  # fewer sequences may be dealt better to a given number of microbatches
+            best = sustained * self.facts.decode["microbatches"]
+            ledger.within(f"{field}.within_slo_tokens_per_second", 0, best * (1 + 1e-9))
+        ledger.near(f"{field}.rho", offered / within if within else None)
+
+    def verdict(self) -> None:
+        """From the figures it is made of, which are judged themselves."""
+        load, window = self.result["load"], self.window
+        first, second, third = load["waiting_by_third"]
+        rate, growth = window.figures["request_rate"] or 0, load["growth_share"]
+        served = ratio(self.in_system * MICROSECOND * (1 - load["waiting_share"]), rate * window.seconds)
+        waits = ratio(third, rate)
+        grows = first < second < third and (growth > 0.1 or (growth > 0.02 and waits > served))
+        exceeds = lambda role, most: load[role] is not None and (
+            load[role]["offered_tokens_per_second"] > load[role][f"{most}_tokens_per_second"])
+        verdict = "stable" if self.done else "unserved"
+        if load["waiting_share"] > 0.5 or exceeds("decode", "within_slo"):
+            verdict = "saturated"
+        if grows or exceeds("prefill", "sustained") or exceeds("decode", "sustained"):
+            verdict = "overloaded"
+        close = first < second < third and 0.02 < growth <= 0.1 and math.isclose(
+            waits, served, rel_tol=1e-5)
+        self.ledger.same("load.verdict", verdict, unless=close)
+
+    def waits(self, row: Row) -> Iterator[Interval]:
+        """Where it waits; one that the end of the run cut off is still where its last phase left it."""
+        kinds = {"prefill_queue", "batch_wait", "transfer_queue", "decode_queue"}
+        yield from (span for phase, span in row.phases.items() if phase in kinds)
+        if row.outcome != "unfinished":
+            return
+        entered = {"client_wait": "prefill_queue", "cache_read": "batch_wait",
+                   "prefill": "transfer_queue", "transfer": "decode_queue"}
+        if self.facts.role == "decode" or row.initial:
+            entered["client_wait"] = "decode_queue"
+        elif not row.cached:
+            entered["prefill_queue"] = "batch_wait"
+        last, (_, end) = next(reversed(row.phases.items()))
+        if entered.get(last) in kinds:
+            yield end, self.t1
