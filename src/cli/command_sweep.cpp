@@ -13,6 +13,7 @@
 #include "cmsim/study/sensitivity.hpp"
 #include "commands.hpp"
 #include "shard_note.hpp"
+#include "slurm_parts.hpp"
 #include "study_engine.hpp"
 #include "study_report.hpp"
 #include "study_search.hpp"
@@ -29,6 +30,9 @@ struct SweepCommand {
   std::optional<std::string> seeds, out, shard, pareto;
   std::vector<std::string> requirements;
   std::optional<std::string> sensitivity;
+  std::string executor = "local";
+  SlurmRequest slurm;
+  bool jobs_given = false;
   double share = 1;
   bool resume = false, gather = false, json = false;
   StudyOptions options;
@@ -118,7 +122,26 @@ void check_fresh(const SweepCommand& command, const fs::path& directory) {
                     "choose another place with --out");
 }
 
+void check_executor(const SweepCommand& command) {
+  const auto refuse = [&](bool given, const char* option, const char* why) {
+    if (given) throw ConfigError({option, 0, ""}, why);
+  };
+  const bool slurm = command.executor == "slurm";
+  refuse(slurm && command.shard, "--shard", "--executor slurm makes the parts itself");
+  refuse(slurm && command.gather, "--gather", "runs nothing, so it needs no --executor");
+  refuse(slurm && !command.requirements.empty(), "--capacity",
+         "searches point by point, which --executor slurm does not");
+  refuse(slurm && command.jobs_given, "--jobs",
+         "is of this machine; a task of Slurm runs as many as it has CPUs: --sbatch "
+         "\"--cpus-per-task=N\"");
+  refuse(!slurm && command.slurm.tasks > 0, "--tasks", "needs --executor slurm");
+  refuse(!slurm && !command.slurm.sbatch.empty(), "--sbatch", "needs --executor slurm");
+}
+
 int execute(SweepCommand command, serve::PolicyRegistry& registry) {
+  check_executor(command);
+  const bool slurm = command.executor == "slurm";
+  if (slurm) command.options.missing = study::Missing::kLeave;  // here; the parts run it
   study::Study study = study_of(command);
   const ParetoAxes pareto = pareto_of(command, study);
   if (command.shard) command.options.shard = study::parse_shard(*command.shard);
@@ -134,6 +157,7 @@ int execute(SweepCommand command, serve::PolicyRegistry& registry) {
     return search_capacity(engine, study, {command.requirements, command.share, command.json},
                            directory);
   }
+  if (slurm) run_on_slurm(command.slurm, engine, points, directory);
   std::vector<study::Outcome> outcomes = engine.run(points, directory);
   engine.check_interrupted(directory);
   const study::Table table = study::make_table(study, std::move(points), std::move(outcomes));
@@ -205,6 +229,16 @@ void add_how(CLI::App& sub, SweepCommand& command) {
   sub.add_flag("--resume", command.resume, "Run only what is missing or has failed");
   sub.add_flag("--gather", command.gather,
                "Run nothing: make the tables of the points that are there");
+  sub.add_option("--executor", command.executor, "Where points are run")
+      ->check(CLI::IsMember({"local", "slurm"}))
+      ->capture_default_str();
+  sub.add_option("--tasks", command.slurm.tasks,
+                 "Tasks that Slurm gets, each a part of the points [a point each, at most 1000]")
+      ->transform(whole_from(1, 1'000'000));
+  sub.add_option("--sbatch", command.slurm.sbatch,
+                 "Further options of sbatch, e.g. \"--partition=short --cpus-per-task=8\"; a task "
+                 "runs as many processes as it has CPUs")
+      ->type_name("WORDS");
   sub.add_option("--shard", command.shard, "Run the i-th of n parts and make no tables")
       ->type_name("i/n");
   sub.add_flag("--json", command.json, "Print the cells as JSON instead of the table");
@@ -230,7 +264,8 @@ void add_sweep(CLI::App& app, Session& session) {
       "  cmsim sweep platforms/cloudmatrix384.json --vary=--ep=8,16,32,64 \\\n"
       "      --command \"collective --op dispatch --tokens 128\"\n"
       "Ctrl-C ends a sweep early; --resume goes on. Exit code 4 when some points failed.");
-  sub->callback([command, &session] {
+  sub->callback([command, sub, &session] {
+    command->jobs_given = sub->count("--jobs") > 0;
     session.action = [command, &session] { return execute(*command, session.registry); };
   });
 }

@@ -2,30 +2,15 @@
 
 #include <fmt/format.h>
 
-#include <fstream>
-#include <vector>
+#include <array>
+#include <string_view>
 
+#include "own_words.hpp"
 #include "study_engine.hpp"
 #include "study_report.hpp"
 
 namespace cmsim::cli {
 namespace {
-
-/// The words this process was started with, without the program and --shard.
-std::vector<std::string> own_words() {
-  std::ifstream stream("/proc/self/cmdline", std::ios::binary);
-  std::vector<std::string> words;
-  for (std::string word; std::getline(stream, word, '\0');) words.push_back(word);
-  if (!words.empty()) words.erase(words.begin());
-  for (std::size_t i = 0; i < words.size(); ++i) {
-    if (!words[i].starts_with("--shard")) continue;
-    const bool joined = words[i].find('=') != std::string::npos;
-    const auto first = words.begin() + static_cast<long>(i);
-    words.erase(first, first + (joined || i + 1 == words.size() ? 1 : 2));
-    break;
-  }
-  return words;
-}
 
 study::Table part_of(const study::Table& table, const study::Shard& shard) {
   study::Table part = table;
@@ -44,7 +29,8 @@ study::Table part_of(const study::Table& table, const study::Shard& shard) {
 std::string shard_note(const study::Shard& shard, const std::filesystem::path& directory) {
   std::string command = "cmsim";
   bool has_out = false;
-  for (const std::string& word : own_words()) {
+  constexpr std::array<std::string_view, 1> kShard{"--shard"};
+  for (const std::string& word : own_words(kShard)) {
     command += " " + study::shell_word(word);
     has_out = has_out || word.starts_with("--out");
   }
