@@ -1,6 +1,7 @@
 // One simple policy for each decision, and the trivial alternatives.
 
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <optional>
 
@@ -58,13 +59,14 @@ class LeastLoadedDecode : public DecodeRouter {
  public:
   std::optional<std::size_t> route(const DecodeRouterView& view) override {
     std::optional<std::size_t> best;
+    auto fewest = std::numeric_limits<std::int64_t>::max(), least = fewest;
     for (std::size_t rank = 0; rank < view.sequences.size(); ++rank) {
-      if (best && (view.sequences[rank] > view.sequences[*best] ||
-                   (view.sequences[rank] == view.sequences[*best] &&
-                    view.kv_tokens[rank] >= view.kv_tokens[*best]))) {
-        continue;
-      }
-      if (view.fits(rank)) best = rank;
+      const std::int64_t sequences = view.sequences[rank], tokens = view.kv_tokens[rank];
+      if (sequences > fewest || (sequences == fewest && tokens >= least)) continue;
+      if (!view.fits(rank)) continue;
+      best = rank;
+      fewest = sequences;
+      least = tokens;
     }
     return best;
   }
