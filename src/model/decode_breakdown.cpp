@@ -2,6 +2,7 @@
 // with each mechanism's cost taken away.
 #include <array>
 #include <numeric>
+#include <span>
 
 #include "cmsim/model/decode_model.hpp"
 #include "critical_path.hpp"
@@ -13,7 +14,7 @@ namespace {
 constexpr std::array<const char*, 3> kAttention{"MLAProlog", "FusedAttention", "OProj"};
 constexpr std::array<const char*, 4> kExperts{"Gate", "Dispatch", "MLP", "Combine"};
 
-Seconds sum(const std::vector<Seconds>& values) {
+Seconds sum(std::span<const Seconds> values) {
   return std::accumulate(values.begin(), values.end(), 0.0);
 }
 
@@ -27,11 +28,9 @@ class Slices : public SliceRecorder {
           start, end);
   }
   void experts(int layer, int microbatch, Seconds start, Seconds barrier, Seconds end) override {
-    const std::vector<Seconds>& all = step_.operators().experts_shared;
-    split(kExperts.data(), {all.begin(), all.begin() + 2}, "stream 1", layer, microbatch, start,
-          barrier);
-    split(kExperts.data() + 2, {all.begin() + 2, all.end()}, "stream 1", layer, microbatch, barrier,
-          end);
+    const std::span<const Seconds> all = step_.operators().experts_shared;
+    split(kExperts.data(), all.first(2), "stream 1", layer, microbatch, start, barrier);
+    split(kExperts.data() + 2, all.last(2), "stream 1", layer, microbatch, barrier, end);
   }
   void dense(int layer, int microbatch, Seconds start, Seconds end) override {
     slices_.push_back({"DenseFFN", "stream 1", start, end - start, layer, microbatch});
@@ -42,7 +41,7 @@ class Slices : public SliceRecorder {
 
  private:
   /// Divides [start, end) in proportion to the typical durations of the operators.
-  void split(const char* const* names, const std::vector<Seconds>& weights, const char* track,
+  void split(const char* const* names, std::span<const Seconds> weights, const char* track,
              int layer, int microbatch, Seconds start, Seconds end) {
     const Seconds total = sum(weights);
     if (total <= 0) return;
@@ -79,8 +78,7 @@ StepBreakdown DecodePipeline::breakdown(const DecodeBatch& batch) const {
 
   const DecodeStep::Operators& operators = step.operators();
   const auto list = [&](const char* const* names, const char* track,
-                        const std::vector<OperatorCost>& costs,
-                        const std::vector<Seconds>& shared) {
+                        std::span<const OperatorCost> costs, std::span<const Seconds> shared) {
     for (std::size_t i = 0; i < costs.size(); ++i) {
       result.operators.push_back({names[i], track, costs[i].alone(device_.hbm_bandwidth()),
                                   shared[i], costs[i].hbm_bytes});

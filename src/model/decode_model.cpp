@@ -73,8 +73,8 @@ DecodePipeline::DecodePipeline(const hw::Platform& platform, const Architecture&
       layout_(experts_->layout()),
       exchange_(
           make_exchange(options.decode.exchange, platform, operators_, layout_.ranks, wire_scale)),
-      memory_(plan_memory(platform, architecture, options, layout_.ranks, max_sequences_per_rank)) {
-}
+      memory_(plan_memory(platform, architecture, options, layout_.ranks, max_sequences_per_rank)),
+      busiest_(std::make_shared<BusiestRankTables>()) {}
 
 MemoryPlan DecodePipeline::plan_memory(const hw::Platform& platform,
                                        const Architecture& architecture,
@@ -163,12 +163,13 @@ DecodeIteration DecodePipeline::iteration(const DecodeBatch& batch) const {
   const DecodePlan chosen = plan(batch);
   DecodeIteration result;
   result.duration = duration(batch, chosen);
-  double sequences = 0, kv = 0;
+  std::int64_t total = 0, context = 0;
   for (std::size_t r = 0; r < batch.sequences.size(); ++r) {
-    sequences += batch.sequences[r];
-    kv += static_cast<double>(batch.kv_tokens[r]);
+    total += batch.sequences[r];
+    context += batch.kv_tokens[r];
   }
-  if (sequences == 0) return result;
+  if (total == 0) return result;
+  const auto sequences = static_cast<double>(total), kv = static_cast<double>(context);
   const double ranks = layout_.ranks;
   const double tokens = sequences / ranks * (1 + options_.draft_tokens);
   const double layers = architecture_.layers + options_.draft_tokens;

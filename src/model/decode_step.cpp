@@ -118,9 +118,24 @@ double DecodeStep::received_rows(double rows, double tokens) const {
   return stays ? rows - pipeline_.experts_->shared_rows(tokens) : rows;
 }
 
-DecodeStep::BusiestRank DecodeStep::busiest_rank(int layer, double tokens) const {
+BusiestRank DecodeStep::busiest_rank(int layer, double tokens) const {
   const double rows = straggler_rows(layer, tokens), received = received_rows(rows, tokens);
   return {rows, port_.at(received), alone(mlp(rows)) + combine_.at(received)};
+}
+
+std::shared_ptr<const BusiestRanks> DecodeStep::busiest_ranks(double tokens) const {
+  const auto make = [&] {
+    BusiestRanks ranks(static_cast<std::size_t>(pipeline_.experts_->layers()));
+    for (std::size_t l = 0; l < ranks.size(); ++l) {
+      ranks[l] = busiest_rank(static_cast<int>(l), tokens);
+    }
+    return ranks;
+  };
+  if (ideal_.balanced || ideal_.free_exchange || ideal_.free_launch) {
+    return std::make_shared<const BusiestRanks>(make());
+  }
+  return pipeline_.busiest_->get(
+      {plan_.microbatches, plan_.attention_aic, plan_.attention_aiv, tokens, max_tokens_}, make);
 }
 
 void DecodeStep::group(const DecodeBatch& batch) {
@@ -128,12 +143,13 @@ void DecodeStep::group(const DecodeBatch& batch) {
   for (const std::int32_t n : batch.sequences) largest = std::max(largest, static_cast<int>(n));
   std::vector<Group> by_sequences(static_cast<std::size_t>(largest) + 1);  // small integers
   for (std::size_t r = 0; r < batch.sequences.size(); ++r) {
+    if (batch.sequences[r] == 0) continue;  // waits, but never paces
     Group& group = by_sequences[static_cast<std::size_t>(batch.sequences[r])];
     group.kv_tokens = std::max(group.kv_tokens, static_cast<double>(batch.kv_tokens[r]));
     ++group.ranks;
   }
   groups_.clear();
-  for (int n = 1; n <= largest; ++n) {  // ranks without sequences wait, but never pace
+  for (int n = 1; n <= largest; ++n) {
     Group& group = by_sequences[static_cast<std::size_t>(n)];
     if (group.ranks == 0) continue;
     group.sequences = n;
@@ -205,18 +221,15 @@ void DecodeStep::contend(double tokens_per_sequence) {
   const double sequences = part(pacing->sequences, 0);
   const double tokens = sequences * tokens_per_sequence;
   const double kv = pacing->kv_tokens * sequences / pacing->sequences;
-  const auto attention = attention_costs(sequences, kv, tokens_per_sequence, false);
-  operators_.attention.assign(attention.begin(), attention.end());
-  const int layers = pipeline_.experts_->layers();
+  operators_.attention = attention_costs(sequences, kv, tokens_per_sequence, false);
   busiest_tokens_ = tokens_[0];
-  busiest_.resize(static_cast<std::size_t>(layers));
-  for (int l = 0; l < layers; ++l) busiest_[l] = busiest_rank(l, busiest_tokens_);
+  busiest_ = busiest_ranks(busiest_tokens_);
   // The layer with the median straggler stands for all.
   const int moe_layers = pipeline_.architecture_.moe_layers();
   double typical = 0;
   if (moe_layers > 0) {
     std::vector<double> rows(static_cast<std::size_t>(moe_layers));
-    for (int l = 0; l < moe_layers; ++l) rows[l] = busiest_[l].rows;
+    for (int l = 0; l < moe_layers; ++l) rows[l] = (*busiest_)[l].rows;
     std::nth_element(rows.begin(), rows.begin() + moe_layers / 2, rows.end());
     typical = rows[static_cast<std::size_t>(moe_layers / 2)];
   }
@@ -232,9 +245,9 @@ void DecodeStep::contend(double tokens_per_sequence) {
       exchange_cost(combine_.at(received), (typical + sent) * list.combine_message_bytes())};
   operators_.dense = {cost(pipeline_.operators_.dense_ffn(tokens), expert_share_)};
 
-  const auto times = [&](const std::vector<OperatorCost>& costs) {
-    std::vector<Seconds> durations;
-    for (const OperatorCost& op : costs) durations.push_back(alone(op));
+  const auto times = [&]<std::size_t n>(const std::array<OperatorCost, n>& costs) {
+    std::array<Seconds, n> durations;
+    for (std::size_t i = 0; i < n; ++i) durations[i] = alone(costs[i]);
     return durations;
   };
   operators_.attention_shared = operators_.dense_attention_shared = times(operators_.attention);
@@ -243,8 +256,8 @@ void DecodeStep::contend(double tokens_per_sequence) {
   attention_stretch_ = pre_stretch_ = tail_stretch_ = dense_attention_stretch_ = dense_stretch_ = 1;
   if (plan_.microbatches == 1) return;
 
-  const std::vector<Seconds> attention_alone = operators_.attention_shared;
-  const std::vector<Seconds> experts_alone = operators_.experts_shared;
+  const auto attention_alone = operators_.attention_shared;
+  const auto experts_alone = operators_.experts_shared;
   StreamPair moe = share_bandwidth(operators_.attention, operators_.experts, bandwidth_);
   attention_stretch_ = sum(moe.first) / sum(attention_alone);
   const auto stretch = [](std::span<const Seconds> now, std::span<const Seconds> before) {
@@ -256,10 +269,10 @@ void DecodeStep::contend(double tokens_per_sequence) {
   StreamPair dense = share_bandwidth(operators_.attention, operators_.dense, bandwidth_);
   dense_attention_stretch_ = sum(dense.first) / sum(attention_alone);
   dense_stretch_ = stretch(dense.second, operators_.dense_shared);
-  operators_.attention_shared = std::move(moe.first);
-  operators_.experts_shared = std::move(moe.second);
-  operators_.dense_attention_shared = std::move(dense.first);
-  operators_.dense_shared = std::move(dense.second);
+  std::ranges::copy(moe.first, operators_.attention_shared.begin());
+  std::ranges::copy(moe.second, operators_.experts_shared.begin());
+  std::ranges::copy(dense.first, operators_.dense_attention_shared.begin());
+  std::ranges::copy(dense.second, operators_.dense_shared.begin());
 }
 
 void DecodeStep::run_dense(int layer, SliceRecorder* recorder) {
@@ -282,7 +295,7 @@ void DecodeStep::run_dense(int layer, SliceRecorder* recorder) {
 void DecodeStep::run_moe(int layer, int expert_layer, SliceRecorder* recorder) {
   for (int m = 0; m < plan_.microbatches; ++m) {
     const BusiestRank busiest = tokens_[m] == busiest_tokens_
-                                    ? busiest_[expert_layer]
+                                    ? (*busiest_)[expert_layer]
                                     : busiest_rank(expert_layer, tokens_[m]);
     Seconds barrier = 0;
     Seconds begin_front = 0, attended_front = 0, start_front = 0;

@@ -5,9 +5,11 @@
 #pragma once
 
 #include <array>
+#include <memory>
 #include <span>
 #include <vector>
 
+#include "busiest_rank.hpp"
 #include "cmsim/model/decode_model.hpp"
 
 namespace cmsim::model {
@@ -34,8 +36,12 @@ class DecodeStep {
   /// Operators of microbatch 0 of a MoE layer on the pacing rank, alone and beside the other
   /// stream.
   struct Operators {
-    std::vector<OperatorCost> attention, experts, dense;  // experts: gate, dispatch, MLP, combine
-    std::vector<Seconds> attention_shared, experts_shared, dense_attention_shared, dense_shared;
+    std::array<OperatorCost, 3> attention;
+    std::array<OperatorCost, 4> experts;  // gate, dispatch, MLP, combine
+    std::array<OperatorCost, 1> dense;
+    std::array<Seconds, 3> attention_shared, dense_attention_shared;
+    std::array<Seconds, 4> experts_shared;
+    std::array<Seconds, 1> dense_shared;
   };
   const Operators& operators() const { return operators_; }
   /// Mean duration of a MoE layer (all microbatches) in the last run.
@@ -77,13 +83,8 @@ class DecodeStep {
   OperatorCost mlp(double rows) const;
   /// Of a rank's rows those that come over the exchange: its own shared expert's do not.
   double received_rows(double rows, double tokens) const;
-  /// The rank with the hottest experts of a layer, which all others wait for.
-  struct BusiestRank {
-    double rows = 0;
-    Seconds port = 0;  // dispatch, as its port allows
-    Seconds tail = 0;  // MLP and combine
-  };
   BusiestRank busiest_rank(int layer, double tokens) const;
+  std::shared_ptr<const BusiestRanks> busiest_ranks(double tokens) const;
   void group(const DecodeBatch& batch);
   void prepare(double tokens_per_sequence, bool mtp);
   void prune();
@@ -109,8 +110,8 @@ class DecodeStep {
   };
   Line port_;     // dispatch, as the receiving port allows
   Line combine_;  // flat while the rank with the most tokens gets back more rows
-  OperatorCost mlp_base_, mlp_per_row_;  // linear in the rows
-  std::vector<BusiestRank> busiest_;     // by layer (MoE, then MTP), of `busiest_tokens_` tokens
+  OperatorCost mlp_base_, mlp_per_row_;          // linear in the rows
+  std::shared_ptr<const BusiestRanks> busiest_;  // of `busiest_tokens_` tokens
   double busiest_tokens_ = 0;
   std::array<double, kMostMicrobatches> tokens_{};  // of all ranks, by microbatch
   double max_tokens_ = 0;

@@ -92,8 +92,12 @@ int PrefillPipeline::microbatches(const Totals& totals) const {
 PrefillIteration PrefillPipeline::batch(std::span<const PrefillSequence> sequences) const {
   const Totals totals = batch_totals(sequences, options_.sequence_packing);
   if (totals.tokens <= 0) return {};
+  const auto found = batches_.find(totals);
+  if (found != batches_.end()) return found->second;
   const PrefillStep step(*this, totals, microbatches(totals), {});
-  return {step.duration(), whole_bytes(step.hbm_bytes()), whole_bytes(step.ub_bytes())};
+  if (batches_.size() == kMostRemembered) batches_.clear();
+  return batches_[totals] = {step.duration(), whole_bytes(step.hbm_bytes()),
+                             whole_bytes(step.ub_bytes())};
 }
 
 }  // namespace cmsim::model

@@ -46,6 +46,30 @@ Seconds time_of(const ModelOptions& options, const Batch& batch) {
   return pipeline(options, static_cast<int>(batch.sequences.size())).iteration(batch).duration;
 }
 
+// What is remembered from other batches (and dropped after 4,096 of them) is no part of the answer.
+TEST(DecodeModel, ABatchTakesAsLongAfterOthersAsAlone) {
+  ModelOptions options;
+  const DecodePipeline used = pipeline(options);
+  const auto uneven = [](std::int32_t extra) {
+    Batch batch = even(320, 8);
+    for (std::int32_t r = 0; r < extra; ++r) ++batch.sequences[static_cast<std::size_t>(r % 320)];
+    return batch;
+  };
+  // Same tokens, other plan or largest rank; then every key anew, and the first ones again.
+  const std::vector<Batch> batches{even(320, 8), uneven(1), uneven(320), uneven(17)};
+  for (int round = 0; round < 2; ++round) {
+    for (const Batch& batch : batches) {
+      EXPECT_EQ(used.iteration(batch).duration, time_of(options, batch));
+      EXPECT_EQ(used.iteration(batch).duration, used.iteration(batch).duration);
+      EXPECT_EQ(used.breakdown(batch).losses.imbalance,
+                pipeline(options).breakdown(batch).losses.imbalance);
+    }
+    if (round == 0) {
+      for (std::int32_t extra = 0; extra < 5000; ++extra) used.iteration(uneven(extra));
+    }
+  }
+}
+
 // Every split that is tried leaves either stream a core of either kind; a die that cannot be
 // divided runs one stream.
 TEST(DecodeModel, DiesOfAnyNumberOfCoresHaveAPlan) {

@@ -31,6 +31,25 @@ Seconds time_of(const ModelOptions& options, const Sequences& batch, int ranks =
   return pipeline(options, ranks).batch(batch).duration;
 }
 
+// What is remembered from other batches (and dropped after 16,384 of them) is no part of the
+// answer.
+TEST(PrefillModel, ABatchTakesAsLongAfterOthersAsAlone) {
+  const PrefillPipeline used = pipeline();
+  const std::vector<Sequences> batches{prompts(4, 4096), prompts(4, 4096, 512), prompts(8, 2048),
+                                       prompts(1, 100)};
+  for (int round = 0; round < 2; ++round) {
+    for (const Sequences& batch : batches) {
+      const PrefillIteration alone = pipeline().batch(batch);
+      EXPECT_EQ(used.batch(batch).duration, alone.duration);
+      EXPECT_EQ(used.batch(batch).hbm_bytes_per_die, alone.hbm_bytes_per_die);
+      EXPECT_EQ(used.batch(batch).ub_bytes_per_die, alone.ub_bytes_per_die);
+    }
+    if (round == 0) {
+      for (Tokens tokens = 1; tokens <= 17'000; ++tokens) used.batch(prompts(1, tokens));
+    }
+  }
+}
+
 // One microbatch, no drafts, balanced experts, 32 ranks, four prompts of 4,096 tokens: 512 tokens a
 // rank. TP over 32 ranks: 4 heads a rank, all 16,384 tokens. Each rank sends 512 x 8 rows, receives
 // as many and computes 512 more for its own copy of the shared expert. Query-key pairs: 4 x 4096 x

@@ -34,6 +34,8 @@ struct DecodeIdeal {
   bool free_launch = false;    // no operator overhead, no graph launch
 };
 
+class BusiestRankTables;
+
 class DecodePipeline : public DecodeModel {
  public:
   DecodePipeline(const hw::Platform& platform, const Architecture& architecture,
@@ -81,6 +83,7 @@ class DecodePipeline : public DecodeModel {
   MemoryPlan memory_;
   // Plans by shape of the batch, filled as they are met: a cache of a pure function.
   mutable std::map<BatchShape, DecodePlan> plans_;
+  std::shared_ptr<BusiestRankTables> busiest_;  // another
 };
 
 }  // namespace cmsim::model

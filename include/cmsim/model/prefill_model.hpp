@@ -8,6 +8,7 @@
 #pragma once
 
 #include <array>
+#include <compare>
 #include <map>
 #include <memory>
 
@@ -54,6 +55,7 @@ class PrefillPipeline : public PrefillModel {
     double context = 0;  // new and cached
     double pairs = 0;    // query-key pairs of causal attention
     double sequences = 0;
+    auto operator<=>(const Totals&) const = default;
   };
 
  private:
@@ -73,6 +75,9 @@ class PrefillPipeline : public PrefillModel {
   MemoryPlan memory_;
   // Choices by shape of the batch, filled as they are met: a cache of a pure function.
   mutable std::map<std::array<int, 3>, int> splits_;
+  // Batches of the same totals take the same time; bounded, and dropped when full.
+  static constexpr std::size_t kMostRemembered = 16384;
+  mutable std::map<Totals, PrefillIteration> batches_;
 };
 
 }  // namespace cmsim::model
