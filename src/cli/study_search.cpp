@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 
 #include "cmsim/base/files.hpp"
+#include "cmsim/base/json_text.hpp"
 #include "cmsim/study/capacity.hpp"
 #include "study_report.hpp"
 #include "text_table.hpp"
@@ -119,7 +120,7 @@ std::string capacities_json(const study::Study& study,
                     {"holds_at", optional(capacities[cell].bracket.holds)},
                     {"fails_at", optional(capacities[cell].bracket.fails)}});
   }
-  return json.dump(2) + "\n";
+  return json_text(std::move(json)) + "\n";
 }
 
 /// The assignments of one number, down and up, and how much they change a metric.

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "cmsim/base/json_text.hpp"
 #include "terminal.hpp"
 #include "validation.hpp"
 
@@ -212,7 +213,7 @@ std::string validation_json(const Validation& validation) {
                      {"with_tolerance", count.judged},
                      {"holding", count.holding},
                      {"free_parameters", validation.parameters.size()}};
-  return json.dump(2) + "\n";
+  return json_text(std::move(json)) + "\n";
 }
 
 }  // namespace cmsim::cli

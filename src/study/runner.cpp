@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "cmsim/base/error.hpp"
+#include "cmsim/base/json_text.hpp"
 
 namespace cmsim::study {
 namespace {
@@ -43,7 +44,7 @@ std::string run_scenario(const Point& point, const run::ScenarioFile& file,
                          run::RunOptions options) {
   options.command = spelled(point);
   const run::Scenario scenario = file.scenario(run::settings_of(all_sets(point)), options.registry);
-  return metrics::to_json(run::run(scenario, options)).dump(2) + "\n";
+  return json_text(metrics::to_json(run::run(scenario, options))) + "\n";
 }
 
 std::vector<Outcome> run_scenarios(std::span<const Point> points,

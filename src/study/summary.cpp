@@ -1,5 +1,6 @@
 #include <nlohmann/json.hpp>
 
+#include "cmsim/base/json_text.hpp"
 #include "cmsim/study/analysis.hpp"
 
 namespace cmsim::study {
@@ -38,7 +39,7 @@ std::string to_summary(const Table& table) {
     }
     json["cells"].push_back({{"params", params}, {"metrics", metrics}});
   }
-  return json.dump(2) + "\n";
+  return json_text(std::move(json)) + "\n";
 }
 
 }  // namespace cmsim::study
