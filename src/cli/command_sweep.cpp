@@ -41,7 +41,10 @@ struct SweepCommand {
 /// The study of the file, if it is one, and what the command line adds.
 study::Study study_of(const SweepCommand& command) {
   study::Study study;
-  const std::filesystem::path file = run::find_scenario(command.file);
+  if (command.file == "-") {
+    throw ConfigError("a study has no place that it could be run from again; give a file, not -");
+  }
+  const fs::path file = run::find_scenario(command.file);
   if (study::is_study(file)) {
     study = study::read_study(file);
   } else {
@@ -186,7 +189,9 @@ void add_what(CLI::App& sub, SweepCommand& command) {
                         const char* what) {
     sub.add_option(name, into, what)->type_name(type)->allow_extra_args(false);
   };
-  sub.add_option("STUDY", command.file, "Scenario, study file, or the platform of a collective")
+  sub.add_option("STUDY", command.file,
+                 "Scenario (a file or the name of a shipped one), study file, or the platform of a "
+                 "collective")
       ->required();
   sub.add_option("--command", command.of,
                  "What is run at each point, with its options, e.g. \"step --phase decode\" [run]")

@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "cmsim/base/config.hpp"
+#include "cmsim/run/shipped.hpp"
 #include "cmsim/study/study.hpp"
 
 namespace cmsim::study {
@@ -54,7 +55,10 @@ std::vector<Axis> read_axes(const ConfigNode& root, std::string_view key) {
 }  // namespace
 
 std::string to_json(const Study& study) {
-  nlohmann::ordered_json json{{"scenario", fs::absolute(study.file).lexically_normal().string()},
+  // A scenario that comes with the program is known by its file, whatever the directory.
+  const fs::path file =
+      study.file == "-" ? study.file : fs::absolute(run::find_scenario(study.file.string()));
+  nlohmann::ordered_json json{{"scenario", file.lexically_normal().string()},
                               {"command", study.command},
                               {"options", study.options},
                               {"set", study.sets}};

@@ -1,4 +1,5 @@
 #include <nlohmann/json.hpp>
+#include <utility>
 
 #include "cmsim/base/json_text.hpp"
 #include "cmsim/study/analysis.hpp"

@@ -40,8 +40,8 @@ TEST(Figures, WhatIsNoResultIsRefusedWithWhatWasFound) {
 
 TEST(Figures, WhatAResultDoesNotHaveIsLeftOut) {
   json result = run_result();
-  result.erase("mean_ttft_ms");
-  result.erase("links");
+  result["window"].erase("ttft_ms");
+  result["window"].erase("links");
   result["breakdown"] = nullptr;
   const Figures figures = figures_of(result, Kind::kRun, headlines(Kind::kRun));
   EXPECT_FALSE(figures.metrics.contains("ttft"));
@@ -53,9 +53,9 @@ TEST(Figures, WhatAResultDoesNotHaveIsLeftOut) {
 }
 
 TEST(Figures, AMetricMayBeAPointer) {
-  const Metric metric = study::find_metric("/queues/decode_waiting/mean", "run");
+  const Metric metric = study::find_metric("/window/queues/decode_waiting/mean", "run");
   const Figures figures = figures_of(run_result(), Kind::kRun, std::span(&metric, 1));
-  EXPECT_EQ(figures.metrics.at("/queues/decode_waiting/mean"), 2.0);
+  EXPECT_EQ(figures.metrics.at("/window/queues/decode_waiting/mean"), 2.0);
 }
 
 TEST(Figures, AResultIsLoadedFromItsFileOrDirectory) {

@@ -141,7 +141,9 @@ TEST(Require, TurnsAnUnmetRequirementIntoCode1) {
   EXPECT_EQ(missed.code, 1);
   EXPECT_THAT(missed.err, testing::StartsWith("cmsim: --require slo: the SLO is not met at p99"));
   EXPECT_EQ(std::count(missed.err.begin(), missed.err.end(), '\n'), 1);
-  EXPECT_EQ(run({"--require", "stable", "--set", "/slo/tpot=1ms"}).code, 0);
+  const Outcome saturated = run({"--require", "stable", "--set", "/slo/tpot=1ms"});
+  EXPECT_EQ(saturated.code, 1);  // no batch has steps as short as that
+  EXPECT_EQ(saturated.err, "cmsim: --require stable: the load is saturated\n");
 }
 
 TEST(Log, SaysPhasesAndDecisionsOnRequest) {

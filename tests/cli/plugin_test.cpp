@@ -165,7 +165,7 @@ TEST(ZooDecisions, TheLargestHeadroomMeansAnEmptyRank) {
   const auto result = nlohmann::json::parse(run.out);
   EXPECT_EQ(result["completed"], 2000);
   EXPECT_EQ(result["requests"]["preempted"], 0);
-  EXPECT_LE(result["kv"]["peak_occupancy"], 30'020. / 40'175);
+  EXPECT_LE(result["whole_run"]["kv"]["peak_occupancy"], 30'020. / 40'175);
 }
 
 TEST(ZooDecisions, WaitingForEverNamesWhoIsAsked) {

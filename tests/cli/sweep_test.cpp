@@ -95,6 +95,16 @@ TEST(Sweep, IsTheSameHoweverItIsRun) {
   EXPECT_EQ(csv(here, "one"), csv(here, "parts"));
 }
 
+TEST(Sweep, TakesAShippedScenarioByNameAndItsOwnStudyFileAnywhere) {
+  const WorkDirectory here;
+  ASSERT_EQ(here.cmsim({"sweep", "paper-decode", "--metric", "tpot", "--out", "s"}).code, 0);
+  EXPECT_THAT(content(here / "s/study.json"), HasSubstr("/workloads/scenarios/paper-decode.json"));
+  EXPECT_EQ(here.cmsim({"sweep", "s/study.json", "--out", "s", "--gather"}).code, 0);
+  const Outcome piped = here.cmsim({"sweep", "-", "--out", "t"});
+  EXPECT_EQ(piped.code, 2);
+  EXPECT_THAT(piped.err, HasSubstr("give a file, not -"));
+}
+
 TEST(Sweep, ResumesAndSaysWhatIsThere) {
   const WorkDirectory here;
   ASSERT_EQ(here.cmsim(sweep({"--seeds", "1..2"})).code, 0);
