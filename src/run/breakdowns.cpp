@@ -29,7 +29,7 @@ DecodeShape even_step(const model::DecodePipeline& model, const RoleResult& mean
 void add_binds(metrics::Figures& figures, const char* role, double utilisation,
                const model::StepBreakdown& breakdown) {
   for (const auto& [name, time] : breakdown.critical_path) {
-    if (time <= 0) continue;
+    if (utilisation * time <= 0) continue;
     figures.binds.push_back(
         {std::string(role) + ": " + name, utilisation * time / breakdown.duration});
   }
@@ -143,7 +143,8 @@ std::optional<RoleLoad> decode_load(const metrics::Result& result, const Scenari
   RoleLoad load;
   load.offered = offer.output / result.window.length();
   load.within_slo = rate(keeps);
-  load.sustained = std::max(rate(most), load.within_slo);  // more sequences may need more microbatches
+  load.sustained =
+      std::max(rate(most), load.within_slo);  // more sequences may need more microbatches
   return load;
 }
 

@@ -174,14 +174,13 @@ class PartFigures(View):
     # -- what binds -------------------------------------------------------------------------------
 
     def binds(self) -> None:
-        """Operators in the window alone, where what binds for no time is left out."""
+        """Operators in the window alone; what binds for no time is left out."""
         ledger, part, field = self.ledger, self.part, self.field("binds")
         found = {bind["what"]: i for i, bind in enumerate(part.figures["binds"])}
         shares = [bind["share"] for bind in part.figures["binds"]]
         ledger.holds(field, len(found) == len(shares), "each once")
-        if part is self.window:
-            ledger.holds(field, shares == sorted(shares, reverse=True), "the largest first")
-            ledger.holds(field, all(share > 0 for share in shares), "only what binds")
+        ledger.holds(field, shares == sorted(shares, reverse=True), "the largest first")
+        ledger.holds(field, all(share > 0 for share in shares), "only what binds")
         expected = {FULL: self.full_batches()} if part.figures["prefill"] else {}
         expected |= dict.fromkeys(DECODE_BINDS) if part.figures["decode"] else {}
         if part is self.window:
@@ -194,7 +193,7 @@ class PartFigures(View):
         waiting = part.figures["queues"]["decode_waiting"]["max"]
         for what, share in expected.items():
             if what not in found:
-                ledger.holds(field, part is self.window and (share or 0) <= 1e-9, f"also {what}")
+                ledger.holds(field, (share or 0) <= 1e-9, f"also {what}")
                 continue
             leaf = f"{field}.{found[what]}"
             ledger.same(f"{leaf}.what", what)
