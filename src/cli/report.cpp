@@ -86,8 +86,7 @@ void add_head(Report& report, const Result& r) {
   if (!window.steady) {
     report.row("", window.why_not +
                        (std::isfinite(window.needed)
-                            ? fmt::format("; arrivals over {} s or more would show a steady state",
-                                          figure(window.needed))
+                            ? fmt::format("; needs arrivals over some {} s", figure(window.needed))
                             : ""));
   }
 }
@@ -200,10 +199,10 @@ void add_links(Report& report, std::vector<metrics::LinkResult> links,
   }
 }
 
-/// The four largest.
+/// The three largest.
 void add_binds(Report& report, const std::vector<metrics::Bind>& binds) {
   std::string text;
-  for (const metrics::Bind& bind : binds | std::views::take(4)) {
+  for (const metrics::Bind& bind : binds | std::views::take(3)) {
     text += fmt::format("{}{} {}", text.empty() ? "" : ", ", bind.what, percent(bind.share));
   }
   if (!text.empty()) report.row("Binds", text);

@@ -124,7 +124,7 @@ Window find_window(const Timeline& timeline, std::span<const RequestRecord> reco
     if (!deleted) {
       window.steady = false;
       window.needed = 2 * std::max(residence.p99, last_send - begin);
-      window.why_not = "requests or their KV in the system still grow or shrink when arrivals end";
+      window.why_not = "the system still fills or drains when arrivals end";
     }
   }
   if (window.steady && window.length() < residence.mean) {

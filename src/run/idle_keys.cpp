@@ -143,11 +143,12 @@ void workload_rules(const Scenario& s, std::vector<Rule>& rules) {
                    when(stationary && s.role == serve::Role::kPrefillOnly,
                         "on prefill alone, it is decode that begins full; it needs role all or "
                         "decode")});
-  rules.push_back({{"/workload/population"},
-                   arrivals + "/kind",
-                   with(stationary && !dated && !(kind == ArrivalKind::kClosedLoop &&
-                                                  s.role == serve::Role::kDecodeOnly),
-                        "arrivals that have dates, or decode alone in a closed loop")});
+  rules.push_back(
+      {{"/workload/population"},
+       arrivals + "/kind",
+       with(stationary && !dated &&
+                !(kind == ArrivalKind::kClosedLoop && s.role == serve::Role::kDecodeOnly),
+            "arrivals that have dates, or decode alone in a closed loop")});
   rules.push_back({{arrivals + "/rate"},
                    arrivals + "/kind",
                    with(!dated, "trace, poisson, gamma or constant")});

@@ -112,7 +112,8 @@ Trace resample(const Trace& trace, Seconds block, RandomStream random) {
         if (offset < 0) offset += length;
         if (offset >= stretch) continue;
         for (const std::size_t turn : turns[first]) {
-          add(trace.rows[turn], at + offset + (trace.rows[turn].arrival - trace.rows[first].arrival));
+          add(trace.rows[turn],
+              at + offset + (trace.rows[turn].arrival - trace.rows[first].arrival));
         }
       }
     }

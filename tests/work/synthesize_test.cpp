@@ -175,7 +175,8 @@ TEST(Synthesize, RefusesWhatCannotBe) {
     change(spec);
     return error_of([&] { synthesize(spec, 1); });
   };
-  EXPECT_THAT(message([](auto& s) { s.requests = 0; }), HasSubstr("/requests: is not given, nor is a duration"));
+  EXPECT_THAT(message([](auto& s) { s.requests = 0; }),
+              HasSubstr("/requests: is not given, nor is a duration"));
   EXPECT_THAT(message([](auto& s) { s.arrivals.rate = 0; }), HasSubstr("/arrivals/rate"));
   EXPECT_THAT(message([](auto& s) { s.arrivals.rate = 1e-300; }), HasSubstr("/arrivals/rate"));
   EXPECT_THAT(message([](auto& s) { s.arrivals.rate = 1e7; }), HasSubstr("/arrivals/rate"));

@@ -1,6 +1,6 @@
 // The files of a run: result.json, requests.csv and when asked for profile_export.jsonl and
-// timeseries.csv in one directory, as one unit (base/files.hpp). result.json seals it: it names the others by size and
-// digest, so that whoever reads them can tell that they belong together.
+// timeseries.csv in one directory, as one unit (base/files.hpp). result.json seals it: it names the
+// others by size and digest, so that whoever reads them can tell that they belong together.
 #pragma once
 
 #include <filesystem>

@@ -66,9 +66,9 @@ struct DecodeStepEvent {
   std::int64_t sequences = 0;   // taking part
   std::int64_t continuing = 0;  // of them, those that took part in the step before, which ended
                                 // when this one began: an inter-token gap of its duration each
-  std::int64_t tokens = 0;  // output tokens emitted: a request's are spread evenly over its
-                            // iterations; whole tokens, the sum over steps is exact
-  Tokens kv_tokens = 0;     // context tokens held at the start
+  std::int64_t tokens = 0;      // output tokens emitted: a request's are spread evenly over its
+                                // iterations; whole tokens, the sum over steps is exact
+  Tokens kv_tokens = 0;         // context tokens held at the start
   Bytes hbm_bytes_per_die = 0, ub_bytes_per_die = 0;
 };
 
