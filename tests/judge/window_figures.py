@@ -13,7 +13,7 @@ from view import MICROSECOND, View
 
 NARROWEST, MOST_BINS, FEWEST_BINS = 2.0 ** -16, 2048, 50
 AT_ONCE = "requests come all at once, not as a stream"
-UNSETTLED = "requests or their KV in the system still grow or shrink when arrivals end"
+UNSETTLED = "the system still fills or drains when arrivals end"
 
 
 class WindowFigures(View):
