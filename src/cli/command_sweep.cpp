@@ -169,19 +169,10 @@ int execute(SweepCommand command, serve::PolicyRegistry& registry) {
     if (!command.options.quiet) say_text(shard_note(command.options.shard, directory));
     return exit_code_of_shard(table, command.options.shard);
   }
-  for (const fs::path& file : write_tables(directory, table)) {
-    if (!command.options.quiet) say("wrote {}\n", file.string());
-  }
-  if (command.json) {
-    print_text(study::to_summary(table));
-  } else if (!command.options.quiet) {
-    const Paint paint = paint_for(Stream::kOut);
-    print_text(command.sensitivity ? tornado_report(table, paint)
-                                   : study_report(table, pareto, paint));
-  }
-  flush_results();
-  say_text(failures_report(table));
-  return exit_code_of(table);
+  const Format format = command.json ? Format::kJson : Format::kText;
+  return engine.deliver(table, directory, format, [&](Paint paint) {
+    return command.sensitivity ? tornado_report(table, paint) : study_report(table, pareto, paint);
+  });
 }
 
 void add_what(CLI::App& sub, SweepCommand& command) {

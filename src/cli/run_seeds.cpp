@@ -7,7 +7,6 @@
 #include "cmsim/base/files.hpp"
 #include "cmsim/run/digest.hpp"
 #include "study_report.hpp"
-#include "terminal.hpp"
 #include "text_table.hpp"
 
 namespace cmsim::cli {
@@ -67,17 +66,8 @@ int run_seeds(const SeedsRequest& request, serve::PolicyRegistry& registry) {
   std::vector<study::Outcome> outcomes = engine.run(points, directory);
   engine.check_interrupted(directory);
   const study::Table table = study::make_table(study, std::move(points), std::move(outcomes));
-  for (const fs::path& file : write_tables(directory, table)) {
-    if (!request.options.quiet) say("wrote {}\n", file.string());
-  }
-  if (request.json) {
-    print_text(study::to_summary(table));
-  } else if (!request.options.quiet) {
-    print_text(report(table, paint_for(Stream::kOut)));
-  }
-  flush_results();
-  say_text(failures_report(table));
-  return exit_code_of(table);
+  return engine.deliver(table, directory, request.json ? Format::kJson : Format::kText,
+                        [&](Paint paint) { return report(table, paint); });
 }
 
 }  // namespace cmsim::cli

@@ -11,7 +11,7 @@
 #include "interrupt.hpp"
 #include "plugin.hpp"
 #include "study_progress.hpp"
-#include "terminal.hpp"
+#include "study_report.hpp"
 
 namespace cmsim::cli {
 namespace {
@@ -123,12 +123,22 @@ void StudyEngine::check_interrupted(const std::filesystem::path& directory) cons
                   directory.string()));
 }
 
-std::vector<std::filesystem::path> write_tables(const std::filesystem::path& directory,
-                                                const study::Table& table) {
+int StudyEngine::deliver(const study::Table& table, const std::filesystem::path& directory,
+                         Format format, const std::function<std::string(Paint)>& report) const {
   const std::string csv = study::to_csv(table), database = study::to_database(table);
-  write_unit(directory,
-             std::array{NamedContent{"points.csv", csv}, NamedContent{"study.sqlite", database}});
-  return {directory / "points.csv", directory / "study.sqlite"};
+  const std::array files{NamedContent{"points.csv", csv}, NamedContent{"study.sqlite", database}};
+  write_unit(directory, files);
+  for (const NamedContent& file : files) {
+    if (!options_.quiet) say("wrote {}\n", (directory / file.name).string());
+  }
+  if (format == Format::kJson) {
+    print_text(study::to_summary(table));
+  } else if (!options_.quiet) {
+    print_text(report(paint_for(Stream::kOut)));
+  }
+  flush_results();
+  say_text(failures_report(table));
+  return exit_code_of(table);
 }
 
 int exit_code_of(const study::Table& table) {

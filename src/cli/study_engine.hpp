@@ -5,6 +5,7 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -14,6 +15,7 @@
 #include "cmsim/study/tables.hpp"
 #include "commands.hpp"
 #include "policy_watch.hpp"
+#include "terminal.hpp"
 
 namespace cmsim::cli {
 
@@ -34,6 +36,8 @@ int default_jobs();
 /// --jobs, --time-limit, --memory-limit and --retries.
 void add_pool_options(CLI::App& sub, StudyOptions& options);
 
+enum class Format { kText, kJson };
+
 class StudyEngine {
  public:
   /// Loads the plugins into the registry, which must outlive the engine. Throws ConfigError.
@@ -50,6 +54,10 @@ class StudyEngine {
 
   const StudyOptions& options() const { return options_; }
   study::ScenarioFiles& files() { return files_; }
+  /// Writes DIR/points.csv and DIR/study.sqlite, then prints the summary as JSON or, unless all is
+  /// to be quiet, the report; says what failed. Returns the exit code.
+  int deliver(const study::Table& table, const std::filesystem::path& directory, Format format,
+              const std::function<std::string(Paint)>& report) const;
   /// Throws SimulationError saying where the finished points are, when a signal has ended run().
   void check_interrupted(const std::filesystem::path& directory) const;
 
@@ -61,10 +69,6 @@ class StudyEngine {
   study::ScenarioFiles files_;
   study::PointDigests digests_;
 };
-
-/// DIR/points.csv and DIR/study.sqlite; returns the files.
-std::vector<std::filesystem::path> write_tables(const std::filesystem::path& directory,
-                                                const study::Table& table);
 
 /// kOk, or kSomeFailed when a point has failed or is missing.
 int exit_code_of(const study::Table& table);

@@ -46,7 +46,6 @@ class Part {
   void add_phases(std::span<const RequestRecord* const> ended);
   RoleResult role(std::span<const Iteration> iterations, int instances, int npus,
                   double most) const;
-  double budget() const;  // new tokens of a batch of one instance
   double full_batches() const;
   void add_prefill();
   void add_decode();
@@ -184,16 +183,12 @@ RoleResult Part::role(std::span<const Iteration> iterations, int instances, int 
   return role;
 }
 
-double Part::budget() const {
-  const serve::PrefillSpec& spec = facts_.deployment.prefill;
-  return static_cast<double>(spec.max_num_batched_tokens) * spec.npus_per_instance;
-}
-
 /// Share of the time in which an instance runs a batch that has 19/20 of its token budget or more.
 double Part::full_batches() const {
+  const auto budget = static_cast<double>(facts_.deployment.prefill.token_budget());
   double busy = 0;
   for (const Iteration& batch : evidence_.batches) {
-    if (batch.tokens < 0.95 * budget()) continue;
+    if (batch.tokens < 0.95 * budget) continue;
     busy += share(batch.start, batch.end) * batch.duration();
   }
   return length() > 0 ? busy / (length() * facts_.deployment.prefill.instances) : 0;
@@ -209,14 +204,15 @@ void Part::add_prefill() {
     prompts += static_cast<double>(r.prompt_tokens) * share(r.prefill_start, r.prefill_end);
   }
   role.tokens_per_second = length() > 0 ? prompts / length() : 0;
-  role.occupancy = role.iterations > 0 ? role.mean_tokens / budget() : 0;
+  role.occupancy =
+      role.iterations > 0 ? role.mean_tokens / static_cast<double>(spec.token_budget()) : 0;
   figures_.prefill = role;
 }
 
 void Part::add_decode() {
   const serve::DecodeSpec& spec = facts_.deployment.decode;
-  const double slots = static_cast<double>(spec.max_num_seqs) * spec.npus_per_instance;
-  figures_.decode = role(evidence_.steps, spec.instances, spec.npus_per_instance, slots);
+  figures_.decode = role(evidence_.steps, spec.instances, spec.npus_per_instance,
+                         static_cast<double>(spec.slots_per_instance()));
   figures_.kv.capacity_tokens = facts_.decode_kv_capacity();
   std::vector<WeightedSample> gaps;
   gaps.reserve(evidence_.steps.size());
@@ -295,9 +291,13 @@ SloCheck check_slo(const RequestRecord& record, const SloSpec& slo, serve::Role 
           role == serve::Role::kPrefillOnly || tpot(record) <= slo.tpot};
 }
 
+Seconds overlap(Seconds from, Seconds to, Seconds begin, Seconds end) {
+  return std::max(0.0, std::min(to, end) - std::max(from, begin));
+}
+
 double share_inside(Seconds from, Seconds to, Seconds begin, Seconds end) {
   if (to <= from) return from > begin && from <= end ? 1 : 0;
-  return std::max(0.0, std::min(to, end) - std::max(from, begin)) / (to - from);
+  return overlap(from, to, begin, end) / (to - from);
 }
 
 }  // namespace cmsim::metrics

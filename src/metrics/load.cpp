@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "cmsim/metrics/figures.hpp"
 #include "cmsim/metrics/phases.hpp"
 
 namespace cmsim::metrics {
@@ -80,9 +81,6 @@ LoadVerdict judge_load(const Result& result, const std::optional<RoleLoad>& pref
     verdict.arrival_rate = static_cast<double>(sends.count) / (sends.last - sends.first);
   }
 
-  const auto overlap = [](Seconds from, Seconds to, Seconds begin, Seconds end) {
-    return std::max(0.0, std::min(to, end) - std::max(from, begin));
-  };
   double waiting = 0, in_system = 0;
   bool served = false;
   std::array<double, 3> area{};

@@ -61,37 +61,12 @@ Offer offer_of(const metrics::Result& result) {
   return offer;
 }
 
-}  // namespace
-
-void add_breakdowns(metrics::Result& result, const StepModels& models) {
-  const auto shown = [](model::StepBreakdown breakdown) {
-    breakdown.slices.clear();
-    return breakdown;
-  };
-  metrics::Figures& measured = result.measured;
-  if (const RoleResult* mean = mean_iteration(result, &metrics::Figures::decode)) {
-    result.decode_breakdown =
-        shown(models.decode->breakdown(even_step(*models.decode, *mean).batch()));
-    add_binds(measured, "decode", measured.decode->utilisation, *result.decode_breakdown);
-  }
-  if (const RoleResult* mean = mean_iteration(result, &metrics::Figures::prefill)) {
-    const auto sequences =
-        even_prefill_batch(std::llround(mean->mean_sequences), std::llround(mean->mean_tokens),
-                           std::llround(mean->mean_context));
-    result.prefill_breakdown = shown(models.prefill->breakdown(sequences));
-    add_binds(measured, "prefill", measured.prefill->utilisation, *result.prefill_breakdown);
-  }
-  std::ranges::stable_sort(measured.binds, std::ranges::greater{}, &metrics::Bind::share);
-}
-
-std::optional<RoleLoad> prefill_load(const metrics::Result& result, const Scenario& scenario,
-                                     const StepModels& models) {
-  const Offer offer = offer_of(result);
-  if (!models.prefill || !is_open_stream(result, scenario) || offer.new_tokens <= 0) {
-    return std::nullopt;
-  }
+/// Full batches of the mean prompt on every instance.
+std::optional<RoleLoad> prefill_load(const Offer& offer, const metrics::Result& result,
+                                     const Scenario& scenario, const StepModels& models) {
+  if (!models.prefill || offer.new_tokens <= 0) return std::nullopt;
   const serve::PrefillSpec& spec = scenario.deployment.prefill;
-  const double budget = static_cast<double>(spec.max_num_batched_tokens) * spec.npus_per_instance;
+  const auto budget = static_cast<double>(spec.token_budget());
   const double prompt = offer.new_tokens / offer.requests;
   const auto sequences = std::max<std::int64_t>(1, std::llround(budget / prompt));
   const auto fresh = std::llround(prompt * static_cast<double>(sequences));
@@ -105,14 +80,13 @@ std::optional<RoleLoad> prefill_load(const metrics::Result& result, const Scenar
   return load;
 }
 
-std::optional<RoleLoad> decode_load(const metrics::Result& result, const Scenario& scenario,
-                                    const StepModels& models) {
-  const Offer offer = offer_of(result);
+/// All dies hold as many sequences of the mean context as slots and KV space allow, or as many as
+/// keep the TPOT limit. A step is taken to be longer than the even one by the factor seen in the
+/// window, since the die with the longest contexts paces all.
+std::optional<RoleLoad> decode_load(const Offer& offer, const metrics::Result& result,
+                                    const Scenario& scenario, const StepModels& models) {
   const auto& seen = result.measured.decode;
-  if (!models.decode || !is_open_stream(result, scenario) || offer.output <= 0 || !seen ||
-      seen->iterations == 0) {
-    return std::nullopt;
-  }
+  if (!models.decode || offer.output <= 0 || !seen || seen->iterations == 0) return std::nullopt;
   const int ranks = models.decode->experts().layout().ranks;
   const double tokens = seen->mean_tokens / seen->mean_sequences;  // of a sequence and step
   const auto even = [&](std::int64_t sequences, double context) {
@@ -146,6 +120,37 @@ std::optional<RoleLoad> decode_load(const metrics::Result& result, const Scenari
   load.sustained =
       std::max(rate(most), load.within_slo);  // more sequences may need more microbatches
   return load;
+}
+
+}  // namespace
+
+void add_breakdowns(metrics::Result& result, const StepModels& models) {
+  const auto shown = [](model::StepBreakdown breakdown) {
+    breakdown.slices.clear();
+    return breakdown;
+  };
+  metrics::Figures& measured = result.measured;
+  if (const RoleResult* mean = mean_iteration(result, &metrics::Figures::decode)) {
+    result.decode_breakdown =
+        shown(models.decode->breakdown(even_step(*models.decode, *mean).batch()));
+    add_binds(measured, "decode", measured.decode->utilisation, *result.decode_breakdown);
+  }
+  if (const RoleResult* mean = mean_iteration(result, &metrics::Figures::prefill)) {
+    const auto sequences =
+        even_prefill_batch(std::llround(mean->mean_sequences), std::llround(mean->mean_tokens),
+                           std::llround(mean->mean_context));
+    result.prefill_breakdown = shown(models.prefill->breakdown(sequences));
+    add_binds(measured, "prefill", measured.prefill->utilisation, *result.prefill_breakdown);
+  }
+  std::ranges::stable_sort(measured.binds, std::ranges::greater{}, &metrics::Bind::share);
+}
+
+RoleLoads role_loads(const metrics::Result& result, const Scenario& scenario,
+                     const StepModels& models) {
+  if (!is_open_stream(result, scenario)) return {};
+  const Offer offer = offer_of(result);
+  return {prefill_load(offer, result, scenario, models),
+          decode_load(offer, result, scenario, models)};
 }
 
 }  // namespace cmsim::run

@@ -12,15 +12,12 @@ namespace cmsim::run {
 /// path, times the share of the window in which the role runs.
 void add_breakdowns(metrics::Result& result, const StepModels& models);
 
-/// What prefill is offered by the requests sent in the window, and what it could sustain: full
-/// batches of the mean prompt on every instance. Nothing without an open stream of requests.
-std::optional<metrics::RoleLoad> prefill_load(const metrics::Result& result,
-                                              const Scenario& scenario, const StepModels& models);
-
-/// The same of decode: all dies hold as many sequences of the mean context as slots and KV space
-/// allow, or as many as keep the TPOT limit. A step is taken to be longer than the even one by the
-/// factor seen in the window, since the die with the longest contexts paces all.
-std::optional<metrics::RoleLoad> decode_load(const metrics::Result& result,
-                                             const Scenario& scenario, const StepModels& models);
+/// What each role is offered by the requests sent in the window, and what it could sustain.
+struct RoleLoads {
+  std::optional<metrics::RoleLoad> prefill, decode;
+};
+/// Nothing without an open stream of requests.
+RoleLoads role_loads(const metrics::Result& result, const Scenario& scenario,
+                     const StepModels& models);
 
 }  // namespace cmsim::run

@@ -24,29 +24,32 @@ void LinkMeter::on_queue(const serve::QueueEvent& event) {
   spacing_ *= 2;
 }
 
-double LinkMeter::count_at(Seconds at, std::size_t cls, std::vector<double> Reading::*column,
-                           const Reading& present) const {
+LinkMeter::Reading LinkMeter::reading_at(Seconds at, const Reading& present) const {
   const auto after = std::ranges::lower_bound(readings_, at, {}, &Reading::at);
   const Reading& next = after == readings_.end() ? present : *after;
-  if (after == readings_.begin() || next.at <= at) return (next.*column)[cls];
+  if (after == readings_.begin() || next.at <= at) return next;
   const Reading& last = *(after - 1);
   const double share = (at - last.at) / (next.at - last.at);
-  return (last.*column)[cls] + share * ((next.*column)[cls] - (last.*column)[cls]);
+  Reading between = last;
+  for (std::size_t cls = 0; cls < between.bytes.size(); ++cls) {
+    between.bytes[cls] += share * (next.bytes[cls] - last.bytes[cls]);
+    between.busy[cls] += share * (next.busy[cls] - last.busy[cls]);
+  }
+  return between;
 }
 
 std::vector<metrics::LinkResult> LinkMeter::links(Seconds from, Seconds to) const {
   const Reading present = read(runtime_.now());
+  const Reading first = reading_at(from, present), last = reading_at(to, present);
   std::vector<metrics::LinkResult> links;
   std::size_t cls = 0;
   for (const engine::ClassUse& use : runtime_.class_use()) {
-    const auto over = [&](std::vector<double> Reading::*column) {
-      return count_at(to, cls, column, present) - count_at(from, cls, column, present);
-    };
-    links.push_back({.name = coll::to_string(use.cls),
-                     .direction = coll::to_string(use.direction),
-                     .ports = use.ports,
-                     .transfer_bytes = over(&Reading::bytes),
-                     .utilisation = to > from ? over(&Reading::busy) / (to - from) : 0});
+    links.push_back(
+        {.name = coll::to_string(use.cls),
+         .direction = coll::to_string(use.direction),
+         .ports = use.ports,
+         .transfer_bytes = last.bytes[cls] - first.bytes[cls],
+         .utilisation = to > from ? (last.busy[cls] - first.busy[cls]) / (to - from) : 0});
     ++cls;
   }
   return links;
@@ -56,15 +59,14 @@ void add_exchanges(std::vector<metrics::LinkResult>& links, const coll::Fabric& 
                    const metrics::RoleResult& role, int ep, Seconds length) {
   if (ep < 2 || length <= 0) return;
   const hw::Platform& platform = fabric.platform();
-  const int dies_per_node = platform.npus_per_node * platform.dies_per_npu;
   // Peers on the other die of a package are not reached over UB; ub_bytes leaves them out.
   const int package = std::min(ep, platform.dies_per_npu);
-  const int node = std::min(ep, dies_per_node);
+  const int node = std::min(ep, platform.dies_per_node());
   const double leaving = ep > package ? static_cast<double>(ep - node) / (ep - package) : 0;
   const bool leaves = node < ep;
   const double efficiency =
       fabric
-          .path(hw::die(0), hw::die(leaves ? dies_per_node : platform.dies_per_npu % ep),
+          .path(hw::die(0), hw::die(leaves ? platform.dies_per_node() : platform.dies_per_npu % ep),
                 coll::Plane::kUb, coll::Op::kWrite)
           .efficiency;
   const auto add = [&](coll::PortClass cls, double bytes) {

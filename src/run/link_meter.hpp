@@ -28,9 +28,8 @@ class LinkMeter : public serve::Listener {
     std::vector<double> bytes, busy;  // by class and direction
   };
   Reading read(Seconds at) const;
-  /// The counts at a date, of one column of the readings.
-  double count_at(Seconds at, std::size_t cls, std::vector<double> Reading::*column,
-                  const Reading& present) const;
+  /// The counts at a date, `present` at the latest.
+  Reading reading_at(Seconds at, const Reading& present) const;
 
   const engine::SimGridRuntime& runtime_;
   std::vector<Reading> readings_;

@@ -47,17 +47,12 @@ std::vector<Member> draw_members(const Trace& trace, std::int64_t count, std::ui
   return members;
 }
 
-std::int64_t slots_of(const Scenario& scenario) {
-  const serve::DecodeSpec& decode = scenario.deployment.decode;
-  return std::int64_t{decode.instances} * decode.npus_per_instance * decode.max_num_seqs;
-}
-
 class OpenStream {
  public:
   OpenStream(const Trace& trace, const Scenario& scenario, const StepModels& models)
       : trace_(trace),
         model_(*models.decode),
-        members_(draw_members(trace, slots_of(scenario), scenario.seed)) {
+        members_(draw_members(trace, scenario.deployment.decode.slots(), scenario.seed)) {
     deal(static_cast<std::size_t>(model_.experts().layout().ranks) *
              static_cast<std::size_t>(scenario.deployment.decode.instances),
          static_cast<std::int32_t>(scenario.deployment.decode.max_num_seqs /
@@ -156,9 +151,7 @@ void add_population(Trace& trace, const Scenario& scenario, const StepModels& mo
   const serve::DecodeSpec& decode = scenario.deployment.decode;
   const std::int64_t ranks =
       std::int64_t{decode.instances} * models.decode->experts().layout().ranks;
-  const std::int64_t slots =
-      std::int64_t{decode.instances} * decode.npus_per_instance * decode.max_num_seqs;
-  const std::int64_t population = std::min({scenario.workload.arrivals.concurrency, slots,
+  const std::int64_t population = std::min({scenario.workload.arrivals.concurrency, decode.slots(),
                                             static_cast<std::int64_t>(trace.rows.size())});
   for (std::int64_t i = 0; i < population; ++i) {
     trace.progress.push_back(stratified_age(i, population, ranks));

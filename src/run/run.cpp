@@ -239,8 +239,8 @@ Result run(const Scenario& scenario, const RunOptions& options) {
   add_links(result.whole_run, meter, fabric, scenario.deployment);
   result.uplinks = {runtime.fabric().uplinks_in_paths(), runtime.uplink_pressure()};
   add_breakdowns(result, models);
-  result.load = metrics::judge_load(result, prefill_load(result, scenario, models),
-                                    decode_load(result, scenario, models));
+  const RoleLoads loads = role_loads(result, scenario, models);
+  result.load = metrics::judge_load(result, loads.prefill, loads.decode);
   return result;
 }
 

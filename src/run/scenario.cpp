@@ -162,13 +162,12 @@ void fill_closed_loop(const ConfigNode& workload, Scenario& scenario) {
     }
     const serve::DeploymentSpec& d = scenario.deployment;
     if (decode) {
-      spec.arrivals.concurrency =
-          std::int64_t{d.decode.instances} * d.decode.npus_per_instance * d.decode.max_num_seqs;
+      spec.arrivals.concurrency = d.decode.slots();
     } else {
       if (spec.prompt_length == 0) workload.fail("prompt_length", "missing, this key is required");
-      const std::int64_t budget = d.prefill.max_num_batched_tokens * d.prefill.npus_per_instance;
       spec.arrivals.concurrency =
-          d.prefill.instances * std::max<std::int64_t>(1, budget / spec.prompt_length);
+          d.prefill.instances *
+          std::max<std::int64_t>(1, d.prefill.token_budget() / spec.prompt_length);
     }
   }
   if (spec.trace.empty() && spec.requests == 0 && scenario.role != serve::Role::kAll) {
@@ -246,11 +245,12 @@ std::vector<Setting> settings_of(const std::vector<std::string>& sets) {
 }
 
 ScenarioFile::ScenarioFile(const std::string& named)
+    : ScenarioFile(named, named == "-" ? "/dev/stdin" : find_scenario(named)) {}
+
+ScenarioFile::ScenarioFile(const std::string& named, const fs::path& file)
     : named_(named == "-" ? "stdin" : named),
-      directory_(named == "-" ? fs::path() : find_scenario(named).parent_path()),
-      document_(base_document(
-          ConfigDocument::from_file(named == "-" ? "/dev/stdin" : find_scenario(named)),
-          directory_)) {}
+      directory_(named == "-" ? fs::path() : file.parent_path()),
+      document_(base_document(ConfigDocument::from_file(file), directory_)) {}
 
 ConfigDocument ScenarioFile::document(const std::vector<Setting>& settings) const {
   return with_settings(document_, directory_, settings);

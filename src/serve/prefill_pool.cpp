@@ -15,8 +15,7 @@ PrefillPool::PrefillPool(ClusterState& state, const model::PrefillModel& model,
       policies_(policies),
       prefilled_(std::move(prefilled)),
       cache_(state),
-      budget_(state.config.deployment.prefill.max_num_batched_tokens *
-              state.config.deployment.prefill.npus_per_instance),
+      budget_(state.config.deployment.prefill.token_budget()),
       kv_capacity_(model.kv_capacity()),
       instances_(static_cast<std::size_t>(state.placement.prefill_instances)),
       views_(instances_.size()) {

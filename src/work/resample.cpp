@@ -41,32 +41,22 @@ std::size_t shared_head(std::span<const std::uint64_t> blocks, const Tree& tree)
 
 }  // namespace
 
-std::vector<std::size_t> sessions_of(const Trace& trace) {
+Sessions find_sessions(const Trace& trace) {
   const Tree tree = tree_of(trace);
   std::unordered_map<std::uint64_t, std::size_t> first_row;  // by first block of its own
-  std::vector<std::size_t> sessions(trace.rows.size());
+  Sessions sessions;
   for (std::size_t row = 0; row < trace.rows.size(); ++row) {
     const auto blocks = trace.blocks(row);
     const std::size_t shared = shared_head(blocks, tree);
-    sessions[row] =
-        shared < blocks.size() ? first_row.try_emplace(blocks[shared], row).first->second : row;
+    sessions.shared_head.push_back(shared);
+    sessions.of_row.push_back(
+        shared < blocks.size() ? first_row.try_emplace(blocks[shared], row).first->second : row);
   }
   return sessions;
 }
 
-std::vector<bool> shared_blocks(const Trace& trace) {
-  const Tree tree = tree_of(trace);
-  std::vector<bool> shared(trace.block_ids.size(), false);
-  for (std::size_t row = 0; row < trace.rows.size(); ++row) {
-    const std::size_t head = shared_head(trace.blocks(row), tree);
-    for (std::size_t i = 0; i < head; ++i) shared[trace.rows[row].first_block + i] = true;
-  }
-  return shared;
-}
-
 Trace resample(const Trace& trace, Seconds block, RandomStream random) {
-  const std::vector<std::size_t> sessions = sessions_of(trace);
-  const std::vector<bool> shared = shared_blocks(trace);
+  const Sessions sessions = find_sessions(trace);
   const auto count = static_cast<double>(trace.rows.size());
   const Seconds begin = trace.rows.front().arrival;
   // The trace goes on for one gap after its last arrival.
@@ -74,7 +64,8 @@ Trace resample(const Trace& trace, Seconds block, RandomStream random) {
       trace.duration() > 0 ? trace.duration() * count / std::max(1.0, count - 1) : 1;
 
   std::vector<std::vector<std::size_t>> turns(trace.rows.size());  // by first row
-  for (std::size_t row = 0; row < trace.rows.size(); ++row) turns[sessions[row]].push_back(row);
+  for (std::size_t row = 0; row < trace.rows.size(); ++row)
+    turns[sessions.of_row[row]].push_back(row);
   std::vector<std::size_t> starts;  // first rows, by arrival
   for (std::size_t row = 0; row < trace.rows.size(); ++row) {
     if (!turns[row].empty()) starts.push_back(row);
@@ -86,13 +77,14 @@ Trace resample(const Trace& trace, Seconds block, RandomStream random) {
   std::uint64_t next_id = 0;
   for (const std::uint64_t id : trace.block_ids) next_id = std::max(next_id, id);
   std::unordered_map<std::uint64_t, std::uint64_t> renamed;
-  const auto add = [&](const TraceRow& row, Seconds arrival) {
+  const auto add = [&](std::size_t number, Seconds arrival) {
+    const TraceRow& row = trace.rows[number];
     TraceRow copy = row;
     copy.arrival = std::fmod(arrival, length);
     copy.first_block = static_cast<std::uint32_t>(drawn.block_ids.size());
     for (std::uint32_t i = 0; i < row.block_count; ++i) {
       const std::uint64_t id = trace.block_ids[row.first_block + i];
-      if (shared[row.first_block + i]) {
+      if (i < sessions.shared_head[number]) {
         drawn.block_ids.push_back(id);
       } else {
         const auto [found, is_new] = renamed.try_emplace(id, next_id + 1);
@@ -112,8 +104,7 @@ Trace resample(const Trace& trace, Seconds block, RandomStream random) {
         if (offset < 0) offset += length;
         if (offset >= stretch) continue;
         for (const std::size_t turn : turns[first]) {
-          add(trace.rows[turn],
-              at + offset + (trace.rows[turn].arrival - trace.rows[first].arrival));
+          add(turn, at + offset + (trace.rows[turn].arrival - trace.rows[first].arrival));
         }
       }
     }

@@ -16,14 +16,16 @@ namespace cmsim::work {
 /// `block`: seconds of a stretch, above 0. The trace has arrivals; they begin at 0 afterwards.
 Trace resample(const Trace& trace, Seconds block, RandomStream random);
 
-/// Sessions of the rows, numbered by their first row: a row goes on with the session of an earlier
-/// one when it shares a block below the last point where the tree of prefixes branches. It branches
-/// at a block that two or more different blocks follow which are followed themselves, or more than
-/// eight in all: those of one session lie on one path, beside the last, partly filled blocks of its
-/// turns.
-std::vector<std::size_t> sessions_of(const Trace& trace);
-
-/// Whether a block is part of a prefix that several sessions share; by position in block_ids.
-std::vector<bool> shared_blocks(const Trace& trace);
+struct Sessions {
+  /// By row, numbered by their first row: a row goes on with the session of an earlier one when it
+  /// shares a block below the last point where the tree of prefixes branches. It branches at a
+  /// block that two or more different blocks follow which are followed themselves, or more than
+  /// eight in all: those of one session lie on one path, beside the last, partly filled blocks of
+  /// its turns.
+  std::vector<std::size_t> of_row;
+  /// By row, how many of its first blocks are part of a prefix that several sessions share.
+  std::vector<std::size_t> shared_head;
+};
+Sessions find_sessions(const Trace& trace);
 
 }  // namespace cmsim::work

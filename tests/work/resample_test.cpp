@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <map>
+#include <numeric>
 #include <set>
 
 namespace cmsim::work {
@@ -38,9 +39,12 @@ Trace three_sessions() {
 
 TEST(Sessions, ArePathsBelowWhereThePrefixesBranch) {
   // Block 2 is followed by 10, 20 and 30, all of which go on: it branches, and so do none below.
-  EXPECT_EQ(sessions_of(three_sessions()), (std::vector<std::size_t>{0, 1, 0, 1, 4, 0, 6, 1}));
-  const auto shared = shared_blocks(three_sessions());
-  EXPECT_EQ(std::count(shared.begin(), shared.end(), true), 7 * 2);  // blocks 1 and 2 of 7 rows
+  const Sessions sessions = find_sessions(three_sessions());
+  EXPECT_EQ(sessions.of_row, (std::vector<std::size_t>{0, 1, 0, 1, 4, 0, 6, 1}));
+  // Blocks 1 and 2 of the seven rows that have blocks.
+  EXPECT_EQ(
+      std::accumulate(sessions.shared_head.begin(), sessions.shared_head.end(), std::size_t{0}),
+      7 * 2u);
 }
 
 TEST(Resample, DrawsWholeSessionsAndTellsCopiesApart) {

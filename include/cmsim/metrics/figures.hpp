@@ -52,6 +52,8 @@ struct SloCheck {
 };
 SloCheck check_slo(const serve::RequestRecord& record, const SloSpec& slo, serve::Role role);
 
+/// How long [from, to] and [begin, end] overlap.
+Seconds overlap(Seconds from, Seconds to, Seconds begin, Seconds end);
 /// The part of [from, to] inside [begin, end], as a share of it; of a moment 1 or 0.
 double share_inside(Seconds from, Seconds to, Seconds begin, Seconds end);
 

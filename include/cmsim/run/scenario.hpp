@@ -88,6 +88,8 @@ class ScenarioFile {
                     const serve::PolicyRegistry& registry) const;
 
  private:
+  ScenarioFile(const std::string& named, const std::filesystem::path& file);
+
   std::string named_;
   std::filesystem::path directory_;
   ConfigDocument document_;

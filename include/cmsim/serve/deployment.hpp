@@ -16,6 +16,8 @@ struct PrefillSpec {
   int npus_per_instance = 16;
   int ep = 32;                            // dies of an instance: one expert-parallel group
   Tokens max_num_batched_tokens = 16384;  // per NPU; an instance's budget is this times its NPUs
+  /// New tokens of one batch of an instance at most.
+  Tokens token_budget() const { return max_num_batched_tokens * npus_per_instance; }
 };
 
 struct DecodeSpec {
@@ -23,6 +25,8 @@ struct DecodeSpec {
   int npus_per_instance = 160;
   int ep = 320;           // dies of an instance; also the DP degree
   int max_num_seqs = 96;  // per NPU
+  std::int64_t slots_per_instance() const { return std::int64_t{max_num_seqs} * npus_per_instance; }
+  std::int64_t slots() const { return instances * slots_per_instance(); }
 };
 
 struct CacheSpec {
