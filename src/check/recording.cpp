@@ -10,7 +10,7 @@ namespace cmsim::check {
 namespace {
 
 namespace fs = std::filesystem;
-using Json = nlohmann::json;  // sorted, so that what did not move stays where it was
+using SortedJson = nlohmann::json;  // sorted, so that what did not move stays where it was
 
 /// What tells one input from another; the rest of a provenance differs by place and by day.
 bool is_recorded(const std::string& setting) {
@@ -18,22 +18,22 @@ bool is_recorded(const std::string& setting) {
          setting.ends_with(kPlan);
 }
 
-Json rounded_number(double value) {
+SortedJson rounded_number(double value) {
   return std::strtod(fmt::format("{:.12g}", value).c_str(), nullptr);
 }
 
-Json rounded(const Json& value) {
+SortedJson rounded(const SortedJson& value) {
   return value.is_number_float() ? rounded_number(value.get<double>()) : value;
 }
 
-Json to_json(const Figures& figures) {
-  Json out{{"command", to_string(figures.kind)}};
+SortedJson to_json(const Figures& figures) {
+  SortedJson out{{"command", to_string(figures.kind)}};
   for (const auto& [name, value] : figures.settings) {
     if (is_recorded(name)) out["input"][name] = value;
   }
-  out["metrics"] = Json::object();
+  out["metrics"] = SortedJson::object();
   for (const auto& [name, value] : figures.metrics) out["metrics"][name] = rounded(value);
-  out["parts"] = Json::object();
+  out["parts"] = SortedJson::object();
   for (const PartGroup& group : figures.groups) {
     for (const auto& [name, value] : group.parts)
       out["parts"][group.name][name] = rounded_number(value);
@@ -50,7 +50,7 @@ Figures read_figures(const ConfigNode& node) {
   }
   const ConfigNode metrics = node.child("metrics");
   for (const std::string& name : metrics.keys()) {
-    const Json& value = metrics.raw().at(name);
+    const SortedJson& value = metrics.raw().at(name);
     if (value.is_structured()) metrics.fail(name, "expected a number, a text or a truth");
     figures.metrics[name] = value;
   }
@@ -87,7 +87,7 @@ Recording load_recording(const fs::path& file) {
 }
 
 std::string to_text(const Recording& recording) {
-  Json out{{"cases", Json::object()}};
+  SortedJson out{{"cases", SortedJson::object()}};
   for (const auto& [name, figures] : recording.cases) out["cases"][name] = to_json(figures);
   return out.dump(2) + "\n";
 }

@@ -11,7 +11,7 @@
 namespace cmsim::check {
 namespace {
 
-std::string text_of(const nlohmann::json& value) {
+std::string cell_of(const nlohmann::json& value) {
   if (value.is_null()) return "-";
   return value.is_string() ? cut(printable(value.get<std::string>()), 14)
                            : cut(value.dump(-1, ' ', true), 14);
@@ -37,7 +37,7 @@ std::string cut(const std::string& text, std::size_t most) {
 Shown shown(const MetricMove& move) {
   const std::string& unit = move.metric.unit;
   Shown row{printable(unit.empty() ? move.metric.name : move.metric.name + ", " + unit),
-            text_of(move.old), text_of(move.now), change_of(move)};
+            cell_of(move.old), cell_of(move.now), change_of(move)};
   if (move.old.is_number() && move.now.is_number()) {
     std::tie(row.old, row.now) = told_apart(move.old.get<double>(), move.now.get<double>());
   }

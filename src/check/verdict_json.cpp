@@ -17,7 +17,7 @@ void for_each_number(const Verdict& verdict, const Use& use) {
   }
 }
 
-std::string text_of(const Json& json) {
+std::string lines_of(const Json& json) {
   return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 
@@ -33,7 +33,7 @@ std::string to_bencher(const Verdict& verdict) {
       measure["upper_value"] = metric.interval->upper;
     }
   });
-  return text_of(json);
+  return lines_of(json);
 }
 
 std::string to_benchmark_action(const Verdict& verdict, Better direction) {
@@ -49,7 +49,7 @@ std::string to_benchmark_action(const Verdict& verdict, Better direction) {
     if (!metric.because.empty()) entry["extra"] = metric.because;
     json.push_back(std::move(entry));
   });
-  return text_of(json);
+  return lines_of(json);
 }
 
 Json to_json(const Verdict& verdict) {

@@ -32,7 +32,7 @@ struct SweepCommand {
   std::optional<std::string> sensitivity;
   std::string executor = "local";
   SlurmRequest slurm;
-  bool jobs_given = false;
+  bool jobs_given = false, share_given = false;
   double share = 1;
   bool resume = false, gather = false, json = false;
   StudyOptions options;
@@ -125,14 +125,31 @@ void check_fresh(const SweepCommand& command, const fs::path& directory) {
                     "choose another place with --out");
 }
 
-void check_executor(const SweepCommand& command) {
+/// An option that would have no effect beside the others is a mistake.
+void check_options(const SweepCommand& command) {
   const auto refuse = [&](bool given, const char* option, const char* why) {
     if (given) throw ConfigError({option, 0, ""}, why);
   };
   const bool slurm = command.executor == "slurm";
+  const bool capacity = !command.requirements.empty();
+  refuse(command.share_given && !capacity, "--share", "needs --capacity");
+  refuse(capacity && command.pareto, "--pareto",
+         "compares the cells of a sweep; --capacity searches one load for each");
+  refuse(capacity && command.sensitivity, "--sensitivity",
+         "changes the figures of one load; --capacity searches the load");
+  refuse(command.sensitivity && command.pareto, "--pareto", "is not of the table of --sensitivity");
+  constexpr const char* kNoTable =
+      "is of the tables, which --shard does not make; give it to "
+      "--gather";
+  refuse(command.shard && command.pareto, "--pareto", kNoTable);
+  refuse(command.shard && command.json, "--json", kNoTable);
+  refuse(command.shard && command.gather, "--gather",
+         "makes the tables when all parts have run; leave out --shard");
+  refuse(command.shard && capacity, "--capacity",
+         "searches point by point, which cannot be divided into parts");
   refuse(slurm && command.shard, "--shard", "--executor slurm makes the parts itself");
   refuse(slurm && command.gather, "--gather", "runs nothing, so it needs no --executor");
-  refuse(slurm && !command.requirements.empty(), "--capacity",
+  refuse(slurm && capacity, "--capacity",
          "searches point by point, which --executor slurm does not");
   refuse(slurm && command.jobs_given, "--jobs",
          "is of this machine; a task of Slurm runs as many as it has CPUs: --sbatch "
@@ -142,7 +159,7 @@ void check_executor(const SweepCommand& command) {
 }
 
 int execute(SweepCommand command, serve::PolicyRegistry& registry) {
-  check_executor(command);
+  check_options(command);
   const bool slurm = command.executor == "slurm";
   if (slurm) command.options.missing = study::Missing::kLeave;  // here; the parts run it
   study::Study study = study_of(command);
@@ -262,6 +279,7 @@ void add_sweep(CLI::App& app, Session& session) {
       "Ctrl-C ends a sweep early; --resume goes on. Exit code 4 when some points failed.");
   sub->callback([command, sub, &session] {
     command->jobs_given = sub->count("--jobs") > 0;
+    command->share_given = sub->count("--share") > 0;
     session.action = [command, &session] { return execute(*command, session.registry); };
   });
 }

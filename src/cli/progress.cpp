@@ -3,23 +3,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cmath>
 
 #include "terminal.hpp"
 
 namespace cmsim::cli {
-namespace {
-
-/// 45 -> "45 s", 150 -> "2 min 30 s", 9000 -> "2 h 30 min".
-std::string duration_text(double seconds) {
-  const auto whole = static_cast<std::int64_t>(std::ceil(seconds));
-  if (whole < 60) return fmt::format("{} s", whole);
-  if (whole < 3600) return fmt::format("{} min {} s", whole / 60, whole % 60);
-  return fmt::format("{} h {} min", whole / 3600, whole % 3600 / 60);
-}
-
-}  // namespace
-
 std::string progress_text(std::int64_t ended, std::int64_t total, Seconds simulated, double elapsed,
                           std::size_t columns) {
   constexpr std::size_t kWidestBar = 30;

@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <iterator>
-#include <ranges>
+#include <span>
 #include <utility>
 
 namespace cmsim::cli {
@@ -180,12 +180,17 @@ void add_cache(Report& report, const metrics::CacheResult& cache) {
                                   grouped(cache.evicted_blocks)));
 }
 
+template <class Row>
+std::span<const Row> first(const std::vector<Row>& rows, std::size_t most) {
+  return std::span(rows).first(std::min(most, rows.size()));
+}
+
 /// The three busiest classes.
 void add_links(Report& report, std::vector<metrics::LinkResult> links,
                const metrics::UplinkUse& uplinks) {
   std::ranges::stable_sort(links, std::ranges::greater{}, &metrics::LinkResult::utilisation);
   std::string text;
-  for (const metrics::LinkResult& link : links | std::views::take(3)) {
+  for (const metrics::LinkResult& link : first(links, 3)) {
     if (link.utilisation <= 0) continue;
     text += fmt::format("{}{} {} {}", text.empty() ? "" : ", ", link.name, link.direction,
                         percent(link.utilisation));
@@ -202,7 +207,7 @@ void add_links(Report& report, std::vector<metrics::LinkResult> links,
 /// The three largest.
 void add_binds(Report& report, const std::vector<metrics::Bind>& binds) {
   std::string text;
-  for (const metrics::Bind& bind : binds | std::views::take(3)) {
+  for (const metrics::Bind& bind : first(binds, 3)) {
     text += fmt::format("{}{} {}", text.empty() ? "" : ", ", bind.what, percent(bind.share));
   }
   if (!text.empty()) report.row("Binds", text);

@@ -6,13 +6,6 @@
 
 namespace cmsim::cli {
 
-std::string duration_text(double seconds) {
-  const auto whole = static_cast<std::int64_t>(seconds + 0.5);
-  if (whole >= 3600) return fmt::format("{} h {} min", whole / 3600, whole / 60 % 60);
-  if (whole >= 60) return fmt::format("{} min {} s", whole / 60, whole % 60);
-  return fmt::format("{} s", whole);
-}
-
 void StudyProgress::start(std::size_t points) {
   total_ = points;
   ended_ = failed_ = 0;

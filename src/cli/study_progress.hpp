@@ -27,7 +27,4 @@ class StudyProgress {
   Clock::time_point began_, next_;
 };
 
-/// "1 h 20 min", "3 min 5 s", "12 s".
-std::string duration_text(double seconds);
-
 }  // namespace cmsim::cli

@@ -107,4 +107,11 @@ std::string figure(double value) {
 
 std::string percent(double share) { return fmt::format("{:.1f} %", share * 100); }
 
+std::string duration_text(double seconds) {
+  const auto whole = static_cast<std::int64_t>(std::ceil(seconds));
+  if (whole < 60) return fmt::format("{} s", whole);
+  if (whole < 3600) return fmt::format("{} min {} s", whole / 60, whole % 60);
+  return fmt::format("{} h {} min", whole / 3600, whole % 3600 / 60);
+}
+
 }  // namespace cmsim::cli

@@ -50,5 +50,7 @@ std::string grouped(std::int64_t value);  // 12031 -> "12,031"
 /// Four significant digits, grouped: 0.01234 -> "0.01234", 15.67 -> "15.67", 45123.4 -> "45,123".
 std::string figure(double value);
 std::string percent(double share);  // 0.3664 -> "36.6 %"
+/// Rounded up: 45 -> "45 s", 150 -> "2 min 30 s", 9000 -> "2 h 30 min".
+std::string duration_text(double seconds);
 
 }  // namespace cmsim::cli

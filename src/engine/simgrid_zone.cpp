@@ -9,9 +9,11 @@
 #include <unordered_set>
 
 namespace cmsim::engine {
-namespace {
 
-namespace sg = simgrid;
+namespace sg = simgrid::s4u;
+namespace kernel = simgrid::kernel;
+
+namespace {
 
 constexpr double kRawLatency =
     1e-6;  // of a route of weight 1; any value does, if all have the same
@@ -25,7 +27,7 @@ coll::Plane plane_of(coll::PortClass cls) {
 
 SimGridZone::SimGridZone(const coll::Fabric& fabric, std::span<const coll::Plane> planes)
     : NetZoneImpl("supernode"), fabric_(fabric) {
-  sg::s4u::NetZone* zone = get_iface();
+  sg::NetZone* zone = get_iface();
   for (int die = 0; die < fabric.platform().dies(); ++die) {
     hosts_.push_back(zone->create_host(fmt::format("d{}", die), 1.0)->seal());
   }
@@ -41,7 +43,7 @@ SimGridZone::SimGridZone(const coll::Fabric& fabric, std::span<const coll::Plane
   install_factors();
 }
 
-int SimGridZone::die_of(const sg::s4u::Host* host) const {
+int SimGridZone::die_of(const sg::Host* host) const {
   return static_cast<int>(host->get_netpoint()->id());
 }
 
@@ -50,27 +52,27 @@ coll::Path SimGridZone::pair_path(int from, int to) const {
 }
 
 void SimGridZone::install_factors() {
-  sg::kernel::resource::NetworkModelIntf* model = get_iface()->get_network_model();
-  model_ = dynamic_cast<sg::kernel::resource::Model*>(model);
+  kernel::resource::NetworkModelIntf* model = get_iface()->get_network_model();
+  model_ = dynamic_cast<kernel::resource::Model*>(model);
   if (model_ == nullptr) throw std::logic_error("SimGrid's network model is not a Model");
-  using Links = std::vector<sg::s4u::Link*>;
-  using Zones = std::unordered_set<sg::s4u::NetZone*>;
+  using Links = std::vector<sg::Link*>;
+  using Zones = std::unordered_set<sg::NetZone*>;
   model->set_lat_factor_cb(
-      [this](double, const sg::s4u::Host*, const sg::s4u::Host*, const Links&, const Zones&) {
+      [this](double, const sg::Host*, const sg::Host*, const Links&, const Zones&) {
         if (route_ == nullptr) return pair_routes_.latency / kRawLatency;
         return route_->latency * route_->weight / kRawLatency;
       });
-  model->set_bw_factor_cb([this](double, const sg::s4u::Host* from, const sg::s4u::Host* to,
-                                 const Links&, const Zones&) {
-    if (route_ != nullptr) return route_->bandwidth_factor;
-    const coll::Path path = pair_path(die_of(from), die_of(to));
-    return path.efficiency * path.stripes * pair_routes_.scale;
-  });
+  model->set_bw_factor_cb(
+      [this](double, const sg::Host* from, const sg::Host* to, const Links&, const Zones&) {
+        if (route_ != nullptr) return route_->bandwidth_factor;
+        const coll::Path path = pair_path(die_of(from), die_of(to));
+        return path.efficiency * path.stripes * pair_routes_.scale;
+      });
 }
 
-void SimGridZone::get_local_route(const sg::kernel::routing::NetPoint* from,
-                                  const sg::kernel::routing::NetPoint* to,
-                                  sg::kernel::routing::Route* route, double* latency) {
+void SimGridZone::get_local_route(const kernel::routing::NetPoint* from,
+                                  const kernel::routing::NetPoint* to,
+                                  kernel::routing::Route* route, double* latency) {
   const auto add = [&](std::span<const coll::PortId> ports) {
     for (const coll::PortId id : ports) {
       auto* link = links_[static_cast<std::size_t>(id)];

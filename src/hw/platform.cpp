@@ -10,7 +10,6 @@ namespace {
 // Bounds that catch slips of the pen; the machine of today is far inside them.
 constexpr double kLeastBandwidth = 1e6, kMostBandwidth = 1e18;
 constexpr double kLeastPeak = 1e9, kMostPeak = 1e21;
-constexpr double kLeastEfficiency = 0.001;
 constexpr Seconds kLongestLatency = 1.0;
 constexpr std::int64_t kMostLinks = 4'000'000;  // one way; the graph takes some 200 B for each
 

@@ -3,7 +3,6 @@
 namespace cmsim::hw {
 namespace {
 
-constexpr double kLeastEfficiency = 0.001;
 constexpr Seconds kLongestOverhead = 1.0;
 constexpr int kMostCores = 4096;
 

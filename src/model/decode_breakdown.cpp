@@ -14,10 +14,6 @@ namespace {
 constexpr std::array<const char*, 3> kAttention{"MLAProlog", "FusedAttention", "OProj"};
 constexpr std::array<const char*, 4> kExperts{"Gate", "Dispatch", "MLP", "Combine"};
 
-Seconds sum(std::span<const Seconds> values) {
-  return std::accumulate(values.begin(), values.end(), 0.0);
-}
-
 /// Turns the blocks of the recurrence into slices of operators on the pacing rank.
 class Slices : public SliceRecorder {
  public:

@@ -9,13 +9,6 @@
 #include "stream_pair.hpp"
 
 namespace cmsim::model {
-namespace {
-
-Seconds sum(std::span<const Seconds> values) {
-  return std::accumulate(values.begin(), values.end(), 0.0);
-}
-
-}  // namespace
 
 DecodeStep::DecodeStep(const DecodePipeline& pipeline, const DecodePlan& plan,
                        const DecodeIdeal& ideal)

@@ -6,6 +6,7 @@
 
 #include <array>
 #include <memory>
+#include <numeric>
 #include <span>
 #include <vector>
 
@@ -13,6 +14,10 @@
 #include "cmsim/model/decode_model.hpp"
 
 namespace cmsim::model {
+
+inline Seconds sum(std::span<const Seconds> values) {
+  return std::accumulate(values.begin(), values.end(), 0.0);
+}
 
 /// Called for every operator block the recurrence places; null when nobody listens.
 class SliceRecorder {

@@ -5,20 +5,12 @@
 #include "cmsim/base/random.hpp"
 #include "cmsim/base/units.hpp"
 #include "cmsim/base/utf8.hpp"
+#include "tests/base/support.hpp"
 
 namespace cmsim {
 namespace {
 
 using ::testing::HasSubstr;
-
-std::string error_of(const std::function<void()>& action) {
-  try {
-    action();
-  } catch (const std::exception& error) {
-    return error.what();
-  }
-  return "no error";
-}
 
 TEST(Units, ReadsTheSpellingsOfTheHeader) {
   EXPECT_DOUBLE_EQ(parse_quantity("28GB/s", Dimension::kBandwidth), 2.8e10);

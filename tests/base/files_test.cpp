@@ -17,6 +17,7 @@
 #include <string>
 
 #include "cmsim/base/error.hpp"
+#include "tests/base/support.hpp"
 
 namespace cmsim {
 namespace {
@@ -60,15 +61,6 @@ class Files : public testing::Test {
       fs::temp_directory_path() / ("cmsim_files." + std::to_string(getpid()));
 };
 
-std::string error_of(const std::function<void()>& action) {
-  try {
-    action();
-  } catch (const OutputError& error) {
-    return error.what();
-  }
-  return "no error";
-}
-
 TEST_F(Files, AUnitReplacesTheOneBefore) {
   write_pair("1", "one");
   write_pair("22", "two");
@@ -97,7 +89,7 @@ TEST_F(Files, AFailureLeavesTheUnitThatWasThere) {
   fs::create_directory(directory_ / "taken");
   const auto files =
       std::array{NamedContent{"first", "2"}, NamedContent{"taken", "2"}, NamedContent{"seal", "2"}};
-  EXPECT_THAT(error_of([&] { write_unit(directory_, files); }),
+  EXPECT_THAT(error_of<OutputError>([&] { write_unit(directory_, files); }),
               HasSubstr("taken: cannot be written: Is a directory"));
   EXPECT_EQ(content("first"), "1");
   EXPECT_EQ(content("seal"), "one");
@@ -112,7 +104,7 @@ TEST_F(Files, AFullDiskIsNamedAndLeavesNothingBehind) {
   getrlimit(RLIMIT_FSIZE, &before);
   const rlimit small{4, before.rlim_max};
   setrlimit(RLIMIT_FSIZE, &small);
-  const std::string error = error_of([&] { write_pair("22", "much too long"); });
+  const std::string error = error_of<OutputError>([&] { write_pair("22", "much too long"); });
   setrlimit(RLIMIT_FSIZE, &before);
   EXPECT_THAT(error, HasSubstr("seal: cannot be written: File too large"));
   EXPECT_EQ(content("first"), "1");
@@ -168,7 +160,7 @@ TEST_F(Files, LinksAreFollowedAlsoToWhatIsNotThereYet) {
   EXPECT_TRUE(fs::is_symlink(directory_ / "b"));
   EXPECT_EQ(content("c"), "new");
   fs::create_symlink("loop", directory_ / "loop");
-  EXPECT_THAT(error_of([&] { write_whole(directory_ / "loop", "new"); }),
+  EXPECT_THAT(error_of<OutputError>([&] { write_whole(directory_ / "loop", "new"); }),
               HasSubstr("Too many levels of symbolic links"));
 }
 

@@ -12,8 +12,6 @@ namespace {
 using ::testing::HasSubstr;
 using ::testing::Not;
 
-const std::string kPaperDecode = kRoot + "/workloads/scenarios/paper-decode.json";
-
 /// A directory with a baseline of one decode step, two seeds of it, recorded.
 class CheckCommand : public ::testing::Test {
  protected:

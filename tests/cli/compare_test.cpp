@@ -8,8 +8,6 @@
 namespace cmsim::cli {
 namespace {
 
-const std::string kPaperDecode = kRoot + "/workloads/scenarios/paper-decode.json";
-
 std::string step_into(const WorkDirectory& work, const std::string& name,
                       const std::vector<std::string>& more = {}) {
   std::vector<std::string> arguments{"step", kPaperDecode, "--phase", "decode", "--json"};

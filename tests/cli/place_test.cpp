@@ -15,7 +15,7 @@ using testing::HasSubstr;
 using testing::IsEmpty;
 using testing::Not;
 
-const std::string kSmall =
+const std::string kFewRequests =
     R"(/workload={"requests": 20, "prompt_length": 2000, "output_length": 50,
         "arrivals": {"kind": "poisson", "rate": 20}})";
 
@@ -26,7 +26,7 @@ json result_in(const fs::path& directory) {
 TEST(Place, AnotherScenariosResultIsNotReplaced) {
   const WorkDirectory here;
   const auto run = [&](const std::string& seed, const std::vector<std::string>& more = {}) {
-    std::vector<std::string> words{"run", kScenario, "--set", kSmall,   "--seed",
+    std::vector<std::string> words{"run", kScenario, "--set", kFewRequests, "--seed",
                                    seed,  "--out",   "o",     "--quiet"};
     words.insert(words.end(), more.begin(), more.end());
     return here.cmsim(words);
@@ -83,13 +83,13 @@ TEST(Source, ANameAndTheStandardInput) {
   fs::create_directory_symlink(kRoot + "/workloads", here / "workloads");
   fs::create_directory_symlink(kRoot + "/platforms", here / "platforms");
   const Outcome named =
-      here.cmsim({"run", "cloudmatrix384", "--set", kSmall, "--quiet", "--out", "named"});
+      here.cmsim({"run", "cloudmatrix384", "--set", kFewRequests, "--quiet", "--out", "named"});
   ASSERT_EQ(named.code, 0) << named.err;
   EXPECT_EQ(result_in(here / "named")["provenance"]["scenario"], "cloudmatrix384");
   std::ofstream(here / "in.json") << R"({"extends": "workloads/scenarios/cloudmatrix384.json"})";
   const auto from_file = [&] { dup2(open("in.json", O_RDONLY), STDIN_FILENO); };
   const Outcome piped =
-      here.cmsim({"run", "-", "--set", kSmall, "--quiet", "--out", "piped"}, {}, from_file);
+      here.cmsim({"run", "-", "--set", kFewRequests, "--quiet", "--out", "piped"}, {}, from_file);
   ASSERT_EQ(piped.code, 0) << piped.err;
   EXPECT_EQ(result_in(here / "piped")["provenance"]["digest"],
             result_in(here / "named")["provenance"]["digest"]);
@@ -131,7 +131,7 @@ TEST(Load, RateStretchesATraceAndSetsDrawnArrivals) {
 TEST(Require, TurnsAnUnmetRequirementIntoCode1) {
   const WorkDirectory here;
   const auto run = [&](const std::vector<std::string>& more) {
-    std::vector<std::string> words{"run", kScenario, "--set", kSmall, "--quiet"};
+    std::vector<std::string> words{"run", kScenario, "--set", kFewRequests, "--quiet"};
     words.insert(words.end(), more.begin(), more.end());
     return here.cmsim(words);
   };
@@ -150,7 +150,7 @@ TEST(Log, SaysPhasesAndDecisionsOnRequest) {
   const WorkDirectory here;
   const auto log = [&](const std::string& level) {
     const Outcome run =
-        here.cmsim({"run", kScenario, "--set", kSmall, "--quiet", "--log-level", level});
+        here.cmsim({"run", kScenario, "--set", kFewRequests, "--quiet", "--log-level", level});
     EXPECT_THAT(run.out, IsEmpty());
     return run.err;
   };

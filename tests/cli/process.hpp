@@ -74,6 +74,7 @@ class WorkDirectory {
 
 inline const std::string kRoot = CMSIM_SOURCE_DIR;
 inline const std::string kScenario = kRoot + "/workloads/scenarios/cloudmatrix384.json";
+inline const std::string kPaperDecode = kRoot + "/workloads/scenarios/paper-decode.json";
 inline const std::string kPlatform = kRoot + "/platforms/cloudmatrix384.json";
 
 }  // namespace cmsim::cli

@@ -14,11 +14,11 @@ namespace {
 using ::testing::HasSubstr;
 using ::testing::StartsWith;
 
-const std::string kSmall =
+const std::string kTwentyRequests =
     R"(/workload={"requests": 20, "prompt_length": 2048, "output_length": 50, "arrivals": {"kind": "poisson", "rate": 20}})";
 
 std::vector<std::string> sweep(std::vector<std::string> more) {
-  std::vector<std::string> words{"sweep", kScenario, "--set", kSmall, "--out", "s"};
+  std::vector<std::string> words{"sweep", kScenario, "--set", kTwentyRequests, "--out", "s"};
   words.insert(words.end(), more.begin(), more.end());
   return words;
 }
@@ -59,7 +59,8 @@ TEST(Sweep, TheCommandOfAPointGivesItsResult) {
   const WorkDirectory here;
   ASSERT_EQ(here.cmsim(sweep({"--seeds", "7"})).code, 0);
   const auto folder = std::filesystem::directory_iterator(here / "s/points")->path();
-  const Outcome alone = here.cmsim({"run", kScenario, "--set", kSmall, "--seed", "7", "--json"});
+  const Outcome alone =
+      here.cmsim({"run", kScenario, "--set", kTwentyRequests, "--seed", "7", "--json"});
   // All but the words by which the run was asked for.
   const auto without_command = [](const std::string& text) {
     const std::size_t at = text.find("\"command\"");
@@ -72,7 +73,7 @@ TEST(Sweep, IsTheSameHoweverItIsRun) {
   const WorkDirectory here;
   const std::vector<std::string> axes{"--vary", "/slo/ttft=1s,2s,3s", "--seeds", "1..2"};
   const auto with = [&](std::vector<std::string> more) {
-    std::vector<std::string> words{"sweep", kScenario, "--set", kSmall};
+    std::vector<std::string> words{"sweep", kScenario, "--set", kTwentyRequests};
     words.insert(words.end(), axes.begin(), axes.end());
     words.insert(words.end(), more.begin(), more.end());
     return here.cmsim(words);
@@ -146,6 +147,30 @@ TEST(Sweep, WhatIsWrongEverywhereIsSaidAtOnce) {
   EXPECT_THAT(metric.err, HasSubstr("no result has a number or a text at /no/such"));
 }
 
+TEST(Sweep, RefusesOptionsThatHaveNoEffectTogether) {
+  struct Case {
+    std::vector<std::string> options;
+    const char* error;
+  };
+  const std::vector<Case> cases{
+      {{"--share", "0.5"}, "--share: needs --capacity"},
+      {{"--shard", "1/2", "--json"}, "--json: is of the tables"},
+      {{"--shard", "1/2", "--pareto", "ttft,tpot"}, "--pareto: is of the tables"},
+      {{"--shard", "1/2", "--gather"}, "--gather: makes the tables when all parts have run"},
+      {{"--shard", "1/2", "--capacity", "slo"}, "--capacity: searches point by point"},
+      {{"--capacity", "slo", "--pareto", "ttft,tpot"}, "--pareto: compares the cells"},
+      {{"--capacity", "slo", "--sensitivity", "/platform"}, "--sensitivity: changes the figures"},
+      {{"--sensitivity", "/platform", "--pareto", "ttft,tpot"}, "--pareto: is not of the table"},
+      {{"--tasks", "2"}, "--tasks: needs --executor slurm"}};
+  const WorkDirectory here;
+  for (const Case& one : cases) {
+    const Outcome result = here.cmsim(sweep(one.options));
+    EXPECT_EQ(result.code, 2) << one.error;
+    EXPECT_THAT(result.err, HasSubstr(one.error));
+    EXPECT_FALSE(std::filesystem::exists(here / "s")) << one.error;
+  }
+}
+
 TEST(Sweep, StudiesStepsAndCollectivesToo) {
   const WorkDirectory here;
   const Outcome step = here.cmsim({"sweep", kScenario, "--command", "step --phase decode",
@@ -184,12 +209,13 @@ TEST(Sweep, DrawsATornado) {
 TEST(RunSeeds, GivesEveryHeadlineWithItsInterval) {
   const WorkDirectory here;
   const Outcome result =
-      here.cmsim({"run", kScenario, "--set", kSmall, "--seeds", "1..3", "--jobs", "2"});
+      here.cmsim({"run", kScenario, "--set", kTwentyRequests, "--seeds", "1..3", "--jobs", "2"});
   ASSERT_EQ(result.code, 0) << result.err;
   EXPECT_THAT(result.out, HasSubstr("with 3 seeds: mean ± half of the 95 % t-interval"));
   EXPECT_THAT(result.out, ::testing::ContainsRegex("\nttft ms +[0-9.]+ ± [0-9.]+ +[0-9.]+ to "));
   EXPECT_THAT(result.out, ::testing::ContainsRegex("\nslo +met in [0-3] of 3\n"));
-  const Outcome json = here.cmsim({"run", kScenario, "--set", kSmall, "--seeds", "1..3", "--json"});
+  const Outcome json =
+      here.cmsim({"run", kScenario, "--set", kTwentyRequests, "--seeds", "1..3", "--json"});
   EXPECT_THAT(json.out, HasSubstr("\"half_width\": "));
   EXPECT_EQ(here.cmsim({"run", kScenario, "--seeds", "1..3", "--seed", "1"}).code, 2);
   EXPECT_EQ(here.cmsim({"run", kScenario, "--jobs", "3"}).code, 2);

@@ -5,12 +5,12 @@
 #include <numeric>
 #include <vector>
 
+#include "tests/hw/machines.hpp"
+
 namespace cmsim::coll {
 namespace {
 
-hw::Platform cloudmatrix() {
-  return hw::load_platform(CMSIM_SOURCE_DIR "/platforms/cloudmatrix384.json");
-}
+using hw::cloudmatrix;
 
 void expect_same(const PortLoads& fast, const PortLoads& slow) {
   EXPECT_DOUBLE_EQ(fast.latency, slow.latency);

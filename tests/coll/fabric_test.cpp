@@ -7,14 +7,12 @@
 #include <string>
 #include <vector>
 
+#include "tests/hw/machines.hpp"
+
 namespace cmsim::coll {
 namespace {
 
-hw::Platform cloudmatrix(hw::Spread spread = hw::Spread::kAdaptive) {
-  hw::Platform p = hw::load_platform(CMSIM_SOURCE_DIR "/platforms/cloudmatrix384.json");
-  p.ub.spread = spread;
-  return p;
-}
+using hw::cloudmatrix;
 
 std::vector<std::string> names(const Fabric& fabric, const Path& path) {
   std::vector<std::string> list;

@@ -10,13 +10,12 @@
 
 #include "cmsim/base/random.hpp"
 #include "cmsim/engine/runtime.hpp"
+#include "tests/hw/machines.hpp"
 
 namespace cmsim::engine {
 namespace {
 
-hw::Platform cloudmatrix() {
-  return hw::load_platform(CMSIM_SOURCE_DIR "/platforms/cloudmatrix384.json");
-}
+using hw::cloudmatrix;
 
 /// Starts transfers one after another, `in_flight` of them at a time, and calls `ended` with each.
 class Churn {

@@ -9,6 +9,7 @@
 
 #include "cmsim/base/random.hpp"
 #include "tests/engine/maxmin_oracle.hpp"
+#include "tests/hw/machines.hpp"
 
 namespace cmsim::engine {
 namespace {
@@ -17,9 +18,7 @@ constexpr double kMessage = 7680;  // bytes of a dispatched token
 constexpr int kTopK = 8;
 constexpr int kTokens = 96;
 
-hw::Platform cloudmatrix() {
-  return hw::load_platform(CMSIM_SOURCE_DIR "/platforms/cloudmatrix384.json");
-}
+using hw::cloudmatrix;
 
 std::vector<double> zipf_shares(int ranks, double exponent) {
   std::vector<double> share;

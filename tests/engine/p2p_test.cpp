@@ -7,13 +7,12 @@
 #include <string>
 
 #include "cmsim/hw/platform.hpp"
+#include "tests/hw/machines.hpp"
 
 namespace cmsim::engine {
 namespace {
 
-hw::Platform cloudmatrix() {
-  return hw::load_platform(CMSIM_SOURCE_DIR "/platforms/cloudmatrix384.json");
-}
+using hw::cloudmatrix;
 
 // P Table 1, per die and one way: GB/s of a large transfer, microseconds of 512 B. A node has dies
 // 16n..16n+15 (two a package) and CPUs 4n..4n+3, so die 2 is in another package of the node of die

@@ -11,15 +11,14 @@
 
 #include "cmsim/base/error.hpp"
 #include "cmsim/base/random.hpp"
+#include "tests/hw/machines.hpp"
 
 namespace cmsim::engine {
 namespace {
 
 using coll::Priority;
 
-hw::Platform cloudmatrix() {
-  return hw::load_platform(CMSIM_SOURCE_DIR "/platforms/cloudmatrix384.json");
-}
+using hw::cloudmatrix;
 
 /// A platform whose efficiencies are 1 and latencies 1 us, so that times are plain arithmetic.
 hw::Platform plain() {

@@ -10,7 +10,7 @@
 namespace cmsim::metrics {
 namespace {
 
-SystemFacts facts() {
+SystemFacts small_facts() {
   SystemFacts facts;
   facts.deployment.prefill = {2, 4, 8, 1000};
   facts.deployment.decode = {1, 5, 10, 8};
@@ -26,7 +26,7 @@ std::vector<std::string> lines_of(const std::string& csv) {
 }
 
 TEST(TimeSeries, OneRowAnIntervalWithMeansAndShares) {
-  TimeSeries series(2, facts());
+  TimeSeries series(2, small_facts());
   series.on_request_sent(left_waiting(0, 10));
   series.on_queue({.at = 10, .prefill_waiting = 4});
   series.on_queue({.at = 11, .prefill_waiting = 1, .decode_running = 2, .decode_kv_reserved = 500});
@@ -45,7 +45,7 @@ TEST(TimeSeries, OneRowAnIntervalWithMeansAndShares) {
 }
 
 TEST(TimeSeries, RefusesMoreIntervalsThanAnybodyReads) {
-  TimeSeries series(1e-6, facts());
+  TimeSeries series(1e-6, small_facts());
   series.on_queue({.at = 0, .prefill_waiting = 1});
   series.on_queue({.at = 2, .prefill_waiting = 0});
   EXPECT_THROW(series.csv(2), ConfigError);

@@ -6,23 +6,13 @@
 #include <numeric>
 #include <random>
 
+#include "published.hpp"
+
 namespace cmsim::model {
 namespace {
 
-Architecture deepseek() {
-  Architecture a;
-  a.layers = 61;
-  a.dense_layers = 3;
-  a.routed_experts = 256;
-  a.shared_experts = 1;
-  a.experts_per_token = 8;
-  a.expert_groups = 8;
-  a.mtp_layers = 1;
-  return a;
-}
-
 ExpertLoad load(int ranks, ExpertOptions options = {}, Phase phase = Phase::kDecode) {
-  return ExpertLoad(deepseek(), derive_layout(deepseek(), ranks), options, phase, 1);
+  return ExpertLoad(deepseek_r1(), derive_layout(deepseek_r1(), ranks), options, phase, 1);
 }
 
 // Expected maximum over ranks of multinomial rows, by drawing them.

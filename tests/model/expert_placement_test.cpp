@@ -7,6 +7,8 @@
 #include <numeric>
 #include <stdexcept>
 
+#include "published.hpp"
+
 namespace cmsim::model {
 namespace {
 
@@ -15,18 +17,6 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::Pointwise;
 using ::testing::ThrowsMessage;
-
-Architecture deepseek() {
-  Architecture a;
-  a.layers = 61;
-  a.dense_layers = 3;
-  a.routed_experts = 256;
-  a.shared_experts = 1;
-  a.experts_per_token = 8;
-  a.expert_groups = 8;
-  a.mtp_layers = 1;
-  return a;
-}
 
 // The worked example of DeepSeek's EPLB: 12 experts, 16 replicas, 4 groups, 2 nodes, 8 GPUs.
 TEST(PlaceEplb, GivesThePublishedExample) {
@@ -82,7 +72,7 @@ TEST(DeriveLayout, FollowsThePublishedDeployments) {
                              Published{64, 64, 64, 5, 6},       // 320 / 64
                              Published{300, 30, 14, 1, 1},      // 270 ranks left
                              Published{512, 51, 205, 1, 1}}) {  // 461 ranks left
-    const ExpertLayout l = derive_layout(deepseek(), p.ranks);
+    const ExpertLayout l = derive_layout(deepseek_r1(), p.ranks);
     EXPECT_EQ(l.shared_copies, p.shared_copies) << p.ranks;
     EXPECT_EQ(l.redundant, p.redundant) << p.ranks;
     EXPECT_EQ(l.routed_slots_per_rank, p.slots_per_rank) << p.ranks;
@@ -92,7 +82,7 @@ TEST(DeriveLayout, FollowsThePublishedDeployments) {
 
 TEST(DeriveLayout, FillsEveryDegreeEvenly) {
   for (int ranks = 8; ranks <= 768; ++ranks) {
-    const ExpertLayout l = derive_layout(deepseek(), ranks);
+    const ExpertLayout l = derive_layout(deepseek_r1(), ranks);
     EXPECT_EQ(l.routed_slots, 256 + l.redundant) << ranks;
     EXPECT_EQ(l.routed_slots_per_rank * l.routed_ranks, l.routed_slots) << ranks;
     EXPECT_GE(l.redundant, 0) << ranks;
@@ -100,34 +90,34 @@ TEST(DeriveLayout, FillsEveryDegreeEvenly) {
               l.shared_hosting == SharedHosting::kDedicatedRanks ? l.shared_copies : 0)
         << ranks;
     // Giving the derived numbers back changes nothing.
-    EXPECT_EQ(derive_layout(deepseek(), ranks, l.shared_copies, -1).redundant, l.redundant);
-    EXPECT_EQ(derive_layout(deepseek(), ranks, -1, l.redundant).shared_copies, l.shared_copies);
+    EXPECT_EQ(derive_layout(deepseek_r1(), ranks, l.shared_copies, -1).redundant, l.redundant);
+    EXPECT_EQ(derive_layout(deepseek_r1(), ranks, -1, l.redundant).shared_copies, l.shared_copies);
   }
 }
 
 TEST(DeriveLayout, TakesWhatTheUserGives) {
   // EP320 without redundancy: 256 single-expert ranks, so 64 are left for the shared expert.
-  EXPECT_EQ(derive_layout(deepseek(), 320, -1, 0).shared_copies, 64);
-  EXPECT_EQ(derive_layout(deepseek(), 32, -1, 0).routed_slots_per_rank, 8);  // 256 / 32
+  EXPECT_EQ(derive_layout(deepseek_r1(), 320, -1, 0).shared_copies, 64);
+  EXPECT_EQ(derive_layout(deepseek_r1(), 32, -1, 0).routed_slots_per_rank, 8);  // 256 / 32
   // A shared copy on each of 320 ranks leaves 320 slots: 64 redundant.
-  EXPECT_EQ(derive_layout(deepseek(), 320, 320, -1).redundant, 64);
+  EXPECT_EQ(derive_layout(deepseek_r1(), 320, 320, -1).redundant, 64);
   // 8 of 40 ranks dedicated: 288 slots on 32 ranks.
-  const ExpertLayout l = derive_layout(deepseek(), 40, 8, 32);
+  const ExpertLayout l = derive_layout(deepseek_r1(), 40, 8, 32);
   EXPECT_EQ(l.routed_ranks, 32);
   EXPECT_EQ(l.routed_slots_per_rank, 9);
-  Architecture no_shared = deepseek();
+  Architecture no_shared = deepseek_r1();
   no_shared.shared_experts = 0;
   EXPECT_EQ(derive_layout(no_shared, 320).routed_ranks, 320);
 }
 
 TEST(DeriveLayout, SaysWhatFits) {
   // 256 + 10 over 32 ranks; 0, 32, 64 ... would fit.
-  EXPECT_THAT([] { derive_layout(deepseek(), 32, -1, 10); },
+  EXPECT_THAT([] { derive_layout(deepseek_r1(), 32, -1, 10); },
               ThrowsMessage<std::invalid_argument>(HasSubstr("redundant = k * 32 - 256")));
-  EXPECT_THAT([] { derive_layout(deepseek(), 32, 33, -1); },
+  EXPECT_THAT([] { derive_layout(deepseek_r1(), 32, 33, -1); },
               ThrowsMessage<std::invalid_argument>(HasSubstr("1 to 31")));
-  EXPECT_THROW(derive_layout(deepseek(), 32, 0, -1), std::invalid_argument);
-  EXPECT_THROW(derive_layout(deepseek(), 0), std::invalid_argument);
+  EXPECT_THROW(derive_layout(deepseek_r1(), 32, 0, -1), std::invalid_argument);
+  EXPECT_THROW(derive_layout(deepseek_r1(), 0), std::invalid_argument);
 }
 
 }  // namespace

@@ -16,30 +16,30 @@ Sequences prompts(int count, Tokens fresh, Tokens cached = 0) {
   return Sequences(static_cast<std::size_t>(count), {fresh, cached});
 }
 
-ModelOptions with_microbatches(int microbatches) {
+ModelOptions prefill_in(int microbatches) {
   ModelOptions options;
   options.prefill.microbatches = microbatches;
   return options;
 }
 
-PrefillPipeline pipeline(const ModelOptions& options = {}, int ranks = 32,
-                         const hw::Platform& platform = cloudmatrix()) {
+PrefillPipeline prefill(const ModelOptions& options = {}, int ranks = 32,
+                        const hw::Platform& platform = cloudmatrix()) {
   return PrefillPipeline(platform, deepseek_r1(), options, ranks, 1024);
 }
 
-Seconds time_of(const ModelOptions& options, const Sequences& batch, int ranks = 32) {
-  return pipeline(options, ranks).batch(batch).duration;
+Seconds prefill_time(const ModelOptions& options, const Sequences& batch, int ranks = 32) {
+  return prefill(options, ranks).batch(batch).duration;
 }
 
 // What is remembered from other batches (and dropped after 16,384 of them) is no part of the
 // answer.
 TEST(PrefillModel, ABatchTakesAsLongAfterOthersAsAlone) {
-  const PrefillPipeline used = pipeline();
+  const PrefillPipeline used = prefill();
   const std::vector<Sequences> batches{prompts(4, 4096), prompts(4, 4096, 512), prompts(8, 2048),
                                        prompts(1, 100)};
   for (int round = 0; round < 2; ++round) {
     for (const Sequences& batch : batches) {
-      const PrefillIteration alone = pipeline().batch(batch);
+      const PrefillIteration alone = prefill().batch(batch);
       EXPECT_EQ(used.batch(batch).duration, alone.duration);
       EXPECT_EQ(used.batch(batch).hbm_bytes_per_die, alone.hbm_bytes_per_die);
       EXPECT_EQ(used.batch(batch).ub_bytes_per_die, alone.ub_bytes_per_die);
@@ -55,7 +55,7 @@ TEST(PrefillModel, ABatchTakesAsLongAfterOthersAsAlone) {
 // as many and computes 512 more for its own copy of the shared expert. Query-key pairs: 4 x 4096 x
 // (4096 + 128) / 2, diagonal tiles of 128 being computed whole.
 TEST(PrefillModel, OneStreamIsTheSumOfItsOperators) {
-  ModelOptions options = with_microbatches(1);
+  ModelOptions options = prefill_in(1);
   options.decode.draft_tokens = 0;
   options.experts.placement = Placement::kBalanced;
   const hw::Platform platform = cloudmatrix();
@@ -83,7 +83,7 @@ TEST(PrefillModel, OneStreamIsTheSumOfItsOperators) {
       alone(list.combine_pack(rows)) + wire(rows * 14'336) + alone(list.combine_reduce(own, rows));
   const Seconds expected =
       61 * attention + 3 * alone(list.dense_ffn(own)) + 58 * experts + alone(list.lm_head(1));
-  const PrefillIteration step = pipeline(options).batch(prompts(4, 4096));
+  const PrefillIteration step = prefill(options).batch(prompts(4, 4096));
   EXPECT_NEAR(step.duration / expected, 1, 1e-9);
   // 61 layers of the two collectives, 58 of the exchange, 30/32 off the package.
   EXPECT_NEAR(static_cast<double>(step.ub_bytes_per_die),
@@ -92,11 +92,11 @@ TEST(PrefillModel, OneStreamIsTheSumOfItsOperators) {
 
 // The bytes are means over the ranks: hot experts move no more rows, they move them unevenly.
 TEST(PrefillModel, CountsMeanBytes) {
-  ModelOptions balanced = with_microbatches(1), hot = balanced;
+  ModelOptions balanced = prefill_in(1), hot = balanced;
   balanced.experts.placement = Placement::kBalanced;
   hot.experts.placement = Placement::kContiguous;
-  const PrefillIteration even = pipeline(balanced).batch(prompts(4, 4096));
-  const PrefillIteration uneven = pipeline(hot).batch(prompts(4, 4096));
+  const PrefillIteration even = prefill(balanced).batch(prompts(4, 4096));
+  const PrefillIteration uneven = prefill(hot).batch(prompts(4, 4096));
   EXPECT_GT(uneven.duration, even.duration);
   EXPECT_EQ(uneven.ub_bytes_per_die, even.ub_bytes_per_die);
   EXPECT_EQ(uneven.hbm_bytes_per_die, even.hbm_bytes_per_die);
@@ -104,8 +104,8 @@ TEST(PrefillModel, CountsMeanBytes) {
 
 TEST(PrefillModel, MicrobatchesOverlapALargeBatch) {
   const Sequences large = prompts(4, 4096);
-  const Seconds one = time_of(with_microbatches(1), large);
-  const Seconds two = time_of(with_microbatches(2), large);
+  const Seconds one = prefill_time(prefill_in(1), large);
+  const Seconds two = prefill_time(prefill_in(2), large);
   EXPECT_LT(two, one);
   EXPECT_GT(two, 0.5 * one);  // at best all of one microbatch hides behind the other
 }
@@ -116,9 +116,9 @@ TEST(PrefillModel, ExtrapolatesTheLayersItDoesNotSimulate) {
   const hw::Platform platform = cloudmatrix();
   for (const int ranks : {16, 32, 64}) {
     for (const Placement placement : {Placement::kBalanced, Placement::kContiguous}) {
-      ModelOptions options = with_microbatches(2);
+      ModelOptions options = prefill_in(2);
       options.experts.placement = placement;
-      const PrefillPipeline model = pipeline(options, ranks);
+      const PrefillPipeline model = prefill(options, ranks);
       const PrefillStep step(model, batch_totals(prompts(4, 4096), true), 2, {});
       const Schedule all =
           schedule_chains(step.chain(), 2, 58, Device(platform).hbm_bandwidth(), Keep::kEnds);
@@ -128,8 +128,8 @@ TEST(PrefillModel, ExtrapolatesTheLayersItDoesNotSimulate) {
 }
 
 TEST(PrefillModel, AutoIsTheFasterOfOneAndTwoMicrobatches) {
-  const PrefillPipeline one = pipeline(with_microbatches(1)), two = pipeline(with_microbatches(2)),
-                        either = pipeline();
+  const PrefillPipeline one = prefill(prefill_in(1)), two = prefill(prefill_in(2)),
+                        either = prefill();
   for (const Tokens length : {16, 128, 1024, 4096}) {
     const Sequences batch = prompts(4, length, length / 2);
     // Chosen by the shape of the batch in half octaves: near the crossing it may be off a little.
@@ -141,8 +141,8 @@ TEST(PrefillModel, AutoIsTheFasterOfOneAndTwoMicrobatches) {
 
 TEST(PrefillModel, ABatchTooSmallToSplitRunsWhole) {
   // 63 tokens are under one for each of 32 ranks and 2 microbatches.
-  EXPECT_EQ(time_of(with_microbatches(2), prompts(1, 63)),
-            time_of(with_microbatches(1), prompts(1, 63)));
+  EXPECT_EQ(prefill_time(prefill_in(2), prompts(1, 63)),
+            prefill_time(prefill_in(1), prompts(1, 63)));
 }
 
 // Two microbatches take units first come, first served, which may lock them in a worse rhythm when
@@ -153,9 +153,9 @@ TEST(PrefillModel, BetterPlacementIsNeverSlower) {
       Seconds before = 0;
       for (const Placement placement :
            {Placement::kBalanced, Placement::kEplb, Placement::kContiguous}) {
-        ModelOptions options = with_microbatches(microbatches);
+        ModelOptions options = prefill_in(microbatches);
         options.experts.placement = placement;
-        const Seconds now = time_of(options, prompts(4, 4096), ranks);
+        const Seconds now = prefill_time(options, prompts(4, 4096), ranks);
         EXPECT_GE(now * (microbatches == 1 ? 1 : 1.03), before) << "EP" << ranks;
         before = now;
       }
@@ -164,15 +164,15 @@ TEST(PrefillModel, BetterPlacementIsNeverSlower) {
 }
 
 TEST(PrefillModel, PackingSavesThePaddingOfUnevenPrompts) {
-  ModelOptions padded = with_microbatches(2);
+  ModelOptions padded = prefill_in(2);
   padded.prefill.sequence_packing = false;
   const Sequences uneven{{4096, 0}, {256, 0}, {256, 0}, {256, 0}};
-  EXPECT_GT(time_of(padded, uneven), time_of(with_microbatches(2), uneven));
-  EXPECT_EQ(time_of(padded, prompts(4, 1024)), time_of(with_microbatches(2), prompts(4, 1024)));
+  EXPECT_GT(prefill_time(padded, uneven), prefill_time(prefill_in(2), uneven));
+  EXPECT_EQ(prefill_time(padded, prompts(4, 1024)), prefill_time(prefill_in(2), prompts(4, 1024)));
 }
 
 TEST(PrefillModel, CachedContextCostsLessThanComputingItButNotNothing) {
-  const PrefillPipeline model = pipeline(with_microbatches(2));
+  const PrefillPipeline model = prefill(prefill_in(2));
   const Seconds fresh = model.batch(prompts(4, 2048)).duration;
   const Seconds cached = model.batch(prompts(4, 2048, 2048)).duration;
   EXPECT_GT(cached, fresh);
@@ -181,7 +181,7 @@ TEST(PrefillModel, CachedContextCostsLessThanComputingItButNotNothing) {
 
 TEST(PrefillModel, MoreTokensAreNeverFaster) {
   for (const int microbatches : {1, 2}) {
-    const PrefillPipeline model = pipeline(with_microbatches(microbatches));
+    const PrefillPipeline model = prefill(prefill_in(microbatches));
     Seconds before = 0;
     for (Tokens length = 1; length < 20'000; length += 1 + length / 5) {
       const Seconds now = model.batch(prompts(2, length)).duration;
@@ -196,8 +196,8 @@ TEST(PrefillModel, MoreOfTheMachineIsNeverSlower) {
     hw::Platform better = cloudmatrix();
     change(better);
     for (const int microbatches : {1, 2}) {
-      const ModelOptions options = with_microbatches(microbatches);
-      const PrefillPipeline before = pipeline(options), after = pipeline(options, 32, better);
+      const ModelOptions options = prefill_in(microbatches);
+      const PrefillPipeline before = prefill(options), after = prefill(options, 32, better);
       for (const Tokens length : {64, 1024, 4096}) {
         EXPECT_LE(after.batch(prompts(4, length)).duration,
                   before.batch(prompts(4, length)).duration);
@@ -212,7 +212,7 @@ TEST(PrefillModel, MoreOfTheMachineIsNeverSlower) {
 }
 
 TEST(PrefillModel, TakingACostAwayNeverSlows) {
-  const StepLosses losses = pipeline(with_microbatches(2)).breakdown(prompts(4, 4096)).losses;
+  const StepLosses losses = prefill(prefill_in(2)).breakdown(prompts(4, 4096)).losses;
   EXPECT_GT(losses.imbalance, 0);
   EXPECT_GT(losses.communication, 0);
   EXPECT_GT(losses.launch, 0);
@@ -223,7 +223,7 @@ TEST(PrefillModel, IsAPureFunctionOfTheBatch) {
   for (const Tokens length : {1, 60, 333, 1000, 5000}) {
     for (const Tokens cached : {0, 777, 20'000}) batches.push_back(prompts(3, length, cached));
   }
-  const PrefillPipeline forwards = pipeline(), backwards = pipeline();
+  const PrefillPipeline forwards = prefill(), backwards = prefill();
   std::vector<Seconds> first, second;
   for (auto it = batches.begin(); it != batches.end(); ++it) {
     first.push_back(forwards.batch(*it).duration);
@@ -235,19 +235,19 @@ TEST(PrefillModel, IsAPureFunctionOfTheBatch) {
 }
 
 TEST(PrefillModel, DraftsAddTheMtpLayer) {
-  ModelOptions plain = with_microbatches(1);
+  ModelOptions plain = prefill_in(1);
   plain.decode.draft_tokens = 0;
-  EXPECT_EQ(pipeline(plain).breakdown(prompts(4, 1024)).mtp, 0);
-  const StepBreakdown step = pipeline(with_microbatches(1)).breakdown(prompts(4, 1024));
+  EXPECT_EQ(prefill(plain).breakdown(prompts(4, 1024)).mtp, 0);
+  const StepBreakdown step = prefill(prefill_in(1)).breakdown(prompts(4, 1024));
   EXPECT_GT(step.mtp, step.layer);  // a layer and its projection
-  EXPECT_NEAR(step.duration - time_of(plain, prompts(4, 1024)), step.mtp, 1e-12);
+  EXPECT_NEAR(step.duration - prefill_time(plain, prompts(4, 1024)), step.mtp, 1e-12);
 }
 
 TEST(PrefillModel, RunsAnyGroup) {
   for (const int ranks : {1, 2, 8, 24, 48, 100, 144, 288, 320, 768}) {
     ModelOptions options;
     options.experts.placement = Placement::kBalanced;
-    const PrefillPipeline model = pipeline(options, ranks);
+    const PrefillPipeline model = prefill(options, ranks);
     for (const Tokens length : {1, 100, 4096}) {
       const PrefillIteration step = model.batch(prompts(2, length));
       EXPECT_TRUE(std::isfinite(step.duration)) << "EP" << ranks;
@@ -258,12 +258,12 @@ TEST(PrefillModel, RunsAnyGroup) {
 }
 
 TEST(PrefillModel, NothingToComputeTakesNoTime) {
-  EXPECT_EQ(pipeline().batch({}).duration, 0);
-  EXPECT_EQ(pipeline().batch(prompts(3, 0, 1000)).duration, 0);
+  EXPECT_EQ(prefill().batch({}).duration, 0);
+  EXPECT_EQ(prefill().batch(prompts(3, 0, 1000)).duration, 0);
 }
 
 TEST(PrefillModel, KeepsTheKvOfAllItsDies) {
-  const PrefillPipeline model = pipeline();
+  const PrefillPipeline model = prefill();
   EXPECT_EQ(model.kv_capacity(), 32 * model.memory().kv_tokens());
   EXPECT_GT(model.kv_capacity(), 0);
 }

@@ -14,7 +14,7 @@ namespace {
 using ::testing::DoubleNear;
 using ::testing::Pointwise;
 
-constexpr BytesPerSecond kBandwidth = 100;
+constexpr BytesPerSecond kHbm = 100;
 
 Task task(DieUnit unit, Seconds time, double bytes = 0) {
   return {"task", unit, {.compute = time, .hbm_bytes = bytes}};
@@ -37,7 +37,7 @@ void expect_at(const PlacedTask& at, Seconds start, Seconds end) {
 // AIV      00   11        00   11     (a column is half a second)
 TEST(TaskSchedule, OverlapsMicrobatchesOnDifferentUnits) {
   const std::vector<Task> chain{task(DieUnit::kAic, 2), task(DieUnit::kAiv, 1)};
-  const Schedule schedule = schedule_chains(chain, 2, 2, kBandwidth);
+  const Schedule schedule = schedule_chains(chain, 2, 2, kHbm);
   expect_at(placed(schedule, 0, 0, 0), 0, 2);
   expect_at(placed(schedule, 0, 1, 0), 2, 4);
   expect_at(placed(schedule, 1, 0, 0), 2, 3);
@@ -52,7 +52,7 @@ TEST(TaskSchedule, OverlapsMicrobatchesOnDifferentUnits) {
 TEST(TaskSchedule, RunsOneMicrobatchInOrder) {
   const std::vector<Task> chain{task(DieUnit::kAic, 2), task(DieUnit::kSdma, 1),
                                 task(DieUnit::kAic, 3)};
-  const Schedule schedule = schedule_chains(chain, 1, 3, kBandwidth);
+  const Schedule schedule = schedule_chains(chain, 1, 3, kHbm);
   EXPECT_THAT(schedule.repetition_end, Pointwise(DoubleNear(1e-9), {6.0, 12.0, 18.0}));
 }
 
@@ -60,7 +60,7 @@ TEST(TaskSchedule, RunsOneMicrobatchInOrder) {
 // AIV   0000 11    (a column is half a second)
 TEST(TaskSchedule, SharesTheBandwidthOfUnitsThatStreamTogether) {
   const std::vector<Task> chain{task(DieUnit::kAic, 0, 100), task(DieUnit::kAiv, 0, 100)};
-  const Schedule schedule = schedule_chains(chain, 2, 1, kBandwidth);
+  const Schedule schedule = schedule_chains(chain, 2, 1, kHbm);
   expect_at(placed(schedule, 0, 0, 0), 0, 1);
   expect_at(placed(schedule, 0, 1, 0), 1, 3);
   expect_at(placed(schedule, 1, 0, 0), 1, 3);
@@ -73,7 +73,7 @@ TEST(TaskSchedule, SharesTheBandwidthOfUnitsThatStreamTogether) {
 TEST(TaskSchedule, SharesMaxMinAmongThreeUnits) {
   const std::vector<Task> chain{task(DieUnit::kAic, 1, 60), task(DieUnit::kAiv, 1, 60),
                                 task(DieUnit::kSdma, 1, 20)};
-  const Schedule schedule = schedule_chains(chain, 3, 1, kBandwidth);
+  const Schedule schedule = schedule_chains(chain, 3, 1, kHbm);
   expect_at(placed(schedule, 1, 0, 0), 1, 2.2);
   expect_at(placed(schedule, 2, 0, 0), 2.2, 3.2);
   expect_at(placed(schedule, 0, 2, 0), 2.2, 3.6);
@@ -86,7 +86,7 @@ TEST(TaskSchedule, ServesWhoCameFirst) {
   // microbatch 0 comes back at 2 and runs after both, at 3.
   const std::vector<Task> chain{task(DieUnit::kAic, 1), task(DieUnit::kAiv, 1),
                                 task(DieUnit::kAic, 1)};
-  const Schedule schedule = schedule_chains(chain, 3, 1, kBandwidth);
+  const Schedule schedule = schedule_chains(chain, 3, 1, kHbm);
   expect_at(placed(schedule, 0, 1, 0), 1, 2);
   expect_at(placed(schedule, 0, 2, 0), 2, 3);
   expect_at(placed(schedule, 2, 0, 0), 3, 4);
@@ -96,8 +96,8 @@ TEST(TaskSchedule, EndsAreTheSameWhetherTasksAreKept) {
   const std::vector<Task> chain{task(DieUnit::kAic, 0.7, 60), task(DieUnit::kSdma, 0.4, 30),
                                 task(DieUnit::kAiv, 0, 55), task(DieUnit::kAic, 0.2, 40)};
   for (const int microbatches : {1, 2, 3, 4}) {
-    const Schedule all = schedule_chains(chain, microbatches, 5, kBandwidth);
-    const Schedule ends = schedule_chains(chain, microbatches, 5, kBandwidth, Keep::kEnds);
+    const Schedule all = schedule_chains(chain, microbatches, 5, kHbm);
+    const Schedule ends = schedule_chains(chain, microbatches, 5, kHbm, Keep::kEnds);
     EXPECT_EQ(all.makespan, ends.makespan);
     EXPECT_EQ(all.repetition_end, ends.repetition_end);
     EXPECT_TRUE(ends.tasks.empty());
@@ -114,7 +114,7 @@ TEST(TaskSchedule, RefusesWhatWouldNeverEnd) {
        {task(DieUnit::kAic, kInf), task(DieUnit::kAiv, std::nan("")), task(DieUnit::kSdma, -1),
         task(DieUnit::kAic, 0, kInf), task(DieUnit::kAic, 0, -1)}) {
     const std::vector<Task> chain{task(DieUnit::kAic, 1), bad};
-    EXPECT_THROW(schedule_chains(chain, 2, 3, kBandwidth), std::invalid_argument);
+    EXPECT_THROW(schedule_chains(chain, 2, 3, kHbm), std::invalid_argument);
   }
   const std::vector<Task> sound{task(DieUnit::kAic, 1)};
   EXPECT_THROW(schedule_chains(sound, 2, 3, 0), std::invalid_argument);
@@ -125,17 +125,17 @@ TEST(TaskSchedule, RefusesWhatWouldNeverEnd) {
 // task is more than the slack of a picosecond, and ends with it. AIC 0 1 0 1 0 1, then the AIV.
 TEST(TaskSchedule, EndsTasksOfAnyLength) {
   const std::vector<Task> chain{task(DieUnit::kAic, 1e9, 7e10), task(DieUnit::kAiv, 1e9, 7e10)};
-  const Schedule schedule = schedule_chains(chain, 2, 3, kBandwidth);
+  const Schedule schedule = schedule_chains(chain, 2, 3, kHbm);
   EXPECT_EQ(schedule.tasks.size(), 12u);
   EXPECT_GE(schedule.makespan, 7e9);
 }
 
 TEST(TaskSchedule, OfNothingIsEmpty) {
   const std::vector<Task> chain{task(DieUnit::kAic, 1)};
-  EXPECT_EQ(schedule_chains({}, 2, 3, kBandwidth).makespan, 0);
-  EXPECT_EQ(schedule_chains(chain, 2, 0, kBandwidth).makespan, 0);
-  EXPECT_NEAR(schedule_chains(std::vector<Task>{task(DieUnit::kAic, 0)}, 2, 3, kBandwidth).makespan,
-              0, 1e-12);
+  EXPECT_EQ(schedule_chains({}, 2, 3, kHbm).makespan, 0);
+  EXPECT_EQ(schedule_chains(chain, 2, 0, kHbm).makespan, 0);
+  EXPECT_NEAR(schedule_chains(std::vector<Task>{task(DieUnit::kAic, 0)}, 2, 3, kHbm).makespan, 0,
+              1e-12);
 }
 
 }  // namespace

@@ -4,12 +4,14 @@
 
 #include <cmath>
 
+#include "tests/hw/machines.hpp"
+
 namespace cmsim::run {
 namespace {
 
 const std::filesystem::path kPlatform = CMSIM_SOURCE_DIR "/platforms/cloudmatrix384.json";
 
-hw::Platform cloudmatrix() { return hw::load_platform(kPlatform); }
+using hw::cloudmatrix;
 model::Architecture deepseek() { return model::load_architecture(find_model("", kPlatform)); }
 
 CollectiveSpec spec_of(CollectiveOp op, int ranks, std::int64_t tokens) {

@@ -32,11 +32,6 @@ struct Key {
   std::optional<json> below, above;  // just out of range
 };
 
-json schema_document() {
-  std::ifstream stream(std::filesystem::path(CMSIM_SOURCE_DIR) / "docs/scenario.schema.json");
-  return json::parse(stream);
-}
-
 /// Ends of the ranges of include/cmsim/hw/platform.hpp and src/hw/platform.cpp.
 std::optional<Key> quantity(const std::string& definition) {
   if (definition == "time") return Key{"", {"0s", "1s", "3us"}, "-1ns", "1.001s"};
@@ -118,7 +113,7 @@ std::vector<Key> keys_below(const std::vector<std::string>& roots) {
 std::string set_of(const Key& key, const json& value) { return key.pointer + "=" + value.dump(); }
 
 /// "" when the scenario loads.
-std::string complaint(const std::vector<std::string>& sets) {
+std::string error_with(const std::vector<std::string>& sets) {
   try {
     load_scenario(default_scenario(), sets);
     return "";
@@ -239,7 +234,7 @@ TEST(Edge, TheRangesAreThoseOfTheSchema) {
   for (const Key& key : keys_below({"platform", "model", "experts", "decode", "prefill"})) {
     for (const std::optional<json>& beyond : {key.below, key.above}) {
       if (!beyond) continue;
-      const std::string message = complaint({set_of(key, *beyond)});
+      const std::string message = error_with({set_of(key, *beyond)});
       EXPECT_NE(message.find(key.pointer + ": found "), std::string::npos)
           << set_of(key, *beyond) << " gives: " << message;
     }
@@ -247,7 +242,7 @@ TEST(Edge, TheRangesAreThoseOfTheSchema) {
     // In range another key may contradict, but "allowed is A to B" is not the answer.
     const std::regex refused(key.pointer + ": found .*, allowed is -?[0-9][^ ]* .*to ");
     for (const json& value : key.values) {
-      const std::string message = complaint({set_of(key, value)});
+      const std::string message = error_with({set_of(key, value)});
       EXPECT_FALSE(std::regex_search(message, refused)) << message;
     }
   }

@@ -5,14 +5,11 @@
 #include <csignal>
 
 #include "cmsim/base/error.hpp"
+#include "runs.hpp"
 #include "src/run/in_child.hpp"
 
 namespace cmsim::run {
 namespace {
-
-Scenario scenario_with(std::vector<std::string> sets) {
-  return load_scenario(CMSIM_SOURCE_DIR "/workloads/scenarios/cloudmatrix384.json", sets);
-}
 
 FabricScale scale_of(const Scenario& scenario) {
   return measure_fabric_scale(scenario, make_role_experts(scenario),

@@ -24,7 +24,7 @@ constexpr const char* kFixed =
 constexpr const char* kGamma = R"({"trace": "t.jsonl", "arrivals": {"kind": "gamma", "rate": 2}})";
 
 /// The default machine and model with `workload` and nothing else.
-json scenario_with(const std::string& workload) {
+json scenario_of(const std::string& workload) {
   const std::string root = CMSIM_SOURCE_DIR;
   return {{"platform", root + "/platforms/cloudmatrix384.json"},
           {"model", root + "/workloads/models/deepseek-r1.json"},
@@ -123,7 +123,7 @@ json with(json scenario, const std::string& assignment) {
 TEST(IdleKeys, AreRefusedByTheLayerThatKnowsAndRetiredByALaterOne) {
   for (const Case& c : kCases) {
     SCOPED_TRACE(std::string(c.key) + " with " + c.cause);
-    const json plain = scenario_with(c.workload);
+    const json plain = scenario_of(c.workload);
     const std::string pointer = pointer_of(c.key);
     const std::string refused = pointer + ": has no effect ";
     const bool by_default = *c.cause == '\0';
@@ -150,24 +150,24 @@ TEST(IdleKeys, ARateFromAboveIsTheRateAskedForAndATimeScaleFromAboveMakesItFaste
     return parse_scenario(scenario.dump(), "s.json", sets).workload.time_scale;
   };
   const char *rate = "/workload/arrivals/rate=3", *twice = "/workload/time_scale=2";
-  const json plain = scenario_with(kTrace);
+  const json plain = scenario_of(kTrace);
   EXPECT_EQ(time_scale(with(plain, twice), {rate}), 1);
   EXPECT_EQ(time_scale(with(plain, rate), {twice}), 2);
   EXPECT_EQ(time_scale(plain, {rate, twice}), 2);
 }
 
 TEST(IdleKeys, ASwitchThatIsOffMayBeSaidWhereNothingIsSwitched) {
-  EXPECT_EQ(complaint(scenario_with(kFixed), {kDecode, kOff}), "accepted");
+  EXPECT_EQ(complaint(scenario_of(kFixed), {kDecode, kOff}), "accepted");
 }
 
 TEST(IdleKeys, FactsOfTheMachineAreNone) {
-  EXPECT_EQ(complaint(scenario_with(kFixed), {kDecode, "/platform/vpc/latency=9us"}), "accepted");
+  EXPECT_EQ(complaint(scenario_of(kFixed), {kDecode, "/platform/vpc/latency=9us"}), "accepted");
 }
 
 TEST(IdleKeys, AFileThatExtendsAnotherIsALaterLayer) {
   const auto directory = std::filesystem::temp_directory_path() / "cmsim_idle_keys";
   std::filesystem::create_directories(directory);
-  json base = with(scenario_with(kTrace), "/decode/mtp/acceptance=0.9");
+  json base = with(scenario_of(kTrace), "/decode/mtp/acceptance=0.9");
   std::ofstream(directory / "base.json") << base;
   const auto extended = [&](const std::string& text) {
     std::ofstream(directory / "upper.json") << text;

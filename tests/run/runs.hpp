@@ -2,6 +2,8 @@
 #pragma once
 
 #include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
@@ -9,8 +11,20 @@
 
 namespace cmsim::run {
 
+inline const nlohmann::json& schema_document() {
+  static const nlohmann::json kSchema = [] {
+    std::ifstream stream(std::filesystem::path(CMSIM_SOURCE_DIR) / "docs/scenario.schema.json");
+    return nlohmann::json::parse(stream);
+  }();
+  return kSchema;
+}
+
 inline std::filesystem::path default_scenario() {
   return std::filesystem::path(CMSIM_SOURCE_DIR) / "workloads/scenarios/cloudmatrix384.json";
+}
+
+inline Scenario scenario_with(const std::vector<std::string>& sets) {
+  return load_scenario(default_scenario(), sets);
 }
 
 /// `workload` replaces /workload; `sets` come after it.

@@ -8,6 +8,7 @@
 
 #include "cmsim/base/error.hpp"
 #include "cmsim/run/scenario.hpp"
+#include "runs.hpp"
 
 namespace cmsim::run {
 namespace {
@@ -43,8 +44,6 @@ class Extends : public testing::Test {
       fs::temp_directory_path() / ("cmsim_extends." + std::to_string(getpid()));
 };
 
-const fs::path kDefault = CMSIM_SOURCE_DIR "/workloads/scenarios/cloudmatrix384.json";
-
 TEST_F(Extends, KeysAreMergedAndTheRestIsAsBefore) {
   const Scenario s = load_scenario(upper(R"(, "seed": 7, "platform": {"nodes": 40},
       "deployment": {"cache": {"dram_per_node": "64GB"}})"));
@@ -54,14 +53,14 @@ TEST_F(Extends, KeysAreMergedAndTheRestIsAsBefore) {
   EXPECT_EQ(s.deployment.cache.dram_per_node, 64'000'000'000);
   EXPECT_EQ(s.deployment.cache.block_size, 512);
   // The same as with --set, down to the digest.
-  EXPECT_EQ(s.digest, load_scenario(kDefault, {"/seed=7", "/platform/nodes=40",
-                                               "/deployment/cache/dram_per_node=64GB"})
+  EXPECT_EQ(s.digest, load_scenario(default_scenario(), {"/seed=7", "/platform/nodes=40",
+                                                         "/deployment/cache/dram_per_node=64GB"})
                           .digest);
 }
 
 TEST_F(Extends, APathIsMeantFromTheFileThatHasIt) {
   EXPECT_EQ(fs::canonical(load_scenario(upper("")).workload.trace),
-            fs::canonical(kDefault.parent_path() / "../traces/r1-like.jsonl.gz"));
+            fs::canonical(default_scenario().parent_path() / "../traces/r1-like.jsonl.gz"));
   write("sub/t.jsonl", "");
   EXPECT_EQ(load_scenario(upper(R"(, "workload": {"trace": "t.jsonl"})")).workload.trace,
             (directory_ / "sub/t.jsonl").string());
@@ -73,9 +72,10 @@ TEST_F(Extends, NullTakesAKeyAway) {
   EXPECT_TRUE(load_scenario(upper(fixed)).workload.trace.empty());
   EXPECT_THAT(complaint(upper(R"(, "workload": {"end": null})")),
               HasSubstr("upper.json:1: /workload/end: null takes a key away, and there is none"));
-  EXPECT_EQ(complaint(kDefault, {"/workload/end=null"}),
+  EXPECT_EQ(complaint(default_scenario(), {"/workload/end=null"}),
             "--set /workload/end=null: null takes a key away, and there is none");
-  EXPECT_EQ(load_scenario(kDefault, {"/policies=null"}).policies.prefill_routing, "least_loaded");
+  EXPECT_EQ(load_scenario(default_scenario(), {"/policies=null"}).policies.prefill_routing,
+            "least_loaded");
 }
 
 TEST_F(Extends, MistakesNameTheFileThatHasThem) {
@@ -85,7 +85,7 @@ TEST_F(Extends, MistakesNameTheFileThatHasThem) {
                         ": no such file"));
   EXPECT_THAT(complaint(write("number.json", R"({"extends": 5})")),
               HasSubstr("number.json:1: /extends: expected the path of a scenario"));
-  EXPECT_THAT(complaint(kDefault, {"/extends=x.json"}),
+  EXPECT_THAT(complaint(default_scenario(), {"/extends=x.json"}),
               HasSubstr("/extends: can be given in a file only"));
   write("a.json", R"({"extends": "b.json"})");
   EXPECT_THAT(complaint(write("b.json", R"({"extends": "a.json"})")),

@@ -14,6 +14,7 @@
 
 #include "cmsim/base/config.hpp"
 #include "cmsim/run/scenario.hpp"
+#include "runs.hpp"
 
 namespace cmsim::run {
 namespace {
@@ -22,17 +23,11 @@ namespace fs = std::filesystem;
 using nlohmann::json;
 
 const fs::path kRoot = CMSIM_SOURCE_DIR;
-const fs::path kDefault = kRoot / "workloads/scenarios/cloudmatrix384.json";
 constexpr const char* kUnknown = "qqqqqqqqqqqq";  // like no key, so that the loader lists all
 
 json read(const fs::path& file) {
   std::ifstream stream(file);
   return json::parse(stream, nullptr, true, true);
-}
-
-const json& schema_document() {
-  static const json kSchema = read(kRoot / "docs/scenario.schema.json");
-  return kSchema;
 }
 
 bool schema_accepts(const json& scenario) {
@@ -45,9 +40,9 @@ bool schema_accepts(const json& scenario) {
 
 /// The default scenario with platform and model spliced in and one more setting.
 json with_setting(const std::string& assignment) {
-  ConfigDocument document = ConfigDocument::from_file(kDefault);
-  document.include_file("/platform", kDefault.parent_path());
-  document.include_file("/model", kDefault.parent_path());
+  ConfigDocument document = ConfigDocument::from_file(default_scenario());
+  document.include_file("/platform", default_scenario().parent_path());
+  document.include_file("/model", default_scenario().parent_path());
   document.apply_set(assignment);
   return document.value();
 }
@@ -55,7 +50,7 @@ json with_setting(const std::string& assignment) {
 /// The loader's complaint, or "" when it accepts.
 std::string complaint(const std::string& assignment) {
   try {
-    load_scenario(kDefault, {assignment});
+    load_scenario(default_scenario(), {assignment});
     return "";
   } catch (const ConfigError& error) {
     return error.what();

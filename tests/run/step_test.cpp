@@ -10,14 +10,11 @@
 
 #include "cmsim/base/error.hpp"
 #include "cmsim/run/chrome_trace.hpp"
+#include "runs.hpp"
 #include "src/run/batch_shape.hpp"
 
 namespace cmsim::run {
 namespace {
-
-Scenario scenario_with(std::vector<std::string> sets) {
-  return load_scenario(CMSIM_SOURCE_DIR "/workloads/scenarios/cloudmatrix384.json", sets);
-}
 
 StepReport step_of(StepPhase phase, std::vector<std::string> sets = {}) {
   StepSpec spec;

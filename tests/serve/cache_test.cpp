@@ -11,8 +11,6 @@
 namespace cmsim::serve::testing {
 namespace {
 
-constexpr double kTiny = 1e-9;
-
 TEST(ContextCache, EvictsTheLeastRecentlyUsed) {
   ContextCache cache(2);
   cache.insert(1);

@@ -12,8 +12,6 @@
 namespace cmsim::serve::testing {
 namespace {
 
-constexpr double kTiny = 1e-9;
-
 Harness decode_only() {
   Harness h;
   h.config.role = Role::kDecodeOnly;

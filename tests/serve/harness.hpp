@@ -18,6 +18,8 @@
 
 namespace cmsim::serve::testing {
 
+inline constexpr double kTiny = 1e-9;  // seconds: rounding, not time
+
 /// 1 ms a computed token, unless a test says otherwise.
 class LinearPrefill : public model::PrefillModel {
  public:

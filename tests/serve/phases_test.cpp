@@ -8,8 +8,6 @@
 namespace cmsim::serve::testing {
 namespace {
 
-constexpr double kTiny = 1e-9;
-
 TEST(Phases, OfARequestAlone) {
   Harness h;
   h.run({{1.0, 100, 3}});

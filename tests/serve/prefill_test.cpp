@@ -7,8 +7,6 @@
 namespace cmsim::serve::testing {
 namespace {
 
-constexpr double kTiny = 1e-9;
-
 Harness prefill_only() {
   Harness h;
   h.config.role = Role::kPrefillOnly;

@@ -15,7 +15,7 @@ namespace {
 
 using testing::HasSubstr;
 
-Trace trace_of(const std::vector<std::pair<int, std::vector<std::uint64_t>>>& prompts) {
+Trace trace_of_prompts(const std::vector<std::pair<int, std::vector<std::uint64_t>>>& prompts) {
   Trace trace;
   trace.block_size = 10;
   for (const auto& [tokens, blocks] : prompts) {
@@ -32,7 +32,8 @@ Trace trace_of(const std::vector<std::pair<int, std::vector<std::uint64_t>>>& pr
 TEST(PrefixReuse, CountsLongestLeadingRuns) {
   // Second prompt: blocks 1 and 2 found, 9 not. Third: all three of the first, 25 tokens of which
   // the last block holds 5. Fourth: 9 is cached, but 8 before it is not.
-  const Trace trace = trace_of({{25, {1, 2, 3}}, {30, {1, 2, 9}}, {25, {1, 2, 3}}, {20, {8, 9}}});
+  const Trace trace =
+      trace_of_prompts({{25, {1, 2, 3}}, {30, {1, 2, 9}}, {25, {1, 2, 3}}, {20, {8, 9}}});
   const PrefixReuse reuse = prefix_reuse(trace, 0);
   EXPECT_DOUBLE_EQ(reuse.by_block, 5.0 / 11);             // 2 + 3 of 3 + 3 + 3 + 2
   EXPECT_DOUBLE_EQ(reuse.by_token, (20.0 + 25.0) / 100);  // min(10 * 3, 25) = 25
@@ -40,13 +41,14 @@ TEST(PrefixReuse, CountsLongestLeadingRuns) {
 
 TEST(PrefixReuse, EvictsTheLeastRecentAndKeepsHeadsOfPrefixes) {
   // Two blocks fit. After {1, 2}: touched 2, then 1. {3} evicts 2, so {1, 2} finds 1 only.
-  EXPECT_DOUBLE_EQ(prefix_reuse(trace_of({{20, {1, 2}}, {10, {3}}, {20, {1, 2}}}), 2).by_block,
-                   1.0 / 5);
+  EXPECT_DOUBLE_EQ(
+      prefix_reuse(trace_of_prompts({{20, {1, 2}}, {10, {3}}, {20, {1, 2}}}), 2).by_block, 1.0 / 5);
   // With three blocks all of it stays.
-  EXPECT_DOUBLE_EQ(prefix_reuse(trace_of({{20, {1, 2}}, {10, {3}}, {20, {1, 2}}}), 3).by_block,
-                   2.0 / 5);
+  EXPECT_DOUBLE_EQ(
+      prefix_reuse(trace_of_prompts({{20, {1, 2}}, {10, {3}}, {20, {1, 2}}}), 3).by_block, 2.0 / 5);
   // Of a prompt longer than the cache the head stays: 1 and 2 of {1, 2, 3}.
-  EXPECT_DOUBLE_EQ(prefix_reuse(trace_of({{30, {1, 2, 3}}, {30, {1, 2, 3}}}), 2).by_block, 2.0 / 6);
+  EXPECT_DOUBLE_EQ(prefix_reuse(trace_of_prompts({{30, {1, 2, 3}}, {30, {1, 2, 3}}}), 2).by_block,
+                   2.0 / 6);
 }
 
 TEST(Summarize, GivesRatesAndPercentiles) {
@@ -74,14 +76,14 @@ TEST(Summarize, GivesRatesAndPercentiles) {
 }
 
 TEST(Summarize, OfOneRequestHasNoRate) {
-  const TraceSummary summary = summarize(trace_of({{5, {1}}}));
+  const TraceSummary summary = summarize(trace_of_prompts({{5, {1}}}));
   EXPECT_EQ(summary.mean_rate, 0);
   EXPECT_EQ(summary.peak_rate, 0);
   EXPECT_EQ(summary.interarrival_cv, 0);
 }
 
 TEST(Summarize, JsonAndTableSayTheSame) {
-  TraceSummary summary = summarize(trace_of({{20, {1, 2}}, {20, {1, 3}}}), {1, 0});
+  TraceSummary summary = summarize(trace_of_prompts({{20, {1, 2}}, {20, {1, 3}}}), {1, 0});
   summary.dropped = 3;
   summary.dropped_reason = "because";
   const auto json = to_json(summary);
@@ -96,7 +98,7 @@ TEST(Summarize, JsonAndTableSayTheSame) {
 }
 
 TEST(WriteMooncake, IsReadBackAsItWas) {
-  Trace trace = trace_of({{25, {1, 2, 3}}, {30, {1, 2, 9}}});
+  Trace trace = trace_of_prompts({{25, {1, 2, 3}}, {30, {1, 2, 9}}});
   trace.rows[1].arrival = 1.2346;  // written in whole milliseconds
   std::ostringstream out;
   write_mooncake_jsonl(trace, out);
