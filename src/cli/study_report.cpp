@@ -24,9 +24,9 @@ std::string name_of(const study::Axis& axis, const std::vector<study::Axis>& axe
     const auto like = std::count_if(axes.begin(), axes.end(), [&](const study::Axis& other) {
       return other.pointer.ends_with(end);
     });
-    if (like == 1) return shortened(end.substr(1), kWidestName);
+    if (like == 1) return elided(end.substr(1), kWidestName);
   }
-  return shortened(pointer, kWidestName);
+  return elided(pointer, kWidestName);
 }
 
 /// Metrics that have something to show in some cell.
@@ -43,7 +43,7 @@ std::vector<std::size_t> shown_metrics(const Table& table) {
 
 std::vector<std::string> names_of(const Cell& cell) {
   std::vector<std::string> names;
-  for (const std::string& value : cell.values) names.push_back(shortened(value, kWidestName));
+  for (const std::string& value : cell.values) names.push_back(elided(value, kWidestName));
   return names;
 }
 
@@ -87,8 +87,7 @@ std::vector<std::size_t> compared(const std::vector<study::CellChange>& changes)
 std::string first_values(const std::vector<study::Axis>& dimension) {
   std::string text;
   for (const study::Axis& axis : dimension) {
-    text +=
-        (text.empty() ? "" : ", ") + axis.pointer + "=" + shortened(axis.values[0], kWidestName);
+    text += (text.empty() ? "" : ", ") + axis.pointer + "=" + elided(axis.values[0], kWidestName);
   }
   return text;
 }

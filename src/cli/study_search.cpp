@@ -168,7 +168,7 @@ std::string tornado_of(const study::Table& table, const std::vector<study::CellC
     };
     const auto length =
         static_cast<std::size_t>(kBar * leaf.largest / leaves.front().largest + 0.5);
-    text.rows.push_back({shortened(leaf.pointer, kWidestPointer), shown(leaf.down), shown(leaf.up),
+    text.rows.push_back({elided(leaf.pointer, kWidestPointer), shown(leaf.down), shown(leaf.up),
                          std::string(std::max<std::size_t>(1, length), '#') +
                              std::string(static_cast<std::size_t>(kBar) -
                                              std::min(static_cast<std::size_t>(kBar), length),

@@ -34,7 +34,7 @@ std::size_t width_of(const std::string& text) {
   }));
 }
 
-std::string shortened(const std::string& text, std::size_t most) {
+std::string elided(const std::string& text, std::size_t most) {
   if (width_of(text) <= most || text.size() > width_of(text)) return text;
   const std::size_t front = (most - 1) / 2;
   return text.substr(0, front) + "…" + text.substr(text.size() - (most - 1 - front));

@@ -24,7 +24,7 @@ struct TextTable {
 std::size_t width_of(const std::string& text);
 
 /// `text` cut to `most` columns, with an ellipsis in place of what is left out of its middle.
-std::string shortened(const std::string& text, std::size_t most);
+std::string elided(const std::string& text, std::size_t most);
 
 /// "65.2 ± 1.3": two digits of the half width where the mean has no more than five; else the half
 /// width is rounded up.

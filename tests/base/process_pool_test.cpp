@@ -103,7 +103,7 @@ TEST(ProcessPool, WhatTakesTooLongIsKilled) {
 }
 
 TEST(ProcessPool, MemoryIsLimitedInTheChildAlone) {
-#ifdef __SANITIZE_ADDRESS__
+#ifdef CMSIM_SANITIZED
   GTEST_SKIP() << "under AddressSanitizer want of memory ends the process";
 #endif
   PoolOptions options;

@@ -77,6 +77,25 @@ def children_of(process: int) -> list[int]:
     return found
 
 
+def command_lines() -> list[tuple[int, str]]:
+    """Of all processes."""
+    found = []
+    for entry in pathlib.Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            found.append((int(entry.parent.name), entry.read_bytes().decode(errors="replace")))
+        except OSError:
+            continue  # it has just ended
+    return found
+
+
+def send_all(what: signal.Signals, processes: list[int]) -> None:
+    for process in processes:
+        try:
+            os.kill(process, what)
+        except ProcessLookupError:
+            pass
+
+
 class Cluster:
     """Started by `with`; every process is one that this object has started or its child."""
 
@@ -144,21 +163,17 @@ class Cluster:
                 raise TimeoutError(f"no {what} ({dead} ended){logs}")
             time.sleep(0.1)
 
-    def fail_node(self, node: str) -> None:
-        """As when its power goes: the daemon, the steps on it and what they run, at once."""
+    def fail_node(self, node: str, program: str) -> bool:
+        """As when its power goes: the daemon, the steps on it and what they run, at once. Leaves the
+        node alone, and returns false, when no step on it is running the program."""
         jobs = self.say("squeue", "-h", "-w", node, "-t", "R", "-o", "%A").split()
-        steps = [pid for daemon in [self.daemons[node].pid] for pid in children_of(daemon)]
-        for entry in pathlib.Path("/proc").glob("[0-9]*/cmdline"):  # steps leave their daemon
-            try:
-                words = entry.read_bytes().decode(errors="replace")
-            except OSError:
-                continue
-            if any(words.startswith(f"slurmstepd: [{job}.") for job in jobs):
-                steps.append(int(entry.parent.name))
-        steps += [child for step in steps for child in children_of(step)]
-        self.daemons[node].kill()
-        for process in steps:
-            try:
-                os.kill(process, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
+        processes = [self.daemons[node].pid] + children_of(self.daemons[node].pid)
+        processes += [process for process, words in command_lines()  # steps leave their daemon
+                      if any(words.startswith(f"slurmstepd: [{job}.") for job in jobs)]
+        send_all(signal.SIGSTOP, processes)  # so that none of them begins another
+        processes += [child for process in processes for child in children_of(process)]
+        send_all(signal.SIGSTOP, processes)
+        running = {process for process, words in command_lines() if program in words}
+        power_fails = not running.isdisjoint(processes)
+        send_all(signal.SIGKILL if power_fails else signal.SIGCONT, processes)
+        return power_fails
