@@ -131,7 +131,8 @@ Result Collector::result(Seconds run_end, const WindowSpec& spec) {
   timeline_.close(run_end);
   const Evidence evidence{result.records, result.batches, result.steps, timeline_};
   result.window = find_window(timeline_, result.records, run_end, spec);
-  result.measured = figures_of(evidence, facts_, result.window.from, result.window.to);
+  result.measured =
+      figures_of(evidence, facts_, result.window.from, result.window.to, result.window.cohort());
   result.whole_run = figures_of(evidence, facts_, timeline_.begin(), run_end);
   add_benchmark_figures(result, facts_.role, facts_.slo);
   result.cache = cache_;

@@ -20,15 +20,17 @@ bool at_most(std::vector<double>& samples, Seconds limit, SloVerdict& verdict) {
 
 class Part {
  public:
-  Part(const Evidence& evidence, const SystemFacts& facts, Seconds from, Seconds to)
-      : evidence_(evidence), facts_(facts), from_(from), to_(to) {
+  Part(const Evidence& evidence, const SystemFacts& facts, Seconds from, Seconds to,
+       const Cohort& cohort)
+      : evidence_(evidence), facts_(facts), from_(from), to_(to), cohort_(cohort) {
     figures_.from = from;
     figures_.to = to;
   }
 
   Figures take() {
     add_rates();
-    add_requests();
+    add_ends();
+    add_latencies();
     if (facts_.role != serve::Role::kDecodeOnly) add_prefill();
     if (facts_.role != serve::Role::kPrefillOnly) add_decode();
     add_throughput();
@@ -42,8 +44,9 @@ class Part {
   double share(Seconds begin, Seconds end) const { return share_inside(begin, end, from_, to_); }
 
   void add_rates();
-  void add_requests();
-  void add_phases(std::span<const RequestRecord* const> ended);
+  void add_ends();
+  void add_latencies();
+  void add_phases(std::span<const RequestRecord* const> finished);
   RoleResult role(std::span<const Iteration> iterations, int instances, int npus,
                   double most) const;
   double full_batches() const;
@@ -55,8 +58,8 @@ class Part {
   const Evidence& evidence_;
   const SystemFacts& facts_;
   Seconds from_, to_;
+  Cohort cohort_;
   Figures figures_;
-  double finished_ = 0;
 };
 
 void Part::add_rates() {
@@ -70,26 +73,34 @@ void Part::add_rates() {
   if (last > from_) figures_.request_rate = sent / (last - from_);
 }
 
-void Part::add_requests() {
+void Part::add_ends() {
+  if (length() <= 0) return;
+  double finished = 0, good = 0;
+  for (const RequestRecord& r : evidence_.records) {
+    if (r.outcome != Outcome::kFinished || !inside(r.finished)) continue;
+    ++finished;
+    good += check_slo(r, facts_.slo, facts_.role).both() ? 1 : 0;
+  }
+  figures_.request_throughput = finished / length();
+  figures_.request_goodput = good / length();
+}
+
+void Part::add_latencies() {
   const bool decoded = facts_.role != serve::Role::kPrefillOnly;
   std::vector<double> ttfts, tpots, e2es;
-  std::vector<const RequestRecord*> ended;
+  std::vector<const RequestRecord*> seen;  // from their sending to their end
   SloVerdict& verdict = figures_.slo;
   verdict.limits = facts_.slo;
-  double judged = 0, good = 0;
+  double judged = 0, finished = 0, good = 0;
   for (const RequestRecord& r : evidence_.records) {
-    const bool fresh = r.initial_tokens == 0;
-    if (r.outcome == Outcome::kRejected || r.outcome == Outcome::kFailed) {
-      judged += r.finished >= from_ && r.finished <= to_ ? 1 : 0;
-    }
-    if (r.outcome != Outcome::kFinished) continue;
-    if (fresh && inside(r.first_token)) ttfts.push_back(ttft(r));
-    if (!inside(r.finished)) continue;
-    ++finished_;
+    if (r.outcome == Outcome::kUnfinished || !cohort_.has(r)) continue;
     ++judged;
-    if (fresh) {
+    if (r.outcome != Outcome::kFinished) continue;
+    ++finished;
+    if (r.initial_tokens == 0) {
+      ttfts.push_back(ttft(r));
       e2es.push_back(e2e(r));
-      ended.push_back(&r);
+      seen.push_back(&r);
     }
     if (decoded && r.output_tokens > 1) tpots.push_back(tpot(r));
     const SloCheck check = check_slo(r, facts_.slo, facts_.role);
@@ -102,21 +113,20 @@ void Part::add_requests() {
     verdict.share_tpot /= judged;
     verdict.share_both = good / judged;
   }
-  verdict.met_at_p99 = finished_ > 0;
+  verdict.met_at_p99 = finished > 0;
   const bool ttft_met = at_most(ttfts, facts_.slo.ttft, verdict);
   const bool tpot_met = at_most(tpots, facts_.slo.tpot, verdict);
-  verdict.met_on_mean = finished_ > 0 && ttft_met && tpot_met;
+  verdict.met_on_mean = finished > 0 && ttft_met && tpot_met;
   figures_.ttft_ms = summarize(std::move(ttfts), 1e3, facts_.arguments.percentiles);
   figures_.tpot_ms = summarize(std::move(tpots), 1e3, facts_.arguments.percentiles);
   figures_.e2el_ms = summarize(std::move(e2es), 1e3, facts_.arguments.percentiles);
-  if (length() > 0) figures_.request_goodput = good / length();
-  add_phases(ended);
+  add_phases(seen);
 }
 
-void Part::add_phases(std::span<const RequestRecord* const> ended) {
+void Part::add_phases(std::span<const RequestRecord* const> finished) {
   std::array<std::vector<double>, kPhases> samples;
   double total = 0;
-  for (const RequestRecord* r : ended) {
+  for (const RequestRecord* r : finished) {
     const auto phases = phases_of(*r);
     for (int i = 0; i < kPhases; ++i) {
       if (phases[i].happened()) samples[i].push_back(phases[i].duration());
@@ -224,7 +234,6 @@ void Part::add_decode() {
 
 void Part::add_throughput() {
   if (length() <= 0) return;
-  figures_.request_throughput = finished_ / length();
   const double prompts = figures_.prefill ? figures_.prefill->tokens_per_second : 0;
   // Alone, prefill makes the first token of a request.
   figures_.output_throughput =
@@ -277,8 +286,9 @@ void Part::add_timeline() {
 
 }  // namespace
 
-Figures figures_of(const Evidence& evidence, const SystemFacts& facts, Seconds from, Seconds to) {
-  return Part(evidence, facts, from, to).take();
+Figures figures_of(const Evidence& evidence, const SystemFacts& facts, Seconds from, Seconds to,
+                   const Cohort& cohort) {
+  return Part(evidence, facts, from, to, cohort).take();
 }
 
 Tokens output_of(const RequestRecord& record, serve::Role role) {

@@ -68,8 +68,14 @@ const char* to_string(Load load) {
   return "";
 }
 
-LoadVerdict judge_load(const Result& result, const std::optional<RoleLoad>& prefill,
-                       const std::optional<RoleLoad>& decode) {
+LoadSpan load_span(const Result& result) {
+  if (result.window.rule != WindowRule::kWholeRun) return {result.window.from, result.window.to};
+  const Sends sends = sends_of(result.records);
+  return {sends.first, sends.last};
+}
+
+LoadVerdict judge_load(const Result& result, const Offer& offer) {
+  const auto& [stream, prefill, decode] = offer;
   LoadVerdict verdict;
   verdict.prefill = prefill;
   verdict.decode = decode;
@@ -77,7 +83,7 @@ LoadVerdict judge_load(const Result& result, const std::optional<RoleLoad>& pref
   const Window& window = result.window;
   const Seconds run_end = result.whole_run.to;
   verdict.drain = run_end - (sends.count > 0 ? sends.last : result.whole_run.from);
-  if (sends.last > sends.first) {
+  if (stream == Stream::kOpen && sends.last > sends.first) {
     verdict.arrival_rate = static_cast<double>(sends.count) / (sends.last - sends.first);
   }
 

@@ -60,7 +60,7 @@ Json to_json(const std::optional<RoleLoad>& role) {
 }
 
 Json to_json(const LoadVerdict& load) {
-  return {{"verdict", to_string(load.load)},           {"arrival_rate", load.arrival_rate},
+  return {{"verdict", to_string(load.load)},           {"arrival_rate", finite(load.arrival_rate)},
           {"prefill", to_json(load.prefill)},          {"decode", to_json(load.decode)},
           {"waiting_by_third", load.waiting_by_third}, {"growth_share", load.growth_share},
           {"waiting_share", load.waiting_share},       {"drain_s", load.drain}};
@@ -212,9 +212,13 @@ void add_figures(Json& json, const Figures& f) {
 }
 
 Json window_json(const Window& window, const Figures& figures) {
-  Json json{{"from_s", window.from},          {"to_s", window.to},
-            {"rule", to_string(window.rule)}, {"steady", window.steady},
-            {"why_not", window.why_not},      {"needed_s", finite(window.needed)}};
+  Json json{{"from_s", window.from},
+            {"to_s", window.to},
+            {"cohort_to_s", finite(window.cohort().to)},
+            {"rule", to_string(window.rule)},
+            {"steady", window.steady},
+            {"why_not", window.why_not},
+            {"needed_s", finite(window.needed)}};
   add_figures(json, figures);
   return json;
 }
@@ -237,6 +241,7 @@ Json to_json(const Provenance& p) {
           {"trace_format", p.trace_format},
           {"trace_dropped", p.trace_dropped},
           {"trace_dropped_reason", p.trace_dropped_reason},
+          {"trace_retired", p.trace_retired},
           {"workload_digest", p.workload_digest},
           {"command", p.command},
           {"simgrid", p.simgrid}};

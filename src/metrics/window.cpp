@@ -95,6 +95,17 @@ std::optional<std::size_t> mser5(std::span<const double> series) {
   return deleted * kBatch;
 }
 
+bool Cohort::has(const RequestRecord& record) const {
+  const Seconds sent =
+      record.initial_tokens > 0 ? -std::numeric_limits<double>::infinity() : record.sent;
+  return sent >= from && sent < to;
+}
+
+Cohort Window::cohort() const {
+  if (rule == WindowRule::kWholeRun) return {};
+  return {from, from + length() / 2};
+}
+
 Window find_window(const Timeline& timeline, std::span<const RequestRecord> records,
                    Seconds run_end, const WindowSpec& spec) {
   const Seconds begin = timeline.begin();
@@ -105,7 +116,7 @@ Window find_window(const Timeline& timeline, std::span<const RequestRecord> reco
   window.to = run_end;
   const std::size_t bins = timeline.bin_at(last_send) + 1;
   if (bins < kFewestBins) {
-    window.why_not = "requests come all at once, not as a stream";
+    window.why_not = "arrivals end within the first 20th of the run";
     return window;
   }
   const Residence residence = residence_of(records);
@@ -134,6 +145,13 @@ Window find_window(const Timeline& timeline, std::span<const RequestRecord> reco
         fmt::format("the window of {:.4g} s is shorter than a request is in the system ({:.4g} s)",
                     window.length(), residence.mean);
   }
+  return window;
+}
+
+Window with_load(Window window, Load load) {
+  if (window.steady || (load != Load::kOverloaded && load != Load::kSaturated)) return window;
+  window.needed = kNoSample;
+  window.why_not += fmt::format("; {}: no length would do", to_string(load));
   return window;
 }
 

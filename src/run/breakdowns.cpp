@@ -2,8 +2,11 @@
 
 #include <algorithm>
 #include <cmath>
+#include <vector>
 
 #include "batch_shape.hpp"
+#include "cmsim/metrics/load.hpp"
+#include "decode_mix.hpp"
 
 namespace cmsim::run {
 namespace {
@@ -35,90 +38,57 @@ void add_binds(metrics::Figures& figures, const char* role, double utilisation,
   }
 }
 
-bool is_open_stream(const metrics::Result& result, const Scenario& scenario) {
-  return scenario.workload.arrivals.kind != work::ArrivalKind::kClosedLoop &&
-         result.measured.request_rate > 0 && result.window.rule != metrics::WindowRule::kWholeRun;
-}
-
-/// Of the requests sent in the window.
-struct Offer {
+/// What is sent in the span.
+struct Sent {
   double requests = 0, new_tokens = 0, cached = 0, output = 0;
-  double context = 0;  // tokens a sequence holds, mean over the iterations of all
+  std::vector<Lengths> lengths;
 };
 
-Offer offer_of(const metrics::Result& result) {
-  Offer offer;
+Sent sent_in(const metrics::Result& result, const metrics::LoadSpan& span) {
+  Sent sent;
   for (const serve::RequestRecord& r : result.records) {
-    if (r.initial_tokens > 0 || r.sent < result.window.from || r.sent >= result.window.to) continue;
-    const auto output = static_cast<double>(r.output_tokens);
-    ++offer.requests;
-    offer.new_tokens += static_cast<double>(r.prompt_tokens - r.cached_tokens);
-    offer.cached += static_cast<double>(r.cached_tokens);
-    offer.output += output;
-    offer.context += output * (static_cast<double>(r.prompt_tokens) + output / 2);
+    if (r.initial_tokens > 0 || r.sent < span.from || r.sent >= span.to) continue;
+    ++sent.requests;
+    sent.new_tokens += static_cast<double>(r.prompt_tokens - r.cached_tokens);
+    sent.cached += static_cast<double>(r.cached_tokens);
+    sent.output += static_cast<double>(r.output_tokens);
+    sent.lengths.push_back({r.prompt_tokens, r.output_tokens});
   }
-  if (offer.output > 0) offer.context /= offer.output;
-  return offer;
+  return sent;
 }
 
 /// Full batches of the mean prompt on every instance.
-std::optional<RoleLoad> prefill_load(const Offer& offer, const metrics::Result& result,
+std::optional<RoleLoad> prefill_load(const Sent& sent, const metrics::LoadSpan& span,
                                      const Scenario& scenario, const StepModels& models) {
-  if (!models.prefill || offer.new_tokens <= 0) return std::nullopt;
+  if (!models.prefill || sent.new_tokens <= 0) return std::nullopt;
   const serve::PrefillSpec& spec = scenario.deployment.prefill;
   const auto budget = static_cast<double>(spec.token_budget());
-  const double prompt = offer.new_tokens / offer.requests;
+  const double prompt = sent.new_tokens / sent.requests;
   const auto sequences = std::max<std::int64_t>(1, std::llround(budget / prompt));
   const auto fresh = std::llround(prompt * static_cast<double>(sequences));
-  const auto cached = std::llround(offer.cached / offer.requests * static_cast<double>(sequences));
+  const auto cached = std::llround(sent.cached / sent.requests * static_cast<double>(sequences));
   const Seconds duration =
       models.prefill->batch(even_prefill_batch(sequences, fresh, cached)).duration;
   RoleLoad load;
-  load.offered = offer.new_tokens / result.window.length();
+  load.offered = sent.new_tokens / span.length();
   load.sustained = static_cast<double>(fresh) / duration * spec.instances;
   load.within_slo = load.sustained;
   return load;
 }
 
-/// All dies hold as many sequences of the mean context as slots and KV space allow, or as many as
-/// keep the TPOT limit. A step is taken to be longer than the even one by the factor seen in the
-/// window, since the die with the longest contexts paces all.
-std::optional<RoleLoad> decode_load(const Offer& offer, const metrics::Result& result,
+/// Decode with as many of these requests as slots and KV space allow, and with as many as keep the
+/// TPOT limit: the step is that of the very batch, with the die that it loads the most. The draw is
+/// the same for every seed.
+std::optional<RoleLoad> decode_load(const Sent& sent, const metrics::LoadSpan& span,
                                     const Scenario& scenario, const StepModels& models) {
-  const auto& seen = result.measured.decode;
-  if (!models.decode || offer.output <= 0 || !seen || seen->iterations == 0) return std::nullopt;
-  const int ranks = models.decode->experts().layout().ranks;
-  const double tokens = seen->mean_tokens / seen->mean_sequences;  // of a sequence and step
-  const auto even = [&](std::int64_t sequences, double context) {
-    return models.decode->iteration(even_decode_batch(ranks, sequences, context).batch()).duration;
-  };
-  const double straggling =
-      seen->iteration_ms.mean * 1e-3 /
-      even(std::llround(seen->mean_sequences), seen->mean_context / seen->mean_sequences);
-  const auto step = [&](std::int64_t per_rank) {
-    return even(per_rank * ranks, offer.context) * straggling;
-  };
-  const auto rate = [&](std::int64_t per_rank) {
-    return per_rank < 1 ? 0
-                        : static_cast<double>(per_rank * ranks) * tokens / step(per_rank) *
-                              scenario.deployment.decode.instances;
-  };
-  const auto kv = static_cast<std::int64_t>(
-      static_cast<double>(models.decode->kv_capacity_per_die()) / std::max(1.0, offer.context));
-  const std::int64_t slots =
-      scenario.deployment.decode.max_num_seqs / scenario.platform.dies_per_npu;
-  const std::int64_t most = std::max<std::int64_t>(1, std::min(slots, kv));
-  // The largest batch that keeps the limit; a step never gets shorter with more sequences.
-  std::int64_t keeps = 0, breaks = most + 1;
-  while (breaks - keeps > 1) {
-    const std::int64_t middle = (keeps + breaks) / 2;
-    (step(middle) / tokens <= scenario.slo.tpot ? keeps : breaks) = middle;
-  }
+  if (!models.decode || sent.output <= 0) return std::nullopt;
+  const DecodeMix mix(sent.lengths, scenario, *models.decode, RandomStream(1, "run/load"));
+  const Seconds longest = scenario.slo.tpot * mix.tokens_per_step();
   RoleLoad load;
-  load.offered = offer.output / result.window.length();
-  load.within_slo = rate(keeps);
-  load.sustained =
-      std::max(rate(most), load.within_slo);  // more sequences may need more microbatches
+  load.offered = sent.output / span.length();
+  load.within_slo = mix.rate(mix.most([&](std::size_t n) { return mix.step(n) <= longest; }));
+  // More requests may need more microbatches.
+  load.sustained = std::max(mix.rate(mix.members().size()), load.within_slo);
   return load;
 }
 
@@ -145,12 +115,16 @@ void add_breakdowns(metrics::Result& result, const StepModels& models) {
   std::ranges::stable_sort(measured.binds, std::ranges::greater{}, &metrics::Bind::share);
 }
 
-RoleLoads role_loads(const metrics::Result& result, const Scenario& scenario,
-                     const StepModels& models) {
-  if (!is_open_stream(result, scenario)) return {};
-  const Offer offer = offer_of(result);
-  return {prefill_load(offer, result, scenario, models),
-          decode_load(offer, result, scenario, models)};
+metrics::Offer offer_of(const metrics::Result& result, const Scenario& scenario,
+                        const StepModels& models) {
+  if (scenario.workload.arrivals.kind == work::ArrivalKind::kClosedLoop) {
+    return {metrics::Stream::kClosedLoop, {}, {}};
+  }
+  const metrics::LoadSpan span = metrics::load_span(result);
+  if (span.length() <= 0) return {};
+  const Sent sent = sent_in(result, span);
+  return {metrics::Stream::kOpen, prefill_load(sent, span, scenario, models),
+          decode_load(sent, span, scenario, models)};
 }
 
 }  // namespace cmsim::run

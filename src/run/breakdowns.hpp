@@ -1,6 +1,7 @@
 // The mean decode step and prefill batch of a run, broken down; what binds it; what it could carry.
 #pragma once
 
+#include "cmsim/metrics/load.hpp"
 #include "cmsim/metrics/result.hpp"
 #include "cmsim/run/scenario.hpp"
 #include "step_models.hpp"
@@ -12,12 +13,9 @@ namespace cmsim::run {
 /// path, times the share of the window in which the role runs.
 void add_breakdowns(metrics::Result& result, const StepModels& models);
 
-/// What each role is offered by the requests sent in the window, and what it could sustain.
-struct RoleLoads {
-  std::optional<metrics::RoleLoad> prefill, decode;
-};
-/// Nothing without an open stream of requests.
-RoleLoads role_loads(const metrics::Result& result, const Scenario& scenario,
-                     const StepModels& models);
+/// What the roles are offered by what is sent in load_span(), and what they could sustain; nothing
+/// in a closed loop or all at once.
+metrics::Offer offer_of(const metrics::Result& result, const Scenario& scenario,
+                        const StepModels& models);
 
 }  // namespace cmsim::run

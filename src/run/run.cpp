@@ -11,6 +11,7 @@
 #include "cmsim/metrics/collector.hpp"
 #include "cmsim/metrics/load.hpp"
 #include "cmsim/metrics/time_series.hpp"
+#include "cmsim/metrics/window.hpp"
 #include "cmsim/run/digest.hpp"
 #include "cmsim/serve/cluster.hpp"
 #include "cmsim/serve/placement.hpp"
@@ -149,6 +150,7 @@ metrics::Provenance provenance_of(const Scenario& scenario, const work::Trace& t
   provenance.trace_format = trace.format;
   provenance.trace_dropped = trace.dropped;
   provenance.trace_dropped_reason = trace.dropped_reason;
+  provenance.trace_retired = scenario.retired_by_trace;
   provenance.simgrid = runtime.settings();
   return provenance;
 }
@@ -239,8 +241,8 @@ Result run(const Scenario& scenario, const RunOptions& options) {
   add_links(result.whole_run, meter, fabric, scenario.deployment);
   result.uplinks = {runtime.fabric().uplinks_in_paths(), runtime.uplink_pressure()};
   add_breakdowns(result, models);
-  const RoleLoads loads = role_loads(result, scenario, models);
-  result.load = metrics::judge_load(result, loads.prefill, loads.decode);
+  result.load = metrics::judge_load(result, offer_of(result, scenario, models));
+  result.window = metrics::with_load(std::move(result.window), result.load.load);
   return result;
 }
 

@@ -199,6 +199,7 @@ Scenario read_keys(const ConfigDocument& document) {
   scenario.workload = work::read_workload(workload);
   scenario.start = read_population(workload, scenario);
   scenario.slo = read_slo(root);
+  if (scenario.role == serve::Role::kPrefillOnly) scenario.slo.tpot = metrics::kNoLimit;
   scenario.window = read_window(root.child_or_empty("window"));
   scenario.network = read_network(root);
   scenario.horizon =
@@ -258,8 +259,10 @@ ConfigDocument ScenarioFile::document(const std::vector<Setting>& settings) cons
 
 Scenario ScenarioFile::scenario(const std::vector<Setting>& settings,
                                 const serve::PolicyRegistry& registry) const {
-  Scenario scenario = read(document(settings), registry);
+  const ConfigDocument settled = document(settings);
+  Scenario scenario = read(settled, registry);
   scenario.name = named_;
+  scenario.retired_by_trace = retired_by_trace(document_, settled);
   return scenario;
 }
 

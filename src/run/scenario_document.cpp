@@ -83,17 +83,26 @@ fs::path base_of(const std::string& path, const fs::path& directory) {
   return !is_there(path) && is_there(directory / path) ? directory : fs::path();
 }
 
+constexpr const char* kRate = "/workload/arrivals/rate";  // of drawn arrivals it is not the trace's
+constexpr const char* kOfTheTrace[] = {"/workload/format",
+                                       "/workload/block_size",
+                                       "/workload/start",
+                                       "/workload/end",
+                                       "/workload/max_bytes",
+                                       "/workload/max_requests",
+                                       "/workload/time_scale",
+                                       "/workload/resample",
+                                       "/workload/spread_timestamps",
+                                       "/workload/population",
+                                       kRate};
+
 /// What a scenario says about its own trace does not hold for another one that the command line
 /// puts in its place.
 void retire_settings_of_the_trace(ConfigDocument& document, int layer) {
-  std::vector<std::string> settings{
-      "/workload/format",     "/workload/block_size", "/workload/start",
-      "/workload/end",        "/workload/max_bytes",  "/workload/max_requests",
-      "/workload/time_scale", "/workload/resample",   "/workload/spread_timestamps",
-      "/workload/population"};
   const std::string kind = document.text_at("/workload/arrivals/kind");
-  if (kind.empty() || kind == "trace") settings.emplace_back("/workload/arrivals/rate");
-  for (const std::string& pointer : settings) {
+  const bool drawn = !kind.empty() && kind != "trace";
+  for (const char* pointer : kOfTheTrace) {
+    if (drawn && pointer == kRate) continue;
     if (document.has(pointer) && document.layer(pointer) < layer) document.erase(pointer);
   }
 }
@@ -121,6 +130,16 @@ void apply(ConfigDocument& document, const std::vector<Setting>& settings,
 
 ConfigDocument base_document(ConfigDocument own, const fs::path& directory) {
   return with_extended(std::move(own), directory, {});
+}
+
+std::vector<std::string> retired_by_trace(const ConfigDocument& base,
+                                          const ConfigDocument& document) {
+  std::vector<std::string> retired;
+  if (!document.has(kTrace[0]) || document.layer(kTrace[0]) <= base.layer_begun()) return retired;
+  for (const char* pointer : kOfTheTrace) {
+    if (base.has(pointer) && !document.has(pointer)) retired.emplace_back(pointer);
+  }
+  return retired;
 }
 
 ConfigDocument with_settings(ConfigDocument base, const fs::path& directory,

@@ -20,4 +20,9 @@ ConfigDocument base_document(ConfigDocument own, const std::filesystem::path& di
 ConfigDocument with_settings(ConfigDocument base, const std::filesystem::path& directory,
                              const std::vector<Setting>& settings);
 
+/// What `base` says about its own trace and `document`, made of it by settings that name another
+/// one, no longer does.
+std::vector<std::string> retired_by_trace(const ConfigDocument& base,
+                                          const ConfigDocument& document);
+
 }  // namespace cmsim::run

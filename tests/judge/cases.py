@@ -67,7 +67,8 @@ def facts_of(drawn: Drawn) -> Facts:
         role=workload["role"], seed=scenario["seed"], network=scenario["network"],
         stationary=population == "stationary", closed_loop=closed_loop,
         warmup=None if warmup is None else quantity(warmup),
-        ttft_limit=limits[0], tpot_limit=limits[1], slo_name=slo if isinstance(slo, str) else "custom",
+        ttft_limit=limits[0],
+        tpot_limit=math.inf if scenario["workload"]["role"] == "prefill" else limits[1], slo_name=slo if isinstance(slo, str) else "custom",
         prefill=deployment.get("prefill", DEFAULT_PREFILL),
         decode=deployment.get("decode", DEFAULT_DECODE) | {
             "draft_tokens": decode.get("mtp", {"draft_tokens": 1})["draft_tokens"],

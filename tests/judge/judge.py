@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import concurrent.futures
+import itertools
 import pathlib
 import re
 import sys
@@ -36,7 +37,7 @@ FIGURES = (RequestFigures, BenchmarkFigures, WindowFigures, RequestParts, RoleFi
            SystemFigures)
 SHAPE_ERRORS = LookupError, TypeError, AttributeError  # a result without what it should have
 SIDES = 0, -ROUNDED, ROUNDED
-READINGS = [Reading(starts, ends) for starts in SIDES for ends in SIDES]
+READINGS = [Reading(*sides) for sides in itertools.product(SIDES, repeat=3)]
 
 
 def judge_by(reading: Reading, case: Case, result: dict[str, Any]) -> Ledger:

@@ -15,10 +15,10 @@ class RequestParts(View):
         for part in self.parts:
             self.part = part
             self.ended = [r for r in self.done if part.inside(r.finished)]
-            self.ended_fresh = [r for r in self.ended if not r.initial]
-            first = "first_iteration" if self.decoded else "prefill"
-            self.ttfts = [r.ttft for r in self.fresh if part.inside(r.phases[first][1])]
-            self.tpots = [r.tpot_exact for r in self.ended if self.decoded and r.output > 1]
+            self.cohort = [r for r in self.done if part.counts(r)]
+            self.seen = [r for r in self.cohort if not r.initial]
+            self.ttfts = [r.ttft for r in self.seen]
+            self.tpots = [r.tpot_exact for r in self.cohort if self.decoded and r.output > 1]
             for judge in (self.rates, self.throughput, self.latencies, self.slo, self.phases):
                 judge()
 
@@ -51,7 +51,7 @@ class RequestParts(View):
 
     def latencies(self) -> None:
         for name, values in (("ttft", self.ttfts), ("tpot", self.tpots),
-                             ("e2el", [r.e2el for r in self.ended_fresh])):
+                             ("e2el", [r.e2el for r in self.seen])):
             field = self.field(f"{name}_ms")
             if not values:
                 self.ledger.same(field, None)
@@ -72,27 +72,26 @@ class RequestParts(View):
         limits = facts.ttft_limit * 1e6, facts.tpot_limit * 1e6
         for key, limit in zip(("ttft_ms", "tpot_ms"), limits):
             ledger.near(self.field(f"slo.{key}"), None if limit == math.inf else limit * 1e-3)
-        kept = {slack: [self.keeps(row, slack) for row in self.ended] for slack in (-1, 1)}
-        for row, least, most in zip(self.ended, kept[-1], kept[1]):
+        kept = {slack: [self.keeps(row, slack) for row in self.cohort] for slack in (-1, 1)}
+        for row, least, most in zip(self.cohort, kept[-1], kept[1]):
             ledger.holds("requests.csv slo_met", all(least) <= row.slo_met <= all(most),
                          "1 when both limits are kept")
-        begin, end = self.part.edges
-        judged = len(self.ended) + sum(
-            r.outcome in ("rejected", "failed") and begin <= r.finished <= end for r in self.rows)
+        judged = len(self.cohort) + sum(
+            r.outcome in ("rejected", "failed") and self.part.counts(r) for r in self.rows)
         for i, key in enumerate(("share_ttft", "share_tpot")):
             least, most = (ratio(sum(pair[i] for pair in kept[s]), judged) for s in (-1, 1))
             ledger.near(self.field(f"slo.{key}"), (least + most) / 2, (most - least) / 2)
-        ledger.near(self.field("slo.share_both"), ratio(sum(r.slo_met for r in self.ended), judged))
+        ledger.near(self.field("slo.share_both"), ratio(sum(r.slo_met for r in self.cohort), judged))
         samples = (self.ttfts, limits[0]), (self.tpots, limits[1])
         for key, figure in (("met_on_mean", mean),
                             ("met_at_p99", lambda values: nearest_rank(values, 0.99))):
             values = [(figure(v), most) for v, most in samples if v]
             ledger.same(self.field(f"slo.{key}"),
-                        bool(self.ended) and all(value <= most for value, most in values),
+                        bool(self.cohort) and all(value <= most for value, most in values),
                         unless=any(abs(value - most) <= 1 for value, most in values))
 
     def phases(self) -> None:
-        rows: Sequence[Row] = self.ended_fresh
+        rows: Sequence[Row] = self.seen
         total = math.fsum(r.finished - r.arrival for r in rows)
         sums: dict[str, float] = {}
         for phase in PHASES:

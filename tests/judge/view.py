@@ -55,7 +55,8 @@ class Facts:
 class Reading:
     """One way to read what is open; the judge accepts any of them."""
     starts: float = 0  # µs by which a moment may lie on the other side of the window's start,
-    ends: float = 0  # and of its end
+    ends: float = 0  # of its end,
+    middles: float = 0  # and of its middle
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,6 +66,7 @@ class Part:
     span: Interval
     edges: Interval  # the ends, as moments are held against them
     figures: dict[str, Any]
+    cohort: Interval | None = None  # sends whose latencies count; None: of every request
 
     @property
     def seconds(self) -> float:
@@ -72,6 +74,12 @@ class Part:
 
     def inside(self, time: float) -> bool:
         return self.edges[0] < time <= self.edges[1]
+
+    def counts(self, row: Row) -> bool:
+        """Whether the row's latencies belong to the part; who was under way was sent before it."""
+        if self.cohort is None or row.sent is None:
+            return row.sent is not None
+        return not row.initial and self.cohort[0] <= row.sent < self.cohort[1]
 
     def per_second(self, amount: float) -> float:
         return amount / self.seconds if self.seconds > 0 else 0
@@ -104,7 +112,9 @@ class View:
         start, end = (result["window"][key] * 1e6 for key in ("from_s", "to_s"))
         edges = (start - ROUNDED if start <= self.t0 else start + reading.starts,
                  end + ROUNDED if end >= self.t1 else end + reading.ends)
-        self.window = Part("window", (start, end), edges, result["window"])
+        cohort = (edges[0], (start + end) / 2 + reading.middles)
+        self.window = Part("window", (start, end), edges, result["window"],
+                           None if result["window"]["rule"] == "whole_run" else cohort)
         self.parts = self.window, self.whole
 
     @functools.cached_property

@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from formulas import (Change, Interval, Row, integrals, length, mean, overlap, percentile, ratio,
                       stay_changes)
@@ -12,7 +12,8 @@ from mser import warm_ups
 from view import MICROSECOND, View
 
 NARROWEST, MOST_BINS, FEWEST_BINS = 2.0 ** -16, 2048, 50
-AT_ONCE = "requests come all at once, not as a stream"
+AT_ONCE = "arrivals end within the first 20th of the run"
+NEVER = "; {}: no length would do"
 UNSETTLED = "the system still fills or drains when arrivals end"
 
 
@@ -65,10 +66,12 @@ class WindowFigures(View):
             ledger.near("window.from_s", self.begin)
             ledger.near("window.to_s", self.end)
             ledger.same("window.steady", False)
-            ledger.same("window.why_not", AT_ONCE)
+            ledger.same("window.why_not", AT_ONCE + self.never)
             ledger.same("window.needed_s", None)
+            ledger.same("window.cohort_to_s", None)
             return
         ledger.near("window.to_s", end_of(bins), 0, PRINTED)
+        ledger.near("window.cohort_to_s", (found["from_s"] + found["to_s"]) / 2)
         deleted = round((found["from_s"] - self.begin) / self.width)
         if self.facts.warmup is not None:
             ledger.same("window.rule", "set")
@@ -82,7 +85,7 @@ class WindowFigures(View):
             settled = True
         else:
             ledger.same("window.rule", "mser5")
-            settled = found["why_not"] != UNSETTLED
+            settled = found["why_not"] != UNSETTLED + self.never
             self.mser(bins, deleted, settled)
         self.steadiness(settled, last - self.begin)
 
@@ -133,6 +136,12 @@ class WindowFigures(View):
                     slack[index] += abs(by)
         return warm_ups(series, slack)
 
+    @property
+    def never(self) -> str:
+        """What is added to the reason where no stream of arrivals is long enough."""
+        verdict = self.result["load"]["verdict"]
+        return NEVER.format(verdict) if verdict in ("overloaded", "saturated") else ""
+
     def steadiness(self, settled: bool, arrivals: float) -> None:
         ledger, found = self.ledger, self.result["window"]
         stays = [r.e2el * MICROSECOND for r in self.fresh]
@@ -141,17 +150,18 @@ class WindowFigures(View):
         if not settled:
             ledger.same("window.steady", False)
             longest = percentile(stays, 0.99) if stays else 0.0
-            ledger.near("window.needed_s", 2 * max(longest, arrivals), 2 * MICROSECOND)
-            ledger.same("window.why_not", UNSETTLED)
+            ledger.near("window.needed_s", None if self.never else 2 * max(longest, arrivals),
+                        2 * MICROSECOND)
+            ledger.same("window.why_not", UNSETTLED + self.never)
             return
         short = window < residence
         if abs(window - residence) < MICROSECOND:
             short = not found["steady"]
         ledger.same("window.steady", not short)
-        ledger.near("window.needed_s", found["from_s"] - self.begin + residence if short else None,
-                    MICROSECOND)
+        ledger.near("window.needed_s", found["from_s"] - self.begin + residence
+                    if short and not self.never else None, MICROSECOND)
         texts = [f"the window of {window:.4g} s is shorter than a request is in the system "
-                 f"({residence + by:.4g} s)" for by in (0, -MICROSECOND, MICROSECOND)] if short else [""]
+                 f"({residence + by:.4g} s){self.never}" for by in (0, -MICROSECOND, MICROSECOND)] if short else [""]
         ledger.same("window.why_not", found["why_not"] if found["why_not"] in texts else texts[0])
 
     # -- load -------------------------------------------------------------------------------------
@@ -160,7 +170,8 @@ class WindowFigures(View):
         ledger, load, window = self.ledger, self.result["load"], self.window
         fresh = [r.sent for r in self.sent if not r.initial]
         arrivals = (max(fresh, default=0) - min(fresh, default=0)) * MICROSECOND
-        ledger.near("load.arrival_rate", ratio(len(fresh), arrivals), 0,
+        no_rate = self.facts.closed_loop or not arrivals
+        ledger.near("load.arrival_rate", None if no_rate else len(fresh) / arrivals, 0,
                     ratio(2 * MICROSECOND, arrivals) + 1e-9)
         last = max(fresh, default=self.last_send)
         ledger.near("load.drain_s", self.end - last * MICROSECOND if self.sent else 0, MICROSECOND)
@@ -181,21 +192,29 @@ class WindowFigures(View):
         come = 2 * window.seconds / 3 * (rate or 0)
         ledger.near("load.growth_share", ratio(third_level - first, come),
                     ratio(PRINTED * (third_level + first), come))
-        self.role_load("prefill", [r.prompt - r.cached for r in self.offered()])
-        self.role_load("decode", [r.output for r in self.offered()])
+        self.role_load("prefill", lambda r: r.prompt - r.cached)
+        self.role_load("decode", lambda r: r.output)
 
-    def offered(self) -> list[Row]:
+    def offered(self) -> tuple[list[Row], list[Row], Interval]:
+        """What is sent while the load is judged; of a stream measured whole any of the last
+        microsecond may be the last, which closes it."""
         begin, end = self.window.edges
-        return [r for r in self.sent if not r.initial and begin <= r.sent < end]
+        fresh = [r for r in self.sent if not r.initial]
+        if self.window.figures["rule"] != "whole_run":
+            rows = [r for r in fresh if begin <= r.sent < end]
+            return rows, rows, self.window.span
+        span = min((r.sent for r in fresh), default=0), max((r.sent for r in fresh), default=0)
+        before = [r for r in fresh if r.sent < span[1]]
+        return before, before if len(before) + 1 == len(fresh) else fresh, span
 
-    def role_load(self, role: str, tokens: list[int]) -> None:
+    def role_load(self, role: str, tokens_of: Callable[[Row], int]) -> None:
         """What is sustained is the step model's; how it hangs together with the rest is not."""
         ledger, field, found = self.ledger, f"load.{role}", self.result["load"][role]
-        window = self.window.figures
-        open_stream = (not self.facts.closed_loop and (window["request_rate"] or 0) > 0
-                       and window["rule"] != "whole_run")
-        absent = self.facts.role not in ("all", role) or not open_stream or not sum(tokens)
-        if absent or (role == "decode" and not window["decode"]["iterations"]):
+        window = self.result["window"]
+        (least, most), span = ([sum(map(tokens_of, rows)) for rows in self.offered()[:2]],
+                               self.offered()[2])
+        open_stream = not self.facts.closed_loop and length(span) > 0
+        if self.facts.role not in ("all", role) or not open_stream or not least:
             ledger.same(field, None)
             return
         if found is None:
@@ -203,13 +222,18 @@ class WindowFigures(View):
             return
         offered, sustained, within = (found[f"{key}_tokens_per_second"]
                                       for key in ("offered", "sustained", "within_slo"))
-        ledger.near(f"{field}.offered_tokens_per_second", self.window.per_second(sum(tokens)))
-        ledger.within(f"{field}.sustained_tokens_per_second", 1e-9, math.inf)
+        seconds, name = length(span) * MICROSECOND, f"{field}.offered_tokens_per_second"
+        exact = window["rule"] != "whole_run"  # else from one rounded send to another
+        slack = (0 if exact else 2 * MICROSECOND / seconds) + 1e-9
+        if least == most:
+            ledger.near(name, most / seconds, 0, slack)
+        else:
+            ledger.within(name, least / seconds * (1 - slack), most / seconds * (1 + slack))
+        ledger.within(f"{field}.sustained_tokens_per_second", 0, math.inf)
         if role == "prefill":
             ledger.near(f"{field}.within_slo_tokens_per_second", sustained)
-        else:  # fewer sequences may be dealt better to a given number of microbatches
-            best = sustained * self.facts.decode["microbatches"]
-            ledger.within(f"{field}.within_slo_tokens_per_second", 0, best * (1 + 1e-9))
+        else:
+            ledger.within(f"{field}.within_slo_tokens_per_second", 0, sustained)
         ledger.near(f"{field}.rho", offered / within if within else None)
 
     def verdict(self) -> None:

@@ -28,9 +28,9 @@ struct Made {
   std::vector<Iteration> batches, steps;
   Timeline timeline;
 
-  Figures figures(Seconds from, Seconds to, const SystemFacts& facts) {
+  Figures figures(Seconds from, Seconds to, const SystemFacts& facts, const Cohort& cohort = {}) {
     timeline.close(10);
-    return figures_of({records, batches, steps, timeline}, facts, from, to);
+    return figures_of({records, batches, steps, timeline}, facts, from, to, cohort);
   }
 };
 
@@ -52,13 +52,37 @@ TEST(Figures, LatenciesPerRequest) {
 }
 
 TEST(Figures, APartHasWhatHappensInIt) {
-  // First tokens at 4 and 6, ends at 5 and 10. Of (4.5, 9] only B's first token and A's end.
+  // Ends at 5 and 10. Of (4.5, 9] only A's.
   const Figures f = two_requests().figures(4.5, 9, facts_with({"", 5, 1}));
-  EXPECT_EQ(f.ttft_ms.count, 1);
-  EXPECT_DOUBLE_EQ(f.tpot_ms.mean, 100);
   EXPECT_DOUBLE_EQ(f.request_throughput, 1 / 4.5);
   // Sends at 0 and 2 in (0, 2]: one before the last, in 2 s.
   EXPECT_DOUBLE_EQ(two_requests().figures(0, 10, facts_with({"", 5, 1})).request_rate, 1 / 2.0);
+}
+
+TEST(Figures, LatenciesAreOfTheCohortWheneverItEnds) {
+  // In steps of 1 s a short request (TTFT 4 s, then 1 s) and a long one (then 5 s) are sent by
+  // turns, at 0 to 5 s. In (4, 9] three short ones end, sent at 0, 2 and 4, and none of the long
+  // ones: by their ends the mean E2E would be 5 s. Sent in [0, 4) are two of each: (5 + 9) / 2 = 7.
+  Made run;
+  for (int i = 0; i < 6; ++i) run.records.push_back(finished(i, i, 11, i % 2 == 0 ? 1 : 5));
+  run.timeline.set({.at = 0});
+  const Figures f = run.figures(4, 9, facts_with({"", 5, 0.2}), {0, 4});
+  EXPECT_DOUBLE_EQ(f.request_throughput, 3 / 5.0);
+  EXPECT_EQ(f.e2el_ms.count, 4);
+  EXPECT_DOUBLE_EQ(f.e2el_ms.mean, 7000);
+  EXPECT_DOUBLE_EQ(f.tpot_ms.mean, 300);         // (0.1 + 0.5) / 2
+  EXPECT_DOUBLE_EQ(f.slo.share_both, 0.5);       // the long ones are too slow
+  EXPECT_DOUBLE_EQ(f.request_goodput, 3 / 5.0);  // but none of them ends here
+  EXPECT_EQ(f.phases.back().ms.mean, 3000);      // decode: (1 + 5) / 2
+}
+
+TEST(Figures, WhoWasUnderWayIsInNoCohortButThatOfAll) {
+  Made run;
+  run.records = {finished(0, 0, 11, 1), finished(1, 0, 11, 5)};
+  run.records[1].initial_tokens = 4;
+  run.timeline.set({.at = 0});
+  EXPECT_EQ(run.figures(0, 10, facts_with({"", 5, 1}), {0, 5}).tpot_ms.count, 1);
+  EXPECT_EQ(run.figures(0, 10, facts_with({"", 5, 1})).tpot_ms.count, 2);
 }
 
 TEST(Figures, GoodputTakesOnlyRequestsThatKeepAllLimits) {
@@ -86,7 +110,8 @@ TEST(Figures, RejectedRequestsCountAgainstTheSlo) {
   run.records = {finished(0, 0, 11, 1), rejected(1, 3), left_waiting(2, 0)};
   run.timeline.set({.at = 0});
   EXPECT_DOUBLE_EQ(run.figures(0, 10, facts_with({"", 5, 1})).slo.share_both, 0.5);
-  EXPECT_DOUBLE_EQ(run.figures(4, 10, facts_with({"", 5, 1})).slo.share_both, 1);  // not in it
+  // Sent at 0 and 3; the one refused is not of the first half.
+  EXPECT_DOUBLE_EQ(run.figures(0, 5, facts_with({"", 5, 1}), {0, 2.5}).slo.share_both, 1);
 }
 
 TEST(Figures, WhoWasUnderWayHasATpotAlone) {

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
+
 #include "tests/metrics/records.hpp"
 
 namespace cmsim::metrics {
@@ -34,13 +36,14 @@ Result result_of(std::vector<RequestRecord> records, Seconds run_end, Seconds wi
   Result result;
   result.records = std::move(records);
   result.window.to = window;
+  result.window.rule = WindowRule::kMser5;
   result.whole_run.to = run_end;
   result.measured.request_rate = 1;
   return result;
 }
 
 LoadVerdict judged(std::vector<RequestRecord> records, Seconds run_end, Seconds window = 90) {
-  return judge_load(result_of(std::move(records), run_end, window), {}, {});
+  return judge_load(result_of(std::move(records), run_end, window), {});
 }
 
 TEST(Load, StableWhenRequestsHardlyWait) {
@@ -118,9 +121,9 @@ TEST(Load, WhereNothingFinishedNothingIsStable) {
 TEST(Load, AllAtOnceIsNeverOverloaded) {
   Result result = result_of({finished(0, 0, 2, 1), finished(1, 0, 2, 1)}, 5, 5);
   result.measured.request_rate = kNoSample;
-  const auto verdict = judge_load(result, {}, {});
+  const auto verdict = judge_load(result, {});
   EXPECT_EQ(verdict.load, Load::kStable);
-  EXPECT_EQ(verdict.arrival_rate, 0);
+  EXPECT_TRUE(std::isnan(verdict.arrival_rate));
 }
 
 TEST(Load, HowItDrainsHasNoPartInIt) {
@@ -133,11 +136,31 @@ TEST(Load, HowItDrainsHasNoPartInIt) {
 TEST(Load, WhatIsOfferedDecidesBeforeAQueueStands) {
   const Result calm = result_of(one_a_second([](int) { return 0.5; }), 94);
   const RoleLoad half{50, 100, 80}, over_slo{90, 100, 80}, over_all{101, 100, 80};
-  EXPECT_EQ(judge_load(calm, half, half).load, Load::kStable);
-  EXPECT_EQ(judge_load(calm, half, over_slo).load, Load::kSaturated);
-  EXPECT_EQ(judge_load(calm, half, over_all).load, Load::kOverloaded);
-  EXPECT_EQ(judge_load(calm, over_all, half).load, Load::kOverloaded);
+  const auto load = [&](const RoleLoad& prefill, const RoleLoad& decode) {
+    return judge_load(calm, {Stream::kOpen, prefill, decode}).load;
+  };
+  EXPECT_EQ(load(half, half), Load::kStable);
+  EXPECT_EQ(load(half, over_slo), Load::kSaturated);
+  EXPECT_EQ(load(half, over_all), Load::kOverloaded);
+  EXPECT_EQ(load(over_all, half), Load::kOverloaded);
   EXPECT_DOUBLE_EQ(over_slo.rho(), 90 / 80.0);
+}
+
+TEST(Load, IsJudgedWhileRequestsCome) {
+  // Sent at 0, 1, ..., 90 s; the window is 30 to 60 s. Where it is the whole run, all of the sends.
+  Result result = result_of(one_a_second([](int) { return 0.5; }), 3000, 60);
+  result.window.from = 30;
+  EXPECT_EQ(load_span(result).from, 30);
+  EXPECT_EQ(load_span(result).to, 60);
+  result.window = {0, 3000};
+  ASSERT_EQ(result.window.rule, WindowRule::kWholeRun);
+  EXPECT_EQ(load_span(result).from, 0);
+  EXPECT_EQ(load_span(result).to, 90);
+}
+
+TEST(Load, AClosedLoopHasNoRateOfArrivals) {
+  const Result calm = result_of(one_a_second([](int) { return 0.5; }), 94);
+  EXPECT_TRUE(std::isnan(judge_load(calm, {Stream::kClosedLoop, {}, {}}).arrival_rate));
 }
 
 TEST(Load, WhoWasUnderWayIsNoArrival) {

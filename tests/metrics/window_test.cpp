@@ -61,6 +61,21 @@ TEST(Window, BeginsAfterTheWarmUpAndEndsWithTheLastArrival) {
   EXPECT_NEAR(window.to, 100, 0.1);  // the end of the bin that the last send lies in
   EXPECT_GE(window.to, 100);
   EXPECT_TRUE(std::isnan(window.needed));
+  EXPECT_EQ(window.cohort().from, window.from);
+  EXPECT_DOUBLE_EQ(window.cohort().to, (window.from + window.to) / 2);
+}
+
+TEST(Window, NoLengthWouldDoWhereTheSystemDoesNotKeepUp) {
+  const Window window = window_of([](int t) { return t; });
+  EXPECT_DOUBLE_EQ(with_load(window, Load::kStable).needed, 180);
+  EXPECT_EQ(with_load(window, Load::kStable).why_not, window.why_not);
+  for (const Load load : {Load::kOverloaded, Load::kSaturated}) {
+    EXPECT_TRUE(std::isnan(with_load(window, load).needed));
+    EXPECT_EQ(with_load(window, load).why_not,
+              window.why_not + "; " + to_string(load) + ": no length would do");
+  }
+  const Window steady = window_of([](int t) { return std::min(t, 20); });
+  EXPECT_EQ(with_load(steady, Load::kSaturated).why_not, "");
 }
 
 TEST(Window, WhatGrowsToTheEndIsNotSteadyAndSaysWhatIsNeeded) {
@@ -94,6 +109,7 @@ TEST(Window, AllAtOnceIsMeasuredWhole) {
   EXPECT_FALSE(window.steady);
   EXPECT_EQ(window.from, 1);
   EXPECT_EQ(window.to, 6);
+  EXPECT_TRUE(window.cohort().has(records[1]));  // all of them
 }
 
 TEST(Window, ShorterThanARequestIsInTheSystemIsNotSteady) {

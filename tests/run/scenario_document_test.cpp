@@ -44,6 +44,18 @@ class Extends : public testing::Test {
       fs::temp_directory_path() / ("cmsim_extends." + std::to_string(getpid()));
 };
 
+TEST(AnotherTrace, RetiresWhatWasSaidOfTheFirstAndNamesIt) {
+  const std::string trace =
+      "/workload/trace=" CMSIM_SOURCE_DIR "/workloads/traces/r1-like.jsonl.gz";
+  using testing::ElementsAre;
+  EXPECT_THAT(load_scenario(default_scenario(), {trace}).retired_by_trace,
+              ElementsAre("/workload/resample", "/workload/population", "/workload/arrivals/rate"));
+  EXPECT_THAT(
+      load_scenario(default_scenario(), {trace, "/workload/arrivals/rate=80"}).retired_by_trace,
+      ElementsAre("/workload/resample", "/workload/population"));
+  EXPECT_THAT(load_scenario(default_scenario(), {"/seed=2"}).retired_by_trace, testing::IsEmpty());
+}
+
 TEST_F(Extends, KeysAreMergedAndTheRestIsAsBefore) {
   const Scenario s = load_scenario(upper(R"(, "seed": 7, "platform": {"nodes": 40},
       "deployment": {"cache": {"dram_per_node": "64GB"}})"));

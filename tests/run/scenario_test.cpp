@@ -48,6 +48,10 @@ TEST(Scenario, SetsAreAppliedInOrderWithUnits) {
 
 TEST(Scenario, NamedSlos) {
   EXPECT_DOUBLE_EQ(load_scenario(default_scenario(), {"/slo=cm384-15ms"}).slo.tpot, 0.015);
+  EXPECT_EQ(load_scenario(std::filesystem::path(CMSIM_SOURCE_DIR) /
+                          "workloads/scenarios/paper-prefill.json")
+                .slo.tpot,
+            metrics::kNoLimit);  // prefill has no TPOT
   EXPECT_EQ(load_scenario(default_scenario(), {"/slo=cm384-15ms"}).slo.ttft, metrics::kNoLimit);
   EXPECT_DOUBLE_EQ(load_scenario(default_scenario(), {"/slo=mlperf-server"}).slo.tpot, 0.080);
 }

@@ -2,7 +2,7 @@
 //
 // The same formulas (docs/output.md) for the measurement window and for the whole run. What happens
 // at a moment belongs to the part (from, to] it lies in; what lasts belongs to it by the share of
-// its time.
+// its time; latencies are those of a cohort, chosen by when its requests were sent.
 #pragma once
 
 #include <span>
@@ -39,7 +39,8 @@ struct Evidence {
 
 /// Links and binds are left to the caller. `from` and `to` begin bins of the timeline, or are its
 /// ends.
-Figures figures_of(const Evidence& evidence, const SystemFacts& facts, Seconds from, Seconds to);
+Figures figures_of(const Evidence& evidence, const SystemFacts& facts, Seconds from, Seconds to,
+                   const Cohort& cohort = {});
 
 /// Output tokens a finished request had from this run (in a prefill-only run: the first alone).
 Tokens output_of(const serve::RequestRecord& record, serve::Role role);

@@ -30,7 +30,7 @@ const char* to_string(Load load);
 
 /// What one role is offered and what it could sustain, tokens/s: new prompt tokens, output tokens.
 struct RoleLoad {
-  double offered = kNoSample;     // by what is sent in the window
+  double offered = kNoSample;     // by what is sent in load_span()
   double sustained = kNoSample;   // most that its instances could do
   double within_slo = kNoSample;  // most with a step that keeps the TPOT limit (prefill: the same)
   double rho() const { return offered / within_slo; }
@@ -39,7 +39,7 @@ struct RoleLoad {
 /// Whether the system keeps up with what it is sent; see judge_load().
 struct LoadVerdict {
   Load load = Load::kUnserved;
-  double arrival_rate = 0;                   // requests/s over all arrivals
+  double arrival_rate = kNoSample;           // requests/s over all arrivals of an open stream
   std::array<double, 3> waiting_by_third{};  // mean number waiting in each third of the window
   double growth_share = 0;   // share of what arrives in the window that stays behind
   double waiting_share = 0;  // of the requests in the system, over the window
@@ -51,6 +51,14 @@ struct LoadVerdict {
 enum class WindowRule { kMser5, kSet, kStationaryStart, kWholeRun };
 const char* to_string(WindowRule rule);
 
+/// The requests whose latencies count: those sent in [from, to), whenever they end. All unless
+/// bounded; of those under way at the start nobody knows when they were sent.
+struct Cohort {
+  Seconds from = -std::numeric_limits<double>::infinity();
+  Seconds to = std::numeric_limits<double>::infinity();
+  bool has(const serve::RequestRecord& record) const;
+};
+
 /// The part of the run that headlines are taken from.
 struct Window {
   Seconds from = 0, to = 0;
@@ -59,6 +67,9 @@ struct Window {
   Seconds needed = kNoSample;  // how long arrivals must last for a steady state; none known: null
   std::string why_not;         // not steady: the reason, for people
   Seconds length() const { return to - from; }
+  /// Those sent in its first half: the second is theirs to end in, before arrivals stop and the
+  /// system gets faster. All of them where the window is the whole run.
+  Cohort cohort() const;
 };
 
 struct RequestCounts {
@@ -70,7 +81,7 @@ struct RequestCounts {
 
 struct SloVerdict {
   SloSpec limits;
-  double share_ttft = 0, share_tpot = 0, share_both = 0;  // of the requests that ended
+  double share_ttft = 0, share_tpot = 0, share_both = 0;  // of the cohort, as far as it ended
   bool met_on_mean = false;  // mean TTFT and mean TPOT within the limits
   bool met_at_p99 = false;   // nearest-rank p99 of both within the limits (MLPerf's rule)
 };
@@ -78,7 +89,7 @@ struct SloVerdict {
 struct PhaseResult {
   std::string name;
   Distribution ms;
-  double share = 0;  // of the summed latency of the measured requests
+  double share = 0;  // of the summed latency of the cohort
 };
 
 struct HbmResult {
@@ -182,6 +193,7 @@ struct Provenance {
   std::string trace, trace_format;
   std::int64_t trace_dropped = 0;
   std::string trace_dropped_reason;
+  std::vector<std::string> trace_retired;  // keys of the scenario that were of another trace
   std::vector<std::string> simgrid;
 };
 

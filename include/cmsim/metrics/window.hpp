@@ -33,4 +33,8 @@ struct WindowSpec {
 Window find_window(const Timeline& timeline, std::span<const serve::RequestRecord> records,
                    Seconds run_end, const WindowSpec& spec);
 
+/// The same when it is known how the system keeps up: where it does not, no stream of arrivals is
+/// long enough for a steady state.
+Window with_load(Window window, Load load);
+
 }  // namespace cmsim::metrics
