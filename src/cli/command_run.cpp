@@ -204,7 +204,10 @@ void add_run(CLI::App& app, Session& session) {
                   "Change one key, with units: --set /slo/tpot=15ms (repeatable, in order)")
       ->type_name("/POINTER=VALUE")
       ->allow_extra_args(false);
-  sub->add_option("--trace", command->trace, "Short for --set /workload/trace=FILE")
+  sub->add_option(
+         "--trace", command->trace,
+         "Short for --set /workload/trace=FILE. What the scenario says of its own trace (rate, "
+         "resample, population, time_scale, start, ...) is retired and named")
       ->type_name("FILE");
   sub->add_option("--seed", command->seed, "Short for --set /seed=N")->transform(whole_from(0));
   CLI::Option* seeds = sub->add_option(

@@ -1,6 +1,7 @@
 #include "report.hpp"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <cmath>
@@ -61,27 +62,51 @@ std::string offered(const metrics::LoadVerdict& load) {
   return text.empty() ? text : ", " + text + " of what keeps the SLO";
 }
 
+/// To the fourth digit of the largest of its kind.
+double rounded_as(double value, double largest) {
+  if (!(largest > 0)) return value;
+  const double step = std::pow(10, std::floor(std::log10(largest)) - 3);
+  return std::round(value / step) * step;
+}
+
+/// Of a table: below a microsecond there is nothing to compare.
+std::string milliseconds(double value) {
+  return value > 0 && value < 0.001 ? "<0.001" : figure(value);
+}
+
+std::string arrivals(const Result& r) {
+  if (std::isfinite(r.load.arrival_rate)) {
+    return fmt::format("{} requests/s", figure(r.load.arrival_rate));
+  }
+  const std::optional<double>& rate = r.arguments.request_rate;
+  const bool loop = r.arguments.max_concurrency && rate && std::isinf(*rate);
+  return loop ? fmt::format("a closed loop of {} requests", grouped(*r.arguments.max_concurrency))
+              : std::string("requests come all at once");
+}
+
 void add_head(Report& report, const Result& r) {
   report.row("Scenario", fmt::format("{}, seed {}, trace {}", r.provenance.scenario,
                                      r.provenance.seed, r.provenance.trace));
-  std::string requests =
-      fmt::format("{} of {} finished", grouped(r.requests.finished), grouped(r.requests.total));
+  if (!r.provenance.trace_retired.empty()) {
+    report.row("", "without " + retired_text(r.provenance.trace_retired));
+  }
+  std::string requests = fmt::format("{} of {} finished in {} s", grouped(r.requests.finished),
+                                     grouped(r.requests.total), figure(r.duration));
   for (const auto& [reason, count] : r.requests.not_finished) {
     requests += report.style(fmt::format(", {} {}", grouped(count), reason), Style::kBad);
   }
   if (r.requests.initial > 0)
-    requests += fmt::format(", {} under way at the start", grouped(r.requests.initial));
+    requests += fmt::format("; {} were under way at the start", grouped(r.requests.initial));
   if (r.requests.preempted > 0)
     requests += fmt::format(", {} preempted", grouped(r.requests.preempted));
-  report.row("Requests", requests + fmt::format(" in {} s", figure(r.duration)) +
-                             (r.partial ? report.style("  PARTIAL", Style::kBad) : ""));
-  report.row("Load", report.style(to_string(r.load.load), style_of(r.load.load)) +
-                         fmt::format(": {} requests/s", figure(r.load.arrival_rate)) +
-                         offered(r.load));
+  report.row("Requests", requests + (r.partial ? report.style("  PARTIAL", Style::kBad) : ""));
+  report.row("Load", report.style(to_string(r.load.load), style_of(r.load.load)) + ": " +
+                         arrivals(r) + offered(r.load));
   const metrics::Window& window = r.window;
+  const auto of_run = [&](Seconds at) { return figure(rounded_as(at, r.whole_run.to)); };
   report.row("Window",
-             fmt::format("{} to {} s of {} s ({})", figure(window.from), figure(window.to),
-                         figure(r.whole_run.to), to_string(window.rule)) +
+             fmt::format("{} to {} s of {} s ({})", of_run(window.from), of_run(window.to),
+                         of_run(r.whole_run.to), to_string(window.rule)) +
                  (window.steady ? "" : report.style("  not steady", Style::kWarn)));
   if (!window.steady) {
     report.row("", window.why_not +
@@ -120,9 +145,9 @@ void add_latencies(Report& report, const Result& r) {
                                  Style::kBold));
   const auto add = [&](const char* name, const Distribution& d, const Distribution& all) {
     if (all.count == 0) return;
-    const auto shown = [&](double value) { return d.count > 0 ? figure(value) : "-"; };
+    const auto shown = [&](double value) { return d.count > 0 ? milliseconds(value) : "-"; };
     report.line("  {:<18}{:>11}{:>11}{:>11}{:>13}{:>11}", name, shown(d.mean), shown(d.median),
-                shown(d.p99), figure(all.mean), figure(all.p99));
+                shown(d.p99), milliseconds(all.mean), milliseconds(all.p99));
   };
   const metrics::Figures &w = r.measured, &all = r.whole_run;
   add("TTFT", w.ttft_ms, all.ttft_ms);
@@ -140,9 +165,9 @@ void add_phases(Report& report, const Result& r) {
   for (const metrics::PhaseResult& phase : r.measured.phases) {
     std::string name = phase.name;
     std::replace(name.begin(), name.end(), '_', ' ');
-    const std::string text =
-        fmt::format("  {:<18}{:>11}{:>11}{:>11}{:>10}", name, figure(phase.ms.mean),
-                    figure(phase.ms.median), figure(phase.ms.p99), percent(phase.share));
+    const std::string text = fmt::format("  {:<18}{:>11}{:>11}{:>11}{:>10}", name,
+                                         milliseconds(phase.ms.mean), milliseconds(phase.ms.median),
+                                         milliseconds(phase.ms.p99), percent(phase.share));
     const bool slowest = phase.name == r.measured.slowest_phase;
     report.line("{}{}", slowest ? report.style(text, Style::kWarn) : text,
                 slowest ? "  <- slowest phase" : "");
@@ -150,13 +175,17 @@ void add_phases(Report& report, const Result& r) {
 }
 
 void add_slo(Report& report, const metrics::SloVerdict& slo) {
-  const auto limit = [](Seconds seconds) {
-    return std::isfinite(seconds) ? fmt::format("<= {} ms", figure(seconds * 1e3)) : "any";
+  std::vector<std::string> shares;
+  const auto add = [&](const char* name, Seconds limit, double share) {
+    if (!std::isfinite(limit)) return;
+    shares.push_back(fmt::format("{} <= {} ms: {}", name, figure(limit * 1e3), percent(share)));
   };
+  add("TTFT", slo.limits.ttft, slo.share_ttft);
+  add("TPOT", slo.limits.tpot, slo.share_tpot);
+  if (shares.size() > 1) shares.push_back("both: " + percent(slo.share_both));
+  if (shares.empty()) shares.emplace_back("no limit");
   report.blank();
-  report.row("SLO", fmt::format("TTFT {}: {}, TPOT {}: {}, both: {}", limit(slo.limits.ttft),
-                                percent(slo.share_ttft), limit(slo.limits.tpot),
-                                percent(slo.share_tpot), percent(slo.share_both)) +
+  report.row("SLO", fmt::format("{}", fmt::join(shares, ", ")) +
                         (slo.met_at_p99 ? report.style("  met at p99", Style::kGood)
                                         : report.style("  missed at p99", Style::kWarn)));
 }
@@ -228,6 +257,13 @@ void add_use(Report& report, const Result& r) {
 }
 
 }  // namespace
+
+std::string retired_text(const std::vector<std::string>& keys) {
+  constexpr std::string_view kAllBelow = "/workload/";
+  std::vector<std::string_view> names;
+  for (const std::string_view key : keys) names.push_back(key.substr(kAllBelow.size()));
+  return fmt::format("the scenario's {}, said of its own trace", fmt::join(names, ", "));
+}
 
 std::string format_report(const Result& result, Paint paint) {
   Report report(paint);

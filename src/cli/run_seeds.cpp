@@ -47,7 +47,7 @@ std::string report(const study::Table& table, Paint paint) {
       rows.rows.push_back({title_of(table.study.metrics[m]), cell, range_text(table, m)});
     }
   }
-  return text + rows.text(paint);
+  return text + rows.text(paint) + provenance_notes(table);
 }
 
 }  // namespace

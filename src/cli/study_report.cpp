@@ -1,10 +1,13 @@
 #include "study_report.hpp"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <cmath>
+#include <nlohmann/json.hpp>
 
+#include "report.hpp"
 #include "text_table.hpp"
 
 namespace cmsim::cli {
@@ -41,10 +44,23 @@ std::vector<std::size_t> shown_metrics(const Table& table) {
   return list;
 }
 
-std::vector<std::string> names_of(const Cell& cell) {
+constexpr const char* kMark = " *";
+constexpr const char* kFootnote =
+    "* of runs that are not stable or not steady: figures of such a run hang on how long it is.\n";
+
+/// Its values; with a mark, and explained in the footnote, where runs of it are not steady.
+std::vector<std::string> names_of(const Table& table, std::size_t cell) {
   std::vector<std::string> names;
-  for (const std::string& value : cell.values) names.push_back(elided(value, kWidestName));
+  for (const std::string& value : table.cells[cell].values) {
+    names.push_back(elided(value, kWidestName));
+  }
+  if (names.empty()) names.emplace_back("all seeds");
+  if (study::is_passing(table, cell)) names.back() += kMark;
   return names;
+}
+
+bool any_passing(const Table& table) {
+  return std::ranges::find(table.passing, true) != table.passing.end();
 }
 
 std::string seeds_text(const Table& table) {
@@ -64,8 +80,7 @@ std::string cells_text(const Table& table, Paint paint) {
   for (const std::size_t m : metrics) text.rows[0].push_back(title_of(table.study.metrics[m]));
   const auto figures = study::cell_figures(table);
   for (std::size_t cell = 0; cell < table.cells.size(); ++cell) {
-    std::vector<std::string> row = names_of(table.cells[cell]);
-    if (axes.empty()) row.emplace_back("all seeds");
+    std::vector<std::string> row = names_of(table, cell);
     for (const std::size_t m : metrics) row.push_back(cell_text(figures[cell][m]));
     text.rows.push_back(std::move(row));
   }
@@ -101,7 +116,10 @@ std::string changes_text(const Table& table, std::size_t dimension,
   for (const study::Axis& axis : axes) text.rows[0].push_back(name_of(axis, axes));
   for (const std::size_t m : metrics) text.rows[0].push_back(table.study.metrics[m].name);
   for (const study::CellChange& change : changes) {
-    std::vector<std::string> row = names_of(table.cells[change.cell]);
+    std::vector<std::string> row = names_of(table, change.cell);
+    if (study::is_passing(table, change.against) && !study::is_passing(table, change.cell)) {
+      row.back() += kMark;
+    }
     for (const std::size_t m : metrics) {
       row.push_back(change.metrics[m] ? change_text(*change.metrics[m]) : "-");
     }
@@ -119,7 +137,8 @@ std::string elasticities_text(const Table& table, Paint paint) {
   for (std::size_t d = 0; d < table.study.dimensions.size(); ++d) {
     const auto list = study::elasticities(table, d);
     if (list.empty()) continue;
-    std::vector<std::string> row{name_of(table.study.dimensions[d].front(), table.study.axes())};
+    std::vector<std::string> row{name_of(table.study.dimensions[d].front(), table.study.axes()) +
+                                 (any_passing(table) ? kMark : "")};
     for (const auto& one : list) {
       row.push_back(one ? with_interval(one->mean, one->half.value_or(0), 3) : "-");
     }
@@ -152,8 +171,7 @@ std::string pareto_text(const Table& table, const ParetoAxes& axes, Paint paint)
     text.rows[0].push_back(title_of(wanted));
   }
   for (const std::size_t cell : front) {
-    std::vector<std::string> row = names_of(table.cells[cell]);
-    if (row.empty()) row.emplace_back("all seeds");
+    std::vector<std::string> row = names_of(table, cell);
     for (const std::size_t m : columns) {
       row.push_back(cell_text(figures[cell][m]));
     }
@@ -221,6 +239,31 @@ std::string failures_report(const Table& table) {
   return text;
 }
 
+std::string provenance_notes(const Table& table) {
+  const auto done = std::ranges::find_if(table.outcomes, &study::Outcome::done);
+  if (done == table.outcomes.end()) return "";
+  const nlohmann::json result = nlohmann::json::parse(done->result);
+  if (!result.contains("provenance")) return "";
+  const nlohmann::json& provenance = result["provenance"];
+  std::string text;
+  const auto retired = provenance.value("trace_retired", std::vector<std::string>());
+  if (!retired.empty()) {
+    text += "Without " + retired_text(retired) + ".\n";
+  }
+  const auto streams = provenance.value("seed_redraws", std::vector<std::string>());
+  const bool workload = std::ranges::any_of(streams, [](const std::string& stream) {
+    return stream.starts_with("work/") || stream == "run/population";
+  });
+  if (table.study.seeds.size() > 1 && !workload) {
+    text += fmt::format(
+        "All seeds replay the same requests, drawn anew is {}: an interval says nothing about\n"
+        "other requests. /workload/resample draws the trace anew for each seed.\n",
+        streams.empty() ? std::string("nothing")
+                        : fmt::format("{} alone", fmt::join(streams, ", ")));
+  }
+  return text;
+}
+
 std::string study_report(const Table& table, const ParetoAxes& pareto, Paint paint) {
   std::string text =
       fmt::format("{}: {} points of {} cells; {}\n\n", table.study.file.string(),
@@ -237,7 +280,9 @@ std::string study_report(const Table& table, const ParetoAxes& pareto, Paint pai
         "significant\ndifference at 5 % after Holm's adjustment over {} differences.\n",
         all.tested);
   }
-  return text + elasticities_text(table, paint) + pareto_text(table, pareto, paint);
+  text += elasticities_text(table, paint) + pareto_text(table, pareto, paint);
+  if (any_passing(table)) text += kFootnote;
+  return text + provenance_notes(table);
 }
 
 }  // namespace cmsim::cli

@@ -18,6 +18,10 @@ std::string study_report(const study::Table& table, const ParetoAxes& pareto, Pa
 /// A line for each point that failed, the first few; "" when none did.
 std::string failures_report(const study::Table& table);
 
+/// What has to be known of the runs to read their figures: keys that a trace retired, and what the
+/// seeds draw anew when it is not the requests. Lines, or "".
+std::string provenance_notes(const study::Table& table);
+
 /// "goodput req/s"
 std::string title_of(const study::Metric& metric);
 /// A metric over the seeds: "65.2 ± 1.3", "met in 4 of 5", "stable" or "2 overloaded, 3 stable".

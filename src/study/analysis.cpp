@@ -87,6 +87,12 @@ std::optional<double> number_of(const Table& table, std::size_t cell, std::size_
   return number == nullptr ? std::nullopt : std::optional(*number);
 }
 
+bool is_passing(const Table& table, std::size_t cell) {
+  const auto first = table.passing.begin() + static_cast<long>(cell * seeds_of(table));
+  return std::find(first, first + static_cast<long>(seeds_of(table)), true) !=
+         first + static_cast<long>(seeds_of(table));
+}
+
 std::vector<std::vector<CellFigure>> cell_figures(const Table& table) {
   std::vector<std::vector<CellFigure>> figures(table.cells.size());
   for (std::size_t cell = 0; cell < table.cells.size(); ++cell) {

@@ -18,6 +18,12 @@ std::string shown(const Value& value) {
   return "";
 }
 
+bool of_passing_run(const nlohmann::json& result) {
+  if (!result.contains("load") || !result.contains("window")) return false;  // not of a run
+  return result["load"].value("verdict", "") != "stable" ||
+         !result["window"].value("steady", false);
+}
+
 /// A metric that no result has is a mistake of who asked for it.
 void check_metrics(const Table& table) {
   for (std::size_t m = 0; m < table.study.metrics.size(); ++m) {
@@ -54,16 +60,19 @@ const char* state_of(const Outcome& outcome) {
 
 Table make_table(const Study& study, std::vector<StudyPoint> points,
                  std::vector<Outcome> outcomes) {
-  Table table{study, cells_of(study), std::move(points), std::move(outcomes), {}, {}};
+  Table table{study, cells_of(study), std::move(points), std::move(outcomes), {}, {}, {}};
   for (const Outcome& outcome : table.outcomes) {
     std::vector<Value> values(study.metrics.size()), usual(same_meaning_names().size());
+    bool passing = false;
     if (outcome.done()) {
       const nlohmann::json result = nlohmann::json::parse(outcome.result);
       for (std::size_t m = 0; m < values.size(); ++m) {
         values[m] = value_of(result, study.metrics[m]);
       }
       usual = same_meaning(result);
+      passing = of_passing_run(result);
     }
+    table.passing.push_back(passing);
     table.values.push_back(std::move(values));
     table.usual.push_back(std::move(usual));
   }

@@ -46,6 +46,60 @@ TEST(RunCommand, PrintsATableAndWritesTwoFiles) {
   EXPECT_THAT(run.err, HasSubstr("wrote " + place + "/result.json"));
 }
 
+/// 40 requests of a trace, one every 100 ms.
+void write_trace(const fs::path& file) {
+  std::ofstream stream(file);
+  for (int i = 0; i < 40; ++i) {
+    stream << R"({"timestamp": )" << i * 100 << R"(, "input_length": 3000, "output_length": 20})"
+           << "\n";
+  }
+}
+
+TEST(RunCommand, NamesWhatAnotherTraceRetires) {
+  const WorkDirectory here;
+  write_trace(here / "t.jsonl");
+  const Outcome run = here.cmsim({"run", kScenario, "--trace", "t.jsonl", "--rate", "5"});
+  ASSERT_EQ(run.code, 0) << run.err;
+  EXPECT_THAT(run.out,
+              HasSubstr("without the scenario's resample, population, said of its own trace"));
+  const Outcome own = here.cmsim({"run", kScenario, "--set", kSmall});
+  EXPECT_THAT(own.out, testing::Not(HasSubstr("own trace")));
+}
+
+TEST(RunCommand, SaysWhatSeedsDrawWhenItIsNotTheRequests) {
+  const WorkDirectory here;
+  write_trace(here / "t.jsonl");
+  const Outcome replayed =
+      here.cmsim({"run", kScenario, "--trace", "t.jsonl", "--seeds", "1..2", "--out", "o"});
+  ASSERT_EQ(replayed.code, 0) << replayed.err;
+  EXPECT_THAT(replayed.out, HasSubstr("All seeds replay the same requests, drawn anew is serve/mtp "
+                                      "alone"));
+  const Outcome drawn =
+      here.cmsim({"run", kScenario, "--set", kSmall, "--seeds", "1..2", "--out", "p"});
+  EXPECT_THAT(drawn.out, testing::Not(HasSubstr("All seeds replay")));
+}
+
+TEST(RunCommand, SaysOfAClosedLoopOfPrefillWhatItHas) {
+  const WorkDirectory here;
+  const Outcome run = here.cmsim({"run", "paper-prefill"});
+  ASSERT_EQ(run.code, 0) << run.err;
+  EXPECT_THAT(run.out, HasSubstr("stable: a closed loop of 64 requests\n"));
+  EXPECT_THAT(run.out, HasSubstr("SLO         TTFT <= 4,000 ms: 100.0 %  met at p99"));
+  EXPECT_THAT(run.out, testing::Not(HasSubstr("TPOT")));
+  EXPECT_THAT(run.out, HasSubstr("512 of 512 finished in 22.18 s\n"));
+}
+
+TEST(RunCommand, RequiresAStableLoadOfAStreamThatIsSoonOver) {
+  // 2,000 requests of 3,000 tokens a second, of which prefill takes some 190.
+  const WorkDirectory here;
+  write_trace(here / "t.jsonl");
+  const Outcome run =
+      here.cmsim({"run", kScenario, "--trace", "t.jsonl", "--speed", "200", "--require", "stable"});
+  EXPECT_EQ(run.code, 1);
+  EXPECT_THAT(run.out, HasSubstr("overloaded"));
+  EXPECT_THAT(run.out, HasSubstr("; overloaded: no length would do"));
+}
+
 TEST(RunCommand, JsonIsAllThatStdoutGets) {
   const WorkDirectory here;
   const Outcome run = here.cmsim({"run", kScenario, "--set", kSmall, "--json", "--out", "o"});

@@ -55,6 +55,22 @@ TEST(Sweep, ShowsMeansChangesAndElasticitiesAndWritesTables) {
   EXPECT_EQ(points_in(here), 12u);
 }
 
+TEST(Sweep, MarksWhatIsNotStable) {
+  // 200 requests of 8,000 tokens, at 5 and at 5,000 a second.
+  const WorkDirectory here;
+  const Outcome result =
+      here.cmsim({"sweep", kScenario, "--set",
+                  R"(/workload={"requests": 200, "prompt_length": 8000, "output_length": 5,
+                     "arrivals": {"kind": "constant", "rate": 5}})",
+                  "--vary", "/workload/arrivals/rate=5,5000", "--metric", "ttft", "--metric",
+                  "verdict", "--out", "s"});
+  ASSERT_EQ(result.code, 0) << result.err;
+  EXPECT_THAT(result.out, testing::ContainsRegex("\n5 +[0-9.]+ +stable\n"));
+  EXPECT_THAT(result.out, testing::ContainsRegex("\n5000 \\* +[0-9,.]+ +overloaded\n"));
+  EXPECT_THAT(result.out, testing::ContainsRegex("\nrate \\* +[0-9.]+"));  // the elasticity
+  EXPECT_THAT(result.out, HasSubstr("\n* of runs that are not stable or not steady"));
+}
+
 TEST(Sweep, TheCommandOfAPointGivesItsResult) {
   const WorkDirectory here;
   ASSERT_EQ(here.cmsim(sweep({"--seeds", "7"})).code, 0);

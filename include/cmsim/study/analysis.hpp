@@ -56,6 +56,9 @@ std::vector<std::optional<Estimate>> elasticities(const Table& table, std::size_
 /// metric from its best on. Throws ConfigError when a metric has no better end.
 std::vector<std::size_t> pareto(const Table& table, const Metric& first, const Metric& second);
 
+/// Whether a run of the cell was not stable or not steady, for any of the seeds.
+bool is_passing(const Table& table, std::size_t cell);
+
 /// The number of a metric in a cell for one of the seeds.
 std::optional<double> number_of(const Table& table, std::size_t cell, std::size_t seed,
                                 std::size_t metric);

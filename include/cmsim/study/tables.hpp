@@ -16,13 +16,14 @@ namespace cmsim::study {
 
 /// Outcomes with what the metrics of the study are in them; `values[i][m]`, by point and metric.
 /// `usual` has the columns that other tools know, of runs only; both are empty for what is not
-/// done.
+/// done. What `passing` runs show belongs to how long they were, not to a state that lasts.
 struct Table {
   Study study;
   std::vector<Cell> cells;
   std::vector<StudyPoint> points;
   std::vector<Outcome> outcomes;
   std::vector<std::vector<Value>> values, usual;
+  std::vector<bool> passing;  // by point: of a run that is not stable or not steady
 };
 
 /// Throws ConfigError when no point that is done has one of the study's metrics.
