@@ -166,6 +166,10 @@ class StagedFile {
   fs::path target_, staged_;
 };
 
+void take_away(const fs::path& file) {
+  if (::unlink(file.c_str()) != 0 && errno != ENOENT) fail(file, "cannot be replaced", errno);
+}
+
 void refuse_directory(const fs::path& file) {
   std::error_code error;
   if (fs::is_directory(file, error)) fail(file, "cannot be written", EISDIR);
@@ -211,7 +215,8 @@ void write_in_place(const fs::path& file, std::string_view content) {
 
 }  // namespace
 
-void write_unit(const fs::path& directory, std::span<const NamedContent> files) {
+void write_unit(const fs::path& directory, std::span<const NamedContent> files,
+                std::span<const std::string_view> gone) {
   std::error_code error;
   fs::create_directories(directory, error);
   if (error) fail(directory, "cannot be made", error.value());
@@ -223,8 +228,8 @@ void write_unit(const fs::path& directory, std::span<const NamedContent> files) 
     refuse_directory(directory / file.name);
     staged.emplace_back(directory / file.name, file.content);
   }
-  const fs::path seal = directory / files.back().name;
-  if (::unlink(seal.c_str()) != 0 && errno != ENOENT) fail(seal, "cannot be replaced", errno);
+  take_away(directory / files.back().name);
+  for (const std::string_view name : gone) take_away(directory / name);
   for (StagedFile& file : staged) file.put_in_place();
 }
 

@@ -2,9 +2,11 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 #include <fstream>
 #include <nlohmann/json.hpp>
+#include <string_view>
 #include <utility>
 
 #include "cmsim/base/error.hpp"
@@ -23,6 +25,7 @@ constexpr const char* kRequests = "requests.csv";
 constexpr const char* kResult = "result.json";
 constexpr const char* kProfileExport = "profile_export.jsonl";
 constexpr const char* kTimeSeries = "timeseries.csv";
+constexpr std::array<std::string_view, 3> kBeside = {kRequests, kProfileExport, kTimeSeries};
 
 nlohmann::ordered_json named(const char* name, const std::string& content) {
   Digest digest;
@@ -30,7 +33,8 @@ nlohmann::ordered_json named(const char* name, const std::string& content) {
   return {{"name", name}, {"bytes", content.size()}, {"fnv1a64", digest.hex()}};
 }
 
-/// Reads a result.json up to what tells it from others, which comes before its long lists.
+/// Reads a result.json up to what tells it from others and which files belong to it, which comes
+/// before its long lists.
 class SealReader : public nlohmann::json_sax<nlohmann::json> {
  public:
   ExistingResult found;
@@ -39,7 +43,7 @@ class SealReader : public nlohmann::json_sax<nlohmann::json> {
     if (++depth_ == 2) section_ = key_;
     return true;
   }
-  bool end_object() override { return !(depth_-- == 2 && section_ == "provenance"); }
+  bool end_object() override { return !(depth_-- == 2 && section_ == "files"); }
   bool start_array(std::size_t) override { return start_object(0); }
   bool end_array() override { return end_object(); }
   bool key(string_t& key) override {
@@ -51,6 +55,7 @@ class SealReader : public nlohmann::json_sax<nlohmann::json> {
     return true;
   }
   bool string(string_t& value) override {
+    if (depth_ == 3 && section_ == "files" && key_ == "name") found.files.push_back(value);
     if (depth_ != 2 || section_ != "provenance") return true;
     if (key_ == "digest") found.digest = value;
     if (key_ == "workload_digest") found.workload_digest = value;
@@ -69,6 +74,31 @@ class SealReader : public nlohmann::json_sax<nlohmann::json> {
   int depth_ = 0;
   std::string key_, section_;
 };
+
+/// Files of the result in the directory that the unit has no new ones for; of those that a run
+/// writes, whatever its result.json names.
+std::vector<std::string_view> left_by_the_result_before(const fs::path& directory,
+                                                        const std::vector<NamedContent>& unit) {
+  std::vector<std::string_view> left;
+  const auto existing = existing_result(directory);
+  if (!existing) return left;
+  for (const std::string_view name : kBeside) {
+    const bool had = std::ranges::find(existing->files, name) != existing->files.end();
+    const bool has = std::ranges::find(unit, name, &NamedContent::name) != unit.end();
+    if (had && !has) left.push_back(name);
+  }
+  return left;
+}
+
+/// The files behind the provenance, before the lists of a detailed result.
+nlohmann::ordered_json with_files(nlohmann::ordered_json result, nlohmann::ordered_json files) {
+  nlohmann::ordered_json json;
+  for (auto& [key, value] : result.items()) {
+    json[key] = std::move(value);
+    if (key == "provenance") json["files"] = std::move(files);
+  }
+  return json;
+}
 
 }  // namespace
 
@@ -122,17 +152,17 @@ OutputFiles output_files(const Scenario& scenario, const metrics::Result& result
                          metrics::Detail detail, RequestFormats formats) {
   OutputFiles files;
   files.requests_csv = metrics::requests_csv(result.records, scenario.slo, scenario.role);
-  nlohmann::ordered_json json = metrics::to_json(result, detail);
-  json["files"] = nlohmann::ordered_json::array({named(kRequests, files.requests_csv)});
+  auto list = nlohmann::ordered_json::array({named(kRequests, files.requests_csv)});
   if (formats == RequestFormats::kCsvAndAiperf) {
     files.profile_export = metrics::aiperf_jsonl(result, scenario.role, detail);
-    json["files"].push_back(named(kProfileExport, *files.profile_export));
+    list.push_back(named(kProfileExport, *files.profile_export));
   }
   if (result.time_series) {
     files.time_series = result.time_series;
-    json["files"].push_back(named(kTimeSeries, *files.time_series));
+    list.push_back(named(kTimeSeries, *files.time_series));
   }
-  files.result_json = json_text(std::move(json)) + "\n";
+  files.result_json =
+      json_text(with_files(metrics::to_json(result, detail), std::move(list))) + "\n";
   return files;
 }
 
@@ -141,7 +171,7 @@ std::vector<fs::path> write_outputs(const fs::path& directory, const OutputFiles
   if (files.profile_export) unit.push_back({kProfileExport, *files.profile_export});
   if (files.time_series) unit.push_back({kTimeSeries, *files.time_series});
   unit.push_back({kResult, files.result_json});  // the seal
-  write_unit(directory, unit);
+  write_unit(directory, unit, left_by_the_result_before(directory, unit));
   std::vector<fs::path> written;
   for (auto file = unit.rbegin(); file != unit.rend(); ++file) {
     written.push_back(directory / file->name);

@@ -69,6 +69,14 @@ TEST_F(Files, AUnitReplacesTheOneBefore) {
   EXPECT_EQ(names(), (std::set<std::string>{"first", "seal"}));
 }
 
+TEST_F(Files, WhatTheUnitNoLongerHasIsTakenAway) {
+  std::ofstream(directory_ / "second") << "old";
+  std::ofstream(directory_ / "third") << "not of the unit";
+  const std::array<std::string_view, 2> gone{"second", "never there"};
+  write_unit(directory_, std::array{NamedContent{"seal", "one"}}, gone);
+  EXPECT_EQ(names(), (std::set<std::string>{"seal", "third"}));
+}
+
 TEST_F(Files, TheDirectoryIsMadeWithTheUnit) {
   write_unit(directory_ / "a/b", std::array{NamedContent{"x", "1"}});
   EXPECT_EQ(content("a/b/x"), "1");

@@ -70,6 +70,27 @@ TEST_F(Output, AiperfsRecordsAreAThirdFileOfTheUnit) {
   EXPECT_EQ(named[1]["bytes"], records.size());
 }
 
+TEST_F(Output, AResultTakesTheFilesOfTheOneBeforeAwayAndNobodyElses) {
+  const Scenario scenario = load_scenario(default_scenario());
+  Result full;
+  full.time_series = "t\n";
+  const auto write = [&](const Result& result, RequestFormats formats) {
+    write_outputs(directory_,
+                  output_files(scenario, result, metrics::Detail::kPerRequest, formats));
+  };
+  fs::create_directory(directory_);
+  std::ofstream(directory_ / "profile_export.jsonl") << "measured";
+  write(full, RequestFormats::kCsv);
+  EXPECT_EQ(existing_result(directory_)->files,
+            (std::vector<std::string>{"requests.csv", "timeseries.csv"}));
+  write({}, RequestFormats::kCsv);
+  EXPECT_FALSE(fs::exists(directory_ / "timeseries.csv"));
+  EXPECT_EQ(content(directory_ / "profile_export.jsonl"), "measured");
+  write({}, RequestFormats::kCsvAndAiperf);
+  write({}, RequestFormats::kCsv);
+  EXPECT_FALSE(fs::exists(directory_ / "profile_export.jsonl"));
+}
+
 TEST_F(Output, ADirectoryThatCannotBeMadeIsTheUsersError) {
   fs::create_directory(directory_);
   std::ofstream(directory_ / "file") << "not a directory";

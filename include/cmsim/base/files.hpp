@@ -26,8 +26,10 @@ struct NamedContent {
 /// writing takes; gives up when another holds it for 60 s. Where the directory cannot be locked (a
 /// file system without flock, a directory that may not be read), writers do not exclude each other:
 /// each file is still whole, and only what a seal says of the others tells whether they belong to
-/// it.
-void write_unit(const std::filesystem::path& directory, std::span<const NamedContent> files);
+/// it. `gone` names files of the unit before that this one does not have: they are taken away while
+/// there is no seal.
+void write_unit(const std::filesystem::path& directory, std::span<const NamedContent> files,
+                std::span<const std::string_view> gone = {});
 
 /// Whether files could be written into `directory`, which may have to be made, as far as that can
 /// be seen without changing anything. Throws ConfigError: somebody has chosen the place.

@@ -21,6 +21,7 @@ std::filesystem::path default_output_directory(const Scenario& scenario);
 struct ExistingResult {
   std::string digest, workload_digest;  // of its scenario; "" when the file does not say
   bool partial = false;
+  std::vector<std::string> files;  // beside it, which belong to it
 };
 std::optional<ExistingResult> existing_result(const std::filesystem::path& directory);
 
@@ -51,7 +52,8 @@ struct OutputFiles {
 OutputFiles output_files(const Scenario& scenario, const metrics::Result& result,
                          metrics::Detail detail, RequestFormats formats = RequestFormats::kCsv);
 
-/// Returns the files written. Throws OutputError; what was there is then left as write_unit() says.
+/// Returns the files written; those of the result before that this one does not have are taken
+/// away. Throws OutputError; what was there is then left as write_unit() says.
 std::vector<std::filesystem::path> write_outputs(const std::filesystem::path& directory,
                                                  const OutputFiles& files);
 
