@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include "cmsim/base/utf8.hpp"
 #include "numbers.hpp"
@@ -16,15 +17,31 @@ constexpr std::size_t kMostRows = 8;                      // of a group
 constexpr double kSmallestShare = 0.01;                   // of a group that is worth a row
 constexpr std::size_t kNameWidth = 44, kValueWidth = 25;  // of a setting
 
+/// Both values in their columns; of long ones the words from the first that differs on.
+std::pair<std::string, std::string> differing_parts(std::string old, std::string now) {
+  if (old.empty() || now.empty() || std::max(old.size(), now.size()) <= kValueWidth) {
+    return {old.empty() ? "-" : cut(old, kValueWidth), now.empty() ? "-" : cut(now, kValueWidth)};
+  }
+  const auto differ = std::ranges::mismatch(old, now);
+  const auto alike = static_cast<std::size_t>(differ.in1 - old.begin());
+  // Of a key and its number both are shown.
+  std::size_t from = old.substr(0, alike).find_last_of(",/");
+  from = from == std::string::npos ? 0 : old.find_first_not_of(" ", from + 1);
+  if (from != std::string::npos && from > 0) {
+    old = "..." + old.substr(std::min(from, old.size()));
+    now = "..." + now.substr(std::min(from, now.size()));
+  }
+  return {cut(old, kValueWidth), cut(now, kValueWidth)};
+}
+
 std::string setting_rows(const std::vector<SettingMove>& moves) {
   if (moves.empty()) return "What differs  nothing that the results tell\n";
-  std::string text = fmt::format("{:<46}{:<26}{}\n", "What differs", "old", "new");
+  std::string text = fmt::format("{:<{}}{:<{}}{}\n", "What differs", kNameWidth + 2, "old",
+                                 kValueWidth + 1, "new");
   for (const SettingMove& move : moves) {
-    const auto text_of = [](const std::string& value) {
-      return value.empty() ? "-" : cut(printable(value), kValueWidth);
-    };
-    text += fmt::format("  {:<44}{:<26}{}\n", cut(printable(move.name), kNameWidth - 1),
-                        text_of(move.old), text_of(move.now));
+    const auto [old, now] = differing_parts(printable(move.old), printable(move.now));
+    text += fmt::format("  {:<{}}{:<{}}{}\n", cut(printable(move.name), kNameWidth - 1), kNameWidth,
+                        old, kValueWidth + 1, now);
   }
   return text;
 }

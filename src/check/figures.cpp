@@ -41,12 +41,18 @@ std::string text_of(const json& value) {
 
 using Settings = std::vector<std::pair<std::string, std::string>>;
 
-/// Each --set and option of a command line by itself; the rest of the words by place.
+/// Each --set and option of a command line by itself; the rest of the words by place. Quotes are
+/// those of a shell.
 void add_command(Settings& settings, const std::string& command) {
   std::vector<std::string> options;  // "--name value ..."
   std::string word;
+  bool quoted = false;
   for (std::size_t at = 0; at <= command.size(); ++at) {
-    if (at < command.size() && command[at] != ' ') {
+    if (at < command.size() && command[at] == '\'') {
+      quoted = !quoted;
+      continue;
+    }
+    if (at < command.size() && (quoted || command[at] != ' ')) {
       word += command[at];
       continue;
     }
@@ -76,6 +82,20 @@ void add_plan(Settings& settings, const std::string& role, const json& breakdown
   settings.emplace_back(role + std::string(kPlan), plan);
 }
 
+/// What was read comes first, and then the command line.
+void add_provenance(Settings& settings, const json& result) {
+  if (!result.contains("provenance")) return;
+  const json& provenance = result.at("provenance");
+  for (const char* read : {"scenario", "platform"}) {
+    if (provenance.contains(read)) settings.emplace_back(read, text_of(provenance.at(read)));
+  }
+  if (provenance.contains("command")) add_command(settings, text_of(provenance.at("command")));
+  for (const auto& [key, value] : provenance.items()) {
+    const bool known = key == "scenario" || key == "platform" || key == "command";
+    if (!known) settings.emplace_back(key, text_of(value));
+  }
+}
+
 Settings settings_of(const json& result, Kind kind) {
   Settings settings;
   const auto add = [&](const json& from, std::initializer_list<const char*> keys) {
@@ -85,14 +105,7 @@ Settings settings_of(const json& result, Kind kind) {
   };
   switch (kind) {
     case Kind::kRun: {
-      const json& provenance = result.at("provenance");
-      add(provenance, {"scenario"});
-      if (provenance.contains("command")) {
-        add_command(settings, text_of(provenance.at("command")));
-      }
-      for (const auto& [key, value] : provenance.items()) {
-        if (key != "scenario" && key != "command") settings.emplace_back(key, text_of(value));
-      }
+      add_provenance(settings, result);
       add(result, {"partial"});
       for (const std::string role : {"decode", "prefill"}) {
         const json::json_pointer place("/breakdown/" + role);
@@ -101,13 +114,16 @@ Settings settings_of(const json& result, Kind kind) {
       break;
     }
     case Kind::kStep:
+      add_provenance(settings, result);
       add(result, {"phase", "ranks", "batch_per_npu", "context", "network_note"});
       add_plan(settings, text_of(result.value("phase", json())), result);
       break;
     case Kind::kCollective:
+      add_provenance(settings, result);
       add(result, {"op", "ep", "tokens", "exchange", "network", "bytes_per_rank", "bound_by"});
       break;
     case Kind::kP2p:
+      add_provenance(settings, result);
       add(result, {"from", "to", "op", "plane", "bytes", "path"});
       break;
   }

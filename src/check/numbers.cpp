@@ -10,6 +10,15 @@ namespace {
 
 constexpr int kFewest = 4, kMost = 10;
 
+/// With commas between thousands.
+std::string with_commas(std::string text) {
+  const std::size_t first = text.find_first_of("0123456789");
+  for (std::size_t at = std::min(text.find_first_of(". "), text.size()); at > first + 3;) {
+    text.insert(at -= 3, ",");
+  }
+  return text;
+}
+
 }  // namespace
 
 std::string grouped(double value, int digits) {
@@ -17,12 +26,7 @@ std::string grouped(double value, int digits) {
   if (!std::isfinite(value) || whole < -3 || whole > 8)
     return fmt::format("{:.{}g}", value, digits);
   const bool integer = value == std::floor(value);
-  std::string text = fmt::format("{:.{}f}", value, integer ? 0 : std::max(0, digits - whole));
-  const std::size_t first = text[0] == '-' ? 1 : 0;
-  for (std::size_t at = std::min(text.find('.'), text.size()); at > first + 3;) {
-    text.insert(at -= 3, ",");
-  }
-  return text;
+  return with_commas(fmt::format("{:.{}f}", value, integer ? 0 : std::max(0, digits - whole)));
 }
 
 std::pair<std::string, std::string> told_apart(double a, double b) {
@@ -37,8 +41,9 @@ std::pair<std::string, std::string> told_apart(double a, double b) {
 
 std::string signed_percent(double share) {
   const double percent = share * 100;
-  return std::fabs(percent) >= 0.1 ? fmt::format("{:+.1f} %", percent)
-                                   : fmt::format("{:+.1g} %", percent);
+  if (std::fabs(percent) < 0.1) return fmt::format("{:+.1g} %", percent);
+  return std::fabs(percent) < 1e7 ? with_commas(fmt::format("{:+.1f} %", percent))
+                                  : fmt::format("{:+.3g} %", percent);
 }
 
 }  // namespace cmsim::check

@@ -103,14 +103,18 @@ bool Verdict::passed() const {
   return std::ranges::none_of(cases, [&](const CaseVerdict& c) { return fails(c.state); });
 }
 
-std::size_t Verdict::count(State state) const {
+std::size_t Verdict::metrics(State state) const {
   std::size_t count = 0;
   for (const CaseVerdict& made : cases) {
-    if (made.metrics.empty()) count += made.state == state ? 1 : 0;
     count +=
         static_cast<std::size_t>(std::ranges::count(made.metrics, state, &MetricVerdict::state));
   }
   return count;
+}
+
+std::size_t Verdict::cases_without_metrics(State state) const {
+  return static_cast<std::size_t>(std::ranges::count_if(
+      cases, [&](const CaseVerdict& made) { return made.metrics.empty() && made.state == state; }));
 }
 
 }  // namespace cmsim::check

@@ -17,8 +17,8 @@ void for_each_number(const Verdict& verdict, const Use& use) {
   }
 }
 
-std::string lines_of(const Json& json) {
-  return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
+std::string lines_of(const Json& list) {
+  return list.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 
 }  // namespace

@@ -1,5 +1,7 @@
 #include <fmt/format.h>
 
+#include <functional>
+
 #include "cmsim/base/utf8.hpp"
 #include "cmsim/check/difference_text.hpp"
 #include "cmsim/check/formats.hpp"
@@ -38,6 +40,20 @@ std::string case_rows(const CaseVerdict& made) {
   return text + (steps.empty() ? "" : steps + "\n");
 }
 
+/// "3 metrics OK, 1 MISSING"; "" when there are none.
+std::string counts(const char* noun, const std::function<std::size_t(State)>& count) {
+  std::string text;
+  for (const State state :
+       {State::kOk, State::kChanged, State::kRegressed, State::kMissing, State::kInvalid}) {
+    const std::size_t found = count(state);
+    if (found == 0) continue;
+    const std::string what = fmt::format(" {}{}", noun, found == 1 ? "" : "s");
+    text += fmt::format("{}{}{} {}", text.empty() ? "" : ", ", found, text.empty() ? what : "",
+                        to_string(state));
+  }
+  return text;
+}
+
 }  // namespace
 
 std::string moves_table(const Verdict& verdict) {
@@ -49,12 +65,10 @@ std::string moves_table(const Verdict& verdict) {
 std::string to_table(const Verdict& verdict) {
   std::string text = moves_table(verdict);
   if (!text.ends_with("\n\n")) text += "\n";
-  for (const State state :
-       {State::kOk, State::kChanged, State::kRegressed, State::kMissing, State::kInvalid}) {
-    if (verdict.count(state) == 0 && state != State::kOk) continue;
-    text += fmt::format("{}{} {}", state == State::kOk ? "" : ", ", verdict.count(state),
-                        to_string(state));
-  }
+  const std::string metrics = counts("metric", [&](State state) { return verdict.metrics(state); });
+  const std::string cases =
+      counts("case", [&](State state) { return verdict.cases_without_metrics(state); });
+  text += metrics + (metrics.empty() || cases.empty() ? "" : "; ") + cases;
   return text + fmt::format(": {}\n", verdict.passed() ? "passed" : "FAILED");
 }
 

@@ -180,6 +180,24 @@ TEST(DifferenceText, IsAtMostAHundredColumnsWide) {
   for (std::string line; std::getline(lines, line);) EXPECT_LE(line.size(), 100u) << line;
 }
 
+TEST(DifferenceText, ALargeChangeHasCommas) {
+  json now = run_result();
+  now["window"]["tpot_ms"]["mean"] = 18398.56;  // of 40: 459.964 times, 45,896.4 % more
+  const std::string text = difference_text(between(run_result(), now));
+  EXPECT_NE(text.find("+45,896.4 %"), std::string::npos) << text;
+}
+
+TEST(DifferenceText, OfLongSettingsThePartThatDiffersIsShown) {
+  json now = run_result();
+  now["breakdown"]["decode"]["microbatches"] = 2;
+  now["breakdown"]["decode"]["attention_aic"] = 14;
+  json old = now;
+  old["breakdown"]["decode"]["attention_aic"] = 12;
+  const std::string text = difference_text(between(old, now));
+  EXPECT_NE(text.find("...attention_aic 12"), std::string::npos) << text;
+  EXPECT_NE(text.find("...attention_aic 14"), std::string::npos) << text;
+}
+
 TEST(DifferenceText, ShowsEnoughDigitsToTellOldFromNew) {
   json now = run_result();
   now["window"]["tpot_ms"]["mean"] = 40.0000004;

@@ -94,7 +94,7 @@ TEST(Table, ShowsWhatMovedAndCountsTheStates) {
   EXPECT_THAT(text, HasSubstr("allowed: +5 %"));
   EXPECT_THAT(text, HasSubstr("operator <MLP> alone +3.0 %"));
   EXPECT_THAT(text, HasSubstr("INVALID    H2\n  no file\\x0ax\n"));
-  EXPECT_THAT(text, HasSubstr("\n2 OK, 1 CHANGED, 1 REGRESSED, 1 INVALID: FAILED\n"));
+  EXPECT_THAT(text, HasSubstr("\n2 metrics OK, 1 CHANGED, 1 REGRESSED; 1 case INVALID: FAILED\n"));
 }
 
 TEST(VerdictJson, HasStatesAndTheDifference) {

@@ -25,6 +25,7 @@ inline nlohmann::json run_result() {
     "window": {
       "request_goodput": 10.0, "output_throughput": 1000.0,
       "ttft_ms": {"mean": 200.0, "p99": 900.0}, "tpot_ms": {"mean": 40.0, "p99": 48.0},
+      "e2el_ms": {"mean": 40000.0, "p99": 90000.0},
       "prefill_tokens_per_second_per_npu": 3000.0, "decode_tokens_per_second_per_npu": 1700.0,
       "slo": {"met_at_p99": true},
       "phases": {"prefill": {"mean_ms": 90.0}, "decode": {"mean_ms": 4000.0}},

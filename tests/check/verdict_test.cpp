@@ -84,7 +84,7 @@ TEST(Verdict, ChangesFailUnlessTheyAreAllowed) {
   Verdict verdict{"", Changes::kFail, {}};
   verdict.cases.push_back(judge(a_case(expecting(Better::kLower, 0, 0)), giving(40), giving(39)));
   EXPECT_FALSE(verdict.passed());
-  EXPECT_EQ(verdict.count(State::kChanged), 1u);
+  EXPECT_EQ(verdict.metrics(State::kChanged), 1u);
   verdict.changes = Changes::kAllow;
   EXPECT_TRUE(verdict.passed());
   verdict.cases.push_back(judge(a_case(expecting(Better::kLower, 0, 0)), giving(40), giving(41)));

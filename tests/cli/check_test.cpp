@@ -49,7 +49,7 @@ TEST_F(CheckCommand, WhatDidNotChangeIsOk) {
   const Outcome run = check();
   EXPECT_EQ(run.code, 0) << run.out << run.err;
   EXPECT_THAT(run.out, HasSubstr("OK         a (1 metric)"));
-  EXPECT_THAT(run.out, HasSubstr("1 OK: passed"));
+  EXPECT_THAT(run.out, HasSubstr("1 metric OK: passed"));
   EXPECT_EQ(run.err, "");
 }
 
@@ -67,7 +67,7 @@ TEST_F(CheckCommand, AChangeWithinTheToleranceFailsUnlessAllowed) {
         R"("duration": {"relative": 0.05})");
   const Outcome run = check();
   EXPECT_EQ(run.code, 1) << run.out;
-  EXPECT_THAT(run.out, HasSubstr("1 CHANGED: FAILED"));
+  EXPECT_THAT(run.out, HasSubstr("1 metric CHANGED: FAILED"));
   EXPECT_EQ(check({"--allow-changes"}).code, 0);
 }
 
@@ -84,7 +84,7 @@ TEST_F(CheckCommand, WhatIsMissingOrInvalidFails) {
   write("", R"("duration": {}, "/no_such": {})");
   const Outcome missing = check();
   EXPECT_EQ(missing.code, 1);
-  EXPECT_THAT(missing.out, HasSubstr("1 OK, 1 MISSING: FAILED"));
+  EXPECT_THAT(missing.out, HasSubstr("1 metric OK, 1 MISSING: FAILED"));
   EXPECT_EQ(check({"--update"}).code, 1);  // the step has no such metric to record
 
   write(R"("set": ["/no_such=1"], )");

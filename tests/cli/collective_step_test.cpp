@@ -39,6 +39,18 @@ TEST(CollectiveCommand, PrintsTheDocumentedKeys) {
   EXPECT_EQ(json["busiest_links"][0]["class"], "die_ub");
 }
 
+TEST(StepCommand, TheCriticalPathIsInTheOrderOfExecution) {
+  const WorkDirectory work;
+  const Outcome run = work.cmsim({"step", kPaperDecode, "--phase", "decode"});
+  std::size_t before = run.out.find("Critical path");
+  ASSERT_NE(before, std::string::npos) << run.out;
+  for (const char* name : {"  MLAProlog", "  FusedAttention", "  Dispatch", "  MLP", "  LMHead"}) {
+    const std::size_t at = run.out.find(name, before);
+    EXPECT_NE(at, std::string::npos) << name << " is missing or comes too early in\n" << run.out;
+    before = at;
+  }
+}
+
 TEST(CollectiveCommand, EveryRungAnswersOnStdoutAlone) {
   const WorkDirectory work;
   for (const char* network : {"analytic", "hose", "flow"}) {

@@ -55,7 +55,8 @@ struct Verdict {
 
   bool fails(State state) const;
   bool passed() const;
-  std::size_t count(State state) const;  // metrics, and cases without any
+  std::size_t metrics(State state) const;
+  std::size_t cases_without_metrics(State state) const;
 };
 
 /// `old` is what was recorded, or what another program gave; `missing` says why when there is none.
