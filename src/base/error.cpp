@@ -36,6 +36,15 @@ std::size_t edit_distance(const std::string& a, const std::string& b) {
   return row[b.size()];
 }
 
+/// Characters alike at the front and, of what is left, at the end.
+std::size_t alike_at_ends(const std::string& a, const std::string& b) {
+  const std::size_t most = std::min(a.size(), b.size());
+  std::size_t front = 0, back = 0;
+  while (front < most && a[front] == b[front]) ++front;
+  while (back < most - front && a[a.size() - 1 - back] == b[b.size() - 1 - back]) ++back;
+  return front + back;
+}
+
 }  // namespace
 
 ConfigError::ConfigError(SourceLocation where, const std::string& message)
@@ -45,13 +54,15 @@ ConfigError::ConfigError(const std::string& message) : std::runtime_error(printa
 
 std::string closest_match(const std::string& word, const std::vector<std::string>& candidates) {
   std::string best;
-  std::size_t best_distance = std::max<std::size_t>(2, word.size() / 3) + 1;
+  std::size_t best_distance = std::max<std::size_t>(2, word.size() / 3) + 1, best_alike = 0;
   for (const std::string& candidate : candidates) {
     const std::size_t distance = edit_distance(word, candidate);
-    if (distance < best_distance) {
-      best_distance = distance;
-      best = candidate;
-    }
+    const std::size_t alike = alike_at_ends(word, candidate);
+    const bool closer = distance < best_distance;
+    if (!closer && (best.empty() || distance > best_distance || alike <= best_alike)) continue;
+    best_distance = distance;
+    best_alike = alike;
+    best = candidate;
   }
   return best;
 }

@@ -2,6 +2,7 @@
 #include <spdlog/sinks/stdout_color_sinks.h>
 #include <spdlog/spdlog.h>
 
+#include <memory>
 #include <string>
 
 #include "cmsim/base/error.hpp"
@@ -9,6 +10,7 @@
 #include "cmsim/base/version.hpp"
 #include "commands.hpp"
 #include "guarded.hpp"
+#include "help_format.hpp"
 #include "terminal.hpp"
 #include "usage.hpp"
 
@@ -48,6 +50,7 @@ int main(int argc, char** argv, serve::PolicyRegistry registry) {
   secure_standard_streams();
   Session session{std::move(registry), {}};
   CLI::App app{"Simulates a CloudMatrix384 supernode serving DeepSeek-R1.", "cmsim"};
+  app.formatter(std::make_shared<HelpFormat>());  // of the commands too, which take it over
   app.set_version_flag("--version", std::string("cmsim ") + kVersion);
   app.require_subcommand(1);
   app.footer(

@@ -202,7 +202,8 @@ void add_check(CLI::App& app, Session& session) {
       "Examples:\n"
       "  cmsim check workloads/baselines/project.json\n"
       "  cmsim check workloads/baselines/project.json --update\n"
-      "  cmsim check workloads/baselines/project.json --against ./before/cmsim --allow-changes");
+      "  cmsim check workloads/baselines/project.json \\\n"
+      "      --against ./before/cmsim --allow-changes");
   sub->callback([&session, command] { session.action = [command] { return execute(*command); }; });
 }
 

@@ -10,8 +10,11 @@
 #include "cmsim/base/json_text.hpp"
 #include "cmsim/coll/fabric.hpp"
 #include "cmsim/run/collective.hpp"
+#include "cmsim/run/digest.hpp"
+#include "cmsim/run/shipped.hpp"
 #include "commands.hpp"
 #include "option_rules.hpp"
+#include "provenance.hpp"
 #include "terminal.hpp"
 
 namespace cmsim::cli {
@@ -23,12 +26,6 @@ struct CollectiveCommand {
   std::vector<std::string> sets;
   bool json = false;
 };
-
-hw::Platform read_platform(const CollectiveCommand& command) {
-  ConfigDocument document = ConfigDocument::from_file(command.platform);
-  for (const std::string& set : command.sets) document.apply_set(set);
-  return hw::read_platform(ConfigNode(document));
-}
 
 run::CollectiveSpec spec_of(const CollectiveCommand& command) {
   run::CollectiveSpec spec = command.spec;
@@ -115,16 +112,23 @@ void print_table(const CollectiveCommand& command, const run::CollectiveSpec& sp
   }
 }
 
-int execute(const CollectiveCommand& command) {
-  const hw::Platform platform = read_platform(command);
-  const model::Architecture architecture =
-      model::load_architecture(run::find_model(command.model, command.platform));
+int execute(const CollectiveCommand& command, const CLI::App& sub) {
+  const ConfigDocument document = run::platform_document(command.platform, command.sets);
+  const hw::Platform platform = hw::read_platform(ConfigNode(document));
+  const std::filesystem::path model =
+      run::find_model(command.model, run::find_platform(command.platform));
+  const model::Architecture architecture = model::load_architecture(model);
   const run::CollectiveSpec spec = spec_of(command);
   warn_of_cost(platform, spec);
   try {
     const run::CollectiveResult result = run::measure_collective(platform, architecture, spec);
     if (command.json) {
-      print("{}\n", json_text(to_json(command, spec, result)));
+      run::Digest digest;
+      digest.add(document.value().dump());
+      digest.add(ConfigDocument::from_file(model).value().dump());
+      auto json = to_json(command, spec, result);
+      json["provenance"] = provenance_json("platform", command.platform, digest.hex(), sub);
+      print("{}\n", json_text(json));
     } else {
       print_table(command, spec, result);
     }
@@ -139,7 +143,7 @@ int execute(const CollectiveCommand& command) {
 void add_collective(CLI::App& app, Session& session) {
   auto command = std::make_shared<CollectiveCommand>();
   CLI::App* sub = app.add_subcommand("collective", "Measure one collective alone on the machine");
-  sub->add_option("PLATFORM", command->platform, "Platform file")->required();
+  sub->add_option("PLATFORM", command->platform, kPlatformHelp)->required();
   sub->add_option("--op", command->op, "What is exchanged")
       ->required()
       ->check(CLI::IsMember({"dispatch", "combine", "allgather", "alltoall"}));
@@ -174,8 +178,8 @@ void add_collective(CLI::App& app, Session& session) {
   sub->add_flag("--json", command->json, "Print JSON");
   sub->footer(
       "Examples:\n"
-      "  cmsim collective platforms/cloudmatrix384.json --op dispatch --ep 256 --tokens 128\n"
-      "  cmsim collective platforms/cloudmatrix384.json --op combine --ep 64 --tokens 96 \\\n"
+      "  cmsim collective cloudmatrix384 --op dispatch --ep 256 --tokens 128\n"
+      "  cmsim collective cloudmatrix384 --op combine --ep 64 --tokens 96 \\\n"
       "      --skew 1 --network flow --set /ub/spread=hash --json");
   sub->callback([command, sub, &session] {
     const bool sdma = command->op == "allgather" || command->op == "alltoall";
@@ -186,7 +190,7 @@ void add_collective(CLI::App& app, Session& session) {
                          {{"--seed"},
                           command->spec.skew == 0,
                           "with --skew 0, experts that are equally popular"}});
-      return execute(*command);
+      return execute(*command, *sub);
     };
   });
 }

@@ -7,7 +7,10 @@
 #include "cmsim/base/json_text.hpp"
 #include "cmsim/coll/fabric.hpp"
 #include "cmsim/engine/p2p.hpp"
+#include "cmsim/run/digest.hpp"
+#include "cmsim/run/shipped.hpp"
 #include "commands.hpp"
+#include "provenance.hpp"
 #include "terminal.hpp"
 
 namespace cmsim::cli {
@@ -33,12 +36,6 @@ hw::Endpoint read_endpoint(const char* option, const std::string& text) {
   } catch (const std::invalid_argument& error) {
     throw ConfigError({fmt::format("{} {}", option, text), 0, ""}, error.what());
   }
-}
-
-hw::Platform read_platform(const P2pCommand& command) {
-  ConfigDocument document = ConfigDocument::from_file(command.platform);
-  for (const std::string& set : command.sets) document.apply_set(set);
-  return hw::read_platform(ConfigNode(document));
 }
 
 coll::Plane plane_of(const std::string& name) {
@@ -68,8 +65,9 @@ Measurement measure(const hw::Platform& platform, const coll::Transfer& transfer
   }
 }
 
-int execute(const P2pCommand& command) {
-  const hw::Platform platform = read_platform(command);
+int execute(const P2pCommand& command, const CLI::App& sub) {
+  const ConfigDocument document = run::platform_document(command.platform, command.sets);
+  const hw::Platform platform = hw::read_platform(ConfigNode(document));
   const coll::Transfer transfer{read_endpoint("--from", command.from),
                                 read_endpoint("--to", command.to), read_bytes(command.bytes),
                                 plane_of(command.plane),
@@ -79,15 +77,19 @@ int execute(const P2pCommand& command) {
   const double latency_us = measured.result.latency * 1e6;
   const double gigabytes = measured.result.bandwidth / 1e9;
   if (command.json) {
-    const nlohmann::ordered_json json{{"from", hw::to_string(transfer.initiator)},
-                                      {"to", hw::to_string(transfer.target)},
-                                      {"op", command.op},
-                                      {"plane", command.plane},
-                                      {"bytes", transfer.bytes},
-                                      {"time_us", time_us},
-                                      {"bandwidth_gb_per_s", gigabytes},
-                                      {"latency_us", latency_us},
-                                      {"path", measured.path}};
+    run::Digest digest;
+    digest.add(document.value().dump());
+    const nlohmann::ordered_json json{
+        {"from", hw::to_string(transfer.initiator)},
+        {"to", hw::to_string(transfer.target)},
+        {"op", command.op},
+        {"plane", command.plane},
+        {"bytes", transfer.bytes},
+        {"time_us", time_us},
+        {"bandwidth_gb_per_s", gigabytes},
+        {"latency_us", latency_us},
+        {"path", measured.path},
+        {"provenance", provenance_json("platform", command.platform, digest.hex(), sub)}};
     print("{}\n", json_text(json));
     return kOk;
   }
@@ -108,7 +110,7 @@ int execute(const P2pCommand& command) {
 void add_p2p(CLI::App& app, Session& session) {
   auto command = std::make_shared<P2pCommand>();
   CLI::App* sub = app.add_subcommand("p2p", "Measure one transfer alone on the machine");
-  sub->add_option("PLATFORM", command->platform, "Platform file")->required();
+  sub->add_option("PLATFORM", command->platform, kPlatformHelp)->required();
   sub->add_option("--from", command->from, "Initiator, e.g. 0, die:17 or cpu:3")->required();
   sub->add_option("--to", command->to, "The other end")->required();
   sub->add_option("--bytes", command->bytes, "Size, e.g. 512, 64MB or 1GiB")->required();
@@ -124,10 +126,12 @@ void add_p2p(CLI::App& app, Session& session) {
   sub->add_flag("--json", command->json, "Print JSON");
   sub->footer(
       "Examples:\n"
-      "  cmsim p2p platforms/cloudmatrix384.json --from die:0 --to die:16 --bytes 1GB\n"
-      "  cmsim p2p platforms/cloudmatrix384.json --from 0 --to cpu:0 --bytes 512 --op write "
+      "  cmsim p2p cloudmatrix384 --from die:0 --to die:16 --bytes 1GB\n"
+      "  cmsim p2p cloudmatrix384 --from 0 --to cpu:0 --bytes 512 --op write "
       "--json");
-  sub->callback([command, &session] { session.action = [command] { return execute(*command); }; });
+  sub->callback([command, sub, &session] {
+    session.action = [command, sub] { return execute(*command, *sub); };
+  });
 }
 
 }  // namespace cmsim::cli

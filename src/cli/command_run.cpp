@@ -9,8 +9,10 @@
 #include "cmsim/base/error.hpp"
 #include "cmsim/base/json_text.hpp"
 #include "cmsim/run/digest.hpp"
+#include "cmsim/run/file_kind.hpp"
 #include "cmsim/run/output.hpp"
 #include "cmsim/run/run.hpp"
+#include "cmsim/run/shipped.hpp"
 #include "commands.hpp"
 #include "decision_log.hpp"
 #include "interrupt.hpp"
@@ -84,19 +86,18 @@ void note(const RunCommand& command, fmt::format_string<Args...> format, Args&&.
 
 int verdict(const RunCommand& command, const metrics::Result& result) {
   const bool interrupted = interrupt_flag() && result.partial;  // it may come when all is done
-  const std::int64_t missing = result.requests.total - result.requests.finished;
+  const RequiredFacts facts = required_facts(result);
   if (interrupted) {
     say("cmsim: interrupted, the result is partial: {} of {} requests ended\n",
         grouped(result.requests.total - result.requests.unfinished),
         grouped(result.requests.total));
     return kFailed;
   }
-  if (command.strict && missing > 0) {
-    say("cmsim: --strict: {} of {} requests did not finish\n", grouped(missing),
-        grouped(result.requests.total));
+  if (command.strict && facts.missing() > 0) {
+    say("cmsim: --strict: {}\n", missing_text(facts));
     return kFailed;
   }
-  const std::vector<std::string> failed = unmet(command.required, result);
+  const std::vector<std::string> failed = unmet(command.required, facts);
   if (failed.empty()) return kOk;
   say("cmsim: --require {}\n", fmt::join(failed, "; "));
   return kCheckFailed;
@@ -107,6 +108,8 @@ int execute_seeds(const RunCommand& command, serve::PolicyRegistry& registry) {
                        .seeds = *command.seeds,
                        .sets = {},
                        .out = {},
+                       .required = command.required,
+                       .strict = command.strict,
                        .json = command.json,
                        .options = command.study};
   for (const run::Setting& setting : command.settings()) {
@@ -124,6 +127,9 @@ int execute(const RunCommand& command, serve::PolicyRegistry& registry) {
   serve::PolicyCall policy_call;
   PolicyWatch watch(policy_call, command.policy_timeout);
   load_plugins(command.plugins, registry, policy_call, watch);
+  if (command.scenario != "-") {
+    run::expect_kind(run::find_scenario(command.scenario), run::FileKind::kScenario);
+  }
   const run::Scenario scenario = run::open_scenario(command.scenario, command.settings(), registry);
   spdlog::info("read scenario {}, digest {}", scenario.name, scenario.digest);
   const auto directory = command.output_directory(scenario);
@@ -215,7 +221,7 @@ void add_run(CLI::App& app, Session& session) {
       "Several seeds, e.g. 1..12: every headline with its interval, in how many the SLO is met");
   sub->get_option("--seed")->excludes(seeds);
   add_pool_options(*sub, command->study);
-  for (const char* name : {"--jobs", "--time-limit", "--memory-limit", "--retries"}) {
+  for (const char* name : {"--jobs", "--time-limit", "--memory-limit", "--retries", "--resume"}) {
     sub->get_option(name)->needs(seeds);
   }
   CLI::Option* rate =
@@ -250,10 +256,11 @@ void add_run(CLI::App& app, Session& session) {
       ->capture_default_str();
   sub->add_flag("--json", command->json, "Print the result as JSON and nothing else on stdout");
   sub->add_flag("--quiet", command->quiet, "No table, no notes");
-  sub->add_flag("--strict", command->strict, "Exit with 3 when any request did not finish");
+  sub->add_flag("--strict", command->strict,
+                "Exit with 3 when any request did not finish (of any seed)");
   sub->add_option("--require", command->required,
-                  "Exit with 1, and say why, unless the result has all of these: the SLO met at "
-                  "p99, a stable load, every request finished")
+                  "Exit with 1, and say why, unless the result (of every seed) has all of these: "
+                  "the SLO met at p99, a stable load, every request finished")
       ->type_name("slo,stable,finished")
       ->delimiter(',')
       ->allow_extra_args(false)
@@ -280,20 +287,26 @@ void add_run(CLI::App& app, Session& session) {
       "Examples:\n"
       "  cmsim run cloudmatrix384\n"
       "  cmsim run cloudmatrix384 --rate 80 --require slo,stable,finished\n"
-      "  cmsim run workloads/scenarios/cloudmatrix384.json --trace mooncake.jsonl.gz \\\n"
+      "  cmsim run cloudmatrix384 --trace mooncake.jsonl.gz \\\n"
       "      --set /workload/time_scale=10 --set /deployment/decode/max_num_seqs=64\n"
-      "  cmsim run workloads/scenarios/cloudmatrix384.json --set /platform/ub/sub_planes=4 --json\n"
-      "  cmsim run workloads/scenarios/cloudmatrix384.json --seeds 1..12 --jobs 4\n"
+      "  cmsim run cloudmatrix384 --set /platform/ub/sub_planes=4 --json\n"
+      "  cmsim run cloudmatrix384 --seeds 1..12 --jobs 4\n"
       "Ctrl-C ends a run early: files are written, marked partial, exit code 3. A partial result\n"
       "does not replace a whole one, it goes into partial/ beside it.");
   sub->callback([command, sub, &session] {
     session.action = [command, sub, &session] {
-      const bool no_file = command->json && !command->out;
+      const bool several = command->seeds.has_value();
+      const bool no_file = command->json && !command->out && !several;
       refuse_idle(
-          *sub, {{{"--detailed"},
-                  no_file && is_terminal(Stream::kOut),
-                  "with --json on a terminal, it needs --out DIR or a stdout that is a file"},
-                 {{"--force"}, no_file, "with --json, which writes no file, it needs --out DIR"}});
+          *sub,
+          {{{"--timeseries", "--aiperf", "--detailed", "--percentiles"},
+            several,
+            "with --seeds, which keeps the plain result of every seed; run one with --seed"},
+           {{"--force"}, several, "with --seeds, whose points are never replaced; see --resume"},
+           {{"--detailed"},
+            no_file && is_terminal(Stream::kOut),
+            "with --json on a terminal, it needs --out DIR or a stdout that is a file"},
+           {{"--force"}, no_file, "with --json, which writes no file, it needs --out DIR"}});
       return execute(*command, session.registry);
     };
   });

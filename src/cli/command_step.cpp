@@ -7,9 +7,12 @@
 #include "cmsim/base/json_text.hpp"
 #include "cmsim/metrics/breakdown_json.hpp"
 #include "cmsim/run/chrome_trace.hpp"
+#include "cmsim/run/file_kind.hpp"
+#include "cmsim/run/shipped.hpp"
 #include "cmsim/run/step.hpp"
 #include "cmsim/work/gzip.hpp"
 #include "commands.hpp"
+#include "provenance.hpp"
 #include "terminal.hpp"
 
 namespace cmsim::cli {
@@ -94,18 +97,23 @@ void print_report(const run::StepReport& report, Paint paint) {
                b.duration, paint);
 }
 
-nlohmann::ordered_json to_json(const run::StepReport& report) {
+nlohmann::ordered_json to_json(const run::StepReport& report, nlohmann::ordered_json provenance) {
   nlohmann::ordered_json json{{"phase", run::to_string(report.phase)},
                               {"ranks", report.ranks},
                               {"batch_per_npu", report.batch_per_npu},
                               {"context", report.context},
                               {"network_note", report.network_note}};
   json.update(metrics::to_json(report.breakdown));
+  json["provenance"] = std::move(provenance);
   return json;
 }
 
-int execute(const StepCommand& command, const serve::PolicyRegistry& registry) {
+int execute(const StepCommand& command, const CLI::App& sub,
+            const serve::PolicyRegistry& registry) {
   if (command.trace) check_place_of(*command.trace);
+  if (command.scenario != "-") {
+    run::expect_kind(run::find_scenario(command.scenario), run::FileKind::kScenario);
+  }
   const run::Scenario scenario = run::open_scenario(command.scenario, command.settings(), registry);
   const run::StepReport report = run::break_down_step(scenario, command.spec);
   if (command.trace) {
@@ -113,7 +121,8 @@ int execute(const StepCommand& command, const serve::PolicyRegistry& registry) {
     write_whole(file, work::packed_for(file, run::chrome_trace(report)));
   }
   if (command.json) {
-    print("{}\n", json_text(to_json(report)));
+    const auto provenance = provenance_json("scenario", scenario.name, scenario.digest, sub);
+    print("{}\n", json_text(to_json(report, provenance)));
   } else {
     print_report(report, paint_for(Stream::kOut));
   }
@@ -149,14 +158,14 @@ void add_step(CLI::App& app, Session& session) {
   sub->add_flag("--json", command->json, "Print JSON");
   sub->footer(
       "Examples:\n"
-      "  cmsim step workloads/scenarios/cloudmatrix384.json --phase decode --context 4096\n"
-      "  cmsim step workloads/scenarios/cloudmatrix384.json --phase prefill --trace step.json.gz\n"
-      "  cmsim step workloads/scenarios/cloudmatrix384.json --phase decode --batch 8 \\\n"
+      "  cmsim step cloudmatrix384 --phase decode --context 4096\n"
+      "  cmsim step cloudmatrix384 --phase prefill --trace step.json.gz\n"
+      "  cmsim step cloudmatrix384 --phase decode --batch 8 \\\n"
       "      --set /decode/microbatches=1 --json");
-  sub->callback([command, &session] {
+  sub->callback([command, sub, &session] {
     command->spec.phase =
         command->phase == "decode" ? run::StepPhase::kDecode : run::StepPhase::kPrefill;
-    session.action = [command, &session] { return execute(*command, session.registry); };
+    session.action = [command, sub, &session] { return execute(*command, *sub, session.registry); };
   });
 }
 

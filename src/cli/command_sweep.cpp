@@ -34,29 +34,32 @@ struct SweepCommand {
   SlurmRequest slurm;
   bool jobs_given = false, share_given = false;
   double share = 1;
-  bool resume = false, gather = false, json = false;
+  bool gather = false, json = false;
   StudyOptions options;
 };
 
-/// The study of the file, if it is one, and what the command line adds.
-study::Study study_of(const SweepCommand& command) {
-  study::Study study;
-  if (command.file == "-") {
-    throw ConfigError("a study has no place that it could be run from again; give a file, not -");
-  }
-  const fs::path file = run::find_scenario(command.file);
-  if (study::is_study(file)) {
-    study = study::read_study(file);
-  } else {
-    study.file = command.file;
-  }
-  std::istringstream words(command.of);
+/// --command: what is run at each point, with its options.
+void add_command(study::Study& study, const std::string& command) {
+  std::istringstream words(command);
   for (std::string word; words >> word;) {
     if (study.options.empty() && !word.starts_with('-')) {
       study.command = word;
     } else {
       study.options.push_back(word);
     }
+  }
+}
+
+/// The study of the file, if it is one, and what the command line adds.
+study::Study study_of(const SweepCommand& command) {
+  study::Study study;
+  study.file = command.file;
+  add_command(study, command.of);
+  study::check_lasting(study.file);
+  const fs::path file = study::file_of(study);
+  if (study::is_study(file)) {
+    study = study::read_study(file);
+    add_command(study, command.of);
   }
   study.sets.insert(study.sets.end(), command.sets.begin(), command.sets.end());
   if (!command.traces.empty()) {
@@ -69,16 +72,25 @@ study::Study study_of(const SweepCommand& command) {
   for (const std::string& axis : command.zip) together.push_back(study::parse_axis(axis, "--zip"));
   if (!together.empty()) study.dimensions.push_back(std::move(together));
   if (command.seeds) study.seeds = study::parse_seeds(*command.seeds, "--seeds");
-  if (command.sensitivity) {
-    study.dimensions.push_back({study::sensitivity_axis(
-        run::ScenarioFile(study.file.string()).document(run::settings_of(study.sets)),
-        *command.sensitivity)});
-  }
   for (const std::string& metric : command.metrics) {
     study.metrics.push_back(study::find_metric(metric, study.command));
   }
   if (study.metrics.empty()) study.metrics = study::headlines(study.command);
   return study;
+}
+
+/// Its axis is the last of the study.
+std::optional<study::Sensitivity> sensitivity_of(const SweepCommand& command, StudyEngine& engine,
+                                                 study::Study& study) {
+  if (!command.sensitivity) return std::nullopt;
+  study::Sensitivity found = study::sensitivity(
+      engine.document(study), *command.sensitivity, [&](const std::string& assignment) {
+        study::Point point{study.command, study.file, study.sets, study.options, {}};
+        point.sets.push_back(assignment);
+        return engine.refusal_of(point).empty();
+      });
+  study.dimensions.push_back({found.axis});
+  return found;
 }
 
 /// Both metrics, which the study then looks at.
@@ -91,7 +103,11 @@ ParetoAxes pareto_of(const SweepCommand& command, study::Study& study) {
                       "tokens_per_s_per_npu,tpot");
   }
   const auto find = [&](const std::string& name) {
-    study::Metric metric = study::find_metric(name, study.command);
+    study::Metric metric = study::find_metric(name, study.command, "--pareto");
+    if (metric.better == study::Better::kUnknown) {
+      throw ConfigError({"--pareto " + name, 0, ""},
+                        "needs metrics of which it is known whether more or less is better");
+    }
     const bool known =
         std::any_of(study.metrics.begin(), study.metrics.end(),
                     [&](const study::Metric& one) { return one.pointer == metric.pointer; });
@@ -111,18 +127,6 @@ fs::path directory_of(const SweepCommand& command, const std::vector<study::Stud
   for (const std::string& requirement : command.requirements) digest.add(requirement);
   return fs::path("out") / fmt::format("{}-sweep-{}", fs::path(command.file).stem().string(),
                                        digest.hex().substr(0, 8));
-}
-
-/// Points that are there are kept only when the user has said that they are meant.
-void check_fresh(const SweepCommand& command, const fs::path& directory) {
-  std::error_code error;
-  if (command.resume || command.gather || command.shard ||
-      fs::is_empty(directory / "points", error) || error) {
-    return;
-  }
-  throw ConfigError({directory.string(), 0, ""},
-                    "has points of a study already; add --resume to run only what is missing, or "
-                    "choose another place with --out");
 }
 
 /// An option that would have no effect beside the others is a mistake.
@@ -164,19 +168,23 @@ int execute(SweepCommand command, serve::PolicyRegistry& registry) {
   if (slurm) command.options.missing = study::Missing::kLeave;  // here; the parts run it
   study::Study study = study_of(command);
   const ParetoAxes pareto = pareto_of(command, study);
+  std::optional<CapacityRequest> capacity;
+  if (!command.requirements.empty()) {
+    capacity = capacity_request(command.requirements, command.share, study.command);
+    capacity->json = command.json;
+  }
   if (command.shard) command.options.shard = study::parse_shard(*command.shard);
   if (command.gather) command.options.missing = study::Missing::kLeave;
   StudyEngine engine(command.options, registry);
+  const auto sensitivity = sensitivity_of(command, engine, study);
   std::vector<study::StudyPoint> points = engine.points_of(study);
+  if (!command.gather) engine.check_loads(points);
   const fs::path directory = directory_of(command, points);
   check_place(directory);
-  check_fresh(command, directory);
+  if (!command.gather && !command.shard) engine.check_fresh(directory);
   write_unit(directory, std::array{NamedContent{"study.json", study::to_json(study)}});
 
-  if (!command.requirements.empty()) {
-    return search_capacity(engine, study, {command.requirements, command.share, command.json},
-                           directory);
-  }
+  if (capacity) return search_capacity(engine, study, *capacity, directory);
   if (slurm) run_on_slurm(command.slurm, engine, points, directory);
   std::vector<study::Outcome> outcomes = engine.run(points, directory);
   engine.check_interrupted(directory);
@@ -188,7 +196,8 @@ int execute(SweepCommand command, serve::PolicyRegistry& registry) {
   }
   const Format format = command.json ? Format::kJson : Format::kText;
   return engine.deliver(table, directory, format, [&](Paint paint) {
-    return command.sensitivity ? tornado_report(table, paint) : study_report(table, pareto, paint);
+    return sensitivity ? tornado_report(table, *sensitivity, paint)
+                       : study_report(table, pareto, paint);
   });
 }
 
@@ -197,9 +206,10 @@ void add_what(CLI::App& sub, SweepCommand& command) {
                         const char* what) {
     sub.add_option(name, into, what)->type_name(type)->allow_extra_args(false);
   };
-  sub.add_option("STUDY", command.file,
-                 "Scenario (a file or the name of a shipped one), study file, or the platform of a "
-                 "collective")
+  sub.add_option(
+         "STUDY", command.file,
+         "Scenario, study, or the platform of a collective: a file, or the name of one that "
+         "comes with cmsim")
       ->required();
   sub.add_option("--command", command.of,
                  "What is run at each point, with its options, e.g. \"step --phase decode\" [run]")
@@ -221,8 +231,10 @@ void add_what(CLI::App& sub, SweepCommand& command) {
   sub.add_option("--share", command.share, "Share of the seeds in which --capacity must hold")
       ->check(number_from(0, 1))
       ->capture_default_str();
-  sub.add_option("--sensitivity", command.sensitivity,
-                 "Change every number below this one alone by 10 %, down and up")
+  sub.add_option(
+         "--sensitivity", command.sensitivity,
+         "Change every number at or below this one alone by 10 %, down and up, or as far as "
+         "the scenario allows")
       ->type_name("/POINTER");
 }
 
@@ -239,7 +251,6 @@ void add_how(CLI::App& sub, SweepCommand& command) {
   sub.add_option("--out", command.out,
                  "Directory of the points and the tables [out/<scenario>-sweep-<digest>]")
       ->type_name("DIR");
-  sub.add_flag("--resume", command.resume, "Run only what is missing or has failed");
   sub.add_flag("--gather", command.gather,
                "Run nothing: make the tables of the points that are there");
   sub.add_option("--executor", command.executor, "Where points are run")
@@ -267,14 +278,14 @@ void add_sweep(CLI::App& app, Session& session) {
   add_how(*sub, *command);
   sub->footer(
       "Examples:\n"
-      "  cmsim sweep workloads/scenarios/paper-decode.json --seeds 1..5 \\\n"
+      "  cmsim sweep paper-decode --seeds 1..5 \\\n"
       "      --vary /deployment/decode/max_num_seqs=8,48,96\n"
-      "  cmsim sweep workloads/scenarios/cloudmatrix384.json --seeds 1..5 \\\n"
-      "      --vary /policies/decode_routing=least_loaded,round_robin --vary "
-      "/workload/time_scale=0.5..1:3\n"
-      "  cmsim sweep workloads/scenarios/cloudmatrix384.json --seeds 1..5 --capacity slo\n"
-      "  cmsim sweep workloads/scenarios/paper-decode.json --sensitivity /platform --metric tpot\n"
-      "  cmsim sweep platforms/cloudmatrix384.json --vary=--ep=8,16,32,64 \\\n"
+      "  cmsim sweep cloudmatrix384 --seeds 1..5 \\\n"
+      "      --vary /policies/decode_routing=least_loaded,round_robin \\\n"
+      "      --vary /workload/time_scale=0.5..1:3\n"
+      "  cmsim sweep cloudmatrix384 --seeds 1..5 --capacity slo\n"
+      "  cmsim sweep paper-decode --sensitivity /platform --metric tpot\n"
+      "  cmsim sweep cloudmatrix384 --vary=--ep=8,16,32,64 \\\n"
       "      --command \"collective --op dispatch --tokens 128\"\n"
       "Ctrl-C ends a sweep early; --resume goes on. Exit code 4 when some points failed.");
   sub->callback([command, sub, &session] {

@@ -261,8 +261,8 @@ void add_synthesize(CLI::App& parent, Session& session) {
       ->type_name("FILE");
   sub->footer(
       "Example:\n"
-      "  cmsim trace synthesize --duration 5min --rate 20 --prompt-mean 1500 --output-mean 800 \\\n"
-      "      --continue-probability 0.5 --out my-trace.jsonl");
+      "  cmsim trace synthesize --duration 5min --rate 20 --prompt-mean 1500 \\\n"
+      "      --output-mean 800 --continue-probability 0.5 --out my-trace.jsonl");
   sub->callback([command, sub, &session] {
     session.action = [command, sub] {
       command->check(*sub);

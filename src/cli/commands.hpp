@@ -27,6 +27,9 @@ struct Session {
 inline constexpr const char* kScenarioHelp =
     "Scenario file, JSON with comments; or the name of one that comes with cmsim; or - for stdin";
 
+inline constexpr const char* kPlatformHelp =
+    "Platform file; or the name of one that comes with cmsim";
+
 /// A number within the bounds; CLI::Range lets NaN pass.
 inline CLI::Validator number_from(double least, double most) {
   return {[=](std::string& text) {

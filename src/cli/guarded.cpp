@@ -25,6 +25,8 @@ int guarded(const std::function<int()>& action) {
     return action();
   } catch (const ConfigError& error) {
     return complain("", error.what(), kUsage);
+  } catch (const Interrupted& error) {
+    return complain("", error.what(), kFailed);
   } catch (const SimulationError& error) {
     return complain("simulation failed: ", error.what(), kFailed);
   } catch (const OutputError& error) {

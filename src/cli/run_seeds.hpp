@@ -14,6 +14,8 @@ struct SeedsRequest {
   std::string scenario, seeds;
   std::vector<std::string> sets;
   std::optional<std::filesystem::path> out;  // of the points and tables [out/<scenario>-seeds-...]
+  std::vector<std::string> required;         // of every seed, see requirements.hpp
+  bool strict = false;                       // every request of every seed finished
   bool json = false;
   StudyOptions options;
 };

@@ -4,10 +4,13 @@
 
 #include <algorithm>
 #include <array>
+#include <nlohmann/json.hpp>
 #include <thread>
+#include <utility>
 
 #include "captured.hpp"
 #include "cmsim/base/files.hpp"
+#include "cmsim/run/shipped.hpp"
 #include "interrupt.hpp"
 #include "plugin.hpp"
 #include "study_progress.hpp"
@@ -41,6 +44,30 @@ ChildLimits limits_of(const StudyOptions& options) {
   return limits;
 }
 
+/// A step exercises one of the two roles: keys of the other have no effect.
+std::vector<std::string> sets_of(const study::Point& point) {
+  std::vector<std::string> sets = study::all_sets(point);
+  const auto phase = std::ranges::find(point.options, "--phase");
+  if (point.command == "step" && phase != point.options.end() && phase + 1 != point.options.end()) {
+    sets.push_back("/workload/role=" + *(phase + 1));
+  }
+  return sets;
+}
+
+/// Each message and how many points it is about.
+using Refusals = std::vector<std::pair<std::string, std::size_t>>;
+
+std::string text_of(const Refusals& refusals, std::size_t points) {
+  const auto& [first, count] = refusals.front();
+  if (count == points) return first;
+  std::string others;
+  if (refusals.size() > 1) {
+    others = fmt::format(", {} other mistake{} in others", refusals.size() - 1,
+                         refusals.size() > 2 ? "s" : "");
+  }
+  return fmt::format("{} ({} of {} points{}; nothing was run)", first, count, points, others);
+}
+
 }  // namespace
 
 int default_jobs() { return std::max(1, static_cast<int>(std::thread::hardware_concurrency())); }
@@ -60,6 +87,7 @@ void add_pool_options(CLI::App& sub, StudyOptions& options) {
                  "Times that a point is started again whose process died or took too long")
       ->transform(whole_from(0, 100))
       ->capture_default_str();
+  sub.add_flag("--resume", options.resume, "Run only what is missing or has failed");
 }
 
 StudyEngine::StudyEngine(StudyOptions options, serve::PolicyRegistry& registry)
@@ -73,11 +101,59 @@ std::vector<study::StudyPoint> StudyEngine::points_of(const study::Study& study)
   study::check(study);
   std::vector<study::StudyPoint> points = study::expand(study);
   address(points);
-  if (study.command == "run" || study.command == "step") {
-    files_.get(study.file)
-        .scenario(run::settings_of(study::all_sets(points.front().point)), registry_);
-  }
+  command_ = study.command;
+  metrics_ = study.metrics;
   return points;
+}
+
+ConfigDocument StudyEngine::document(const study::Study& study) {
+  return study.command == "run" || study.command == "step"
+             ? files_.get(study.file).document(run::settings_of(study.sets))
+             : run::platform_document(study.file.string(), study.sets);
+}
+
+void StudyEngine::load(const study::Point& point) {
+  if (point.command == "run" || point.command == "step") {
+    files_.get(point.file).scenario(run::settings_of(sets_of(point)), registry_);
+  } else {
+    const ConfigDocument platform = run::platform_document(point.file.string(), point.sets);
+    hw::read_platform(ConfigNode(platform));
+  }
+}
+
+std::string StudyEngine::refusal_of(const study::Point& point) {
+  try {
+    load(point);
+    return "";
+  } catch (const ConfigError& error) {
+    return error.what();
+  }
+}
+
+void StudyEngine::check_loads(const std::vector<study::StudyPoint>& points) {
+  Refusals refusals;
+  std::string message;  // of the last cell; "" when it loads
+  std::optional<std::size_t> cell;
+  std::size_t checked = 0;
+  for (std::size_t i = 0; i < points.size(); ++i) {
+    if (!study::in_shard(i, options_.shard)) continue;
+    ++checked;
+    if (cell != points[i].cell) message = refusal_of(points[i].point);
+    cell = points[i].cell;
+    if (message.empty()) continue;
+    auto same = std::ranges::find(refusals, message, &Refusals::value_type::first);
+    if (same == refusals.end()) same = refusals.insert(same, {message, 0});
+    ++same->second;
+  }
+  if (!refusals.empty()) throw ConfigError(text_of(refusals, checked));
+}
+
+void StudyEngine::check_fresh(const std::filesystem::path& directory) const {
+  std::error_code error;
+  if (options_.resume || std::filesystem::is_empty(directory / "points", error) || error) return;
+  throw ConfigError({directory.string(), 0, ""},
+                    "has points of a study already; add --resume to run only what is missing, or "
+                    "choose another place with --out");
 }
 
 void StudyEngine::address(std::vector<study::StudyPoint>& points) {
@@ -103,8 +179,16 @@ std::vector<study::Outcome> StudyEngine::run(const std::vector<study::StudyPoint
   execute.runner.jobs = options_.jobs;
   execute.runner.limits = limits_of(options_);
   execute.runner.interrupt = &interrupt_flag();
+  bool checked = false;
   execute.runner.on_end = [&](std::size_t, const study::Outcome& outcome) {
     progress.ended(outcome.done());
+    if (checked || !outcome.done()) return;
+    checked = true;
+    try {
+      study::check_metrics(nlohmann::json::parse(outcome.result), metrics_, command_);
+    } catch (const ConfigError& error) {
+      throw ConfigError(std::string(error.what()) + " (stopped at the first result)");
+    }
   };
   execute.shard = options_.shard;
   execute.missing = options_.missing;
@@ -117,7 +201,7 @@ std::vector<study::Outcome> StudyEngine::run(const std::vector<study::StudyPoint
 
 void StudyEngine::check_interrupted(const std::filesystem::path& directory) const {
   if (!interrupt_flag()) return;
-  throw SimulationError(
+  throw Interrupted(
       fmt::format("interrupted; what was finished is in {}, the same command "
                   "with --resume runs the rest",
                   directory.string()));

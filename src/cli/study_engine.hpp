@@ -26,14 +26,14 @@ struct StudyOptions {
   int retries = 1;
   std::vector<std::string> plugins;
   double policy_timeout = kPolicyTimeout;
-  bool quiet = false;
+  bool quiet = false, resume = false;
   study::Missing missing = study::Missing::kRun;
   study::Shard shard;
 };
 
 /// As many as the machine has processors.
 int default_jobs();
-/// --jobs, --time-limit, --memory-limit and --retries.
+/// --jobs, --time-limit, --memory-limit, --retries and --resume.
 void add_pool_options(CLI::App& sub, StudyOptions& options);
 
 enum class Format { kText, kJson };
@@ -43,12 +43,22 @@ class StudyEngine {
   /// Loads the plugins into the registry, which must outlive the engine. Throws ConfigError.
   StudyEngine(StudyOptions options, serve::PolicyRegistry& registry);
 
-  /// The points of a study with their addresses; throws ConfigError when the first cannot be run.
+  /// The points of a study with their addresses. Throws ConfigError when the study is none.
   std::vector<study::StudyPoint> points_of(const study::Study& study);
+  /// The scenario or platform of the study with its sets. Throws ConfigError.
+  ConfigDocument document(const study::Study& study);
+  /// Loads what the points of the shard run, a cell once; throws a ConfigError that says how many
+  /// cannot be.
+  void check_loads(const std::vector<study::StudyPoint>& points);
+  /// Why what the point runs cannot be loaded; "" when it can.
+  std::string refusal_of(const study::Point& point);
+  /// Throws ConfigError when the directory has points already and nobody said that they are meant.
+  void check_fresh(const std::filesystem::path& directory) const;
   /// Fills in the addresses.
   void address(std::vector<study::StudyPoint>& points);
 
-  /// Outcomes in the order of the points; those that are in the store are taken from there.
+  /// Outcomes in the order of the points; those that are in the store are taken from there. The
+  /// first that ends well shows whether the metrics of the study are there: ConfigError if not.
   std::vector<study::Outcome> run(const std::vector<study::StudyPoint>& points,
                                   const std::filesystem::path& directory);
 
@@ -58,16 +68,19 @@ class StudyEngine {
   /// to be quiet, the report; says what failed. Returns the exit code.
   int deliver(const study::Table& table, const std::filesystem::path& directory, Format format,
               const std::function<std::string(Paint)>& report) const;
-  /// Throws SimulationError saying where the finished points are, when a signal has ended run().
+  /// Throws Interrupted saying where the finished points are, when a signal has ended run().
   void check_interrupted(const std::filesystem::path& directory) const;
 
  private:
   std::string result_of(const study::Point& point);
+  void load(const study::Point& point);
 
   StudyOptions options_;
   serve::PolicyRegistry& registry_;
   study::ScenarioFiles files_;
   study::PointDigests digests_;
+  std::string command_;                 // of the study
+  std::vector<study::Metric> metrics_;  // of the study
 };
 
 /// kOk, or kSomeFailed when a point has failed or is missing.

@@ -48,39 +48,62 @@ constexpr const char* kMark = " *";
 constexpr const char* kFootnote =
     "* of runs that are not stable or not steady: figures of such a run hang on how long it is.\n";
 
+bool any_passing(const Table& table) {
+  return std::ranges::find(table.passing, true) != table.passing.end();
+}
+
+std::string count_text(std::size_t count, const char* noun) {
+  return fmt::format("{} {}{}", grouped(static_cast<std::int64_t>(count)), noun,
+                     count == 1 ? "" : "s");
+}
+
+std::size_t most_seeds(const Table& table) {
+  std::size_t most = 0;
+  for (std::size_t cell = 0; cell < table.cells.size(); ++cell) {
+    most = std::max(most, study::count_points(table, cell).done);
+  }
+  return most;
+}
+
+bool complete(const Table& table) {
+  const study::PointCounts counts = study::count_points(table);
+  return counts.done == counts.of;
+}
+
+/// What names the only row of a study without axes.
+std::string only_row(const Table& table) {
+  const study::PointCounts counts = study::count_points(table);
+  if (counts.of == 1) return "one run";
+  return complete(table) ? "all seeds" : fmt::format("{} of {} seeds", counts.done, counts.of);
+}
+
 /// Its values; with a mark, and explained in the footnote, where runs of it are not steady.
 std::vector<std::string> names_of(const Table& table, std::size_t cell) {
   std::vector<std::string> names;
   for (const std::string& value : table.cells[cell].values) {
     names.push_back(elided(value, kWidestName));
   }
-  if (names.empty()) names.emplace_back("all seeds");
+  if (names.empty()) names.push_back(only_row(table));
   if (study::is_passing(table, cell)) names.back() += kMark;
   return names;
 }
 
-bool any_passing(const Table& table) {
-  return std::ranges::find(table.passing, true) != table.passing.end();
-}
-
-std::string seeds_text(const Table& table) {
-  const std::vector<std::uint64_t>& seeds = table.study.seeds;
-  if (seeds.size() < 2) return "one seed: no interval can be given";
-  const bool in_row = seeds.back() - seeds.front() + 1 == seeds.size();
-  return fmt::format("mean ± half of the 95 % t-interval over {} seeds{}", seeds.size(),
-                     in_row ? fmt::format(" ({}..{})", seeds.front(), seeds.back()) : "");
-}
-
 std::string cells_text(const Table& table, Paint paint) {
   const std::vector<study::Axis> axes = table.study.axes();
+  const bool counted = !complete(table) && !axes.empty();
   TextTable text{std::max<std::size_t>(1, axes.size()), {{}}};
   for (const study::Axis& axis : axes) text.rows[0].push_back(name_of(axis, axes));
   if (axes.empty()) text.rows[0].emplace_back("");
+  if (counted) {
+    text.rows[0].emplace_back("n");
+    ++text.names;
+  }
   const auto metrics = shown_metrics(table);
   for (const std::size_t m : metrics) text.rows[0].push_back(title_of(table.study.metrics[m]));
   const auto figures = study::cell_figures(table);
   for (std::size_t cell = 0; cell < table.cells.size(); ++cell) {
     std::vector<std::string> row = names_of(table, cell);
+    if (counted) row.push_back(std::to_string(study::count_points(table, cell).done));
     for (const std::size_t m : metrics) row.push_back(cell_text(figures[cell][m]));
     text.rows.push_back(std::move(row));
   }
@@ -126,8 +149,8 @@ std::string changes_text(const Table& table, std::size_t dimension,
     text.rows.push_back(std::move(row));
   }
   return "\n" +
-         styled("Change from " + first_values(table.study.dimensions[dimension]), Style::kBold,
-                paint) +
+         styled(wrapped("Change from " + first_values(table.study.dimensions[dimension]), 0),
+                Style::kBold, paint) +
          "\n" + text.text(paint);
 }
 
@@ -205,7 +228,7 @@ std::string cell_text(const study::CellFigure& figure) {
 
 std::string change_text(const study::Difference& difference) {
   if (!difference.p || difference.exact) {
-    return difference.of.mean == 0 ? "none" : fmt::format("{:+.2f} %", difference.relative * 100);
+    return difference.of.mean == 0 ? "none" : signed_fixed(difference.relative * 100, 2) + " %";
   }
   const double scale = difference.of.mean == 0 ? 0 : difference.relative / difference.of.mean;
   const double half = *difference.of.half * std::fabs(scale) * 100;
@@ -214,27 +237,70 @@ std::string change_text(const study::Difference& difference) {
          (study::significant(difference) ? "" : " n.s.");
 }
 
-std::string failures_report(const Table& table) {
+std::string seeds_text(const Table& table) {
+  const std::vector<std::uint64_t>& seeds = table.study.seeds;
+  const std::size_t most = most_seeds(table);
+  if (most == 0) return "nothing to show";
+  if (most == 1) return "one seed: no interval can be given";
+  const bool in_row = seeds.back() - seeds.front() + 1 == seeds.size();
+  std::string which = "the seeds that are there";
+  if (complete(table)) {
+    which = fmt::format("{} seeds{}", seeds.size(),
+                        in_row ? fmt::format(" ({}..{})", seeds.front(), seeds.back()) : "");
+  } else if (table.cells.size() == 1) {
+    which = fmt::format("{} of {} seeds", most, seeds.size());
+  }
+  return "mean ± half of the 95 % t-interval over " + which;
+}
+
+std::string points_text(const Table& table) {
+  const study::PointCounts counts = study::count_points(table);
   std::string text;
-  std::size_t failed = 0, missing = 0;
+  if (counts.done < counts.of) {
+    text = grouped(static_cast<std::int64_t>(counts.done)) + " of ";
+  }
+  text += count_text(counts.of, "point") + " of " + count_text(table.cells.size(), "cell");
+  for (const auto& [count, what] :
+       {std::pair{counts.failed, "failed"}, std::pair{counts.missing, "missing"}}) {
+    if (count > 0) text += fmt::format(", {} {}", grouped(static_cast<std::int64_t>(count)), what);
+  }
+  return text + "; " + seeds_text(table);
+}
+
+std::string failures_report(const Table& table) {
+  struct Failure {
+    std::string error, first;  // the command line of the first point that has it
+    std::size_t points = 0;
+  };
+  std::vector<Failure> failures;
   for (std::size_t i = 0; i < table.points.size(); ++i) {
     const study::Outcome& outcome = table.outcomes[i];
-    if (outcome.ending == Ending::kNotEnded) ++missing;
     if (outcome.done() || outcome.ending == Ending::kNotEnded) continue;
-    if (++failed > kMostFailures) continue;
-    text += fmt::format("  {}\n    {}\n", study::spelled(table.points[i].point), outcome.error);
+    auto same = std::ranges::find(failures, outcome.error, &Failure::error);
+    if (same == failures.end()) {
+      same = failures.insert(same, {outcome.error, study::spelled(table.points[i].point), 0});
+    }
+    ++same->points;
   }
-  if (failed > 0) {
-    text = fmt::format("{} of {} points failed{}\n", grouped(static_cast<std::int64_t>(failed)),
-                       grouped(static_cast<std::int64_t>(table.points.size())),
-                       failed > kMostFailures ? fmt::format(", the first {}:", kMostFailures)
-                                              : std::string(":")) +
-           text;
+  const study::PointCounts counts = study::count_points(table);
+  const auto of_all = [&](std::size_t count) {
+    return fmt::format("{} of {}", grouped(static_cast<std::int64_t>(count)),
+                       count_text(counts.of, "point"));
+  };
+  std::string text;
+  if (counts.failed > 0) text = "failed: " + of_all(counts.failed) + "\n";
+  for (std::size_t i = 0; i < std::min(failures.size(), kMostFailures); ++i) {
+    text += "  " + failures[i].first;
+    if (failures[i].points > 1) {
+      text += fmt::format(" (and {} more)", failures[i].points - 1);
+    }
+    text += "\n    " + failures[i].error + "\n";
   }
-  if (missing > 0) {
-    text +=
-        fmt::format("{} of {} points are missing\n", grouped(static_cast<std::int64_t>(missing)),
-                    grouped(static_cast<std::int64_t>(table.points.size())));
+  if (failures.size() > kMostFailures) {
+    text += fmt::format("  and {} other errors\n", failures.size() - kMostFailures);
+  }
+  if (counts.missing > 0) {
+    text += "missing: " + of_all(counts.missing) + "\n";
   }
   return text;
 }
@@ -265,20 +331,20 @@ std::string provenance_notes(const Table& table) {
 }
 
 std::string study_report(const Table& table, const ParetoAxes& pareto, Paint paint) {
-  std::string text =
-      fmt::format("{}: {} points of {} cells; {}\n\n", table.study.file.string(),
-                  grouped(static_cast<std::int64_t>(table.points.size())),
-                  grouped(static_cast<std::int64_t>(table.cells.size())), seeds_text(table));
-  text += cells_text(table, paint);
+  std::string text = wrapped(table.study.file.string() + ": " + points_text(table), 0) + "\n";
+  if (most_seeds(table) == 0) return text;
+  text += "\n" + cells_text(table, paint);
   const study::Changes all = study::all_changes(table);
   for (std::size_t d = 0; d < all.dimensions.size(); ++d) {
     text += changes_text(table, d, all.dimensions[d], paint);
   }
   if (all.tested > 0) {
-    text += fmt::format(
-        "Differences are of pairs with the same seed, ± half of the 95 % t-interval. n.s.: no "
-        "significant\ndifference at 5 % after Holm's adjustment over {} differences.\n",
-        all.tested);
+    text += wrapped(fmt::format("Differences are of pairs with the same seed, ± half of the 95 % "
+                                "t-interval. n.s.: no significant difference at 5 % after Holm's "
+                                "adjustment over {} differences.",
+                                all.tested),
+                    0) +
+            "\n";
   }
   text += elasticities_text(table, paint) + pareto_text(table, pareto, paint);
   if (any_passing(table)) text += kFootnote;

@@ -1,5 +1,5 @@
 // What a study found, for a terminal: its cells with intervals, what each axis changes,
-// elasticities and what failed. Lines of about 100 columns.
+// elasticities and what failed.
 #pragma once
 
 #include <optional>
@@ -15,7 +15,14 @@ using ParetoAxes = std::optional<std::pair<study::Metric, study::Metric>>;
 
 std::string study_report(const study::Table& table, const ParetoAxes& pareto, Paint paint);
 
-/// A line for each point that failed, the first few; "" when none did.
+/// What is there and over how many seeds: "8 points of 1 cell; mean ± half of the 95 % t-interval
+/// over 8 seeds (1..8)", "3 of 8 points of 1 cell, 5 missing; mean ± ... over the seeds that are
+/// there".
+std::string points_text(const study::Table& table);
+/// The second part of it.
+std::string seeds_text(const study::Table& table);
+
+/// A line for each different error of the points that failed, the first few; "" when none did.
 std::string failures_report(const study::Table& table);
 
 /// What has to be known of the runs to read their figures: keys that a trace retired, and what the

@@ -4,11 +4,13 @@
 
 #include <algorithm>
 #include <cmath>
+#include <sstream>
 
 namespace cmsim::cli {
 namespace {
 
-constexpr std::size_t kGap = 2;  // blanks between columns
+constexpr std::size_t kGap = 2;              // blanks between columns
+constexpr std::size_t kLeastParagraph = 20;  // columns of a paragraph, on however narrow a terminal
 
 std::string padded(const std::string& text, std::size_t width) {
   return std::string(width - std::min(width, width_of(text)), ' ');
@@ -51,18 +53,51 @@ std::string with_interval(double mean, double half, int most_decimals) {
   return fixed(mean, decimals) + " ± " + fixed(std::max(half, step), decimals);
 }
 
-std::string TextTable::text(Paint paint) const {
-  const std::size_t columns = rows.front().size();
-  std::vector<std::size_t> widths(columns, 0);
-  for (const auto& row : rows) {
-    for (std::size_t c = 0; c < columns; ++c) widths[c] = std::max(widths[c], width_of(row[c]));
+std::string signed_fixed(double value, int decimals) {
+  const std::string text = fixed(value, decimals);
+  return (value >= 0 ? "+" : "") + text;
+}
+
+std::string wrapped(const std::string& text, std::size_t indent, std::size_t column) {
+  const std::size_t most = std::max(terminal_columns(Stream::kOut), indent + kLeastParagraph);
+  std::string lines;
+  bool first = true;  // of its line
+  std::istringstream words(text);
+  for (std::string word; words >> word; first = false) {
+    if (!first && column + 1 + width_of(word) > most) {
+      lines += "\n" + std::string(indent, ' ');
+      column = indent;
+      first = true;
+    }
+    lines += (first ? "" : " ") + word;
+    column += (first ? 0 : 1) + width_of(word);
   }
+  return lines;
+}
+
+std::vector<std::size_t> TextTable::widest() const {
+  std::vector<std::size_t> widths(rows.front().size(), 0);
+  for (const auto& row : rows) {
+    for (std::size_t c = 0; c < row.size(); ++c) widths[c] = std::max(widths[c], width_of(row[c]));
+  }
+  return widths;
+}
+
+bool TextTable::fits() const {
+  std::size_t width = 0;
+  for (const std::size_t column : widest()) width += column + kGap;
+  return width <= terminal_columns(Stream::kOut) + kGap;
+}
+
+std::string TextTable::text(Paint paint) const {
+  const std::size_t columns = rows.front().size(), most = terminal_columns(Stream::kOut) + kGap;
+  const std::vector<std::size_t> widths = widest();
   std::size_t left = 0;
   for (std::size_t c = 0; c < names; ++c) left += widths[c] + kGap;
   std::string text;
   for (std::size_t first = names; first < columns || first == names;) {
     std::size_t last = first, width = left;
-    while (last < columns && (last == first || width + widths[last] + kGap <= kWidestLine)) {
+    while (last < columns && (last == first || width + widths[last] + kGap <= most)) {
       width += widths[last++] + kGap;
     }
     if (first > names) text += "\n";

@@ -17,21 +17,12 @@ const Value& value_at(const Table& table, std::size_t cell, std::size_t seed, st
   return table.values[cell * seeds_of(table) + seed][metric];
 }
 
-CellFigure figure_of(const Table& table, std::size_t cell, std::size_t metric) {
-  CellFigure figure;
-  std::vector<double> numbers;
+CellFigure figure_at(const Table& table, std::size_t cell, std::size_t metric) {
+  std::vector<Value> values;
   for (std::size_t seed = 0; seed < seeds_of(table); ++seed) {
-    const Value& value = value_at(table, cell, seed, metric);
-    if (const auto* number = std::get_if<double>(&value)) numbers.push_back(*number);
-    if (const auto* text = std::get_if<std::string>(&value)) ++figure.texts[*text];
-    const auto* flag = std::get_if<bool>(&value);
-    if (flag == nullptr) continue;
-    if (!figure.flag) figure.flag.emplace();
-    figure.flag->met += *flag ? 1 : 0;
-    ++figure.flag->of;
+    values.push_back(value_at(table, cell, seed, metric));
   }
-  if (!numbers.empty()) figure.number = estimate(numbers);
-  return figure;
+  return figure_of(values);
 }
 
 std::optional<Difference> difference_of(const Table& table, std::size_t against, std::size_t cell,
@@ -63,7 +54,7 @@ std::vector<std::vector<std::size_t>> groups_of(const Table& table, std::size_t 
 
 /// Turned so that more is better.
 std::optional<double> goodness(const Table& table, std::size_t cell, std::size_t metric) {
-  const CellFigure figure = figure_of(table, cell, metric);
+  const CellFigure figure = figure_at(table, cell, metric);
   if (!figure.number) return std::nullopt;
   const bool higher = table.study.metrics[metric].better == Better::kHigher;
   return higher ? figure.number->mean : -figure.number->mean;
@@ -81,6 +72,22 @@ std::size_t index_of(const Table& table, const Metric& metric) {
 
 }  // namespace
 
+CellFigure figure_of(std::span<const Value> values) {
+  CellFigure figure;
+  std::vector<double> numbers;
+  for (const Value& value : values) {
+    if (const auto* number = std::get_if<double>(&value)) numbers.push_back(*number);
+    if (const auto* text = std::get_if<std::string>(&value)) ++figure.texts[*text];
+    const auto* flag = std::get_if<bool>(&value);
+    if (flag == nullptr) continue;
+    if (!figure.flag) figure.flag.emplace();
+    figure.flag->met += *flag ? 1 : 0;
+    ++figure.flag->of;
+  }
+  if (!numbers.empty()) figure.number = estimate(numbers);
+  return figure;
+}
+
 std::optional<double> number_of(const Table& table, std::size_t cell, std::size_t seed,
                                 std::size_t metric) {
   const auto* number = std::get_if<double>(&value_at(table, cell, seed, metric));
@@ -97,7 +104,7 @@ std::vector<std::vector<CellFigure>> cell_figures(const Table& table) {
   std::vector<std::vector<CellFigure>> figures(table.cells.size());
   for (std::size_t cell = 0; cell < table.cells.size(); ++cell) {
     for (std::size_t metric = 0; metric < table.study.metrics.size(); ++metric) {
-      figures[cell].push_back(figure_of(table, cell, metric));
+      figures[cell].push_back(figure_at(table, cell, metric));
     }
   }
   return figures;

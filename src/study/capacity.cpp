@@ -49,9 +49,16 @@ double bound_of(const std::string& text, const Metric& metric, const std::string
 }  // namespace
 
 Requirement parse_requirement(const std::string& text, const std::string& command) {
+  const std::string origin = "--capacity";
   const std::size_t at = std::min(text.find("<="), text.find(">="));
-  if (at == std::string::npos) return {find_metric(text, command), Bound::kTrue, 1};
-  Requirement requirement{find_metric(text.substr(0, at), command),
+  if (at == std::string::npos) {
+    if (const std::size_t sign = text.find_first_of("<>="); sign != std::string::npos) {
+      throw ConfigError({origin + " " + text, 0, ""},
+                        fmt::format("use {}", text[sign] == '>' ? ">=" : "<="));
+    }
+    return {find_metric(text, command, origin), Bound::kTrue, 1};
+  }
+  Requirement requirement{find_metric(text.substr(0, at), command, origin),
                           text[at] == '<' ? Bound::kAtMost : Bound::kAtLeast, 0};
   requirement.value = bound_of(text.substr(at + 2), requirement.metric, text);
   return requirement;
@@ -105,7 +112,9 @@ Knob find_knob(const ConfigDocument& scenario) {
     const auto concurrency = quantity_at(root, kConcurrency);
     if (concurrency) return {kConcurrency, std::round(concurrency->number), "", Loads::kWhole};
     throw ConfigError(scenario.location(kConcurrency),
-                      "missing: a search for the load of a closed loop begins with it");
+                      "missing: the search for the load of a closed loop begins with its number "
+                      "of requests in flight; give one, e.g. --set /workload/arrivals/concurrency="
+                      "1000");
   }
   if (arrivals == "all_at_once") {
     throw ConfigError(scenario.location(kind.to_string()),

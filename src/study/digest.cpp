@@ -12,6 +12,7 @@
 #include "cmsim/base/version.hpp"
 #include "cmsim/run/collective.hpp"
 #include "cmsim/run/digest.hpp"
+#include "cmsim/run/shipped.hpp"
 
 namespace cmsim::study {
 namespace {
@@ -70,13 +71,14 @@ std::string PointDigests::document_of(const Point& point) {
     const ConfigDocument document =
         files_.get(point.file).document(run::settings_of(all_sets(point)));
     const fs::path trace = run::trace_of(document);
+    check_lasting(trace);
     return run::scenario_digest(document) + (trace.empty() ? "" : content(trace));
   }
-  ConfigDocument document = ConfigDocument::from_file(point.file);
-  for (const std::string& set : point.sets) document.apply_set(set);
-  const fs::path model = point.command == "collective"
-                             ? run::find_model(option(point, "--model"), point.file)
-                             : fs::path();
+  check_lasting(point.file);
+  const fs::path file = run::find_platform(point.file.string());
+  const ConfigDocument document = run::platform_document(file.string(), point.sets);
+  const fs::path model =
+      point.command == "collective" ? run::find_model(option(point, "--model"), file) : fs::path();
   return document.value().dump() + (point.seed ? std::to_string(*point.seed) : "") +
          (model.empty() ? "" : content(model));
 }

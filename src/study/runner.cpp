@@ -5,6 +5,8 @@
 
 #include "cmsim/base/error.hpp"
 #include "cmsim/base/json_text.hpp"
+#include "cmsim/run/file_kind.hpp"
+#include "cmsim/run/shipped.hpp"
 
 namespace cmsim::study {
 namespace {
@@ -23,8 +25,21 @@ Outcome outcome_of(ChildOutcome child) {
 
 const run::ScenarioFile& ScenarioFiles::get(const std::filesystem::path& file) {
   auto& kept = files_[file];
-  if (!kept) kept = std::make_unique<run::ScenarioFile>(file.string());
+  if (kept) return *kept;
+  check_lasting(file);
+  const std::filesystem::path found = run::find_scenario(file.string());
+  run::expect_kind(found, run::FileKind::kScenario);
+  kept = std::make_unique<run::ScenarioFile>(file.string());
   return *kept;
+}
+
+void check_lasting(const std::filesystem::path& file) {
+  std::error_code error;
+  const auto status = std::filesystem::status(file, error);
+  const bool passes = std::filesystem::exists(status) && std::filesystem::is_other(status);
+  if (file != "-" && !passes) return;
+  throw ConfigError({file.string(), 0, ""},
+                    "cannot be read again, which every point of a study does; give a file");
 }
 
 std::vector<Outcome> run_points(std::span<const Point> points, const Work& work,

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <nlohmann/json.hpp>
 #include <set>
 
 #include "cmsim/base/error.hpp"
@@ -97,6 +98,7 @@ void check(const Study& study) {
   if (pointers.contains("/seed")) {
     throw ConfigError("/seed is varied as an axis; say it as seeds, e.g. --seeds 1..5");
   }
+  check_metrics(shape_of(study.command), study.metrics, study.command);
   if (study.command == "p2p" && !study.seeds.empty()) {
     throw ConfigError("seeds: p2p draws nothing at random");
   }

@@ -54,10 +54,15 @@ std::vector<Axis> read_axes(const ConfigNode& root, std::string_view key) {
 
 }  // namespace
 
+fs::path file_of(const Study& study) {
+  const bool scenario = study.command == "run" || study.command == "step";
+  return scenario ? run::find_scenario(study.file.string())
+                  : run::find_platform(study.file.string());
+}
+
 std::string to_json(const Study& study) {
-  // A scenario that comes with the program is known by its file, whatever the directory.
-  const fs::path file =
-      study.file == "-" ? study.file : fs::absolute(run::find_scenario(study.file.string()));
+  // What comes with the program is known by its file, whatever the directory.
+  const fs::path file = fs::absolute(file_of(study));
   nlohmann::ordered_json json{{"scenario", file.lexically_normal().string()},
                               {"command", study.command},
                               {"options", study.options},

@@ -20,6 +20,13 @@ Json to_json(const CellFigure& figure) {
   return figure.texts.empty() ? Json(nullptr) : Json(figure.texts);
 }
 
+Json counts_json(const PointCounts& counts) {
+  return {{"of", counts.of},
+          {"done", counts.done},
+          {"failed", counts.failed},
+          {"missing", counts.missing}};
+}
+
 }  // namespace
 
 std::string to_summary(const Table& table) {
@@ -29,6 +36,7 @@ std::string to_summary(const Table& table) {
             {"command", table.study.command},
             {"seeds", table.study.seeds},
             {"confidence", kConfidence},
+            {"points", counts_json(count_points(table))},
             {"cells", Json::array()}};
   for (std::size_t cell = 0; cell < table.cells.size(); ++cell) {
     Json params = Json::object(), metrics = Json::object();
@@ -38,7 +46,9 @@ std::string to_summary(const Table& table) {
     for (std::size_t m = 0; m < table.study.metrics.size(); ++m) {
       metrics[table.study.metrics[m].name] = to_json(figures[cell][m]);
     }
-    json["cells"].push_back({{"params", params}, {"metrics", metrics}});
+    json["cells"].push_back({{"params", params},
+                             {"points", counts_json(count_points(table, cell))},
+                             {"metrics", metrics}});
   }
   return json_text(std::move(json)) + "\n";
 }

@@ -25,7 +25,7 @@ bool of_passing_run(const nlohmann::json& result) {
 }
 
 /// A metric that no result has is a mistake of who asked for it.
-void check_metrics(const Table& table) {
+void check_found(const Table& table) {
   for (std::size_t m = 0; m < table.study.metrics.size(); ++m) {
     bool any_done = false, found = false;
     for (std::size_t i = 0; i < table.points.size(); ++i) {
@@ -39,12 +39,33 @@ void check_metrics(const Table& table) {
       return known.pointer == metric.pointer;  // such as TTFT where nothing is decoded
     });
     if (!any_done || found || headline) continue;
-    throw ConfigError({"--metric " + metric.name, 0, ""},
+    throw ConfigError({"metric " + metric.name, 0, ""},
                       fmt::format("no result has a number or a text at {}", metric.pointer));
   }
 }
 
+void count(PointCounts& counts, const Outcome& outcome) {
+  ++counts.of;
+  ++(outcome.done()                        ? counts.done
+     : outcome.ending == Ending::kNotEnded ? counts.missing
+                                           : counts.failed);
+}
+
 }  // namespace
+
+PointCounts count_points(const Table& table) {
+  PointCounts counts;
+  for (const Outcome& outcome : table.outcomes) count(counts, outcome);
+  return counts;
+}
+
+PointCounts count_points(const Table& table, std::size_t cell) {
+  PointCounts counts;
+  for (std::size_t i = 0; i < table.points.size(); ++i) {
+    if (table.points[i].cell == cell) count(counts, table.outcomes[i]);
+  }
+  return counts;
+}
 
 std::string csv_cell(const std::string& text) {
   if (text.find_first_of(",\"\r\n") == std::string::npos) return text;
@@ -76,7 +97,7 @@ Table make_table(const Study& study, std::vector<StudyPoint> points,
     table.values.push_back(std::move(values));
     table.usual.push_back(std::move(usual));
   }
-  check_metrics(table);
+  check_found(table);
   return table;
 }
 

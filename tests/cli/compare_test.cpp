@@ -1,6 +1,7 @@
 // The command `compare` as a user meets it.
 #include <gtest/gtest.h>
 
+#include <map>
 #include <nlohmann/json.hpp>
 
 #include "tests/cli/process.hpp"
@@ -28,8 +29,8 @@ TEST(CompareCommand, NamesTheOperatorBehindAMove) {
   EXPECT_EQ(table.code, 0) << table.err;
   EXPECT_EQ(table.err, "");
   EXPECT_NE(table.out.find("What moved"), std::string::npos) << table.out;
-  const Outcome json = work.cmsim({"compare", old, now, "--json"});
-  const auto difference = nlohmann::json::parse(json.out);
+  const Outcome printed = work.cmsim({"compare", old, now, "--json"});
+  const auto difference = nlohmann::json::parse(printed.out);
   EXPECT_EQ(difference["kind"], "step");
   EXPECT_EQ(difference["metrics"][0]["name"], "duration");
   EXPECT_GT(difference["metrics"][0]["relative"].get<double>(), 0);
@@ -38,6 +39,47 @@ TEST(CompareCommand, NamesTheOperatorBehindAMove) {
     ASSERT_EQ(group["parts"].size(), 1u) << group;  // nothing else depends on it
     EXPECT_EQ(group["parts"][0]["name"], "FusedAttention");
   }
+}
+
+TEST(CompareCommand, TellsTheSettingsOfMeasurementsThatDiffer) {
+  const WorkDirectory work;
+  const auto settings = [&](std::vector<std::string> words, const std::vector<std::string>& more) {
+    words.emplace_back("--json");
+    std::ofstream(work / "old.json") << work.cmsim(words).out;
+    words.insert(words.end(), more.begin(), more.end());
+    std::ofstream(work / "new.json") << work.cmsim(words).out;
+    const Outcome compared = work.cmsim({"compare", "old.json", "new.json", "--json"});
+    EXPECT_EQ(compared.code, 0) << compared.err;
+    std::map<std::string, std::string> found;
+    const auto difference = nlohmann::json::parse(compared.out);
+    for (const auto& move : difference["settings"]) {
+      found[move["name"]] = move["new"];
+    }
+    return found;
+  };
+  const auto step =
+      settings({"step", kPaperDecode, "--phase", "decode"}, {"--set", R"(/platform/name="a b")"});
+  EXPECT_EQ(step.at("--set /platform/name"), R"("a b")");
+  EXPECT_EQ(step.count("digest"), 1u);
+  const auto collective =
+      settings({"collective", kPlatform, "--op", "dispatch", "--ep", "16", "--tokens", "8"},
+               {"--set", "/ub/sub_planes=6", "--skew", "1"});
+  EXPECT_EQ(collective.at("--set /ub/sub_planes"), "6");
+  EXPECT_EQ(collective.at("--skew"), "1");
+  const auto p2p = settings({"p2p", kPlatform, "--from", "0", "--to", "16", "--bytes", "512"},
+                            {"--set", "/ub/sub_planes=6"});
+  EXPECT_EQ(p2p.at("--set /ub/sub_planes"), "6");
+  EXPECT_EQ(p2p.count("digest"), 1u);
+}
+
+TEST(CompareCommand, TheCommandOfAMeasurementRunsAgain) {
+  const WorkDirectory work;
+  const auto result =
+      nlohmann::json::parse(work.cmsim({"collective", "cloudmatrix384", "--tokens", "8", "--op",
+                                        "dispatch", "--ep", "16", "--json"})
+                                .out);
+  EXPECT_EQ(result["provenance"]["command"],
+            "cmsim collective cloudmatrix384 --op dispatch --ep 16 --tokens 8");
 }
 
 TEST(CompareCommand, ReadsTheDirectoryOfARun) {

@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 #include <signal.h>
 
+#include <algorithm>
+#include <nlohmann/json.hpp>
 #include <set>
 #include <thread>
 
@@ -27,6 +29,12 @@ std::string csv(const WorkDirectory& here, const std::string& out = "s") {
   return content(here / (out + "/points.csv"));
 }
 
+/// Where a line breaks depends on how long the path of the scenario is.
+std::string in_one_line(std::string text) {
+  std::replace(text.begin(), text.end(), '\n', ' ');
+  return text;
+}
+
 std::size_t points_in(const WorkDirectory& here) {
   std::size_t count = 0;
   std::error_code error;
@@ -43,8 +51,8 @@ TEST(Sweep, ShowsMeansChangesAndElasticitiesAndWritesTables) {
                         "/slo/ttft=1s,2s", "--seeds", "1..3", "--metric", "ttft", "--metric",
                         "verdict", "--jobs", "2"}));
   ASSERT_EQ(result.code, 0) << result.err;
-  EXPECT_THAT(result.out, HasSubstr("12 points of 4 cells"));
-  EXPECT_THAT(result.out, HasSubstr("95 % t-interval over 3 seeds (1..3)"));
+  EXPECT_THAT(in_one_line(result.out), HasSubstr("12 points of 4 cells"));
+  EXPECT_THAT(in_one_line(result.out), HasSubstr("95 % t-interval over 3 seeds (1..3)"));
   EXPECT_THAT(result.out, HasSubstr("max_num_batched_tokens  ttft"));
   EXPECT_THAT(result.out, HasSubstr("Change from /deployment/prefill/max_num_batched_tokens=8192"));
   EXPECT_THAT(result.out, HasSubstr("Elasticity"));
@@ -119,7 +127,7 @@ TEST(Sweep, TakesAShippedScenarioByNameAndItsOwnStudyFileAnywhere) {
   EXPECT_EQ(here.cmsim({"sweep", "s/study.json", "--out", "s", "--gather"}).code, 0);
   const Outcome piped = here.cmsim({"sweep", "-", "--out", "t"});
   EXPECT_EQ(piped.code, 2);
-  EXPECT_THAT(piped.err, HasSubstr("give a file, not -"));
+  EXPECT_THAT(piped.err, HasSubstr("-: cannot be read again"));
 }
 
 TEST(Sweep, ResumesAndSaysWhatIsThere) {
@@ -132,21 +140,79 @@ TEST(Sweep, ResumesAndSaysWhatIsThere) {
   EXPECT_EQ(points_in(here), 3u);
   const Outcome gather = here.cmsim(sweep({"--seeds", "1..4", "--gather"}));
   EXPECT_EQ(gather.code, 4);
-  EXPECT_THAT(gather.err, HasSubstr("1 of 4 points are missing"));
+  EXPECT_THAT(gather.err, HasSubstr("missing: 1 of 4 points\n"));
   // What the directory says of itself makes the same study.
   const Outcome itself = here.cmsim({"sweep", "s/study.json", "--out", "s", "--gather"});
   EXPECT_EQ(itself.code, 4) << itself.err;
-  EXPECT_THAT(itself.out, HasSubstr("4 points of 1 cells"));
+  EXPECT_THAT(in_one_line(itself.out),
+              HasSubstr("3 of 4 points of 1 cell, 1 missing; mean ± half of the 95 % "));
+  EXPECT_THAT(itself.out, HasSubstr("\n3 of 4 seeds  "));
+  const Outcome printed = here.cmsim(sweep({"--seeds", "1..4", "--gather", "--json"}));
+  const auto summary = nlohmann::json::parse(printed.out);
+  const auto counts = nlohmann::json::parse(R"({"of": 4, "done": 3, "failed": 0, "missing": 1})");
+  EXPECT_EQ(summary["points"], counts);
+  EXPECT_EQ(summary["cells"][0]["points"], counts);
+}
+
+TEST(Sweep, CountsTheSeedsOfEachCellWhereSomeAreMissing) {
+  const WorkDirectory here;
+  ASSERT_EQ(here.cmsim(sweep({"--vary", "/slo/ttft=1s", "--seeds", "1..3"})).code, 0);
+  const Outcome gather = here.cmsim(
+      sweep({"--vary", "/slo/ttft=1s,2s", "--seeds", "1..3", "--gather", "--metric", "ttft"}));
+  EXPECT_EQ(gather.code, 4);
+  EXPECT_THAT(in_one_line(gather.out), HasSubstr("3 of 6 points of 2 cells, 3 missing; "));
+  EXPECT_THAT(in_one_line(gather.out), HasSubstr("over the seeds that are there"));
+  EXPECT_THAT(gather.out, HasSubstr("ttft  n "));
+  EXPECT_THAT(gather.out, HasSubstr("\n1s    3 "));
+  EXPECT_THAT(gather.out, HasSubstr("\n2s    0 "));
+  const Outcome nothing = here.cmsim(sweep({"--vary", "/slo/ttft=4s", "--gather"}));
+  EXPECT_EQ(in_one_line(nothing.out),
+            kScenario + ": 0 of 1 point of 1 cell, 1 missing; nothing to show ");
 }
 
 TEST(Sweep, AFailedPointIsToldAndTheOthersGoOn) {
   const WorkDirectory here;
-  const Outcome result =
-      here.cmsim(sweep({"--vary", "/deployment/decode/instances=1,9", "--seeds", "1..2"}));
-  EXPECT_EQ(result.code, 4);
-  EXPECT_THAT(result.err, HasSubstr("2 of 4 points failed:\n  cmsim run "));
-  EXPECT_THAT(csv(here), HasSubstr(",failed,1,9,"));
-  EXPECT_THAT(csv(here), HasSubstr(",done,2,1,"));
+  std::ofstream(here / "bad.jsonl") << "{\"timestamp\": 0}\n";
+  const std::string good = kRoot + "/workloads/traces/r1-like.jsonl.gz";
+  const Outcome result = here.cmsim({"sweep", kScenario, "--set", "/horizon=1s", "--trace", good,
+                                     "--trace", "bad.jsonl", "--seeds", "1..2", "--out", "s"});
+  EXPECT_EQ(result.code, 4) << result.err;
+  EXPECT_THAT(result.err, HasSubstr("failed: 2 of 4 points\n  cmsim run "));
+  EXPECT_THAT(result.err, HasSubstr(" (and 1 more)\n    bad.jsonl"));
+  EXPECT_THAT(csv(here), HasSubstr(",failed,1,bad.jsonl"));
+  EXPECT_THAT(csv(here), HasSubstr(",done,2,/"));
+}
+
+TEST(Sweep, ACellThatCannotBeLoadedIsSaidBeforeAnyRuns) {
+  const WorkDirectory here;
+  const Outcome result = here.cmsim(
+      sweep({"--vary", "/policies/decode_routing=least_kv,rond_robin", "--seeds", "1..3"}));
+  EXPECT_EQ(result.code, 2);
+  EXPECT_THAT(result.err, HasSubstr("rond_robin"));
+  EXPECT_THAT(result.err, HasSubstr("(3 of 6 points; nothing was run)\n"));
+  EXPECT_EQ(std::count(result.err.begin(), result.err.end(), '\n'), 1);
+  EXPECT_FALSE(std::filesystem::exists(here / "s"));
+}
+
+TEST(Sweep, AMetricThatNoResultHasIsSaidBeforeAnyRunsOrAtTheFirst) {
+  const WorkDirectory here;
+  const auto error = [&](std::vector<std::string> words) {
+    const Outcome result = here.cmsim(words);
+    EXPECT_EQ(result.code, 2);
+    return result.err;
+  };
+  EXPECT_THAT(error(sweep({"--metric", "e2el"})), HasSubstr("did you mean e2e?"));
+  EXPECT_THAT(error(sweep({"--metric", "/window/tpot_ms/men"})),
+              HasSubstr("did you mean /window/tpot_ms/mean?"));
+  EXPECT_THAT(error(sweep({"--pareto", "ttft,tpo"})),
+              HasSubstr("--pareto tpo: expected a JSON pointer"));
+  EXPECT_THAT(error(sweep({"--capacity", "p99_tpot<50"})),
+              HasSubstr("--capacity p99_tpot<50: use <="));
+  EXPECT_FALSE(std::filesystem::exists(here / "s"));
+  EXPECT_THAT(error({"sweep", kScenario, "--command", "step --phase decode", "--vary=--batch=8,96",
+                     "--metric", "/losses/imbalance/shar", "--jobs", "1", "--out", "s"}),
+              HasSubstr("did you mean /losses/imbalance/share? (stopped at the first result)"));
+  EXPECT_EQ(points_in(here), 1u);
 }
 
 TEST(Sweep, WhatIsWrongEverywhereIsSaidAtOnce) {
@@ -198,7 +264,7 @@ TEST(Sweep, StudiesStepsAndCollectivesToo) {
                   "--vary=--ep=16,32", "--out", "collective"});
   ASSERT_EQ(collective.code, 0) << collective.err;
   EXPECT_THAT(collective.out, HasSubstr("latency us"));
-  EXPECT_THAT(collective.out, HasSubstr("one seed: no interval can be given"));
+  EXPECT_THAT(in_one_line(collective.out), HasSubstr("one seed: no interval can be given"));
 }
 
 TEST(Sweep, SearchesTheLoadThatIsBorne) {
@@ -212,14 +278,36 @@ TEST(Sweep, SearchesTheLoadThatIsBorne) {
   EXPECT_EQ(wrong.code, 2);
 }
 
+TEST(Sweep, ACapacityOfOneCellIsOneBlockWithoutEmptyColumns) {
+  const WorkDirectory here;
+  const Outcome result = here.cmsim(sweep({"--seeds", "1..2", "--capacity", "slo"}));
+  EXPECT_THAT(result.out, HasSubstr("\nholds at  "));
+  EXPECT_THAT(result.out, ::testing::ContainsRegex("\nslo +met in 2 of 2\n"));
+  EXPECT_THAT(result.out, ::testing::Not(HasSubstr(" -\n")));
+  const Outcome loop = here.cmsim({"sweep", "paper-decode", "--capacity", "slo", "--out", "p"});
+  EXPECT_EQ(loop.code, 2);
+  EXPECT_THAT(loop.err, HasSubstr("give one, e.g. --set /workload/arrivals/concurrency="));
+}
+
+TEST(Sweep, ATornadoStaysWithinWhatTheScenarioAllowsAndSaysSo) {
+  const WorkDirectory here;
+  const Outcome result =
+      here.cmsim({"sweep", kPaperDecode, "--command", "step --phase decode", "--sensitivity",
+                  "/platform/die", "--metric", "duration", "--out", "s"});
+  EXPECT_EQ(result.code, 0) << result.err;
+  EXPECT_THAT(result.out, HasSubstr("[+5 %]: changed by this much instead of 10 %"));
+  // A tenth of 24 cores is 2 whole ones.
+  EXPECT_THAT(result.out, ::testing::ContainsRegex("aic_cores .*\\[-8\\.33 %\\]"));
+}
+
 TEST(Sweep, DrawsATornado) {
   const WorkDirectory here;
   const Outcome result =
       here.cmsim({"sweep", kScenario, "--command", "step --phase decode", "--sensitivity",
                   "/platform/die", "--metric", "duration", "--out", "s"});
-  EXPECT_THAT(result.out, HasSubstr("every number changed alone by 10 %"));
+  EXPECT_THAT(in_one_line(result.out), HasSubstr("every number changed alone by 10 %"));
   EXPECT_THAT(result.out, HasSubstr("/platform/die/int8_peak"));
-  EXPECT_THAT(result.out, HasSubstr("##############"));
+  EXPECT_THAT(result.out, HasSubstr("##########"));
 }
 
 TEST(RunSeeds, GivesEveryHeadlineWithItsInterval) {
@@ -227,14 +315,66 @@ TEST(RunSeeds, GivesEveryHeadlineWithItsInterval) {
   const Outcome result =
       here.cmsim({"run", kScenario, "--set", kTwentyRequests, "--seeds", "1..3", "--jobs", "2"});
   ASSERT_EQ(result.code, 0) << result.err;
-  EXPECT_THAT(result.out, HasSubstr("with 3 seeds: mean ± half of the 95 % t-interval"));
+  EXPECT_THAT(in_one_line(result.out),
+              HasSubstr("mean ± half of the 95 % t-interval over 3 seeds (1..3)"));
   EXPECT_THAT(result.out, ::testing::ContainsRegex("\nttft ms +[0-9.]+ ± [0-9.]+ +[0-9.]+ to "));
   EXPECT_THAT(result.out, ::testing::ContainsRegex("\nslo +met in [0-3] of 3\n"));
-  const Outcome json =
-      here.cmsim({"run", kScenario, "--set", kTwentyRequests, "--seeds", "1..3", "--json"});
-  EXPECT_THAT(json.out, HasSubstr("\"half_width\": "));
+  const Outcome printed = here.cmsim(
+      {"run", kScenario, "--set", kTwentyRequests, "--seeds", "1..3", "--json", "--resume"});
+  EXPECT_THAT(printed.out, HasSubstr("\"half_width\": "));
   EXPECT_EQ(here.cmsim({"run", kScenario, "--seeds", "1..3", "--seed", "1"}).code, 2);
   EXPECT_EQ(here.cmsim({"run", kScenario, "--jobs", "3"}).code, 2);
+}
+
+std::vector<std::string> seeds_of_run(std::vector<std::string> more) {
+  std::vector<std::string> words{"run",   kScenario, "--set",   kTwentyRequests,
+                                 "--out", "s",       "--seeds", "1..3"};
+  words.insert(words.end(), more.begin(), more.end());
+  return words;
+}
+
+TEST(RunSeeds, RequireAndStrictHoldForEverySeed) {
+  const WorkDirectory here;
+  EXPECT_EQ(here.cmsim(seeds_of_run({"--strict", "--require", "finished"})).code, 0);
+  const Outcome slo =
+      here.cmsim(seeds_of_run({"--resume", "--set", "/slo/ttft=1ms", "--require", "slo,finished"}));
+  EXPECT_EQ(slo.code, 1);
+  EXPECT_THAT(slo.err, HasSubstr("cmsim: --require: not in 3 of 3 seeds\n  seed 1: slo: the SLO"));
+  EXPECT_THAT(slo.err, HasSubstr("\n  seed 3: slo: the SLO is not met"));
+  const Outcome strict =
+      here.cmsim(seeds_of_run({"--resume", "--set", "/horizon=200ms", "--strict"}));
+  EXPECT_EQ(strict.code, 3);
+  EXPECT_THAT(strict.err, HasSubstr("cmsim: --strict: not in 3 of 3 seeds\n  seed 1: "));
+}
+
+TEST(RunSeeds, WhatHasNoEffectOnThemIsRefused) {
+  const WorkDirectory here;
+  const std::vector<std::vector<std::string>> idle{
+      {"--timeseries", "1s"}, {"--aiperf"}, {"--detailed"}, {"--percentiles", "50"}, {"--force"}};
+  for (const auto& options : idle) {
+    const Outcome result = here.cmsim(seeds_of_run(options));
+    EXPECT_EQ(result.code, 2);
+    EXPECT_THAT(result.err, StartsWith("cmsim: " + options[0] + ": has no effect with --seeds"));
+  }
+  EXPECT_FALSE(std::filesystem::exists(here / "s"));
+}
+
+TEST(RunSeeds, TheStandardInputMakesNoPoints) {
+  const WorkDirectory here;
+  const Outcome result = here.cmsim({"run", "-", "--seeds", "1..2"});
+  EXPECT_EQ(result.code, 2);
+  EXPECT_THAT(result.err, HasSubstr("-: cannot be read again"));
+  EXPECT_FALSE(std::filesystem::exists(here / "out"));
+}
+
+TEST(RunSeeds, AStudyIsNotReplacedWithoutAWord) {
+  const WorkDirectory here;
+  ASSERT_EQ(here.cmsim(seeds_of_run({})).code, 0);
+  const std::string before = csv(here);
+  const Outcome other = here.cmsim(seeds_of_run({"--set", "/slo/ttft=1s"}));
+  EXPECT_EQ(other.code, 2);
+  EXPECT_THAT(other.err, HasSubstr("has points of a study already; add --resume"));
+  EXPECT_EQ(csv(here), before);
 }
 
 TEST(Sweep, AnInterruptKeepsWhatIsFinished) {
@@ -244,7 +384,7 @@ TEST(Sweep, AnInterruptKeepsWhatIsFinished) {
     kill(child, SIGINT);
   });
   EXPECT_EQ(result.code, 3);
-  EXPECT_THAT(result.err, HasSubstr("interrupted; what was finished is in s"));
+  EXPECT_THAT(result.err, HasSubstr("cmsim: interrupted; what was finished is in s"));
   EXPECT_GE(points_in(here), 3u);
   EXPECT_LT(points_in(here), 500u);
 }

@@ -2,6 +2,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <sstream>
+
 #include "tests/cli/process.hpp"
 
 namespace cmsim::cli {
@@ -21,6 +23,7 @@ TEST(Usage, NamesTheWordAndWhatWasMeant) {
       {{"run", kScenario, "--jsno"},
        "unknown option \"--jsno\", did you mean \"--json\"? (cmsim run --help"},
       {{"run", kScenario, "--ot=x"}, "unknown option \"--ot\", did you mean \"--out\"?"},
+      {{"run", kScenario, "--sed", "1"}, "unknown option \"--sed\", did you mean \"--seed\"?"},
       {{"run", kScenario, "more"}, "unexpected argument \"more\" (cmsim run --help"},
       {{"run"}, "SCENARIO is required (cmsim run --help"},
       {{"help", "rnu"}, "unknown command \"rnu\", did you mean \"run\"?"},
@@ -42,6 +45,52 @@ TEST(Usage, NamesTheWordAndWhatWasMeant) {
     EXPECT_EQ(run.code, 2) << message;
     EXPECT_THAT(run.err, StartsWith("cmsim: " + message));
     EXPECT_EQ(std::count(run.err.begin(), run.err.end(), '\n'), 1) << run.err;
+  }
+}
+
+TEST(Usage, AFileOfAnotherKindIsCalledWhatItIs) {
+  const WorkDirectory here;
+  std::ofstream(here / "study.json") << R"({"scenario": "paper-decode"})";
+  std::ofstream(here / "baseline.json") << R"({"cases": []})";
+  const std::string model = kRoot + "/workloads/models/deepseek-r1.json";
+  const auto p2p = [&](const std::string& file) {
+    return Words{"p2p", file, "--from", "0", "--to", "1", "--bytes", "1kB"};
+  };
+  const std::vector<std::pair<Words, std::string>> cases{
+      {{"run", kPlatform}, kPlatform + ": is a platform; use cmsim p2p or collective "},
+      {{"step", kPlatform, "--phase", "decode"}, kPlatform + ": is a platform; use"},
+      {{"run", model}, model + ": is a model; use cmsim run SCENARIO --set /model=" + model},
+      {{"run", "study.json"}, "study.json: is a study; use cmsim sweep study.json\n"},
+      {{"run", "study.json", "--seeds", "1..2"}, "study.json: is a study; use cmsim sweep"},
+      {{"sweep", "baseline.json"}, "baseline.json: is a baseline; use cmsim check baseline.json"},
+      {p2p(kScenario), kScenario + ": is a scenario; use cmsim run"},
+      {p2p("cloudmatrix383"), "cloudmatrix383: no such file, and no platform of that name comes"}};
+  for (const auto& [words, message] : cases) {
+    const Outcome run = here.cmsim(words);
+    EXPECT_EQ(run.code, 2) << message;
+    EXPECT_THAT(run.err, StartsWith("cmsim: " + message));
+  }
+  EXPECT_EQ(here.cmsim(p2p("cloudmatrix384")).code, 0);
+}
+
+TEST(Usage, HelpFitsTheTerminal) {
+  const WorkDirectory here;
+  for (const Words& command : {Words{},
+                               {"run"},
+                               {"sweep"},
+                               {"compare"},
+                               {"check"},
+                               {"p2p"},
+                               {"collective"},
+                               {"step"},
+                               {"trace", "inspect"},
+                               {"trace", "convert"},
+                               {"policies"},
+                               {"validate"}}) {
+    Words words{"help"};
+    words.insert(words.end(), command.begin(), command.end());
+    std::istringstream lines(here.cmsim(words).out);
+    for (std::string line; std::getline(lines, line);) EXPECT_LE(line.size(), 80u) << line;
   }
 }
 

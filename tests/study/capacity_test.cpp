@@ -107,16 +107,35 @@ TEST(Sensitivity, ChangesEveryNumberByATenth) {
       R"({"p": {"bandwidth": {"value": "20GB/s", "note": "2 thirds"}, "count": 4, "none": 0,
           "share": 0.5, "name": "x", "on": true, "list": [10]}})",
       "s.json");
-  const Axis axis = sensitivity_axis(document, "/p");
+  const auto anything = [](const std::string&) { return true; };
+  const Axis axis = sensitivity(document, "/p", anything).axis;
   EXPECT_EQ(axis.pointer, kAlternatives);
   EXPECT_THAT(axis.values, ElementsAre("", "/p/bandwidth=18GB/s", "/p/bandwidth=22GB/s",
                                        "/p/count=3", "/p/count=5", "/p/list/0=9", "/p/list/0=11",
                                        "/p/share=0.45", "/p/share=0.55"));
-  EXPECT_THAT(sensitivity_axis(document, "/p/share").values,
+  EXPECT_THAT(sensitivity(document, "/p/share", anything).axis.values,
               ElementsAre("", "/p/share=0.45", "/p/share=0.55"));
-  EXPECT_THAT([&] { sensitivity_axis(document, "/q"); },
+  EXPECT_THAT([&] { sensitivity(document, "/q", anything); },
               ThrowsMessage<ConfigError>(HasSubstr("no number there")));
-  EXPECT_THROW(sensitivity_axis(document, "p"), ConfigError);
+  EXPECT_THROW(sensitivity(document, "p", anything), ConfigError);
+}
+
+TEST(Sensitivity, MovesAsFarAsIsAccepted) {
+  const auto document = ConfigDocument::from_text(
+      R"({"p": {"efficiency": 0.95, "nodes": 48, "dies": 2, "stuck": 3}})", "s.json");
+  const Sensitivity found = sensitivity(document, "/p", [](const std::string& assignment) {
+    const double value = std::stod(assignment.substr(assignment.find('=') + 1));
+    if (assignment.starts_with("/p/efficiency")) return value <= 1;
+    if (assignment.starts_with("/p/nodes")) return value <= 50;
+    return assignment.starts_with("/p/dies");
+  });
+  // 0.95 x 1.052 = 0.9994, 0.95 x 1.053 would be above 1. A tenth of 48 is 5, of 2 at least 1.
+  EXPECT_THAT(found.axis.values, ElementsAre("", "/p/dies=1", "/p/dies=3", "/p/efficiency=0.855",
+                                             "/p/efficiency=0.9994", "/p/nodes=43", "/p/nodes=50"));
+  EXPECT_DOUBLE_EQ(found.steps.at("/p/dies=3"), 0.5);
+  EXPECT_DOUBLE_EQ(found.steps.at("/p/efficiency=0.9994"), 0.052);
+  EXPECT_DOUBLE_EQ(found.steps.at("/p/nodes=50"), 2.0 / 48);
+  EXPECT_THAT(found.fixed, ElementsAre("/p/stuck"));
 }
 
 }  // namespace

@@ -13,8 +13,11 @@
 namespace cmsim::study {
 namespace {
 
+using ::testing::AllOf;
 using ::testing::ElementsAre;
+using ::testing::EndsWith;
 using ::testing::HasSubstr;
+using ::testing::StartsWith;
 using ::testing::ThrowsMessage;
 
 std::vector<std::string> values(const std::string& text) { return parse_values(text, "--vary"); }
@@ -75,6 +78,27 @@ TEST(Metric, ByNameByPointerByKey) {
   EXPECT_EQ(find_metric("total_input_tokens", "run").pointer, "/total_input_tokens");
   EXPECT_THAT([] { find_metric("godput", "run"); },
               ThrowsMessage<ConfigError>(HasSubstr("goodput, output_throughput")));
+  EXPECT_EQ(find_metric("e2e", "run").pointer, "/window/e2el_ms/mean");
+  EXPECT_EQ(find_metric("p99_ttft_ms", "run").pointer, "/p99_ttft_ms");
+  EXPECT_THAT([] { find_metric("tpo", "run", "--pareto"); },
+              ThrowsMessage<ConfigError>(
+                  AllOf(StartsWith("--pareto tpo: "), EndsWith("; did you mean tpot?"))));
+}
+
+TEST(Metric, IsCheckedAgainstTheShapeOfAResult) {
+  const auto check = [](const std::string& text, const std::string& command) {
+    check_metrics(shape_of(command), {find_metric(text, command)}, command);
+  };
+  for (const char* known :
+       {"/window/kv/peak_occupancy", "/window/decode/hbm/utilisation", "/load/waiting_by_third/0",
+        "/window/binds/0/share", "/requests/by_reason/any", "/window/phases/any/mean_ms",
+        "/breakdown/decode/critical_path_us/MLP", "/whole_run/itl_ms/max", "/load/decode/rho"}) {
+    EXPECT_NO_THROW(check(known, "run")) << known;
+  }
+  for (const char* unknown : {"/window/tpot_ms", "/window/tpot_ms/mea", "/windo/kv", "/no/such"}) {
+    EXPECT_THROW(check(unknown, "run"), ConfigError) << unknown;
+  }
+  EXPECT_NO_THROW(check("/anything", "step"));
 }
 
 TEST(Metric, ValuesAreNumbersTextsOrNothing) {

@@ -32,13 +32,20 @@ class SimulationError : public std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
+/// Whoever started it has ended it early.
+class Interrupted : public SimulationError {
+ public:
+  using SimulationError::SimulationError;
+};
+
 /// A result is there, but could not be written where it belongs (disk full, closed pipe, ...).
 class OutputError : public std::runtime_error {
  public:
   using std::runtime_error::runtime_error;
 };
 
-/// The candidate closest to `word` by edit distance, or "" when none is close; for "did you mean".
+/// The candidate closest to `word` by edit distance, of equally close ones the one that is most
+/// like it at its ends, or "" when none is close; for "did you mean".
 std::string closest_match(const std::string& word, const std::vector<std::string>& candidates);
 
 }  // namespace cmsim

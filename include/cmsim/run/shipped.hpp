@@ -6,6 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "cmsim/base/config.hpp"
+
 namespace cmsim::run {
 
 /// The places to look in for `inside` ("workloads/models/x.json"), in order.
@@ -14,5 +16,11 @@ std::vector<std::filesystem::path> shipped_places(const std::filesystem::path& i
 /// The file of a scenario: `named` itself when there is such a file, else the shipped scenario of
 /// that name ("paper-decode"). Throws ConfigError that lists the names there are.
 std::filesystem::path find_scenario(const std::string& named);
+/// The same of a platform ("cloudmatrix384").
+std::filesystem::path find_platform(const std::string& named);
+
+/// The document of a platform that a user names, with "/pointer=value" applied in order. Throws
+/// ConfigError.
+ConfigDocument platform_document(const std::string& named, const std::vector<std::string>& sets);
 
 }  // namespace cmsim::run

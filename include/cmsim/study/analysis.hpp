@@ -6,6 +6,7 @@
 
 #include <map>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -25,6 +26,7 @@ struct CellFigure {
   std::optional<Count> flag;
   std::map<std::string, std::size_t> texts;
 };
+CellFigure figure_of(std::span<const Value> values);
 /// By cell and metric.
 std::vector<std::vector<CellFigure>> cell_figures(const Table& table);
 

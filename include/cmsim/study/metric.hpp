@@ -19,12 +19,23 @@ struct Metric {
   Better better = Better::kUnknown;
 };
 
-/// A headline by its name, a pointer ("/prefill/occupancy"), or a key of the result
-/// ("mean_ttft_ms"). Throws ConfigError naming the headlines of the command.
-Metric find_metric(const std::string& text, const std::string& command);
+/// A headline by its name, a pointer ("/window/kv/peak_occupancy"), or a key of the result
+/// ("mean_ttft_ms"). Throws ConfigError naming the headlines of the command; `origin` is the option
+/// that has the text.
+Metric find_metric(const std::string& text, const std::string& command,
+                   const std::string& origin = "--metric");
 
 /// What is shown when nothing is said.
 std::vector<Metric> headlines(const std::string& command);
+
+/// What is known of a result of the command before there is one, null where more may be; null when
+/// nothing is.
+nlohmann::json shape_of(const std::string& command);
+
+/// Throws ConfigError when no result like this one has a number, a truth or a text at one of the
+/// metrics: headlines, and what only some results have (names of phases, say), are never refused.
+void check_metrics(const nlohmann::json& result, const std::vector<Metric>& metrics,
+                   const std::string& command);
 
 struct Nothing {};
 using Value = std::variant<Nothing, double, bool, std::string>;

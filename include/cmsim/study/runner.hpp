@@ -23,12 +23,15 @@ namespace cmsim::study {
 /// Scenario files, each read once. Paths are from the working directory.
 class ScenarioFiles {
  public:
-  /// Throws ConfigError when it cannot be read.
+  /// Throws ConfigError when it cannot be read, or not again.
   const run::ScenarioFile& get(const std::filesystem::path& file);
 
  private:
   std::map<std::filesystem::path, std::unique_ptr<run::ScenarioFile>> files_;
 };
+
+/// Throws ConfigError for the standard input, a pipe or a device: what is read once makes no study.
+void check_lasting(const std::filesystem::path& file);
 
 using Work = std::function<std::string(const Point&)>;
 

@@ -49,6 +49,9 @@ std::vector<StudyPoint> expand(const Study& study);
 /// A study file (docs/studies.md); paths in it are relative to it. Throws ConfigError.
 Study read_study(const std::filesystem::path& file);
 
+/// Where the scenario or platform of the study lies. Throws ConfigError when there is none.
+std::filesystem::path file_of(const Study& study);
+
 /// A study file that read_study() reads as this study, whatever the working directory.
 std::string to_json(const Study& study);
 
@@ -56,7 +59,8 @@ std::string to_json(const Study& study);
 bool is_study(const std::filesystem::path& file);
 
 /// Throws ConfigError for what no study can be: an axis twice, axes of one dimension of different
-/// lengths, a command that is not known, seeds for a command that draws nothing.
+/// lengths, a command that is not known, seeds for a command that draws nothing, a metric that no
+/// result can have.
 void check(const Study& study);
 
 }  // namespace cmsim::study

@@ -26,6 +26,13 @@ struct Table {
   std::vector<bool> passing;  // by point: of a run that is not stable or not steady
 };
 
+/// How the points of a table, or of one of its cells, ended.
+struct PointCounts {
+  std::size_t of = 0, done = 0, failed = 0, missing = 0;
+};
+PointCounts count_points(const Table& table);
+PointCounts count_points(const Table& table, std::size_t cell);
+
 /// Throws ConfigError when no point that is done has one of the study's metrics.
 Table make_table(const Study& study, std::vector<StudyPoint> points, std::vector<Outcome> outcomes);
 
@@ -33,7 +40,8 @@ Table make_table(const Study& study, std::vector<StudyPoint> points, std::vector
 /// aiconfigurator that mean the same (runs only), error.
 std::string to_csv(const Table& table);
 
-/// Cells with their parameters and the mean, half width and samples of each metric; JSON.
+/// How many points there are, and cells with their parameters, points, and the mean, half width and
+/// samples of each metric; JSON.
 std::string to_summary(const Table& table);
 
 /// The bytes of a database file. Throws OutputError.
