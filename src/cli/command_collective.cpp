@@ -13,6 +13,7 @@
 #include "cmsim/run/digest.hpp"
 #include "cmsim/run/shipped.hpp"
 #include "commands.hpp"
+#include "fault_options.hpp"
 #include "option_rules.hpp"
 #include "provenance.hpp"
 #include "terminal.hpp"
@@ -24,6 +25,7 @@ struct CollectiveCommand {
   std::string platform, model, op, network = "analytic", exchange = "fused";
   run::CollectiveSpec spec;
   std::vector<std::string> sets;
+  FaultOptions faults;
   bool json = false;
 };
 
@@ -61,7 +63,7 @@ nlohmann::ordered_json to_json(const CollectiveCommand& command, const run::Coll
   const auto us = [](Seconds seconds) { return seconds * 1e6; };
   nlohmann::ordered_json links = nlohmann::ordered_json::array();
   for (const coll::BusyLink& link : result.busiest) {
-    links.push_back({{"class", coll::to_string(link.cls)},
+    links.push_back({{"class", link.cls},
                      {"name", link.name},
                      {"bytes", link.bytes},
                      {"utilisation", link.utilisation}});
@@ -113,7 +115,8 @@ void print_table(const CollectiveCommand& command, const run::CollectiveSpec& sp
 }
 
 int execute(const CollectiveCommand& command, const CLI::App& sub) {
-  const ConfigDocument document = run::platform_document(command.platform, command.sets);
+  const ConfigDocument document =
+      run::platform_document(command.platform, command.faults.behind(command.sets));
   const hw::Platform platform = hw::read_platform(ConfigNode(document));
   const std::filesystem::path model =
       run::find_model(command.model, run::find_platform(command.platform));
@@ -172,6 +175,7 @@ void add_collective(CLI::App& app, Session& session) {
   sub->add_option("--model", command->model,
                   "Model file [../workloads/models/deepseek-r1.json beside PLATFORM's directory]")
       ->type_name("FILE");
+  command->faults.add_to(*sub);
   sub->add_option("--set", command->sets, "Change one key of the platform (repeatable)")
       ->type_name("/POINTER=VALUE")
       ->allow_extra_args(false);

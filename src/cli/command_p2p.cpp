@@ -10,6 +10,7 @@
 #include "cmsim/run/digest.hpp"
 #include "cmsim/run/shipped.hpp"
 #include "commands.hpp"
+#include "fault_options.hpp"
 #include "provenance.hpp"
 #include "terminal.hpp"
 
@@ -19,6 +20,7 @@ namespace {
 struct P2pCommand {
   std::string platform, from, to, bytes, op = "read", plane = "ub";
   std::vector<std::string> sets;
+  FaultOptions faults;
   bool json = false;
 };
 
@@ -55,7 +57,7 @@ Measurement measure(const hw::Platform& platform, const coll::Transfer& transfer
     const coll::Path path = fabric.path(coll::source_of(transfer), coll::destination_of(transfer),
                                         transfer.plane, transfer.op);
     for (const coll::PortId port : path.ports) {
-      measurement.path.push_back(name_of(fabric.ports()[static_cast<std::size_t>(port)]));
+      measurement.path.push_back(fabric.name_of(port));
     }
     measurement.result = engine::measure_p2p(platform, transfer.initiator, transfer.target,
                                              transfer.bytes, transfer.op, transfer.plane);
@@ -66,7 +68,8 @@ Measurement measure(const hw::Platform& platform, const coll::Transfer& transfer
 }
 
 int execute(const P2pCommand& command, const CLI::App& sub) {
-  const ConfigDocument document = run::platform_document(command.platform, command.sets);
+  const ConfigDocument document =
+      run::platform_document(command.platform, command.faults.behind(command.sets));
   const hw::Platform platform = hw::read_platform(ConfigNode(document));
   const coll::Transfer transfer{read_endpoint("--from", command.from),
                                 read_endpoint("--to", command.to), read_bytes(command.bytes),
@@ -120,6 +123,7 @@ void add_p2p(CLI::App& app, Session& session) {
   sub->add_option("--plane", command->plane, "Network")
       ->check(CLI::IsMember({"ub", "rdma", "vpc"}))
       ->capture_default_str();
+  command->faults.add_to(*sub);
   sub->add_option("--set", command->sets, "Change one key of the platform (repeatable)")
       ->type_name("/POINTER=VALUE")
       ->allow_extra_args(false);

@@ -15,6 +15,7 @@
 #include "cmsim/run/shipped.hpp"
 #include "commands.hpp"
 #include "decision_log.hpp"
+#include "fault_options.hpp"
 #include "interrupt.hpp"
 #include "option_rules.hpp"
 #include "plugin.hpp"
@@ -36,6 +37,7 @@ struct RunCommand {
   StudyOptions study;  // of a run with several seeds
   std::optional<double> rate, speed;
   double policy_timeout = kPolicyTimeout;
+  FaultOptions faults;
   std::vector<double> percentiles{99};
   bool json = false, quiet = false, strict = false, detailed = false, aiperf = false, force = false;
 
@@ -52,6 +54,7 @@ struct RunCommand {
     add("/workload/time_scale", "--speed", speed);
     add("/seed", "--seed", seed);
     add("/network", "--network", network);
+    for (run::Setting& setting : faults.settings()) all.push_back(std::move(setting));
     return all;
   }
 
@@ -65,6 +68,7 @@ struct RunCommand {
     if (speed) text += fmt::format(" --speed {}", *speed);
     if (seed) text += " --seed " + std::to_string(*seed);
     if (network) text += " --network " + *network;
+    text += faults.text();
     if (percentiles != std::vector<double>{99}) {
       text += fmt::format(" --percentiles {}", fmt::join(percentiles, ","));
     }
@@ -237,6 +241,7 @@ void add_run(CLI::App& app, Session& session) {
       ->type_name("X")
       ->check(number_from(1e-6, 1e6))
       ->excludes(rate);
+  command->faults.add_to(*sub);
   sub->add_option("--network", command->network, "Fidelity of the collectives")
       ->type_name("analytic|hose|flow");
   sub->add_option(

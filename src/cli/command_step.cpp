@@ -12,6 +12,7 @@
 #include "cmsim/run/step.hpp"
 #include "cmsim/work/gzip.hpp"
 #include "commands.hpp"
+#include "fault_options.hpp"
 #include "provenance.hpp"
 #include "terminal.hpp"
 
@@ -21,6 +22,7 @@ namespace {
 struct StepCommand {
   std::string scenario, phase;
   run::StepSpec spec;
+  FaultOptions faults;
   std::vector<std::string> sets;
   std::optional<std::string> trace;
   bool json = false;
@@ -29,6 +31,7 @@ struct StepCommand {
   std::vector<run::Setting> settings() const {
     std::vector<run::Setting> settings = run::settings_of(sets);
     settings.push_back({"/workload/role=" + phase, "--phase " + phase});
+    for (run::Setting& setting : faults.settings()) settings.push_back(std::move(setting));
     return settings;
   }
 };
@@ -153,6 +156,7 @@ void add_step(CLI::App& app, Session& session) {
   sub->add_option("--set", command->sets, "Change one key of the scenario (repeatable, in order)")
       ->type_name("/POINTER=VALUE")
       ->allow_extra_args(false);
+  command->faults.add_to(*sub);
   sub->add_option("--trace", command->trace, "Write the step of one rank as a Chrome trace")
       ->type_name("FILE.json[.gz]");
   sub->add_flag("--json", command->json, "Print JSON");

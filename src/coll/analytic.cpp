@@ -45,7 +45,9 @@ class ProductLoads {
       add_to(packages_[package_of(rank)], rank, [](int, int) { return true; });
       add_to(nodes_[node_of(rank)], rank,
              [&](int a, int b) { return package_of(a) != package_of(b); });
-      add_to(all_, rank, [&](int a, int b) { return node_of(a) != node_of(b); });
+      add_to(supernodes_[supernode_of(rank)], rank,
+             [&](int a, int b) { return node_of(a) != node_of(b); });
+      add_to(all_, rank, [&](int a, int b) { return supernode_of(a) != supernode_of(b); });
     }
   }
 
@@ -55,13 +57,15 @@ class ProductLoads {
       self.add(send(rank), receive(rank), rank, false);
       const Group& package = packages_[package_of(rank)];
       const Group& node = nodes_[node_of(rank)];
+      const Group& supernode = supernodes_[supernode_of(rank)];
       const auto other = [&](const Group& group, auto subgroup_of) {
         return subgroup_of(group.example[0]) != subgroup_of(rank) ? group.example[0]
                                                                   : group.example[1];
       };
       add_distance(rank, package, self, other(package, [](int r) { return r; }));
       add_distance(rank, node, package, other(node, [&](int r) { return package_of(r); }));
-      add_distance(rank, all_, node, other(all_, [&](int r) { return node_of(r); }));
+      add_distance(rank, supernode, node, other(supernode, [&](int r) { return node_of(r); }));
+      add_distance(rank, all_, supernode, other(all_, [&](int r) { return supernode_of(r); }));
     }
     return std::move(loads_);
   }
@@ -73,6 +77,9 @@ class ProductLoads {
   double receive(int rank) const { return traffic_.receive[static_cast<std::size_t>(rank)]; }
   int package_of(int rank) const { return die(rank) / fabric_.platform().dies_per_npu; }
   int node_of(int rank) const { return fabric_.platform().node_of_die(die(rank)); }
+  int supernode_of(int rank) const {
+    return node_of(rank) / fabric_.platform().nodes_per_supernode();
+  }
 
   template <typename Differ>
   void add_to(Group& group, int rank, Differ differ) {
@@ -108,6 +115,7 @@ class ProductLoads {
   PortLoads loads_;
   std::map<int, Group> packages_;
   std::map<int, Group> nodes_;
+  std::map<int, Group> supernodes_;
   Group all_;
 };
 
@@ -142,16 +150,13 @@ PortLoads port_loads(const Fabric& fabric, const PairTraffic& traffic) {
 }
 
 PortLoads port_loads(const Fabric& fabric, const ProductTraffic& traffic) {
-  const bool path_depends_on_pair =
-      traffic.plane == Plane::kUb && fabric.platform().ub.spread == hw::Spread::kHash;
-  if (path_depends_on_pair) return port_loads(fabric, expand(traffic));
+  if (!fabric.is_uniform(traffic.plane)) return port_loads(fabric, expand(traffic));
   return ProductLoads(fabric, traffic).compute();
 }
 
 std::vector<BusyLink> busiest_links(const Fabric& fabric, const PortLoads& loads,
                                     Seconds duration) {
-  std::array<PortId, kPortClasses * 2> worst{};
-  worst.fill(-1);
+  std::vector<PortId> worst(fabric.classes().size() * 2, -1);
   const auto busy = [&](PortId id) {
     const auto i = static_cast<std::size_t>(id);
     return loads.wire_bytes[i] / fabric.ports()[i].capacity;
@@ -168,8 +173,8 @@ std::vector<BusyLink> busiest_links(const Fabric& fabric, const PortLoads& loads
     if (id < 0) continue;
     const auto i = static_cast<std::size_t>(id);
     const Port& port = fabric.ports()[i];
-    links.push_back({id, port.cls, name_of(port), loads.bytes[i], loads.wire_bytes[i], busy(id),
-                     duration > 0 ? busy(id) / duration : 0});
+    links.push_back({id, fabric.classes()[port.cls].name, fabric.name_of(id), loads.bytes[i],
+                     loads.wire_bytes[i], busy(id), duration > 0 ? busy(id) / duration : 0});
   }
   std::stable_sort(links.begin(), links.end(),
                    [](const BusyLink& a, const BusyLink& b) { return a.busy > b.busy; });

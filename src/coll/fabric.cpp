@@ -2,10 +2,10 @@
 
 #include <fmt/format.h>
 
-#include <numeric>
+#include <algorithm>
 #include <stdexcept>
 
-#include "cmsim/hw/capacities.hpp"
+#include "port_graph.hpp"
 
 namespace cmsim::coll {
 namespace {
@@ -21,98 +21,89 @@ std::uint64_t mix(std::uint64_t x) {
 
 bool is_die(hw::Endpoint e) { return e.kind == hw::EndpointKind::kDie; }
 
-/// Adds up each run of `run` neighbouring capacities: pooled ports.
-std::vector<BytesPerSecond> pooled(const std::vector<BytesPerSecond>& capacity, int run) {
-  std::vector<BytesPerSecond> sums(capacity.size() / static_cast<std::size_t>(run), 0);
-  for (std::size_t i = 0; i < capacity.size(); ++i) {
-    sums[i / static_cast<std::size_t>(run)] += capacity[i];
-  }
-  return sums;
+std::uint64_t hash_of(hw::Endpoint from, hw::Endpoint to) {
+  const auto key = [](hw::Endpoint e) {
+    return static_cast<std::uint64_t>(e.index) * 2 + (is_die(e) ? 0 : 1);
+  };
+  return mix((key(from) << 32) + key(to) + 0x9e3779b97f4a7c15ULL);
 }
 
 }  // namespace
 
-const char* to_string(PortClass cls) {
-  switch (cls) {
-    case PortClass::kDieUb:
-      return "die_ub";
-    case PortClass::kCpuUb:
-      return "cpu_ub";
-    case PortClass::kUplink:
-      return "uplink";
-    case PortClass::kDieToDie:
-      return "die_to_die";
-    case PortClass::kRdma:
-      return "rdma";
-    case PortClass::kVpc:
-      return "vpc";
-  }
-  return "";
-}
-
 const char* to_string(Direction direction) { return direction == Direction::kOut ? "out" : "in"; }
 
-std::string name_of(const Port& port) {
-  const char* owner = "die";
-  if (port.cls == PortClass::kCpuUb) owner = "cpu";
-  if (port.cls == PortClass::kUplink || port.cls == PortClass::kVpc) owner = "node";
-  std::string name =
-      fmt::format("{}:{} {} {}", owner, port.owner, to_string(port.cls), to_string(port.direction));
-  if (port.plane >= 0) name += fmt::format(" plane {}", port.plane);
+class Fabric::Routes {
+ public:
+  Routes(const hw::Platform& platform, Uplinks uplinks)
+      : topology(platform), graph(topology, platform.ub.spread, uplinks) {
+    double of_nodes = 0;
+    for (const Port& port : graph.ports()) {
+      const bool between_switches =
+          port.kind == Port::Owner::kNode || port.kind == Port::Owner::kSwitch;
+      const bool scale_up = topology.classes()[port.cls].plane == Plane::kUb;
+      if (!between_switches || !scale_up) continue;
+      if (!port.in_paths) uplinks_in_paths = false;
+      if (port.kind == Port::Owner::kNode && port.direction == Direction::kOut) {
+        of_nodes += port.capacity;
+      }
+    }
+    node_uplink_capacity = of_nodes / platform.nodes;
+  }
+
+  hw::Topology topology;
+  PortGraph graph;
+  bool uplinks_in_paths = true;
+  double node_uplink_capacity = 0;
+};
+
+Fabric::Fabric(const hw::Platform& platform, Uplinks uplinks)
+    : platform_(platform), routes_(std::make_shared<Routes>(platform, uplinks)) {}
+Fabric::~Fabric() = default;
+Fabric::Fabric(const Fabric& other) = default;
+
+std::span<const Port> Fabric::ports() const { return routes_->graph.ports(); }
+std::span<const hw::LinkClassInfo> Fabric::classes() const { return routes_->topology.classes(); }
+bool Fabric::uplinks_in_paths() const { return routes_->uplinks_in_paths; }
+BytesPerSecond Fabric::node_uplink_capacity() const { return routes_->node_uplink_capacity; }
+
+std::string Fabric::name_of(PortId id) const {
+  const Port& port = ports()[static_cast<std::size_t>(id)];
+  std::string name;
+  switch (port.kind) {
+    case Port::Owner::kDie:
+      name = hw::to_string(hw::die(port.owner));
+      break;
+    case Port::Owner::kCpu:
+      name = hw::to_string(hw::cpu(port.owner));
+      break;
+    case Port::Owner::kNode:
+      name = fmt::format("node:{}", port.owner);
+      break;
+    case Port::Owner::kSwitch:
+      name = routes_->topology.name_of(static_cast<hw::VertexId>(port.owner));
+      break;
+  }
+  name += " " + classes()[port.cls].name;
+  if (port.peer < 0) {
+    name += fmt::format(" {}", to_string(port.direction));
+  } else {
+    name += " to " + routes_->topology.name_of(static_cast<hw::VertexId>(port.peer));
+  }
+  if (port.lane >= 0) name += fmt::format(" plane {}", port.lane);
   if (port.chip >= 0) name += fmt::format(" chip {}", port.chip);
   return name;
 }
 
-Fabric::Fabric(const hw::Platform& platform, Uplinks uplinks) : platform_(platform) {
-  const hw::PortCapacities c = hw::read_capacities(platform);
-  const int planes = platform.ub.sub_planes;
-  const int chips = platform.ub.l2_chips_per_plane;
-  const hw::Spread spread = platform.ub.spread;
-  const auto of_planes = [&](const std::vector<BytesPerSecond>& capacity) {
-    return spread == hw::Spread::kAdaptive ? pooled(capacity, planes) : capacity;
+bool Fabric::is_uniform(Plane plane) const {
+  const auto uniform = [](hw::Builder builder) {
+    return builder == hw::Builder::kClos || builder == hw::Builder::kSwitch;
   };
-  const int ways = spread == hw::Spread::kAdaptive ? 1 : planes;
-  add_group(PortClass::kDieUb, platform.dies(), ways, 1, of_planes(c.die_ub));
-  add_group(PortClass::kCpuUb, platform.cpus(), ways, 1, of_planes(c.cpu_ub));
-  if (spread == hw::Spread::kHash) {
-    add_group(PortClass::kUplink, platform.nodes, planes, chips, c.uplink);
-  } else {
-    add_group(PortClass::kUplink, platform.nodes, ways, 1, of_planes(pooled(c.uplink, chips)));
-  }
-  const int dies_with_siblings = platform.dies_per_npu > 1 ? platform.dies() : 0;
-  add_group(PortClass::kDieToDie, dies_with_siblings, 1, 1, c.die_to_die);
-  add_group(PortClass::kRdma, platform.dies(), 1, 1, c.rdma);
-  add_group(PortClass::kVpc, platform.nodes, 1, 1, c.vpc);
-
-  const double uplinks_of_all = std::accumulate(c.uplink.begin(), c.uplink.end(), 0.0);
-  const double dies_of_all = std::accumulate(c.die_ub.begin(), c.die_ub.end(), 0.0);
-  node_uplink_capacity_ = uplinks_of_all / platform.nodes;
-  constexpr double kRounding = 1 + 1e-9;
-  uplinks_in_paths_ = spread == hw::Spread::kHash || uplinks == Uplinks::kAlways ||
-                      dies_of_all > uplinks_of_all * kRounding;
-}
-
-void Fabric::add_group(PortClass cls, int owners, int planes, int chips,
-                       const std::vector<BytesPerSecond>& capacity) {
-  groups_[static_cast<std::size_t>(cls)] = {static_cast<PortId>(ports_.size()), planes, chips};
-  std::size_t next = 0;
-  for (int owner = 0; owner < owners; ++owner) {
-    for (int plane = 0; plane < planes; ++plane) {
-      for (int chip = 0; chip < chips; ++chip, ++next) {
-        for (const Direction direction : {Direction::kOut, Direction::kIn}) {
-          ports_.push_back({cls, direction, owner,
-                            static_cast<std::int16_t>(planes > 1 ? plane : -1),
-                            static_cast<std::int16_t>(chips > 1 ? chip : -1), capacity[next]});
-        }
-      }
-    }
-  }
-}
-
-PortId Fabric::port(PortClass cls, int owner, int plane, int chip, Direction direction) const {
-  const Group& g = groups_[static_cast<std::size_t>(cls)];
-  return g.base + ((owner * g.planes + plane) * g.chips + chip) * 2 +
-         (direction == Direction::kOut ? 0 : 1);
+  const hw::UbSpec& ub = platform_.ub;
+  if (plane != Plane::kUb) return uniform(platform_.rdma.fabric.builder);
+  const bool beyond = platform_.nodes_in(ub.fabric.scope) < platform_.nodes;
+  return ub.spread != hw::Spread::kHash && uniform(ub.fabric.builder) &&
+         (!ub.inside_node || uniform(ub.inside_node->builder)) &&
+         (!beyond || uniform(platform_.rdma.fabric.builder)) && ub.fabric.scope != hw::Scope::kRack;
 }
 
 int Fabric::node_of(hw::Endpoint endpoint) const {
@@ -129,76 +120,50 @@ void Fabric::check(hw::Endpoint endpoint) const {
   }
 }
 
-void Fabric::add_ub_ports(hw::Endpoint from, hw::Endpoint to, bool other_node, Path* path) const {
-  const PortClass from_class = is_die(from) ? PortClass::kDieUb : PortClass::kCpuUb;
-  const PortClass to_class = is_die(to) ? PortClass::kDieUb : PortClass::kCpuUb;
-  const bool with_uplinks = other_node && uplinks_in_paths_;
-  const auto add_plane = [&](int plane, int chip) {
-    path->ports.push_back(port(from_class, from.index, plane, 0, Direction::kOut));
-    if (with_uplinks) {
-      path->ports.push_back(port(PortClass::kUplink, node_of(from), plane, chip, Direction::kOut));
-      path->ports.push_back(port(PortClass::kUplink, node_of(to), plane, chip, Direction::kIn));
-    }
-    path->ports.push_back(port(to_class, to.index, plane, 0, Direction::kIn));
-  };
-  switch (platform_.ub.spread) {
-    case hw::Spread::kAdaptive:
-      add_plane(0, 0);
-      break;
-    case hw::Spread::kStripe:
-      path->stripes = platform_.ub.sub_planes;
-      for (int plane = 0; plane < platform_.ub.sub_planes; ++plane) add_plane(plane, 0);
-      break;
-    case hw::Spread::kHash: {
-      const auto key = [](hw::Endpoint e) {
-        return static_cast<std::uint64_t>(e.index) * 2 + (is_die(e) ? 0 : 1);
-      };
-      const std::uint64_t hash = mix((key(from) << 32) + key(to) + 0x9e3779b97f4a7c15ULL);
-      const auto planes = static_cast<std::uint64_t>(platform_.ub.sub_planes);
-      const auto chips = static_cast<std::uint64_t>(platform_.ub.l2_chips_per_plane);
-      add_plane(static_cast<int>(hash % planes), static_cast<int>(hash / planes % chips));
-      break;
-    }
-  }
-}
-
 Path Fabric::path(hw::Endpoint from, hw::Endpoint to, Plane plane, Op op) const {
   check(from);
   check(to);
   Path path;
-  if (plane == Plane::kRdma && !(is_die(from) && is_die(to))) {
+  const auto ends = {from, to};
+  for (const hw::Endpoint end : ends) {
+    if (plane != Plane::kRdma || is_die(end)) continue;
     throw std::invalid_argument("only dies have a port on the RDMA plane, not " +
-                                hw::to_string(is_die(from) ? to : from));
+                                hw::to_string(end));
   }
   if (from == to) return path;
+  const auto a = static_cast<std::int32_t>(routes_->topology.vertex_of(from));
+  const auto b = static_cast<std::int32_t>(routes_->topology.vertex_of(to));
+  const bool between_dies = is_die(from) && is_die(to);
+  const auto route = [&] {
+    path.stripes = platform_.ub.spread == hw::Spread::kHash
+                       ? routes_->graph.hashed_way(plane, a, b, hash_of(from, to), path.ports)
+                       : routes_->graph.ways(plane, a, b, path.ports);
+    return path.stripes > 0;
+  };
+  bool found = route();
+  if (!found && plane == Plane::kUb && between_dies) {
+    plane = Plane::kRdma;
+    found = route();
+  }
+  if (!found) {
+    throw std::invalid_argument(fmt::format("no route from {} to {} on the {} plane of {}",
+                                            hw::to_string(from), hw::to_string(to),
+                                            hw::to_string(plane), platform_.name));
+  }
   if (plane == Plane::kRdma) {
     path.efficiency = platform_.rdma.efficiency;
     path.latency = platform_.rdma.latency;
-    path.ports = {port(PortClass::kRdma, from.index, 0, 0, Direction::kOut),
-                  port(PortClass::kRdma, to.index, 0, 0, Direction::kIn)};
-    return path;
-  }
-  const int from_node = node_of(from);
-  const int to_node = node_of(to);
-  if (plane == Plane::kVpc) {
+  } else if (plane == Plane::kVpc) {
     path.efficiency = platform_.vpc.efficiency;
     path.latency = platform_.vpc.latency;
-    path.ports = {port(PortClass::kVpc, from_node, 0, 0, Direction::kOut),
-                  port(PortClass::kVpc, to_node, 0, 0, Direction::kIn)};
-    return path;
-  }
-  const bool between_dies = is_die(from) && is_die(to);
-  const hw::UbSpec& ub = platform_.ub;
-  const hw::PathSpec& spec = between_dies ? (op == Op::kRead ? ub.npu_npu_read : ub.npu_npu_write)
-                                          : (op == Op::kRead ? ub.npu_cpu_read : ub.npu_cpu_write);
-  const bool other_node = from_node != to_node;
-  path.efficiency = other_node ? spec.inter_node_efficiency : spec.intra_node_efficiency;
-  path.latency = other_node ? spec.inter_node_latency : spec.intra_node_latency;
-  if (between_dies && from.index / platform_.dies_per_npu == to.index / platform_.dies_per_npu) {
-    path.ports = {port(PortClass::kDieToDie, from.index, 0, 0, Direction::kOut),
-                  port(PortClass::kDieToDie, to.index, 0, 0, Direction::kIn)};
   } else {
-    add_ub_ports(from, to, other_node, &path);
+    const hw::UbSpec& ub = platform_.ub;
+    const hw::PathSpec& spec = between_dies
+                                   ? (op == Op::kRead ? ub.npu_npu_read : ub.npu_npu_write)
+                                   : (op == Op::kRead ? ub.npu_cpu_read : ub.npu_cpu_write);
+    const bool other_node = node_of(from) != node_of(to);
+    path.efficiency = other_node ? spec.inter_node_efficiency : spec.intra_node_efficiency;
+    path.latency = other_node ? spec.inter_node_latency : spec.intra_node_latency;
   }
   return path;
 }

@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <map>
+#include <utility>
 
 #include "cmsim/base/error.hpp"
 
@@ -17,10 +19,6 @@ Bytes part_of(const FlowRecord& flow, std::size_t port) {
   return flow.bytes / flow.stripes + (static_cast<Bytes>(stripe) < rest ? 1 : 0);
 }
 
-std::size_t class_of(const coll::Port& port) {
-  return static_cast<std::size_t>(port.cls) * 2 + static_cast<std::size_t>(port.direction);
-}
-
 }  // namespace
 
 PortLedger::PortLedger(const coll::Fabric& fabric)
@@ -30,12 +28,20 @@ PortLedger::PortLedger(const coll::Fabric& fabric)
       wire_(fabric.ports().size()),
       open_flows_(fabric.ports().size()),
       node_potential_(static_cast<std::size_t>(fabric.platform().nodes) * 2),
-      classes_(coll::kPortClasses * 2) {
-  for (std::size_t i = 0; i < classes_.size(); ++i) {
-    classes_[i].cls = static_cast<coll::PortClass>(i / 2);
-    classes_[i].direction = static_cast<coll::Direction>(i % 2);
+      class_of_(fabric.ports().size()) {
+  std::map<std::pair<coll::LinkClass, coll::Direction>, int> ports;
+  for (const coll::Port& port : fabric.ports()) ++ports[{port.cls, port.direction}];
+  std::map<std::pair<coll::LinkClass, coll::Direction>, std::uint16_t> rows;
+  for (const auto& [key, count] : ports) {
+    const hw::LinkClassInfo& info = fabric.classes()[key.first];
+    if (!info.binds) continue;
+    rows[key] = static_cast<std::uint16_t>(classes_.size());
+    classes_.push_back({info.name, key.second, count, 0, 0});
   }
-  for (const coll::Port& port : fabric.ports()) ++classes_[class_of(port)].ports;
+  for (std::size_t i = 0; i < class_of_.size(); ++i) {
+    const coll::Port& port = fabric.ports()[i];
+    if (fabric.classes()[port.cls].binds) class_of_[i] = rows[{port.cls, port.direction}];
+  }
 }
 
 void PortLedger::add_begun(const FlowRecord& flow, Bytes sign) {
@@ -56,7 +62,7 @@ void PortLedger::end(const FlowRecord& flow) {
     const double wire = flow.wire_bytes / flow.stripes;
     ended_[port] += bytes;
     wire_[port] += wire;
-    ClassUse& use = classes_[class_of(fabric_.ports()[port])];
+    ClassUse& use = classes_[class_of_[port]];
     use.bytes += bytes;
     use.busy += wire / (fabric_.ports()[port].capacity * use.ports);
   }
@@ -71,15 +77,15 @@ void PortLedger::abandon(const FlowRecord& flow) {
 void PortLedger::open(const FlowRecord& flow, int step) {
   for (const coll::PortId id : flow.ports) {
     const coll::Port& port = fabric_.ports()[static_cast<std::size_t>(id)];
-    const bool of_die = port.cls == coll::PortClass::kDieUb;
-    if (!of_die && port.cls != coll::PortClass::kCpuUb) continue;
+    const bool of_endpoint =
+        port.kind == coll::Port::Owner::kDie || port.kind == coll::Port::Owner::kCpu;
+    if (!of_endpoint || !port.to_switch || fabric_.node_uplink_capacity() <= 0) continue;
     int& flows = open_flows_[static_cast<std::size_t>(id)];
     const bool was_idle = flows == 0;
     flows += step;
     const bool is_idle = flows == 0;
     if (was_idle == is_idle) continue;
-    const int node = fabric_.node_of(of_die ? hw::die(port.owner) : hw::cpu(port.owner));
-    double& potential = node_potential_[static_cast<std::size_t>(node) * 2 +
+    double& potential = node_potential_[static_cast<std::size_t>(port.node) * 2 +
                                         static_cast<std::size_t>(port.direction)];
     potential += step * port.capacity;
     uplink_pressure_ = std::max(uplink_pressure_, potential / fabric_.node_uplink_capacity());
@@ -90,7 +96,7 @@ PortUse PortLedger::use_of(std::size_t i, Seconds elapsed) const {
   const coll::Port& port = fabric_.ports()[i];
   return {.port = static_cast<coll::PortId>(i),
           .name = {},
-          .cls = port.cls,
+          .cls = fabric_.classes()[port.cls].name,
           .direction = port.direction,
           .bytes = ended_[i],
           .wire_bytes = wire_[i],
@@ -107,7 +113,7 @@ std::vector<PortUse> PortLedger::busiest_ports(int count, Seconds elapsed) const
   });
   uses.resize(std::min(uses.size(), static_cast<std::size_t>(std::max(count, 0))));
   for (PortUse& use : uses) {
-    use.name = coll::name_of(fabric_.ports()[static_cast<std::size_t>(use.port)]);
+    use.name = fabric_.name_of(use.port);
   }
   return uses;
 }
@@ -117,7 +123,7 @@ void PortLedger::check_bytes_conserved() const {
     if (begun_[i] == ended_[i]) continue;
     throw SimulationError(
         fmt::format("bytes into a link are not bytes out: {} took in {} B, {} B came out",
-                    coll::name_of(fabric_.ports()[i]), begun_[i], ended_[i]));
+                    fabric_.name_of(static_cast<coll::PortId>(i)), begun_[i], ended_[i]));
   }
 }
 

@@ -46,7 +46,8 @@ class PortLedger {
   std::vector<int> open_flows_;         // of those that may leave their node
   std::vector<double> node_potential_;  // [node][direction]: capacity of the ports with such flows
   double uplink_pressure_ = 0;
-  std::vector<ClassUse> classes_;  // by class, then direction
+  std::vector<ClassUse> classes_;        // by class, then direction
+  std::vector<std::uint16_t> class_of_;  // by port: its place in classes_
 };
 
 }  // namespace cmsim::engine

@@ -18,11 +18,6 @@ namespace {
 constexpr double kRawLatency =
     1e-6;  // of a route of weight 1; any value does, if all have the same
 
-coll::Plane plane_of(coll::PortClass cls) {
-  if (cls == coll::PortClass::kRdma) return coll::Plane::kRdma;
-  return cls == coll::PortClass::kVpc ? coll::Plane::kVpc : coll::Plane::kUb;
-}
-
 }  // namespace
 
 SimGridZone::SimGridZone(const coll::Fabric& fabric, std::span<const coll::Plane> planes)
@@ -35,8 +30,8 @@ SimGridZone::SimGridZone(const coll::Fabric& fabric, std::span<const coll::Plane
   links_.resize(fabric.ports().size());
   for (std::size_t i = 0; i < links_.size(); ++i) {
     const coll::Port& port = fabric.ports()[i];
-    const bool unused = port.cls == coll::PortClass::kUplink && !fabric.uplinks_in_paths();
-    if (unused || std::ranges::find(planes, plane_of(port.cls)) == planes.end()) continue;
+    const coll::Plane plane = fabric.classes()[port.cls].plane;
+    if (!port.in_paths || std::ranges::find(planes, plane) == planes.end()) continue;
     links_[i] = zone->create_link(fmt::format("p{}", i), port.capacity)->seal()->get_impl();
   }
   zone->seal();

@@ -2,56 +2,36 @@
 
 #include <fmt/format.h>
 
+#include "graph_builder.hpp"
+#include "limits.hpp"
 #include "platform_operators.hpp"
 
 namespace cmsim::hw {
 namespace {
 
-// Bounds that catch slips of the pen; the machine of today is far inside them.
-constexpr double kLeastBandwidth = 1e6, kMostBandwidth = 1e18;
-constexpr double kLeastPeak = 1e9, kMostPeak = 1e21;
-constexpr Seconds kLongestLatency = 1.0;
-constexpr std::int64_t kMostLinks = 4'000'000;  // one way; the graph takes some 200 B for each
-
-int count(const ConfigNode& node, std::string_view key, int most, int least = 1) {
-  return static_cast<int>(node.integer(key, least, most));
-}
-
-double bandwidth(const ConfigNode& node, std::string_view key) {
-  return node.quantity(key, Dimension::kBandwidth, kLeastBandwidth, kMostBandwidth);
-}
-
 Bytes size(const ConfigNode& node, std::string_view key, Bytes most) {
   return static_cast<Bytes>(node.quantity(key, Dimension::kBytes, 0, static_cast<double>(most)));
-}
-
-double efficiency(const ConfigNode& node, std::string_view key) {
-  return node.number(key, kLeastEfficiency, 1);
-}
-
-Seconds latency(const ConfigNode& node, std::string_view key) {
-  return node.quantity(key, Dimension::kTime, 0, kLongestLatency);
 }
 
 DieSpec read_die(const ConfigNode& node) {
   DieSpec die;
   die.bf16_peak = node.quantity("bf16_peak", Dimension::kOpsRate, kLeastPeak, kMostPeak);
   die.int8_peak = node.quantity("int8_peak", Dimension::kOpsRate, kLeastPeak, kMostPeak);
-  die.aic_cores = count(node, "aic_cores", 4096);
-  die.aiv_cores = count(node, "aiv_cores", 4096);
+  die.aic_cores = read_count(node, "aic_cores", 4096);
+  die.aiv_cores = read_count(node, "aiv_cores", 4096);
   die.hbm_capacity = size(node, "hbm_capacity", kMostHbm);
-  die.hbm_bandwidth = bandwidth(node, "hbm_bandwidth");
-  die.die_to_die_bandwidth = bandwidth(node, "die_to_die_bandwidth");
+  die.hbm_bandwidth = read_bandwidth(node, "hbm_bandwidth");
+  die.die_to_die_bandwidth = read_bandwidth(node, "die_to_die_bandwidth");
   node.close();
   return die;
 }
 
 PathSpec read_path(const ConfigNode& node) {
   PathSpec path;
-  path.inter_node_efficiency = efficiency(node, "inter_node_efficiency");
-  path.intra_node_efficiency = efficiency(node, "intra_node_efficiency");
-  path.inter_node_latency = latency(node, "inter_node_latency");
-  path.intra_node_latency = latency(node, "intra_node_latency");
+  path.inter_node_efficiency = read_efficiency(node, "inter_node_efficiency");
+  path.intra_node_efficiency = read_efficiency(node, "intra_node_efficiency");
+  path.inter_node_latency = read_latency(node, "inter_node_latency");
+  path.intra_node_latency = read_latency(node, "intra_node_latency");
   node.close();
   return path;
 }
@@ -64,11 +44,18 @@ Spread read_spread(const ConfigNode& node) {
 
 UbSpec read_ub(const ConfigNode& node) {
   UbSpec ub;
-  ub.sub_planes = count(node, "sub_planes", 64);
-  ub.link_bandwidth = bandwidth(node, "link_bandwidth");
-  ub.cpu_bandwidth = bandwidth(node, "cpu_bandwidth");
-  ub.l2_chips_per_plane = count(node, "l2_chips_per_plane", 256);
-  ub.l2_chip_ports = count(node, "l2_chip_ports", 4096);
+  ub.by_builder = node.has("fabric");
+  if (ub.by_builder) {
+    ub.fabric = read_fabric(node.child("fabric"));
+    for (const char* key : kClosKeys) node.ignore(key);
+  } else {
+    ub.fabric = read_clos(node);
+  }
+  if (node.has("inside_node")) {
+    ub.inside_node = read_fabric(node.child("inside_node"));
+    ub.inside_node->scope = Scope::kNode;
+  }
+  ub.cpu_bandwidth = read_bandwidth(node, "cpu_bandwidth");
   ub.spread = read_spread(node);
   const ConfigNode paths = node.child("paths");
   ub.npu_npu_read = read_path(paths.child("npu_npu_read"));
@@ -80,43 +67,98 @@ UbSpec read_ub(const ConfigNode& node) {
   return ub;
 }
 
+/// One port a die into one switch, unless "fabric" names another builder.
 RdmaSpec read_rdma(const ConfigNode& node) {
-  RdmaSpec rdma{bandwidth(node, "bandwidth_per_die"), efficiency(node, "efficiency"),
-                latency(node, "latency")};
+  RdmaSpec rdma;
+  if (node.has("fabric")) {
+    rdma.fabric = read_fabric(node.child("fabric"));
+    node.ignore("bandwidth_per_die");
+    rdma.by_builder = true;
+  } else {
+    rdma.fabric.link_bandwidth = read_bandwidth(node, "bandwidth_per_die");
+  }
+  rdma.fabric.scope = Scope::kAll;
+  rdma.efficiency = read_efficiency(node, "efficiency");
+  rdma.latency = read_latency(node, "latency");
   node.close();
   return rdma;
 }
 
 VpcSpec read_vpc(const ConfigNode& node) {
-  VpcSpec vpc{bandwidth(node, "bandwidth_per_node"), efficiency(node, "efficiency"),
-              latency(node, "latency")};
+  VpcSpec vpc{read_bandwidth(node, "bandwidth_per_node"), read_efficiency(node, "efficiency"),
+              read_latency(node, "latency")};
   node.close();
   return vpc;
 }
 
-void check_sizes(const ConfigNode& node, const Platform& platform) {
-  if (platform.nodes > platform.ub.l2_chip_ports) {
-    node.fail("nodes",
-              fmt::format("found {}, but an L2 chip has one port per node and only {} of them "
-                          "(/ub/l2_chip_ports)",
-                          platform.nodes, platform.ub.l2_chip_ports));
+/// What the builder of a plane, whose object is at `node`, asks of the number of dies and nodes.
+void check_fabric(const ConfigNode& root, const ConfigNode& node, const FabricSpec& fabric,
+                  const Platform& platform) {
+  const std::int64_t dies =
+      std::int64_t{platform.nodes_in(fabric.scope)} * platform.dies_per_node();
+  switch (fabric.builder) {
+    case Builder::kClos:
+      if (platform.nodes_in(fabric.scope) > fabric.l2_chip_ports) {
+        root.fail("nodes", fmt::format("found {}, but an L2 chip has one port per node and only {} "
+                                       "of them ({}/l2_chip_ports)",
+                                       platform.nodes_in(fabric.scope), fabric.l2_chip_ports,
+                                       node.pointer()));
+      }
+      break;
+    case Builder::kFullMesh:
+    case Builder::kTorus: {
+      std::int64_t places = 1;
+      for (const MeshDimension& dimension : fabric.dimensions) places *= dimension.size;
+      if (places != dies) {
+        node.fail("dimensions", fmt::format("{} places for the {} dies of a {}", places, dies,
+                                            to_string(fabric.scope)));
+      }
+      break;
+    }
+    case Builder::kDragonfly: {
+      const std::int64_t per_group =
+          std::int64_t{fabric.dies_per_router} * fabric.routers_per_group;
+      const std::int64_t groups = (dies + per_group - 1) / per_group;
+      const std::int64_t links =
+          std::int64_t{fabric.routers_per_group} * fabric.global_links_per_router;
+      if (groups - 1 > links) {
+        node.fail("global_links_per_router",
+                  fmt::format("a group has {} global links, and {} other groups to reach", links,
+                              groups - 1));
+      }
+      break;
+    }
+    case Builder::kSwitch:
+    case Builder::kFatTree:
+    case Builder::kEdges:
+      break;
   }
+}
+
+void check_sizes(const ConfigNode& node, const Platform& platform) {
   const std::int64_t dies =
       std::int64_t{platform.nodes} * platform.npus_per_node * platform.dies_per_npu;
   if (dies > kMostDies) {
     node.fail("nodes", fmt::format("{} dies in all, allowed are at most {}", dies, kMostDies));
   }
-  const hw::UbSpec& ub = platform.ub;
   const std::int64_t cpus = std::int64_t{platform.nodes} * platform.cpus_per_node;
-  const std::int64_t siblings = platform.dies_per_npu - 1;
-  const std::int64_t links =
-      2 * ((dies + cpus) * (ub.sub_planes + 1) + dies * siblings / 2 +
-           std::int64_t{platform.nodes} * (ub.sub_planes * ub.l2_chips_per_plane + 1));
+  if (cpus > kMostDies) {
+    node.fail("cpus_per_node",
+              fmt::format("{} CPUs in all, allowed are at most {}", cpus, kMostDies));
+  }
+  const ConfigNode ub = node.child("ub"), rdma = node.child("rdma");
+  check_fabric(node, platform.ub.by_builder ? ub.child("fabric") : ub, platform.ub.fabric,
+               platform);
+  if (platform.ub.inside_node) {
+    check_fabric(node, ub.child("inside_node"), *platform.ub.inside_node, platform);
+  }
+  check_fabric(node, platform.rdma.by_builder ? rdma.child("fabric") : rdma, platform.rdma.fabric,
+               platform);
+  const std::int64_t links = links_in(platform);
   if (links > kMostLinks) {
-    node.fail("nodes",
-              fmt::format("{} links in all, between dies, CPUs and {} x {} switch chips (/ub), "
-                          "allowed are at most {}",
-                          links, ub.sub_planes, ub.l2_chips_per_plane, kMostLinks));
+    node.fail("nodes", fmt::format("{} links in all, between dies, CPUs and switch chips, allowed "
+                                   "are at most {}",
+                                   links, kMostLinks));
   }
 }
 
@@ -125,10 +167,13 @@ void check_sizes(const ConfigNode& node, const Platform& platform) {
 Platform read_platform(const ConfigNode& node) {
   Platform platform;
   platform.name = node.text("name");
-  platform.nodes = count(node, "nodes", kMostNodes);
-  platform.npus_per_node = count(node, "npus_per_node", 256);
-  platform.dies_per_npu = count(node, "dies_per_npu", 16);
-  platform.cpus_per_node = count(node, "cpus_per_node", 64);
+  platform.supernodes = static_cast<int>(node.integer_or("supernodes", 1, 1, kMostNodes));
+  platform.nodes =
+      platform.supernodes * read_count(node, "nodes", kMostNodes / platform.supernodes);
+  platform.nodes_per_rack = static_cast<int>(node.integer_or("nodes_per_rack", 1, 1, kMostNodes));
+  platform.npus_per_node = read_count(node, "npus_per_node", 256);
+  platform.dies_per_npu = read_count(node, "dies_per_npu", 16);
+  platform.cpus_per_node = read_count(node, "cpus_per_node", 64);
   platform.dram_per_node = size(node, "dram_per_node", kMostDram);
   platform.die = read_die(node.child("die"));
   platform.ub = read_ub(node.child("ub"));
@@ -136,9 +181,25 @@ Platform read_platform(const ConfigNode& node) {
   platform.vpc = read_vpc(node.child("vpc"));
   platform.operators = read_operators(node.child("operators"));
   platform.token_exchange = read_token_exchange(node.child("token_exchange"));
+  const ConfigNode faults = node.child_or_empty("faults");
   node.close();
   check_sizes(node, platform);
+  platform.faults = read_faults(faults, platform);
   return platform;
+}
+
+int Platform::nodes_in(Scope scope) const {
+  switch (scope) {
+    case Scope::kNode:
+      return 1;
+    case Scope::kRack:
+      return nodes_per_rack;
+    case Scope::kSupernode:
+      return nodes_per_supernode();
+    case Scope::kAll:
+      return nodes;
+  }
+  return nodes;
 }
 
 Platform load_platform(const std::filesystem::path& file) {

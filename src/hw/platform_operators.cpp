@@ -1,5 +1,7 @@
 #include "platform_operators.hpp"
 
+#include "limits.hpp"
+
 namespace cmsim::hw {
 namespace {
 

@@ -5,8 +5,6 @@
 
 namespace cmsim::hw {
 
-inline constexpr double kLeastEfficiency = 0.001;  // of anything that is a share of a peak
-
 OperatorSpec read_operators(const ConfigNode& node);
 TokenExchangeSpec read_token_exchange(const ConfigNode& node);
 

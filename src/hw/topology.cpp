@@ -1,148 +1,143 @@
 #include "cmsim/hw/topology.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <boost/range/iterator_range.hpp>
-#include <utility>
+
+#include "graph_builder.hpp"
 
 namespace cmsim::hw {
 namespace {
 
-using VertexId = Graph::vertex_descriptor;
-
-constexpr int kChipsPerLogicalSwitch = 2;  // P Table 11 counts L2 switches of two chips
-
-/// Builds die -> NPU -> node -> sub-plane -> supernode, each level by a function of its own.
-class Builder {
- public:
-  explicit Builder(const Platform& platform) : platform_(platform) {}
-
-  Graph build() {
-    add_shared_planes();
-    for (int plane = 0; plane < platform_.ub.sub_planes; ++plane) add_l2_chips(plane);
-    for (int node = 0; node < platform_.nodes; ++node) add_node(node);
-    return Graph(boost::edges_are_unsorted_multi_pass, ends_.begin(), ends_.end(), links_.begin(),
-                 static_cast<VertexId>(vertices_.size()));
+void build_unit(GraphBuilder& builder, const FabricSpec& fabric, const Unit& unit) {
+  switch (fabric.builder) {
+    case Builder::kClos:
+      return build_clos(builder, fabric, unit);
+    case Builder::kSwitch:
+      return build_switch(builder, fabric, unit);
+    case Builder::kFullMesh:
+    case Builder::kTorus:
+      return build_mesh(builder, fabric, unit);
+    case Builder::kFatTree:
+      return build_fat_tree(builder, fabric, unit);
+    case Builder::kDragonfly:
+      return build_dragonfly(builder, fabric, unit);
+    case Builder::kEdges:
+      return build_edges(builder, fabric);
   }
-  const std::vector<Vertex>& vertices() const { return vertices_; }
+}
 
- private:
-  VertexId add_vertex(Vertex vertex) {
-    vertices_.push_back(vertex);
-    return static_cast<VertexId>(vertices_.size() - 1);
+/// A copy of the fabric in every unit of its scope.
+void build_units(GraphBuilder& builder, const FabricSpec& fabric, Unit unit) {
+  const Platform& p = builder.platform();
+  const int nodes = p.nodes_in(fabric.scope);
+  for (unit.first_node = 0; unit.first_node < p.nodes; unit.first_node += nodes) {
+    unit.nodes = std::min(nodes, p.nodes - unit.first_node);
+    build_unit(builder, fabric, unit);
   }
+}
 
-  void add_both_ways(VertexId a, VertexId b, Link link) {
-    ends_.emplace_back(a, b);
-    links_.push_back(link);
-    ends_.emplace_back(b, a);
-    links_.push_back(link);
-  }
-
-  void add_shared_planes() {
-    rdma_plane_ = add_vertex({.kind = VertexKind::kRdmaPlane});
-    vpc_plane_ = add_vertex({.kind = VertexKind::kVpcPlane});
-  }
-
-  void add_l2_chips(int plane) {
-    for (int chip = 0; chip < platform_.ub.l2_chips_per_plane; ++chip) {
-      l2_chips_.push_back(add_vertex({.kind = VertexKind::kL2Chip, .plane = plane, .index = chip}));
-    }
-  }
-
-  void add_node(int node) {
-    add_l1_chips(node);
-    const int first_npu = node * platform_.npus_per_node;
-    for (int npu = 0; npu < platform_.npus_per_node; ++npu) add_npu(node, first_npu + npu);
-    add_host_side(node);
-  }
-
-  void add_l1_chips(int node) {
-    const int uplinks = platform_.ub.l2_chips_per_plane;
-    l1_chips_.clear();
-    for (int plane = 0; plane < platform_.ub.sub_planes; ++plane) {
-      const VertexId l1 =
-          add_vertex({.kind = VertexKind::kL1Chip, .node = node, .plane = plane, .index = 0});
-      l1_chips_.push_back(l1);
-      for (int chip = 0; chip < uplinks; ++chip) {
-        add_both_ways(l1, l2_chips_[static_cast<std::size_t>(plane * uplinks + chip)],
-                      {LinkClass::kUplink, plane, platform_.ub.link_bandwidth});
+void build_packages(GraphBuilder& builder) {
+  const Platform& p = builder.platform();
+  if (p.dies_per_npu < 2) return;
+  const LinkClass cls = builder.link_class("die_to_die", Plane::kUb);
+  for (int first = 0; first < p.dies(); first += p.dies_per_npu) {
+    for (int a = first; a < first + p.dies_per_npu; ++a) {
+      for (int b = a + 1; b < first + p.dies_per_npu; ++b) {
+        builder.add_both_ways(builder.die(a), builder.die(b),
+                              {cls, -1, p.die.die_to_die_bandwidth});
       }
     }
   }
+}
 
-  void add_npu(int node, int npu) {
-    std::vector<VertexId> package;
-    for (int i = 0; i < platform_.dies_per_npu; ++i) {
-      const VertexId die = add_die(node, npu * platform_.dies_per_npu + i);
-      for (const VertexId sibling : package) {
-        add_both_ways(sibling, die, {LinkClass::kDieToDie, -1, platform_.die.die_to_die_bandwidth});
-      }
-      package.push_back(die);
-    }
+/// A card a node, the way out and the way in apart, so that traffic of a node to itself uses both.
+void build_vpc(GraphBuilder& builder) {
+  const Platform& p = builder.platform();
+  const LinkClass card_link = builder.link_class("vpc", Plane::kVpc);
+  const LinkClass pcie = builder.link_class("pcie", Plane::kVpc, false);
+  const double bandwidth = p.vpc.bandwidth_per_node;
+  const VertexId network =
+      builder.add_vertex({.kind = VertexKind::kSwitch, .tier = 1, .pool = builder.new_pool()});
+  for (int node = 0; node < p.nodes; ++node) {
+    const VertexId out = builder.add_vertex({.kind = VertexKind::kCard, .node = node});
+    const VertexId in = builder.add_vertex({.kind = VertexKind::kCard, .node = node, .index = 1});
+    builder.add_link(out, network, {card_link, -1, bandwidth});
+    builder.add_link(network, in, {card_link, -1, bandwidth});
+    const auto join = [&](VertexId endpoint) {
+      builder.add_link(endpoint, out, {pcie, -1, bandwidth});
+      builder.add_link(in, endpoint, {pcie, -1, bandwidth});
+    };
+    for (int i = 0; i < p.dies_per_node(); ++i) join(builder.die(node * p.dies_per_node() + i));
+    for (int i = 0; i < p.cpus_per_node; ++i) join(builder.cpu(node * p.cpus_per_node + i));
   }
-
-  VertexId add_die(int node, int index) {
-    const VertexId die = add_vertex({.kind = VertexKind::kDie, .node = node, .index = index});
-    for (int plane = 0; plane < platform_.ub.sub_planes; ++plane) {
-      add_both_ways(die, l1_chips_[static_cast<std::size_t>(plane)],
-                    {LinkClass::kDieUb, plane, platform_.ub.link_bandwidth});
-    }
-    add_both_ways(die, rdma_plane_, {LinkClass::kRdma, -1, platform_.rdma.bandwidth_per_die});
-    return die;
-  }
-
-  void add_host_side(int node) {
-    const VertexId card = add_vertex({.kind = VertexKind::kVpcCard, .node = node});
-    const double card_bandwidth = platform_.vpc.bandwidth_per_node;
-    add_both_ways(card, vpc_plane_, {LinkClass::kVpc, -1, card_bandwidth});
-    for (int i = 0; i < platform_.cpus_per_node; ++i) {
-      const int index = node * platform_.cpus_per_node + i;
-      const VertexId cpu = add_vertex({.kind = VertexKind::kCpu, .node = node, .index = index});
-      for (int plane = 0; plane < platform_.ub.sub_planes; ++plane) {
-        add_both_ways(
-            cpu, l1_chips_[static_cast<std::size_t>(plane)],
-            {LinkClass::kCpuUb, plane, platform_.ub.cpu_bandwidth / platform_.ub.sub_planes});
-      }
-      add_both_ways(cpu, card, {LinkClass::kPcie, -1, card_bandwidth});
-    }
-  }
-
-  const Platform& platform_;
-  std::vector<Vertex> vertices_;
-  std::vector<std::pair<VertexId, VertexId>> ends_;
-  std::vector<Link> links_;
-  std::vector<VertexId> l1_chips_;  // of the node being built
-  std::vector<VertexId> l2_chips_;  // [plane][chip]
-  VertexId rdma_plane_ = 0;
-  VertexId vpc_plane_ = 0;
-};
+}
 
 }  // namespace
 
-const char* to_string(LinkClass cls) {
-  switch (cls) {
-    case LinkClass::kDieUb:
-      return "die_ub";
-    case LinkClass::kCpuUb:
-      return "cpu_ub";
-    case LinkClass::kUplink:
-      return "uplink";
-    case LinkClass::kDieToDie:
-      return "die_to_die";
-    case LinkClass::kRdma:
+const char* to_string(Plane plane) {
+  switch (plane) {
+    case Plane::kUb:
+      return "ub";
+    case Plane::kRdma:
       return "rdma";
-    case LinkClass::kVpc:
+    case Plane::kVpc:
       return "vpc";
-    case LinkClass::kPcie:
-      return "pcie";
   }
   return "";
 }
 
-Topology::Topology(const Platform& platform) {
-  Builder builder(platform);
-  graph_ = builder.build();
-  for (std::size_t i = 0; i < builder.vertices().size(); ++i) graph_[i] = builder.vertices()[i];
+Topology::Topology(const Platform& platform) : dies_(platform.dies()) {
+  GraphBuilder builder(platform);
+  Unit unit;
+  const bool direct = platform.ub.fabric.builder == Builder::kFullMesh ||
+                      platform.ub.fabric.builder == Builder::kTorus;
+  if (!direct) unit.die = builder.link_class("die_ub", Plane::kUb);
+  unit.cpu = builder.link_class("cpu_ub", Plane::kUb);
+  unit.with_cpus = true;
+  build_units(builder, platform.ub.fabric, unit);
+  if (platform.ub.inside_node) {
+    Unit inside;
+    inside.die = builder.link_class("die_node", Plane::kUb);
+    build_units(builder, *platform.ub.inside_node, inside);
+  }
+  build_packages(builder);
+  Unit scale_out;
+  scale_out.plane = Plane::kRdma;
+  scale_out.die = builder.link_class("rdma", Plane::kRdma);
+  build_units(builder, platform.rdma.fabric, scale_out);
+  build_vpc(builder);
+  graph_ = builder.graph();
+  if (!platform.faults.empty()) {
+    switch_names_ = builder.switch_names();
+    graph_ = builder.graph([&](VertexId from, VertexId to) { return left_of(platform, from, to); });
+  }
+  classes_ = std::move(builder).classes();
+  switch_names_ = std::move(builder).switch_names();
+}
+
+VertexId Topology::vertex_of(Endpoint endpoint) const {
+  return static_cast<VertexId>(endpoint.kind == EndpointKind::kDie ? endpoint.index
+                                                                   : dies_ + endpoint.index);
+}
+
+std::string Topology::name_of(VertexId id) const {
+  const Vertex& vertex = graph_[id];
+  switch (vertex.kind) {
+    case VertexKind::kDie:
+      return to_string(hw::die(vertex.index));
+    case VertexKind::kCpu:
+      return to_string(hw::cpu(vertex.index));
+    case VertexKind::kCard:
+      return fmt::format("card{}:{}", vertex.index == 0 ? "" : "-in", vertex.node);
+    case VertexKind::kSwitch:
+      break;
+  }
+  if (vertex.name >= 0) return switch_names_[static_cast<std::size_t>(vertex.name)];
+  if (vertex.lane < 0) return fmt::format("l{}:{}", vertex.tier, vertex.index);
+  if (vertex.node >= 0) return fmt::format("l{}:{}/{}", vertex.tier, vertex.node, vertex.lane);
+  return fmt::format("l{}:{}/{}", vertex.tier, vertex.lane, vertex.index);
 }
 
 int Topology::count(VertexKind kind) const {
@@ -151,62 +146,61 @@ int Topology::count(VertexKind kind) const {
       std::count_if(begin, end, [&](VertexId v) { return graph_[v].kind == kind; }));
 }
 
-int Topology::count(LinkClass cls) const {
-  const auto [begin, end] = boost::edges(graph_);
-  return static_cast<int>(
-      std::count_if(begin, end, [&](const auto& e) { return graph_[e].cls == cls; }));
+int Topology::switches(int tier) const {
+  const auto [begin, end] = boost::vertices(graph_);
+  return static_cast<int>(std::count_if(begin, end, [&](VertexId v) {
+    return graph_[v].kind == VertexKind::kSwitch && graph_[v].tier == tier;
+  }));
 }
 
-BytesPerSecond Topology::capacity(LinkClass cls) const {
+int Topology::count(std::string_view cls) const {
+  const auto [begin, end] = boost::edges(graph_);
+  return static_cast<int>(std::count_if(
+      begin, end, [&](const auto& e) { return classes_[graph_[e].cls].name == cls; }));
+}
+
+BytesPerSecond Topology::capacity(std::string_view cls) const {
   BytesPerSecond sum = 0;
-  const auto [begin, end] = boost::edges(graph_);
-  for (auto e = begin; e != end; ++e) {
-    if (graph_[*e].cls == cls) sum += graph_[*e].bandwidth;
-  }
-  return sum;
-}
-
-double Topology::npu_oversubscription() const {
-  return capacity(LinkClass::kDieUb) / capacity(LinkClass::kUplink);
-}
-
-double Topology::oversubscription_with_cpus() const {
-  return (capacity(LinkClass::kDieUb) + capacity(LinkClass::kCpuUb)) / capacity(LinkClass::kUplink);
-}
-
-BytesPerSecond Topology::bisection() const {
-  int nodes = 0;
-  for (const VertexId v : boost::make_iterator_range(boost::vertices(graph_))) {
-    nodes = std::max(nodes, graph_[v].node + 1);
-  }
-  std::vector<double> from_first_half(boost::num_vertices(graph_), 0);
-  std::vector<double> to_second_half(boost::num_vertices(graph_), 0);
   for (const auto& e : boost::make_iterator_range(boost::edges(graph_))) {
-    if (graph_[e].cls != LinkClass::kUplink) continue;
-    const VertexId from = boost::source(e, graph_);
-    const VertexId to = boost::target(e, graph_);
-    if (graph_[to].kind == VertexKind::kL2Chip && graph_[from].node < nodes / 2) {
-      from_first_half[to] += graph_[e].bandwidth;
-    }
-    if (graph_[from].kind == VertexKind::kL2Chip && graph_[to].node >= nodes / 2) {
-      to_second_half[from] += graph_[e].bandwidth;
-    }
-  }
-  BytesPerSecond sum = 0;
-  for (std::size_t v = 0; v < from_first_half.size(); ++v) {
-    sum += std::min(from_first_half[v], to_second_half[v]);
+    if (classes_[graph_[e].cls].name == cls) sum += graph_[e].bandwidth;
   }
   return sum;
 }
 
-SwitchPlan plan_switches(const Platform& platform) {
-  const int ports = kChipsPerLogicalSwitch * platform.ub.l2_chip_ports;
-  const int uplinks = platform.nodes * platform.ub.l2_chips_per_plane;
-  SwitchPlan plan;
-  plan.per_plane = (uplinks + ports - 1) / ports;
-  plan.total = plan.per_plane * platform.ub.sub_planes;
-  plan.port_utilisation = static_cast<double>(uplinks) / (plan.per_plane * ports);
-  return plan;
+std::int64_t links_in(const Platform& p) {
+  const auto links = [&](const FabricSpec& fabric, std::int64_t endpoints) {
+    const std::int64_t dies = p.dies(), nodes = p.nodes;
+    std::int64_t count = endpoints * fabric.sub_planes;
+    switch (fabric.builder) {
+      case Builder::kClos:
+        return count + nodes * fabric.sub_planes * fabric.l2_chips_per_plane;
+      case Builder::kSwitch:
+        return count;
+      case Builder::kFullMesh:
+      case Builder::kTorus:
+        for (const MeshDimension& dimension : fabric.dimensions) count += dies * dimension.size;
+        return count;
+      case Builder::kFatTree: {
+        const std::int64_t leaves = dies / fabric.leaf_ports + fabric.rails;
+        const std::int64_t pods =
+            fabric.leaves_per_pod > 0 ? leaves / fabric.leaves_per_pod + 1 : 1;
+        return count + leaves * fabric.spines + pods * fabric.spines * fabric.cores;
+      }
+      case Builder::kDragonfly: {
+        const std::int64_t routers = dies / fabric.dies_per_router + fabric.routers_per_group;
+        const std::int64_t groups = routers / fabric.routers_per_group + 1;
+        return count + routers * fabric.routers_per_group + groups * groups;
+      }
+      case Builder::kEdges:
+        return count + static_cast<std::int64_t>(fabric.edges.size());
+    }
+    return count;
+  };
+  const std::int64_t dies = p.dies(), endpoints = dies + p.cpus();
+  std::int64_t count = links(p.ub.fabric, endpoints) + links(p.rdma.fabric, dies) + endpoints +
+                       dies * (p.dies_per_npu - 1) + p.nodes;
+  if (p.ub.inside_node) count += links(*p.ub.inside_node, dies);
+  return 2 * count;
 }
 
 }  // namespace cmsim::hw

@@ -206,7 +206,7 @@ Seconds farthest_latency(const hw::PathSpec& path, const PeerShares& shares) {
 
 PeerBandwidth peer_bandwidth(const hw::Platform& platform) {
   const hw::PathSpec& write = platform.ub.npu_npu_write;
-  const BytesPerSecond line = platform.ub_bandwidth_per_die();
+  const BytesPerSecond line = hw::bandwidth_per_die(platform.ub.fabric);
   const BytesPerSecond package =
       (platform.dies_per_npu - 1) * platform.die.die_to_die_bandwidth;  // a link to each sibling
   return {package * write.intra_node_efficiency, line * write.intra_node_efficiency,

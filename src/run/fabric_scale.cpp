@@ -35,7 +35,7 @@ int median_layer(const model::ExpertLoad& experts, int moe_layers) {
 }
 
 Representative dispatch_of(const Scenario& scenario, const model::ExpertLoad& experts,
-                           int first_die, double tokens) {
+                           const int* dies, double tokens) {
   const model::Architecture& a = scenario.model;
   const model::ExpertLayout& layout = experts.layout();
   const int ranks = layout.ranks;
@@ -54,9 +54,10 @@ Representative dispatch_of(const Scenario& scenario, const model::ExpertLoad& ex
   const double message =
       model::OperatorList(a, scenario.options.precision).dispatch_message_bytes();
   const double hottest = *std::max_element(rows.begin(), rows.end()) * ranks;
-  return {coll::dispatch(coll::consecutive_dies(first_die, ranks), tokens, copies, message, rows),
-          assumed_wire_time(scenario.platform, ranks, tokens * copies * std::max(1.0, hottest),
-                            message)};
+  return {
+      coll::dispatch(std::vector<std::int32_t>(dies, dies + ranks), tokens, copies, message, rows),
+      assumed_wire_time(scenario.platform, ranks, tokens * copies * std::max(1.0, hottest),
+                        message)};
 }
 
 coll::ProductTraffic first_ranks(const coll::ProductTraffic& traffic, int ranks) {
@@ -113,12 +114,12 @@ FabricScale measure_fabric_scale(const Scenario& scenario, const RoleExperts& ex
   const hw::Platform& platform = scenario.platform;
   const serve::Placement placement = serve::place(scenario.deployment, platform, scenario.role);
   FabricScale scale;
-  const auto measure = [&](const char* role, const model::ExpertLoad& load, int first_die,
+  const auto measure = [&](const char* role, const model::ExpertLoad& load, const int* dies,
                            double tokens) {
     const int ranks = load.layout().ranks;
     if (ranks < 2 || scenario.model.moe_layers() < 1) return 1.0;
     const double ratio =
-        scale_of(fabric, dispatch_of(scenario, load, first_die, tokens), scenario.network);
+        scale_of(fabric, dispatch_of(scenario, load, dies, tokens), scenario.network);
     if (scenario.network != Network::kAnalytic || ratio != 1) {
       scale.note +=
           (scale.note.empty() ? "" : "; ") + note_of(role, ratio, ranks, scenario.network);
@@ -129,12 +130,14 @@ FabricScale measure_fabric_scale(const Scenario& scenario, const RoleExperts& ex
     const double tokens =
         static_cast<double>(scenario.deployment.prefill.max_num_batched_tokens) /
         (platform.dies_per_npu * std::max(1, scenario.options.prefill.microbatches));
-    scale.prefill = measure("prefill", *experts.prefill, placement.prefill_die(0, 0), tokens);
+    scale.prefill = measure("prefill", *experts.prefill, placement.dies.data(), tokens);
   }
   if (experts.decode) {
     const double tokens = static_cast<double>(scenario.deployment.decode.max_num_seqs) /
                           platform.dies_per_npu * (1 + scenario.options.decode.draft_tokens);
-    scale.decode = measure("decode", *experts.decode, placement.decode_die(0, 0), tokens);
+    scale.decode = measure(
+        "decode", *experts.decode,
+        placement.dies.data() + placement.prefill_instances * placement.prefill_dies, tokens);
   }
   return scale;
 }

@@ -45,7 +45,7 @@ std::vector<metrics::LinkResult> LinkMeter::links(Seconds from, Seconds to) cons
   std::size_t cls = 0;
   for (const engine::ClassUse& use : runtime_.class_use()) {
     links.push_back(
-        {.name = coll::to_string(use.cls),
+        {.name = use.cls,
          .direction = coll::to_string(use.direction),
          .ports = use.ports,
          .transfer_bytes = last.bytes[cls] - first.bytes[cls],
@@ -63,18 +63,15 @@ void add_exchanges(std::vector<metrics::LinkResult>& links, const coll::Fabric& 
   const int package = std::min(ep, platform.dies_per_npu);
   const int node = std::min(ep, platform.dies_per_node());
   const double leaving = ep > package ? static_cast<double>(ep - node) / (ep - package) : 0;
-  const bool leaves = node < ep;
-  const double efficiency =
-      fabric
-          .path(hw::die(0), hw::die(leaves ? platform.dies_per_node() : platform.dies_per_npu % ep),
-                coll::Plane::kUb, coll::Op::kWrite)
-          .efficiency;
-  const auto add = [&](coll::PortClass cls, double bytes) {
+  const hw::PathSpec& write = platform.ub.npu_npu_write;
+  const double efficiency = node < ep ? write.inter_node_efficiency : write.intra_node_efficiency;
+  const auto add = [&](const char* cls, double bytes) {
     for (metrics::LinkResult& link : links) {
-      if (link.name != coll::to_string(cls)) continue;
+      if (link.name != cls) continue;
       double capacity = 0;
       for (const coll::Port& port : fabric.ports()) {
-        if (port.cls == cls && link.direction == coll::to_string(port.direction)) {
+        if (fabric.classes()[port.cls].name == cls &&
+            link.direction == coll::to_string(port.direction)) {
           capacity += port.capacity;
         }
       }
@@ -82,8 +79,8 @@ void add_exchanges(std::vector<metrics::LinkResult>& links, const coll::Fabric& 
       if (capacity > 0) link.utilisation += bytes / efficiency / (capacity * length);
     }
   };
-  add(coll::PortClass::kDieUb, role.ub_bytes);
-  add(coll::PortClass::kUplink, role.ub_bytes * leaving);
+  add("die_ub", role.ub_bytes);
+  add("uplink", role.ub_bytes * leaving);
 }
 
 }  // namespace cmsim::run

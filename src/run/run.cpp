@@ -105,8 +105,9 @@ metrics::SystemFacts facts_of(const Scenario& scenario, const serve::ClusterConf
   facts.hbm_bandwidth = platform.die.hbm_bandwidth;
   if (models.decode) facts.decode_kv_per_die = models.decode->kv_capacity_per_die();
   if (cache.enabled && scenario.role != serve::Role::kDecodeOnly) {
+    const int nodes = serve::place(scenario.deployment, platform, scenario.role).nodes;
     facts.cache_capacity_blocks =
-        cache.dram_per_node * platform.nodes / (config.kv_bytes_per_token * cache.block_size);
+        cache.dram_per_node * nodes / (config.kv_bytes_per_token * cache.block_size);
   }
   facts.slo = scenario.slo;
   return facts;

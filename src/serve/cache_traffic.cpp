@@ -95,12 +95,14 @@ void CacheTraffic::start_flow(std::int32_t instance, BlockId block, Bytes bytes,
                               coll::Runtime::Callback done) {
   std::int32_t& next = next_die_[static_cast<std::size_t>(instance)];
   const int die = state_.placement.prefill_die(instance, next);
+  const auto copier = static_cast<std::size_t>(instance * state_.placement.prefill_dies + next);
   next = (next + 1) % state_.placement.prefill_dies;
-  const hw::Endpoint holder = hw::cpu(cpu_of_block(block, state_.placement.cpus));
+  const std::vector<int>& cpus = state_.placement.cpus;
+  const hw::Endpoint holder = hw::cpu(
+      cpus[static_cast<std::size_t>(cpu_of_block(block, static_cast<std::int32_t>(cpus.size())))]);
   const coll::Op op = kind == TransferKind::kCacheRead ? coll::Op::kRead : coll::Op::kWrite;
-  copies_.start(static_cast<std::size_t>(die),
-                {hw::die(die), holder, bytes, state_.config.deployment.cache.plane, op}, kind,
-                std::move(done));
+  copies_.start(copier, {hw::die(die), holder, bytes, state_.config.deployment.cache.plane, op},
+                kind, std::move(done));
 }
 
 void CacheTraffic::read(RequestIndex index, std::int32_t instance, const CacheHit& hit,

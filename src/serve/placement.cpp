@@ -1,6 +1,7 @@
 #include "cmsim/serve/placement.hpp"
 
 #include <algorithm>
+#include <set>
 #include <string>
 
 #include "cmsim/base/error.hpp"
@@ -47,8 +48,19 @@ Placement place(const DeploymentSpec& deployment, const hw::Platform& platform, 
     placement.decode_instances = deployment.decode.instances;
     placement.decode_dies = deployment.decode.npus_per_instance * platform.dies_per_npu;
   }
-  placement.nodes = platform.nodes;
-  placement.cpus = platform.cpus();
+  const std::vector<int> lost = hw::lost_npus(platform), lost_cpus = hw::lost_cpus(platform);
+  for (int npu = 0; npu < platform.npus(); ++npu) {
+    if (std::ranges::binary_search(lost, npu)) continue;
+    for (int i = 0; i < platform.dies_per_npu; ++i) {
+      placement.dies.push_back(npu * platform.dies_per_npu + i);
+    }
+  }
+  for (int cpu = 0; cpu < platform.cpus(); ++cpu) {
+    if (!std::ranges::binary_search(lost_cpus, cpu)) placement.cpus.push_back(cpu);
+  }
+  std::set<int> nodes;
+  for (const int cpu : placement.cpus) nodes.insert(platform.node_of_cpu(cpu));
+  placement.nodes = static_cast<int>(nodes.size());
   return placement;
 }
 
@@ -69,7 +81,8 @@ void check_deployment(const DeploymentSpec& deployment, const hw::Platform& plat
     check_at_least("decode/max_num_seqs", decode.max_num_seqs, 1);
     npus += std::int64_t{decode.instances} * decode.npus_per_instance;
   }
-  if (npus > platform.npus()) {
+  const auto lost = static_cast<int>(hw::lost_npus(platform).size());
+  if (npus > platform.npus() - lost) {
     std::string message = "the instances need " + std::to_string(npus) + " NPUs (";
     if (uses_prefill(role)) {
       message += std::to_string(prefill.instances) + " x " +
@@ -81,6 +94,8 @@ void check_deployment(const DeploymentSpec& deployment, const hw::Platform& plat
                  std::to_string(decode.npus_per_instance) + " decode";
     }
     message += "), the platform has " + std::to_string(platform.npus());
+    if (lost > 0)
+      message += ", of which the faults leave " + std::to_string(platform.npus() - lost);
     throw ConfigError({"", 0, "/deployment"}, message);
   }
   if (uses_prefill(role)) {
@@ -102,6 +117,10 @@ void check_deployment(const DeploymentSpec& deployment, const hw::Platform& plat
          "found " + format_quantity(static_cast<double>(cache.dram_per_node), Dimension::kBytes) +
              ", a node has " +
              format_quantity(static_cast<double>(platform.dram_per_node), Dimension::kBytes));
+  }
+  const bool caches = cache.enabled && uses_prefill(role);
+  if (caches && static_cast<int>(hw::lost_cpus(platform).size()) == platform.cpus()) {
+    fail("cache/enabled", "the faults leave no CPU whose DRAM could hold the cache");
   }
   if (cache.reuse > 1) fail("cache/reuse", "found a hit rate above 1; allowed is 0 to 1");
 }

@@ -27,7 +27,7 @@ TEST(PortLoads, OfAProductAreThoseOfItsPairs) {
     for (const int l2_chips : {16, 4}) {
       hw::Platform p = cloudmatrix();
       p.ub.spread = spread;
-      p.ub.l2_chips_per_plane = l2_chips;
+      p.ub.fabric.l2_chips_per_plane = l2_chips;
       const Fabric fabric(p);
       // Siblings (0, 1), same node (0, 1, 5), other nodes (16, 17, 40, 700).
       const std::vector<std::int32_t> dies{0, 1, 5, 16, 17, 40, 700};
@@ -62,7 +62,7 @@ TEST(Analytic, UniformDispatchOverTheSupernode) {
   const auto traffic = dispatch(consecutive_dies(0, 320), 96, 8, 7680);
   const auto result = analytic_exchange(fabric, port_loads(fabric, traffic));
   EXPECT_NEAR(result.duration, 2.1e-6 + 14 * 18432 / 137e9 + 304 * 18432 / 135e9, 1e-11);
-  EXPECT_EQ(result.busiest.front().cls, PortClass::kDieUb);
+  EXPECT_EQ(result.busiest.front().cls, "die_ub");
 }
 
 TEST(Analytic, TheHottestReceiverBoundsADispatch) {

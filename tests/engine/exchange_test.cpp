@@ -88,13 +88,13 @@ TEST(AnalyticRung, MeetsTheOracleForADrawnBatch) {
 TEST(AnalyticRung, MeetsTheOracleWhereUplinksBind) {
   // Four uplinks a sub-plane for 16 dies: 4:1 oversubscribed, the uplinks are the busiest ports.
   hw::Platform platform = cloudmatrix();
-  platform.ub.l2_chips_per_plane = 4;
+  platform.ub.fabric.l2_chips_per_plane = 4;
   const coll::Fabric fabric(platform);
   const coll::PairTraffic traffic = skewed_dispatch(64, 0.0);
   const double truth = oracle_duration(fabric, traffic);
   const auto result = coll::analytic_exchange(fabric, coll::port_loads(fabric, traffic));
   EXPECT_NEAR(result.duration, truth, 1e-3 * truth);
-  EXPECT_EQ(result.busiest.front().cls, coll::PortClass::kUplink);
+  EXPECT_EQ(result.busiest.front().cls, "uplink");
 }
 
 TEST(FlowRung, MeetsTheOracleAt16Ranks) {

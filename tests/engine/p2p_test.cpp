@@ -77,7 +77,7 @@ TEST(P2p, HashedFlowHasOneSubPlane) {
 TEST(P2p, FewerSubPlanesGiveProportionallyLess) {
   // 3 of 7 sub-planes: 3 * 28 * 164/196 = 70.29 GB/s.
   hw::Platform platform = cloudmatrix();
-  platform.ub.sub_planes = 3;
+  platform.ub.fabric.sub_planes = 3;
   const P2pResult r =
       measure_p2p(platform, hw::die(0), hw::die(16), 10'000'000'000, coll::Op::kRead);
   EXPECT_NEAR(r.bandwidth, 3 * 28e9 * 164 / 196, 1e-4 * 70e9);

@@ -243,7 +243,7 @@ TEST(Transfers, ThinUplinksBindWhenTheyAreInThePath) {
   // One L2 chip a sub-plane: a node has 7 * 28 = 196 GB/s of uplinks for its 16 dies. Two dies of
   // node 0 that write to two dies of node 1 share it: 98 GB/s each.
   hw::Platform p = plain();
-  p.ub.l2_chips_per_plane = 1;
+  p.ub.fabric.l2_chips_per_plane = 1;
   SimGridRuntime runtime(p);
   EXPECT_TRUE(runtime.fabric().uplinks_in_paths());
   const auto ends = ends_of(runtime, {write(0, 16, 98'000'000), write(2, 18, 98'000'000)});
@@ -286,7 +286,7 @@ TEST(Statistics, BytesInAreBytesOutAndUtilisationIsWireTime) {
   Bytes out = 0;
   Bytes in = 0;
   for (const ClassUse& use : runtime.class_use()) {
-    if (use.cls != coll::PortClass::kDieUb) continue;
+    if (use.cls != "die_ub") continue;
     EXPECT_EQ(use.ports, 768);
     (use.direction == coll::Direction::kOut ? out : in) += use.bytes;
   }

@@ -74,9 +74,9 @@ inline std::string violation(const json& value, const json& node, const std::str
     const std::string reference = node["$ref"].get<std::string>().substr(1);
     return violation(value, schema().at(json::json_pointer(reference)), pointer);
   }
-  if (node.contains("anyOf")) {
+  if (node.contains("anyOf") || node.contains("oneOf")) {
     std::string first = pointer + " fits no alternative";
-    for (const json& one : node["anyOf"]) {
+    for (const json& one : node.contains("anyOf") ? node["anyOf"] : node["oneOf"]) {
       const std::string found = violation(value, one, pointer);
       if (found.empty()) return "";
       if (value.is_object() && one.contains("properties")) first = found;

@@ -26,8 +26,7 @@ void check_bounds(const hw::Platform& p) {
   require(p.die.aic_cores >= 1 && p.die.aiv_cores >= 1, "a die has cores");
   for (const double rate :
        {p.die.bf16_peak, p.die.int8_peak, p.die.hbm_bandwidth, p.die.die_to_die_bandwidth,
-        p.ub.link_bandwidth, p.ub.cpu_bandwidth, p.rdma.bandwidth_per_die, p.vpc.bandwidth_per_node,
-        p.ub_bandwidth_per_die()}) {
+        p.ub.cpu_bandwidth, p.vpc.bandwidth_per_node}) {
     require(positive(rate), "a rate is positive and finite");
   }
   for (const double share :
@@ -54,9 +53,7 @@ void check_path(const coll::Fabric& fabric, hw::Endpoint from, hw::Endpoint to, 
 }
 
 void check_fabric(const hw::Platform& platform) {
-  const std::int64_t links = std::int64_t{platform.nodes} * platform.ub.sub_planes *
-                             (platform.ub.l2_chips_per_plane + platform.cpus_per_node);
-  if (platform.dies() > kSmall || links > 4 * kSmall) return;
+  if (platform.dies() > kSmall || hw::links_in(platform) > 16 * kSmall) return;
   const coll::Fabric fabric(platform);
   for (const coll::Port& port : fabric.ports()) {
     require(port.capacity >= 0 && std::isfinite(port.capacity), "a port has a finite capacity");
@@ -66,7 +63,6 @@ void check_fabric(const hw::Platform& platform) {
   check_path(fabric, first, last, coll::Plane::kRdma);
   check_path(fabric, hw::cpu(platform.cpus() - 1), first, coll::Plane::kUb);
   check_path(fabric, hw::cpu(0), last, coll::Plane::kVpc);
-  require(hw::plan_switches(platform).total >= 1, "a supernode has switches");
 }
 
 }  // namespace

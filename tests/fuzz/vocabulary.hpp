@@ -26,7 +26,10 @@ class Vocabulary {
       const std::string reference = schema.at("$ref").get<std::string>().substr(1);
       add_schema(root.at(json::json_pointer(reference)), root, pointer);
     }
-    for (const json& one : schema.value("anyOf", json::array())) add_schema(one, root, pointer);
+    for (const char* choice : {"anyOf", "oneOf"}) {
+      for (const json& one : schema.value(choice, json::array())) add_schema(one, root, pointer);
+    }
+    if (schema.contains("items")) add_schema(schema["items"], root, pointer + "/0");
     if (!schema.contains("properties") || schema["properties"].contains("value")) {
       add_leaf(schema, pointer);
       return;

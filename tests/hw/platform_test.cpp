@@ -32,10 +32,10 @@ TEST(Platform, PublishedSizes) {
 
 TEST(Platform, PublishedRates) {
   const Platform p = load_platform(kFile);
-  EXPECT_DOUBLE_EQ(p.ub_bandwidth_per_die(), 196e9);    // 7 * 224 Gbps / 8
-  EXPECT_DOUBLE_EQ(p.rdma.bandwidth_per_die, 25e9);     // 200 Gbps / 8
-  EXPECT_DOUBLE_EQ(p.vpc.bandwidth_per_node, 50e9);     // 400 Gbps / 8
-  EXPECT_DOUBLE_EQ(p.die.bf16_peak * 768, 288.768e15);  // 289 PFLOPS in all
+  EXPECT_DOUBLE_EQ(bandwidth_per_die(p.ub.fabric), 196e9);  // 7 * 224 Gbps / 8
+  EXPECT_DOUBLE_EQ(p.rdma.fabric.link_bandwidth, 25e9);     // 200 Gbps / 8
+  EXPECT_DOUBLE_EQ(p.vpc.bandwidth_per_node, 50e9);         // 400 Gbps / 8
+  EXPECT_DOUBLE_EQ(p.die.bf16_peak * 768, 288.768e15);      // 289 PFLOPS in all
   EXPECT_DOUBLE_EQ(p.die.int8_peak, 2 * p.die.bf16_peak);
   EXPECT_EQ(p.die.hbm_capacity, 64'000'000'000);
 }
@@ -118,32 +118,33 @@ TEST(Platform, AMisspeltKeyIsExplained) {
   }
 }
 
-// Dies: 4096 nodes x 8 x 2 = 65,536, which is allowed. Links, one way: of
-// 65,536 dies and 16,384 CPUs 8 each, 32,768 siblings, of 4096 nodes 7 x 16 + 1, doubled:
-// 2,301,952.
+// Dies: 4096 nodes x 8 x 2 = 65,536 of 400,000 that are allowed. Links, both ways: 65,536 dies have
+// 7 x 64 of the scale-up plane, which with 4096 x 64 x 256 uplinks would be over the 40 million.
 TEST(Platform, BoundsDiesAndLinks) {
-  const std::vector<std::string> largest{"/ub/l2_chip_ports=4096", "/nodes=4096"};
-  const auto plus = [&](const char* more) {
-    std::vector<std::string> sets = largest;
-    sets.emplace_back(more);
-    return sets;
+  const std::vector<std::string> large{"/ub/l2_chip_ports=4096", "/nodes=4096"};
+  const auto plus = [&](std::vector<std::string> more) {
+    more.insert(more.begin(), large.begin(), large.end());
+    return more;
   };
-  EXPECT_EQ(with(largest).dies(), 65'536);
-  for (const char* more : {"/npus_per_node=9", "/ub/l2_chips_per_plane=64", "/ub/sub_planes=64",
-                           "/cpus_per_node=64"}) {
+  EXPECT_EQ(with(large).dies(), 65'536);
+  EXPECT_EQ(with(plus({"/supernodes=5"})).nodes, 20'480);
+  for (const auto& more :
+       std::vector<std::vector<std::string>>{{"/supernodes=7"},
+                                             {"/ub/l2_chips_per_plane=256", "/ub/sub_planes=64"},
+                                             {"/supernodes=5", "/ub/l2_chips_per_plane=256"}}) {
     try {
       with(plus(more));
-      FAIL() << "accepted " << more;
+      FAIL() << "accepted " << more.front();
     } catch (const ConfigError& error) {
       EXPECT_EQ(error.where().pointer, "/nodes") << error.what();
     }
   }
-  EXPECT_EQ(with({"/dram_per_node=1000TB"}).dram_per_node, kMostDram);
-  EXPECT_EQ(with({"/die/hbm_capacity=100TB"}).die.hbm_capacity, kMostHbm);
+  EXPECT_EQ(with({"/dram_per_node=100TB"}).dram_per_node, kMostDram);
+  EXPECT_EQ(with({"/die/hbm_capacity=40TB"}).die.hbm_capacity, kMostHbm);
 }
 
 TEST(Platform, ParametersCanBeSetWithUnits) {
-  EXPECT_DOUBLE_EQ(with({"/ub/link_bandwidth=400Gbps"}).ub.link_bandwidth, 50e9);
+  EXPECT_DOUBLE_EQ(with({"/ub/link_bandwidth=400Gbps"}).ub.fabric.link_bandwidth, 50e9);
   EXPECT_DOUBLE_EQ(
       with({"/ub/paths/npu_npu_read/inter_node_latency=800ns"}).ub.npu_npu_read.inter_node_latency,
       800e-9);

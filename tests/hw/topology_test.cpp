@@ -2,9 +2,8 @@
 
 #include <gtest/gtest.h>
 
-#include <numeric>
-
-#include "cmsim/hw/capacities.hpp"
+#include <string>
+#include <vector>
 
 namespace cmsim::hw {
 namespace {
@@ -17,18 +16,17 @@ Platform cloudmatrix(int nodes = 48) {
 
 TEST(Topology, CountsOfTheSupernode) {
   const Topology t(cloudmatrix());
-  EXPECT_EQ(t.count(VertexKind::kDie), 768);     // 48 * 8 * 2
-  EXPECT_EQ(t.count(VertexKind::kCpu), 192);     // 48 * 4
-  EXPECT_EQ(t.count(VertexKind::kL1Chip), 336);  // 48 * 7
-  EXPECT_EQ(t.count(VertexKind::kL2Chip), 112);  // 7 * 16
-  EXPECT_EQ(t.count(VertexKind::kVpcCard), 48);
-  EXPECT_EQ(t.count(LinkClass::kDieUb), 10752);   // 768 * 7 both ways
-  EXPECT_EQ(t.count(LinkClass::kUplink), 10752);  // 48 * 7 * 16 both ways
-  EXPECT_EQ(t.npu_fabric_links(), 21504);
-  EXPECT_EQ(t.count(LinkClass::kCpuUb), 2688);    // 192 * 7 both ways
-  EXPECT_EQ(t.count(LinkClass::kDieToDie), 768);  // 384 packages both ways
-  EXPECT_EQ(t.count(LinkClass::kRdma), 1536);     // 768 both ways
-  EXPECT_EQ(t.count(LinkClass::kVpc), 96);        // 48 both ways
+  EXPECT_EQ(t.count(VertexKind::kDie), 768);  // 48 * 8 * 2
+  EXPECT_EQ(t.count(VertexKind::kCpu), 192);  // 48 * 4
+  EXPECT_EQ(t.switches(1), 336 + 2);          // 48 * 7 L1 chips, the RDMA plane and the VPC
+  EXPECT_EQ(t.switches(2), 112);              // 7 * 16 L2 chips
+  EXPECT_EQ(t.count(VertexKind::kCard), 96);  // in and out of 48 nodes
+  EXPECT_EQ(t.count("die_ub"), 10752);        // 768 * 7 both ways
+  EXPECT_EQ(t.count("uplink"), 10752);        // 48 * 7 * 16 both ways
+  EXPECT_EQ(t.count("cpu_ub"), 2688);         // 192 * 7 both ways
+  EXPECT_EQ(t.count("die_to_die"), 768);      // 384 packages both ways
+  EXPECT_EQ(t.count("rdma"), 1536);           // 768 both ways
+  EXPECT_EQ(t.count("vpc"), 96);              // 48 both ways
 }
 
 TEST(Topology, EverySwitchChipHasItsPorts) {
@@ -40,13 +38,14 @@ TEST(Topology, EverySwitchChipHasItsPorts) {
   const auto [begin, end] = boost::vertices(g);
   for (auto v = begin; v != end; ++v) {
     const auto ports = boost::out_degree(*v, g);
+    if (g[*v].kind == VertexKind::kCard) continue;
     EXPECT_EQ(ports, entering[*v]);
-    if (g[*v].kind == VertexKind::kL2Chip) {
+    if (g[*v].kind == VertexKind::kSwitch && g[*v].tier == 2) {
       EXPECT_EQ(ports, 48u);  // one per node
-    } else if (g[*v].kind == VertexKind::kL1Chip) {
+    } else if (g[*v].kind == VertexKind::kSwitch && g[*v].node >= 0) {
       EXPECT_EQ(ports, 16u + 4 + 16);  // dies, CPUs, uplinks
     } else if (g[*v].kind == VertexKind::kDie) {
-      EXPECT_EQ(ports, 7u + 1 + 1);  // UB, sibling, RDMA
+      EXPECT_EQ(ports, 7u + 1 + 1 + 1);  // UB, sibling, RDMA, VPC card
     }
   }
 }
@@ -57,76 +56,111 @@ TEST(Topology, SubPlanesAreIndependent) {
   const Graph& g = t.graph();
   const auto [begin, end] = boost::edges(g);
   for (auto e = begin; e != end; ++e) {
-    if (g[*e].cls != LinkClass::kUplink) continue;
-    EXPECT_EQ(g[boost::source(*e, g)].plane, g[boost::target(*e, g)].plane);
-    EXPECT_EQ(g[*e].plane, g[boost::source(*e, g)].plane);
+    if (t.classes()[g[*e].cls].name != "uplink") continue;
+    EXPECT_EQ(g[boost::source(*e, g)].lane, g[boost::target(*e, g)].lane);
+    EXPECT_EQ(g[*e].lane, g[boost::source(*e, g)].lane);
   }
-}
-
-TEST(Topology, OversubscriptionIsOneForNpusAnd120WithCpus) {
-  const Topology t(cloudmatrix());
-  // A node: 16 dies * 196 = 3,136 GB/s up, and 7 * 16 * 28 = 3,136 GB/s of uplinks.
-  EXPECT_DOUBLE_EQ(t.npu_oversubscription(), 1.0);
-  // With 4 CPUs of 160 GB/s: 3,776 / 3,136 = 1.204.
-  EXPECT_NEAR(t.oversubscription_with_cpus(), 3776.0 / 3136.0, 1e-12);
-}
-
-TEST(Topology, BisectionIsHalfTheUplinks) {
-  // 24 nodes * 3,136 GB/s = 75.264 TB/s one way.
-  EXPECT_NEAR(Topology(cloudmatrix()).bisection(), 75.264e12, 1);
-  // Three nodes: one on one side and two on the other; the single node's 3,136 GB/s is the cut.
-  EXPECT_NEAR(Topology(cloudmatrix(3)).bisection(), 3.136e12, 1);
-}
-
-TEST(Topology, HalfTheL2ChipsHalveTheUplinks) {
-  Platform p = cloudmatrix();
-  p.ub.l2_chips_per_plane = 8;
-  const Topology t(p);
-  EXPECT_DOUBLE_EQ(t.npu_oversubscription(), 2.0);
-  EXPECT_NEAR(t.bisection(), 75.264e12 / 2, 1);
 }
 
 TEST(Topology, SmallerSupernodesScale) {
   for (const int nodes : {1, 24, 32, 36, 44}) {
     const Topology t(cloudmatrix(nodes));
     EXPECT_EQ(t.count(VertexKind::kDie), nodes * 16);
-    EXPECT_EQ(t.count(VertexKind::kL2Chip), 112);  // some ports of each stay empty
-    EXPECT_EQ(t.npu_fabric_links(), nodes * (16 * 7 + 7 * 16) * 2);
-    EXPECT_DOUBLE_EQ(t.npu_oversubscription(), 1.0);
+    EXPECT_EQ(t.switches(2), 112);  // some ports of each stay empty
+    EXPECT_EQ(t.count("die_ub") + t.count("uplink"), nodes * (16 * 7 + 7 * 16) * 2);
   }
 }
 
-TEST(SwitchPlan, IsPublishedTable11) {
-  // NPUs, nodes, logical switches (two chips of 48 ports), port utilisation in per cent.
-  struct Row {
-    int nodes, switches, utilisation;
-  };
-  for (const Row row :
-       {Row{48, 56, 100}, Row{44, 56, 92}, Row{36, 42, 100}, Row{32, 42, 89}, Row{24, 28, 100}}) {
-    // E.g. 32 nodes: 32 * 16 = 512 ports a sub-plane, 6 switches of 96 = 576 ports, 512 / 576 = 89
-    // %.
-    const SwitchPlan plan = plan_switches(cloudmatrix(row.nodes));
-    EXPECT_EQ(plan.total, row.switches) << row.nodes << " nodes";
-    EXPECT_NEAR(plan.port_utilisation * 100, row.utilisation, 0.5) << row.nodes << " nodes";
-  }
+TEST(Topology, LinksAreAsWideAsTheirOwnersSay) {
+  const Topology t(cloudmatrix());
+  // 768 dies of 7 * 28 GB/s, both ways; 192 CPUs of 160 GB/s; and so on.
+  EXPECT_NEAR(t.capacity("die_ub"), 2 * 768 * 196e9, 1);
+  EXPECT_NEAR(t.capacity("uplink"), 2 * 48 * 7 * 16 * 28e9, 1);
+  EXPECT_NEAR(t.capacity("cpu_ub"), 2 * 192 * 160e9, 10);  // of sevenths
+  EXPECT_NEAR(t.capacity("die_to_die"), 768 * 270e9, 1);
+  EXPECT_NEAR(t.capacity("rdma"), 2 * 768 * 25e9, 1);
+  EXPECT_NEAR(t.capacity("vpc"), 2 * 48 * 50e9, 1);
 }
 
-TEST(Capacities, AreWhatLeavesEachOwner) {
-  const PortCapacities c = read_capacities(cloudmatrix());
-  ASSERT_EQ(c.die_ub.size(), 768u * 7);
-  ASSERT_EQ(c.uplink.size(), 48u * 7 * 16);
-  for (const double link : c.die_ub) EXPECT_DOUBLE_EQ(link, 28e9);
-  for (const double link : c.uplink) EXPECT_DOUBLE_EQ(link, 28e9);
-  EXPECT_NEAR(std::accumulate(c.cpu_ub.begin(), c.cpu_ub.begin() + 7, 0.0), 160e9, 1);
-  for (const double link : c.die_to_die) EXPECT_DOUBLE_EQ(link, 270e9);
-  for (const double link : c.rdma) EXPECT_DOUBLE_EQ(link, 25e9);
-  for (const double link : c.vpc) EXPECT_DOUBLE_EQ(link, 50e9);
-}
-
-TEST(Capacities, ADieAloneInItsPackageHasNoSibling) {
+TEST(Topology, ADieAloneInItsPackageHasNoSibling) {
   Platform p = cloudmatrix();
   p.dies_per_npu = 1;
-  for (const double link : read_capacities(p).die_to_die) EXPECT_EQ(link, 0);
+  EXPECT_EQ(Topology(p).count("die_to_die"), 0);
+}
+
+/// A machine of `nodes` nodes of four dies and a CPU with this scale-up fabric.
+Platform small(int nodes, const std::string& fabric) {
+  ConfigDocument document =
+      ConfigDocument::from_file(CMSIM_SOURCE_DIR "/platforms/cloudmatrix384.json");
+  for (const std::string& set :
+       {"/nodes=" + std::to_string(nodes), std::string("/npus_per_node=4"),
+        std::string("/dies_per_npu=1"), std::string("/cpus_per_node=1"), "/ub/fabric=" + fabric}) {
+    document.apply_set(set);
+  }
+  return read_platform(ConfigNode(document));
+}
+
+TEST(Builders, FullMeshJoinsAllThatDifferInOneCoordinate) {
+  // 4 x 4 dies: each has 3 + 3 peers; 16 * 3 links one way in each dimension.
+  const Topology t(small(4, R"({"builder": "full_mesh", "dimensions": [
+      {"size": 4, "bandwidth": "50GB/s"}, {"size": 4, "bandwidth": "20GB/s"}]})"));
+  EXPECT_EQ(t.count("mesh_1"), 48);
+  EXPECT_EQ(t.count("mesh_2"), 48);
+  EXPECT_NEAR(t.capacity("mesh_2"), 48 * 20e9, 1);
+  EXPECT_EQ(t.count("cpu_ub"), 4 * 4 * 2);  // a CPU and the four dies of its node, both ways
+  EXPECT_NEAR(t.capacity("cpu_ub"), 4 * 2 * 160e9, 1);
+}
+
+TEST(Builders, TorusJoinsNeighboursAndClosesRings) {
+  // 8 x 2: rings of eight have 8 links, pairs have one.
+  const Topology t(small(4, R"({"builder": "torus", "dimensions": [
+      {"size": 8, "bandwidth": "50GB/s"}, {"size": 2, "bandwidth": "20GB/s"}]})"));
+  EXPECT_EQ(t.count("torus_1"), 2 * 8 * 2);
+  EXPECT_EQ(t.count("torus_2"), 8 * 2);
+}
+
+TEST(Builders, FatTreeHangsLeavesOnSpines) {
+  // 32 dies on leaves of 8: four leaves, each with a link to each of two spines.
+  const Topology t(small(8, R"({"builder": "fat_tree", "link_bandwidth": "50GB/s", "leaf_ports": 8,
+      "spines": 2, "uplink_bandwidth": "100GB/s"})"));
+  EXPECT_EQ(t.count("uplink"), 4 * 2 * 2);
+  EXPECT_EQ(t.switches(2), 2);
+  // With four rails a leaf has one die of each of eight nodes, so there are four leaves again.
+  const Topology rails(small(8, R"({"builder": "fat_tree", "link_bandwidth": "50GB/s",
+      "leaf_ports": 8, "rails": 4, "spines": 2, "uplink_bandwidth": "100GB/s"})"));
+  EXPECT_EQ(rails.count("uplink"), 4 * 2 * 2);
+  // Two pods of two leaves: two spines each, which reach three cores.
+  const Topology pods(small(8, R"({"builder": "fat_tree", "link_bandwidth": "50GB/s",
+      "leaf_ports": 8, "spines": 2, "uplink_bandwidth": "100GB/s", "leaves_per_pod": 2, "cores": 3,
+      "core_bandwidth": "40GB/s"})"));
+  EXPECT_EQ(pods.count("uplink"), 4 * 2 * 2);
+  EXPECT_EQ(pods.count("core_link"), 2 * 2 * 3 * 2);
+  EXPECT_EQ(pods.switches(3), 3);
+}
+
+TEST(Builders, DragonflyJoinsAnyTwoGroups) {
+  // 32 dies: two a router, four routers a group, so four groups with 3 global links of 4 each used.
+  const Topology t(small(8, R"({"builder": "dragonfly", "link_bandwidth": "50GB/s",
+      "dies_per_router": 2, "routers_per_group": 4, "global_links_per_router": 1,
+      "local_bandwidth": "50GB/s", "global_bandwidth": "100GB/s"})"));
+  EXPECT_EQ(t.count("dragonfly_local"), 4 * 6 * 2);  // 4 groups of 4 * 3 / 2 links
+  EXPECT_EQ(t.count("dragonfly_global"), 6 * 2);     // 4 * 3 / 2 pairs of groups
+  EXPECT_EQ(t.count("die_ub"), 32 * 2);
+}
+
+TEST(Builders, ASwitchInEveryNodeIsAPlaneOfItsOwn) {
+  const Topology t(small(3, R"({"builder": "switch", "scope": "node", "link_bandwidth": "200GB/s",
+      "sub_planes": 2})"));
+  EXPECT_EQ(t.count("die_ub"), 12 * 2 * 2);
+  EXPECT_EQ(t.switches(1), 3 * 2 + 2);  // and the RDMA plane and the VPC
+}
+
+TEST(Builders, SupernodesShareTheScaleOutPlane) {
+  Platform p = cloudmatrix(6);
+  p.supernodes = 3;
+  const Topology t(p);
+  EXPECT_EQ(t.switches(2), 3 * 112);
+  EXPECT_EQ(t.count("rdma"), 6 * 16 * 2);
 }
 
 }  // namespace

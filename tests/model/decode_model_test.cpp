@@ -341,8 +341,8 @@ TEST(DecodeModel, MoreOfTheMachineIsNeverSlower) {
   faster_or_same([](hw::Platform& p) { p.die.hbm_bandwidth *= 1.5; });
   faster_or_same([](hw::Platform& p) { p.die.int8_peak *= 1.5; });
   faster_or_same([](hw::Platform& p) { p.die.bf16_peak *= 1.5; });
-  faster_or_same([](hw::Platform& p) { p.ub.link_bandwidth *= 1.5; });
-  faster_or_same([](hw::Platform& p) { p.ub.sub_planes += 2; });
+  faster_or_same([](hw::Platform& p) { p.ub.fabric.link_bandwidth *= 1.5; });
+  faster_or_same([](hw::Platform& p) { p.ub.fabric.sub_planes += 2; });
   faster_or_same([](hw::Platform& p) { p.operators.operator_overhead /= 2; });
   faster_or_same([](hw::Platform& p) { p.token_exchange.message_interval /= 2; });
 }

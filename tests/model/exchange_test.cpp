@@ -235,8 +235,8 @@ TEST_P(AnyExchange, StretchesTheWireByTheScaleOfTheFabric) {
 
 TEST_P(AnyExchange, IsNotSlowerOnFasterLinks) {
   hw::Platform fast = cloudmatrix();
-  ASSERT_DOUBLE_EQ(fast.ub_bandwidth_per_die(), kLine);
-  fast.ub.link_bandwidth *= 2;
+  ASSERT_DOUBLE_EQ(hw::bandwidth_per_die(fast.ub.fabric), kLine);
+  fast.ub.fabric.link_bandwidth *= 2;
   const OperatorList operators(deepseek_r1(), {});
   const auto before = exchange(GetParam(), 320);
   const auto after = make_exchange(GetParam(), fast, operators, 320);

@@ -104,7 +104,7 @@ TEST(Collective, ThinUplinksSlowTheWireOnEveryRung) {
   // 14/64 / 137 + 48/64 / 135 = 0.0071523. Ratio 3.107 when all ranks are equal; the straggler,
   // whose 64 rows-shares are above the mean, loads its node's uplink by only 1/16 of its excess.
   hw::Platform platform = cloudmatrix();
-  platform.ub.l2_chips_per_plane = 4;
+  platform.ub.fabric.l2_chips_per_plane = 4;
   CollectiveSpec spec = spec_of(CollectiveOp::kDispatch, 64, 128);
   const auto analytic = measure_collective(platform, deepseek(), spec);
   const double excess = analytic.straggler_rows / analytic.mean_rows;
@@ -112,7 +112,7 @@ TEST(Collective, ThinUplinksSlowTheWireOnEveryRung) {
   // In: the hot node receives (15 other dies' share + the straggler's) / 16 of the mean.
   const double others = (64 - excess) / 63;
   EXPECT_NEAR(analytic.wire_scale, equal * (15 * others + excess) / 16 / excess, 1e-3);
-  EXPECT_EQ(analytic.busiest.front().cls, coll::PortClass::kUplink);
+  EXPECT_EQ(analytic.busiest.front().cls, "uplink");
   EXPECT_EQ(analytic.bound_by, "wire");
   spec.network = coll::Network::kHose;
   EXPECT_NEAR(measure_collective(platform, deepseek(), spec).wire_scale, analytic.wire_scale,

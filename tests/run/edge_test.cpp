@@ -35,7 +35,7 @@ struct Key {
 /// Ends of the ranges of include/cmsim/hw/platform.hpp and src/hw/platform.cpp.
 std::optional<Key> quantity(const std::string& definition) {
   if (definition == "time") return Key{"", {"0s", "1s", "3us"}, "-1ns", "1.001s"};
-  if (definition == "bytes") return Key{"", {"0B", "100TB", "70GB"}, "-1B", "1001TB"};
+  if (definition == "bytes") return Key{"", {"0B", "40TB", "70GB"}, "-1B", "1001TB"};
   if (definition == "bandwidth") {
     return Key{"", {"1MB/s", "1e6TB/s", "3GB/s", "5TB/s"}, "999kB/s", "1.001e6TB/s"};
   }
@@ -169,12 +169,12 @@ TEST(Edge, EveryCombinationWithinTheRangesStepsOrIsTheUsersMistake) {
   // Deployments that few keys contradict: published, one NPU a role, one die an NPU.
   const std::vector<std::vector<std::string>> bases{
       {},
-      {"/platform/die/hbm_capacity=100TB", "/deployment/prefill/npus_per_instance=1",
+      {"/platform/die/hbm_capacity=40TB", "/deployment/prefill/npus_per_instance=1",
        "/deployment/prefill/ep=2", "/deployment/decode/npus_per_instance=1",
        "/deployment/decode/ep=2"},
-      {"/platform/die/hbm_capacity=100TB", "/platform/dies_per_npu=1", "/deployment/prefill/ep=16",
+      {"/platform/die/hbm_capacity=40TB", "/platform/dies_per_npu=1", "/deployment/prefill/ep=16",
        "/deployment/decode/ep=160"},
-      {"/platform/die/hbm_capacity=100TB", "/model/layers=4", "/experts/placement=balanced"}};
+      {"/platform/die/hbm_capacity=40TB", "/model/layers=4", "/experts/placement=balanced"}};
   // Other cases by hand: --gtest_shuffle --gtest_random_seed=7 (1 to 99999).
   const auto seed = testing::UnitTest::GetInstance()->random_seed();
   RandomStream random(static_cast<std::uint64_t>(seed), "edge");
@@ -221,8 +221,8 @@ TEST(Edge, EveryCombinationWithinTheRangesStepsOrIsTheUsersMistake) {
 TEST(Edge, MoreBytesThanACounterHoldsAreAnError) {
   const Scenario scenario = load_scenario(
       default_scenario(),
-      {"/workload/role=decode", "/platform/die/hbm_capacity=100TB", "/model/layers=500",
-       "/deployment/decode/max_num_seqs=1000000", "/decode/mtp/draft_tokens=8",
+      {"/workload/role=decode", "/platform/die/hbm_capacity=40TB", "/model/layers=500",
+       "/model/hidden=512", "/deployment/decode/max_num_seqs=1000000", "/decode/mtp/draft_tokens=8",
        "/experts/placement=balanced", "/model/routed_experts=4096", "/model/experts_per_token=4096",
        "/model/expert_intermediate=262144"});
   const StepModels models = make_step_models(scenario, make_role_experts(scenario));

@@ -31,7 +31,9 @@ class SpedUp : public testing::Test {
       const Result result = at(speed);
       EXPECT_GE(result.load.load, worst) << speed;
       worst = std::max(worst, result.load.load);
-      if (speed == 1) EXPECT_EQ(result.load.load, first);
+      if (speed == 1) {
+        EXPECT_EQ(result.load.load, first);
+      }
     }
     EXPECT_EQ(worst, last);
   }

@@ -41,7 +41,7 @@ TEST(Scenario, SetsAreAppliedInOrderWithUnits) {
       default_scenario(), {"/slo/tpot=30ms", "/platform/rdma/bandwidth_per_die=100Gbps",
                            "/slo/tpot=15ms", "/deployment/cache/reuse=50%", "/network=hose"});
   EXPECT_DOUBLE_EQ(s.slo.tpot, 0.015);
-  EXPECT_DOUBLE_EQ(s.platform.rdma.bandwidth_per_die, 12.5e9);
+  EXPECT_DOUBLE_EQ(s.platform.rdma.fabric.link_bandwidth, 12.5e9);
   EXPECT_DOUBLE_EQ(s.deployment.cache.reuse, 0.5);
   EXPECT_EQ(s.network, Network::kHose);
 }

@@ -41,7 +41,7 @@ TEST(Placement, OfThePublishedDeployment) {
   EXPECT_EQ(p.decode_die(0, 0), 192);
   EXPECT_EQ(p.decode_die(0, 319), 511);  // + 160 NPUs x 2
   EXPECT_EQ(p.dies_used(), 512);         // 256 of 384 NPUs
-  EXPECT_EQ(p.cpus, 192);
+  EXPECT_EQ(p.cpus.size(), 192u);
   EXPECT_EQ(place({}, supernode(), Role::kDecodeOnly).decode_die(0, 0), 0);
 }
 
@@ -92,6 +92,33 @@ TEST(CheckCacheBlocks, NeedsAMultipleOfTheTraceBlock) {
   EXPECT_THROW(check_cache_blocks(cache, trace), ConfigError);
   cache.enabled = false;
   EXPECT_NO_THROW(check_cache_blocks(cache, trace));
+}
+
+TEST(Placement, LeavesOutWhatTheFaultsTook) {
+  hw::Platform platform = hw::load_platform(CMSIM_SOURCE_DIR "/platforms/cloudmatrix384.json");
+  // Die 5 takes NPU 2 with it, so that all that comes after moves up by one NPU; node 1 moves the
+  // dies from 14 on by a node more.
+  platform.faults = {{.kind = hw::Fault::Kind::kDie, .at = 5}};
+  DeploymentSpec deployment;
+  EXPECT_EQ(place(deployment, platform, Role::kAll).prefill_die(0, 3), 3);
+  EXPECT_EQ(place(deployment, platform, Role::kAll).prefill_die(0, 4), 6);
+  platform.faults.push_back({.kind = hw::Fault::Kind::kNode, .at = 1});
+  const Placement p = place(deployment, platform, Role::kAll);
+  EXPECT_EQ(p.prefill_die(0, 13), 15);
+  EXPECT_EQ(p.prefill_die(0, 14), 32);
+  EXPECT_EQ(p.cpus.size(), 188u);
+  EXPECT_EQ(p.nodes, 47);
+  check_deployment(deployment, platform, Role::kAll);  // 375 NPUs are left for 256
+  deployment.decode.npus_per_instance = 280;           // and 96 of prefill
+  deployment.decode.ep = 560;
+  try {
+    check_deployment(deployment, platform, Role::kAll);
+    FAIL();
+  } catch (const ConfigError& error) {
+    EXPECT_NE(std::string(error.what()).find("384, of which the faults leave 375"),
+              std::string::npos)
+        << error.what();
+  }
 }
 
 TEST(ConnectionMap, AsPublished) {

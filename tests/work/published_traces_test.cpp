@@ -1,7 +1,6 @@
 // The published traces, read whole. Skipped where they are not there.
 #include <gmock/gmock.h>
 
-
 #include "cmsim/work/trace_reader.hpp"
 #include "cmsim/work/trace_summary.hpp"
 #include "cmsim/work/workload.hpp"

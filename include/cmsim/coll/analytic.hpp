@@ -19,7 +19,7 @@ const char* to_string(Network network);
 /// The busiest port of a class and direction.
 struct BusyLink {
   PortId port = 0;
-  PortClass cls = PortClass::kDieUb;
+  std::string cls;  // "die_ub"
   std::string name;
   double bytes = 0;
   double wire_bytes = 0;

@@ -12,11 +12,11 @@
 
 #include "cmsim/base/units.hpp"
 #include "cmsim/hw/endpoint.hpp"
+#include "cmsim/hw/plane.hpp"
 
 namespace cmsim::coll {
 
-/// Which of the supernode's networks a transfer uses.
-enum class Plane { kUb, kRdma, kVpc };
+using hw::Plane;
 
 /// Whether the initiator pulls (read) or pushes (write); the two have different measured
 /// efficiency.

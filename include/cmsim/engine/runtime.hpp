@@ -33,7 +33,7 @@ struct RuntimeOptions {
 struct PortUse {
   coll::PortId port = 0;
   std::string name;
-  coll::PortClass cls = coll::PortClass::kDieUb;
+  std::string cls;  // "die_ub"
   coll::Direction direction = coll::Direction::kOut;
   Bytes bytes = 0;         // payload, of flows that have ended
   double wire_bytes = 0;   // what they took of the wire: payload / efficiency
@@ -42,7 +42,7 @@ struct PortUse {
 
 /// The ports of one class and direction together, since the runtime was made.
 struct ClassUse {
-  coll::PortClass cls = coll::PortClass::kDieUb;
+  std::string cls;  // "die_ub"
   coll::Direction direction = coll::Direction::kOut;
   int ports = 0;
   Bytes bytes = 0;   // payload, of flows that have ended
@@ -92,7 +92,7 @@ class SimGridRuntime : public coll::Runtime {
   /// beyond it transfers may have been too fast, and the result of a run says so (docs/output.md).
   double uplink_pressure() const;
 
-  /// By class, then direction.
+  /// By class, then direction, of those that have ports and can bind.
   std::span<const ClassUse> class_use() const;
   /// The `count` busiest ports, busiest first. Utilisations are of `elapsed` seconds.
   std::vector<PortUse> busiest_ports(int count, Seconds elapsed) const;

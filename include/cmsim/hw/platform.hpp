@@ -2,20 +2,23 @@
 // hidden in code. Per-die figures are per die; an NPU (package) is `dies_per_npu` dies.
 #pragma once
 
-#include <array>
 #include <filesystem>
+#include <optional>
 #include <string>
+#include <vector>
 
 #include "cmsim/base/config.hpp"
 #include "cmsim/base/units.hpp"
+#include "cmsim/hw/fabric_spec.hpp"
+#include "cmsim/hw/fault.hpp"
 
 namespace cmsim::hw {
 
 // Bounds of a machine that others multiply by: no announced supernode or memory comes near.
-inline constexpr int kMostNodes = 4096;
-inline constexpr int kMostDies = 65'536;  // a supernode of 15,488 NPUs of two dies is announced
-inline constexpr Bytes kMostDram = 1'000'000'000'000'000;  // of a node
-inline constexpr Bytes kMostHbm = 100'000'000'000'000;     // of a die
+inline constexpr int kMostNodes = 65'536;
+inline constexpr int kMostDies = 400'000;  // 165,000 NPUs of two dies are published for one plane
+inline constexpr Bytes kMostDram = 100'000'000'000'000;  // of a node
+inline constexpr Bytes kMostHbm = 40'000'000'000'000;    // of a die
 static_assert(kMostDram <= INT64_MAX / kMostNodes, "the DRAM of all nodes is counted in Bytes");
 static_assert(kMostHbm / 2 <= INT64_MAX / kMostDies, "so is the KV of all dies, from 2 B a token");
 
@@ -41,22 +44,26 @@ struct PathSpec {
 
 enum class Spread { kAdaptive, kStripe, kHash };  // how one flow uses the sub-planes
 
+/// The scale-up plane: dies and CPUs.
 struct UbSpec {
-  int sub_planes = 0;                 // independent sub-planes; a die has one link into each
-  BytesPerSecond link_bandwidth = 0;  // one link, one direction
-  BytesPerSecond cpu_bandwidth = 0;   // one CPU socket over all its links, one direction
-  int l2_chips_per_plane = 0;         // an L1 chip has one uplink of link_bandwidth to each
-  int l2_chip_ports = 0;              // ports of an L2 chip, one per node: the largest supernode
+  FabricSpec fabric;
+  bool by_builder =
+      false;  // "fabric" names a builder; else the keys of the plane are those of a Clos
+  std::optional<FabricSpec> inside_node;  // a faster fabric between the dies of a node
+  BytesPerSecond cpu_bandwidth = 0;       // one CPU socket over all its links; 0: not connected
   Spread spread = Spread::kAdaptive;
   PathSpec npu_npu_read, npu_npu_write, npu_cpu_read, npu_cpu_write;
 };
 
+/// The scale-out plane: one port a die, and what joins supernodes.
 struct RdmaSpec {
-  BytesPerSecond bandwidth_per_die = 0;  // one direction
+  FabricSpec fabric;
+  bool by_builder = false;  // "fabric" names a builder; else it is one switch
   double efficiency = 1;
   Seconds latency = 0;
 };
 
+/// The front-end plane: one card a node.
 struct VpcSpec {
   BytesPerSecond bandwidth_per_node = 0;
   double efficiency = 1;
@@ -85,7 +92,9 @@ struct TokenExchangeSpec {
 
 struct Platform {
   std::string name;
-  int nodes = 0;
+  int supernodes = 1;
+  int nodes = 0;  // of all supernodes
+  int nodes_per_rack = 1;
   int npus_per_node = 0;
   int dies_per_npu = 0;
   int cpus_per_node = 0;
@@ -96,6 +105,7 @@ struct Platform {
   VpcSpec vpc;
   OperatorSpec operators;
   TokenExchangeSpec token_exchange;
+  std::vector<Fault> faults;
 
   int dies() const { return nodes * npus_per_node * dies_per_npu; }
   int npus() const { return nodes * npus_per_node; }
@@ -103,7 +113,9 @@ struct Platform {
   int dies_per_node() const { return npus_per_node * dies_per_npu; }
   int node_of_die(int die_index) const { return die_index / dies_per_node(); }
   int node_of_cpu(int cpu_index) const { return cpu_index / cpus_per_node; }
-  BytesPerSecond ub_bandwidth_per_die() const { return ub.sub_planes * ub.link_bandwidth; }
+  /// Nodes of one unit of the scope; the last unit may have fewer.
+  int nodes_in(Scope scope) const;
+  int nodes_per_supernode() const { return nodes / supernodes; }
 };
 
 /// Reads the platform object at `node`; unknown keys, bad units and ranges are ConfigErrors.

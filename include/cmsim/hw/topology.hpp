@@ -1,51 +1,45 @@
-// The explicit fabric of a platform as a Boost.Graph: every die, CPU, switch chip and directed
-// link.
+// The explicit fabric of a platform as a Boost.Graph: every die, CPU, switch and directed link.
 //
-// It is what exists and where it is thin; it is not a router and holds no traffic (coll/fabric.hpp
-// turns it into ports and paths). Bandwidths are bytes/s of one direction. Invariant: links come in
-// pairs, one per direction, so what leaves a vertex by a class can also enter it.
+// The builders that the platform file names make it, and everything that asks about the network
+// reads it: ports and routes (coll/fabric.hpp), counts, cuts and drawings. Bandwidths are bytes/s
+// of one direction.
 #pragma once
 
 #include <boost/graph/compressed_sparse_row_graph.hpp>
 #include <cstdint>
+#include <span>
+#include <string>
 #include <vector>
 
+#include "cmsim/hw/endpoint.hpp"
+#include "cmsim/hw/plane.hpp"
 #include "cmsim/hw/platform.hpp"
 
 namespace cmsim::hw {
 
-enum class VertexKind : std::uint8_t {
-  kDie,
-  kCpu,
-  kL1Chip,
-  kL2Chip,
-  kRdmaPlane,
-  kVpcCard,
-  kVpcPlane
-};
-
-enum class LinkClass : std::uint8_t {
-  kDieUb,     // die <-> L1 chip, one per sub-plane
-  kCpuUb,     // CPU <-> L1 chip, one per sub-plane
-  kUplink,    // L1 chip <-> L2 chip
-  kDieToDie,  // inside a package
-  kRdma,      // die <-> RDMA plane
-  kVpc,       // VPC card of a node <-> VPC plane
-  kPcie       // CPU <-> VPC card of its node; as wide as the card, so it never binds
-};
-inline constexpr int kLinkClasses = 7;
-const char* to_string(LinkClass cls);
+enum class VertexKind : std::uint8_t { kDie, kCpu, kSwitch, kCard };
 
 struct Vertex {
   VertexKind kind = VertexKind::kDie;
-  int node = -1;   // -1 for what belongs to no node
-  int plane = -1;  // sub-plane of a switch chip
-  int index = 0;   // die, CPU, or number of the chip within its sub-plane
+  std::int8_t tier = 0;    // of a switch, from 1: how far it is above the dies
+  std::int16_t lane = -1;  // the sub-plane or rail of a switch
+  std::int32_t node = -1;  // -1 for what belongs to no node
+  std::int32_t index = 0;  // of a die or CPU; of a switch among those of its pool and lane
+  std::int32_t pool = -1;  // switches of one pool stand in for each other (see coll/fabric.hpp)
+  std::int32_t name = -1;  // of a switch that a list of edges names: Topology::switch_names()
+};
+
+using LinkClass = std::uint8_t;  // an index into Topology::classes()
+
+struct LinkClassInfo {
+  std::string name;  // "die_ub", "uplink"
+  Plane plane = Plane::kUb;
+  bool binds = true;  // false: as wide as what it leads to
 };
 
 struct Link {
-  LinkClass cls = LinkClass::kDieUb;
-  int plane = -1;
+  LinkClass cls = 0;
+  std::int16_t lane = -1;
   BytesPerSecond bandwidth = 0;
 };
 
@@ -53,40 +47,36 @@ struct Link {
 /// as much to build.
 using Graph = boost::compressed_sparse_row_graph<boost::directedS, Vertex, Link, boost::no_property,
                                                  std::uint32_t, std::uint32_t>;
+using VertexId = Graph::vertex_descriptor;
 
 class Topology {
  public:
   explicit Topology(const Platform& platform);
 
   const Graph& graph() const { return graph_; }
+  std::span<const LinkClassInfo> classes() const { return classes_; }
+  std::span<const std::string> switch_names() const { return switch_names_; }
+  VertexId vertex_of(Endpoint endpoint) const;
+  /// "die:3", "cpu:0", "l1:12/2" (node/sub-plane), "l2:3/5" (sub-plane/chip), "card:7" and
+  /// "card-in:7" (node), or what a list of edges calls it.
+  std::string name_of(VertexId vertex) const;
 
   int count(VertexKind kind) const;
-  int count(LinkClass cls) const;                // directed links
-  BytesPerSecond capacity(LinkClass cls) const;  // sum over directed links
-
-  /// Directed links of the UB plane that carry NPU traffic: die ports and uplinks.
-  int npu_fabric_links() const { return count(LinkClass::kDieUb) + count(LinkClass::kUplink); }
-
-  /// What the ports of a node can send into its L1 chips, over what the uplinks can carry away.
-  /// 1.0 = non-blocking. The first counts dies alone, the second dies and CPUs.
-  double npu_oversubscription() const;
-  double oversubscription_with_cpus() const;
-
-  /// UB bandwidth, one way, between the first half of the nodes and the rest (through the L2
-  /// chips).
-  BytesPerSecond bisection() const;
+  int switches(int tier) const;
+  int count(std::string_view cls) const;                // directed links
+  BytesPerSecond capacity(std::string_view cls) const;  // sum over directed links
 
  private:
+  /// Share of the bandwidth that the faults leave to a link.
+  double left_of(const Platform& platform, VertexId from, VertexId to) const;
+
   Graph graph_;
+  std::vector<LinkClassInfo> classes_;
+  std::vector<std::string> switch_names_;
+  int dies_ = 0;
 };
 
-/// The switches that a supernode of this many nodes needs (P Table 11): logical switches of two
-/// chips.
-struct SwitchPlan {
-  int per_plane = 0;
-  int total = 0;
-  double port_utilisation = 0;
-};
-SwitchPlan plan_switches(const Platform& platform);
+/// A bound on the directed links that the platform has, without making them.
+std::int64_t links_in(const Platform& platform);
 
 }  // namespace cmsim::hw

@@ -65,7 +65,7 @@ struct Window {
   WindowRule rule = WindowRule::kWholeRun;
   bool steady = false;
   Seconds needed = kNoSample;  // how long arrivals must last for a steady state; none known: null
-  std::string why_not;         // not steady: the reason, for people
+  std::string why_not{};       // not steady: the reason, for people
   Seconds length() const { return to - from; }
   /// Those sent in its first half: the second is theirs to end in, before arrivals stop and the
   /// system gets faster. All of them where the window is the whole run.

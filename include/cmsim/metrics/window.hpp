@@ -20,8 +20,8 @@ namespace cmsim::metrics {
 std::optional<std::size_t> mser5(std::span<const double> series);
 
 struct WindowSpec {
-  std::optional<Seconds> warmup;  // /window/warmup; else by MSER-5
-  bool stationary_start = false;  // no warm-up: the slow drifts of decode would be taken for one
+  std::optional<Seconds> warmup{};  // /window/warmup; else by MSER-5
+  bool stationary_start = false;    // no warm-up: the slow drifts of decode would be taken for one
 };
 
 /// Of the requests in prefill, those in decode and the reserved KV space, over the bins until the

@@ -1,11 +1,12 @@
 // Where the roles sit on the machine, and which prefill die serves which decode die.
 //
-// Instances are contiguous: prefill instances first, then decode instances, from die 0 up; every
-// CPU of the supernode belongs to the cache. Pure functions of the deployment; counts are dies
-// unless named.
+// Instances are contiguous: prefill instances first, then decode instances, over the NPUs that are
+// whole, from die 0 up; every CPU that is left belongs to the cache. Pure functions of the
+// deployment; counts are dies unless named.
 #pragma once
 
 #include <cstdint>
+#include <vector>
 
 #include "cmsim/hw/platform.hpp"
 #include "cmsim/serve/deployment.hpp"
@@ -16,11 +17,16 @@ namespace cmsim::serve {
 struct Placement {
   int prefill_instances = 0, prefill_dies = 0;  // dies of one instance
   int decode_instances = 0, decode_dies = 0;
-  int nodes = 0, cpus = 0;  // of the supernode: all hold cache
+  int nodes = 0;          // that hold cache
+  std::vector<int> dies;  // in the order in which they are given out
+  std::vector<int> cpus;  // that hold cache
 
-  int prefill_die(int instance, int rank) const { return instance * prefill_dies + rank; }
+  int prefill_die(int instance, int rank) const {
+    return dies[static_cast<std::size_t>(instance * prefill_dies + rank)];
+  }
   int decode_die(int instance, int rank) const {
-    return prefill_instances * prefill_dies + instance * decode_dies + rank;
+    return dies[static_cast<std::size_t>(prefill_instances * prefill_dies + instance * decode_dies +
+                                         rank)];
   }
   int dies_used() const {
     return prefill_instances * prefill_dies + decode_instances * decode_dies;

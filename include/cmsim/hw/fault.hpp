@@ -1,0 +1,32 @@
+// Parts of a machine that are lost or slow from the start: "plane:3", "l2:3/5", "l1:12/2",
+// "node:7", "die:100", "cpu:3", "link:A-B".
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "cmsim/base/config.hpp"
+
+namespace cmsim::hw {
+
+struct Platform;
+
+struct Fault {
+  enum class Kind : std::uint8_t { kPlane, kL2, kL1, kNode, kDie, kCpu, kLink };
+  Kind kind = Kind::kPlane;
+  int at = 0;                // sub-plane (plane, l2), node (l1, node), die or CPU
+  int part = 0;              // chip (l2) or sub-plane (l1)
+  std::string from{}, to{};  // ends of a link, as Topology::name_of() calls them
+  double left = 0;           // of the bandwidth of every link that it touches
+  std::string text{};        // as written
+};
+
+/// Reads {"fail": "plane:3 die:100", "degrade": "l2:3/5=50%"}. What the platform does not have is a
+/// ConfigError.
+std::vector<Fault> read_faults(const ConfigNode& node, const Platform& platform);
+
+/// NPUs of which a die is lost, or is without a link in the scale-up plane; in order.
+std::vector<int> lost_npus(const Platform& platform);
+std::vector<int> lost_cpus(const Platform& platform);
+
+}  // namespace cmsim::hw

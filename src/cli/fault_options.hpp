@@ -1,0 +1,23 @@
+// --fail and --degrade of the commands that look at a machine: short for keys below /faults.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <string>
+#include <vector>
+
+#include "cmsim/run/scenario.hpp"
+
+namespace cmsim::cli {
+
+struct FaultOptions {
+  std::vector<std::string> fail, degrade;
+
+  void add_to(CLI::App& sub);
+  /// What they stand for; several of a kind are one.
+  std::vector<run::Setting> settings() const;
+  /// The same behind assignments to a platform.
+  std::vector<std::string> behind(std::vector<std::string> sets) const;
+  std::string text() const;  // " --fail plane:3", as typed
+};
+
+}  // namespace cmsim::cli

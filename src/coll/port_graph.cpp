@@ -1,0 +1,302 @@
+#include "port_graph.hpp"
+
+#include <algorithm>
+#include <boost/range/iterator_range.hpp>
+#include <map>
+#include <numeric>
+#include <tuple>
+
+namespace cmsim::coll {
+namespace {
+
+constexpr double kRounding = 1 + 1e-9;
+
+using hw::Vertex;
+using hw::VertexKind;
+
+bool is_switch(const Vertex& v) { return v.kind == VertexKind::kSwitch; }
+bool is_endpoint(const Vertex& v) {
+  return v.kind == VertexKind::kDie || v.kind == VertexKind::kCpu;
+}
+/// How far from the dies: endpoints, then cards, then switches by tier.
+int height(const Vertex& v) {
+  if (is_endpoint(v)) return -1;
+  return is_switch(v) ? v.tier : 0;
+}
+
+}  // namespace
+
+/// Which vertices are one place.
+class PortGraph::Quotient {
+ public:
+  Quotient(const hw::Topology& topology, hw::Spread spread) {
+    const hw::Graph& graph = topology.graph();
+    std::map<std::pair<std::int32_t, std::int16_t>, std::int32_t> places;
+    for (const hw::VertexId id : boost::make_iterator_range(boost::vertices(graph))) {
+      const Vertex& vertex = graph[id];
+      auto place = static_cast<std::int32_t>(first_.size());
+      if (is_switch(vertex) && spread != hw::Spread::kHash) {
+        const std::int16_t lane = spread == hw::Spread::kStripe ? vertex.lane : std::int16_t{-1};
+        place = places.try_emplace({vertex.pool, lane}, place).first->second;
+      }
+      if (place == static_cast<std::int32_t>(first_.size())) first_.push_back(id);
+      of_.push_back(place);
+    }
+  }
+  std::int32_t of(hw::VertexId id) const { return of_[id]; }
+  std::size_t size() const { return first_.size(); }
+
+ private:
+  std::vector<std::int32_t> of_;
+  std::vector<hw::VertexId> first_;
+};
+
+PortGraph::PortGraph(const hw::Topology& topology, hw::Spread spread, Uplinks uplinks) {
+  const hw::Graph& graph = topology.graph();
+  const Quotient quotient(topology, spread);
+  struct Made {
+    Port port;
+    std::int32_t from, to;
+  };
+  std::vector<Made> made;
+  std::unordered_map<std::uint64_t, std::size_t> known;  // by ends; ends of one class have one port
+  for (const auto& edge : boost::make_iterator_range(boost::edges(graph))) {
+    const hw::VertexId source = boost::source(edge, graph), target = boost::target(edge, graph);
+    const Vertex &from = graph[source], &to = graph[target];
+    const hw::Link& link = graph[edge];
+    const std::int32_t a = quotient.of(source), b = quotient.of(target);
+    const std::uint64_t key = (static_cast<std::uint64_t>(static_cast<std::uint32_t>(a)) << 32 |
+                               static_cast<std::uint32_t>(b)) ^
+                              (static_cast<std::uint64_t>(link.cls) << 56);
+    const auto [place, is_new] = known.try_emplace(key, made.size());
+    if (!is_new) {
+      made[place->second].port.capacity += link.bandwidth;
+      continue;
+    }
+    const bool begins_at_owner = height(from) <= height(to);
+    const Vertex& owner = begins_at_owner ? from : to;
+    const Vertex& other = begins_at_owner ? to : from;
+    Port port;
+    port.cls = link.cls;
+    port.direction = begins_at_owner ? Direction::kOut : Direction::kIn;
+    port.capacity = link.bandwidth;
+    port.node = owner.node;
+    port.to_switch = !(is_endpoint(from) && is_endpoint(to));
+    port.in_paths = topology.classes()[link.cls].binds;
+    if (owner.kind == VertexKind::kDie || owner.kind == VertexKind::kCpu) {
+      port.kind = owner.kind == VertexKind::kDie ? Port::Owner::kDie : Port::Owner::kCpu;
+      port.owner = owner.index;
+    } else if (owner.node >= 0) {
+      port.kind = Port::Owner::kNode;
+      port.owner = owner.node;
+    } else {
+      port.kind = Port::Owner::kSwitch;
+      port.owner = static_cast<std::int32_t>(begins_at_owner ? source : target);
+    }
+    const bool several = !port.to_switch || height(from) == height(to);
+    if (several) port.peer = static_cast<std::int32_t>(begins_at_owner ? target : source);
+    if (spread != hw::Spread::kAdaptive) port.lane = link.lane;
+    if (spread == hw::Spread::kHash && is_switch(owner) && other.tier > owner.tier) {
+      port.chip = static_cast<std::int16_t>(other.index);
+    }
+    made.push_back({port, a, b});
+  }
+
+  // By class, owner, sub-plane and chip, out before in.
+  const auto order = [](const Made& one) {
+    const Port& p = one.port;
+    return std::tuple(p.cls, p.kind, p.owner, p.lane, p.chip, p.peer, p.direction);
+  };
+  std::stable_sort(made.begin(), made.end(),
+                   [&](const Made& a, const Made& b) { return order(a) < order(b); });
+
+  // A port between switches cannot bind when all that enters its lower end from dies and switches
+  // below is no more than it carries.
+  std::vector<std::int8_t> tier(quotient.size(), -1);
+  is_cpu_.assign(quotient.size(), 0);
+  for (const hw::VertexId id : boost::make_iterator_range(boost::vertices(graph))) {
+    const auto place = static_cast<std::size_t>(quotient.of(id));
+    tier[place] = static_cast<std::int8_t>(height(graph[id]));
+    is_cpu_[place] = graph[id].kind == VertexKind::kCpu;
+  }
+  if (uplinks == Uplinks::kWhenNpusCanFillThem && spread != hw::Spread::kHash) {
+    std::vector<double> from_below(quotient.size(), 0);
+    for (const Made& one : made) {
+      const auto a = static_cast<std::size_t>(one.from), b = static_cast<std::size_t>(one.to);
+      if (tier[b] > 0 && tier[a] < tier[b] && is_cpu_[a] == 0) from_below[b] += one.port.capacity;
+    }
+    for (Made& one : made) {
+      const auto a = static_cast<std::size_t>(one.from), b = static_cast<std::size_t>(one.to);
+      if (tier[a] < 1 || tier[b] < 1 || tier[a] == tier[b]) continue;
+      const std::size_t lower = tier[a] < tier[b] ? a : b;
+      if (from_below[lower] <= one.port.capacity * kRounding) one.port.in_paths = false;
+    }
+  }
+
+  std::vector<std::pair<std::int32_t, std::int32_t>> ends;
+  for (const Made& one : made) {
+    ports_.push_back(one.port);
+    ends.emplace_back(one.from, one.to);
+  }
+  add_planes(ends, topology.classes(), quotient.size());
+}
+
+void PortGraph::add_planes(const std::vector<std::pair<std::int32_t, std::int32_t>>& ends,
+                           std::span<const hw::LinkClassInfo> classes, std::size_t vertices) {
+  for (PlaneGraph& graph : planes_) {
+    graph.first.assign(vertices + 1, 0);
+    graph.first_in.assign(vertices + 1, 0);
+  }
+  const auto plane_of = [&](std::size_t port) -> PlaneGraph& {
+    return planes_[static_cast<std::size_t>(classes[ports_[port].cls].plane)];
+  };
+  for (std::size_t port = 0; port < ends.size(); ++port) {
+    ++plane_of(port).first[static_cast<std::size_t>(ends[port].first) + 1];
+    ++plane_of(port).first_in[static_cast<std::size_t>(ends[port].second) + 1];
+  }
+  std::vector<std::uint32_t> next[hw::kPlanes], next_in[hw::kPlanes];
+  for (std::size_t plane = 0; plane < hw::kPlanes; ++plane) {
+    PlaneGraph& graph = planes_[plane];
+    std::partial_sum(graph.first.begin(), graph.first.end(), graph.first.begin());
+    std::partial_sum(graph.first_in.begin(), graph.first_in.end(), graph.first_in.begin());
+    graph.edges.resize(graph.first.back());
+    graph.edges_in.resize(graph.first_in.back());
+    next[plane] = graph.first;
+    next_in[plane] = graph.first_in;
+  }
+  for (std::size_t port = 0; port < ends.size(); ++port) {
+    const auto plane = static_cast<std::size_t>(classes[ports_[port].cls].plane);
+    const auto [from, to] = ends[port];
+    planes_[plane].edges[next[plane][static_cast<std::size_t>(from)]++] = {
+        to, static_cast<PortId>(port)};
+    planes_[plane].edges_in[next_in[plane][static_cast<std::size_t>(to)]++] = {
+        from, static_cast<PortId>(port)};
+  }
+  for (PlaneGraph& graph : planes_) find_components(graph, vertices);
+}
+
+void PortGraph::find_components(PlaneGraph& graph, std::size_t vertices) {
+  graph.component.assign(vertices, -1);
+  graph.place.assign(vertices, 0);
+  std::vector<std::int32_t> queue;
+  for (std::size_t start = 0; start < vertices; ++start) {
+    if (graph.component[start] >= 0) continue;
+    const auto id = static_cast<std::int32_t>(graph.sizes.size());
+    queue.assign(1, static_cast<std::int32_t>(start));
+    graph.component[start] = id;
+    const auto visit = [&](std::int32_t vertex) {
+      std::int32_t& component = graph.component[static_cast<std::size_t>(vertex)];
+      if (component >= 0) return;
+      component = id;
+      queue.push_back(vertex);
+    };
+    for (std::size_t i = 0; i < queue.size(); ++i) {
+      const auto at = static_cast<std::size_t>(queue[i]);
+      graph.place[at] = static_cast<std::int32_t>(i);
+      for (auto e = graph.first[at]; e < graph.first[at + 1]; ++e) visit(graph.edges[e].end);
+      for (auto e = graph.first_in[at]; e < graph.first_in[at + 1]; ++e)
+        visit(graph.edges_in[e].end);
+    }
+    graph.sizes.push_back(static_cast<std::int32_t>(queue.size()));
+  }
+}
+
+const std::vector<PortGraph::Distance>* PortGraph::distances_to(const PlaneGraph& graph,
+                                                                std::int32_t from,
+                                                                std::int32_t to) const {
+  const auto a = static_cast<std::size_t>(from), b = static_cast<std::size_t>(to);
+  if (graph.component[a] != graph.component[b]) return nullptr;
+  if (graph.distances.empty()) graph.distances.resize(graph.component.size());
+  std::vector<Distance>& distances = graph.distances[b];
+  if (distances.empty()) distances = find_distances(graph, to);
+  return distances[static_cast<std::size_t>(graph.place[a])] == kFar ? nullptr : &distances;
+}
+
+std::vector<PortGraph::Distance> PortGraph::find_distances(const PlaneGraph& graph,
+                                                           std::int32_t to) const {
+  const auto component = static_cast<std::size_t>(graph.component[static_cast<std::size_t>(to)]);
+  std::vector<Distance> distances(static_cast<std::size_t>(graph.sizes[component]), kFar);
+  const auto distance = [&](std::int32_t vertex) -> Distance& {
+    return distances[static_cast<std::size_t>(graph.place[static_cast<std::size_t>(vertex)])];
+  };
+  std::vector<std::int32_t> queue{to};
+  distance(to) = 0;
+  for (std::size_t i = 0; i < queue.size(); ++i) {
+    const auto at = static_cast<std::size_t>(queue[i]);
+    if (i > 0 && is_cpu_[at] != 0) continue;
+    const auto next = static_cast<Distance>(distance(queue[i]) + 1);
+    for (auto e = graph.first_in[at]; e < graph.first_in[at + 1]; ++e) {
+      Distance& there = distance(graph.edges_in[e].end);
+      if (there != kFar) continue;
+      there = next;
+      queue.push_back(graph.edges_in[e].end);
+    }
+  }
+  return distances;
+}
+
+template <class Use>
+void PortGraph::for_each_nearer(const PlaneGraph& graph, const std::vector<Distance>& distances,
+                                std::int32_t at, std::int32_t to, const Use& use) {
+  const auto distance = [&](std::int32_t vertex) {
+    return distances[static_cast<std::size_t>(graph.place[static_cast<std::size_t>(vertex)])];
+  };
+  const auto here = static_cast<std::size_t>(at), there = static_cast<std::size_t>(to);
+  const Distance left = distance(at);
+  if (left == 1) {  // a switch may have a thousand links, a die has few
+    for (auto e = graph.first_in[there]; e < graph.first_in[there + 1]; ++e) {
+      if (graph.edges_in[e].end == at) use(Edge{to, graph.edges_in[e].port});
+    }
+    return;
+  }
+  for (auto e = graph.first[here]; e < graph.first[here + 1]; ++e) {
+    if (distance(graph.edges[e].end) + 1 == left) use(graph.edges[e]);
+  }
+}
+
+void PortGraph::walk(const PlaneGraph& graph, const std::vector<Distance>& distances,
+                     std::int32_t at, std::int32_t to, std::vector<PortId>& way,
+                     std::vector<PortId>& ports, int& count) const {
+  if (count == kMostWays) return;
+  if (at == to) {
+    ports.insert(ports.end(), way.begin(), way.end());
+    ++count;
+    return;
+  }
+  for_each_nearer(graph, distances, at, to, [&](const Edge& edge) {
+    const bool named = ports_[static_cast<std::size_t>(edge.port)].in_paths;
+    if (named) way.push_back(edge.port);
+    walk(graph, distances, edge.end, to, way, ports, count);
+    if (named) way.pop_back();
+  });
+}
+
+int PortGraph::ways(Plane plane, std::int32_t from, std::int32_t to,
+                    std::vector<PortId>& ports) const {
+  const PlaneGraph& graph = planes_[static_cast<std::size_t>(plane)];
+  const std::vector<Distance>* distances = distances_to(graph, from, to);
+  if (distances == nullptr) return 0;
+  std::vector<PortId> way;
+  int count = 0;
+  walk(graph, *distances, from, to, way, ports, count);
+  return count;
+}
+
+int PortGraph::hashed_way(Plane plane, std::int32_t from, std::int32_t to, std::uint64_t hash,
+                          std::vector<PortId>& ports) const {
+  const PlaneGraph& graph = planes_[static_cast<std::size_t>(plane)];
+  const std::vector<Distance>* distances = distances_to(graph, from, to);
+  if (distances == nullptr) return 0;
+  std::vector<Edge> nearer;
+  for (std::int32_t at = from; at != to;) {
+    nearer.clear();
+    for_each_nearer(graph, *distances, at, to, [&](const Edge& edge) { nearer.push_back(edge); });
+    const Edge& chosen = nearer[hash % nearer.size()];
+    hash /= nearer.size();
+    if (ports_[static_cast<std::size_t>(chosen.port)].in_paths) ports.push_back(chosen.port);
+    at = chosen.end;
+  }
+  return 1;
+}
+
+}  // namespace cmsim::coll

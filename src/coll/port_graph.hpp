@@ -1,0 +1,63 @@
+// The graph of hw::Topology with the switches that stand in for each other made one: its edges are
+// the ports. Knows all shortest ways; internal to Fabric.
+#pragma once
+
+#include <vector>
+
+#include "cmsim/coll/fabric.hpp"
+
+namespace cmsim::coll {
+
+class PortGraph {
+ public:
+  PortGraph(const hw::Topology& topology, hw::Spread spread, Uplinks uplinks);
+
+  std::span<const Port> ports() const { return ports_; }
+  /// Appends the ways from one vertex to another, port by port and one after the other, at most
+  /// kMostWays; with a hash, the one that it chooses. Returns how many; 0 when there is none.
+  int ways(Plane plane, std::int32_t from, std::int32_t to, std::vector<PortId>& ports) const;
+  int hashed_way(Plane plane, std::int32_t from, std::int32_t to, std::uint64_t hash,
+                 std::vector<PortId>& ports) const;
+
+ private:
+  static constexpr int kMostWays = 24;  // as many as four dimensions of a mesh have
+  using Distance = std::uint16_t;
+  static constexpr Distance kFar = 0xffff;
+  struct Edge {
+    std::int32_t end = 0;  // the other one
+    PortId port = 0;
+  };
+  struct PlaneGraph {
+    std::vector<std::uint32_t> first;  // of the edges that leave a vertex, and one more
+    std::vector<Edge> edges;
+    std::vector<std::uint32_t> first_in;  // of the edges that enter a vertex
+    std::vector<Edge> edges_in;
+    std::vector<std::int32_t> component;  // by vertex
+    std::vector<std::int32_t> place;      // of a vertex in its component
+    std::vector<std::int32_t> sizes;      // of the components
+    // Distances to a vertex, by place; remembered, since few vertices are ever a destination.
+    mutable std::vector<std::vector<Distance>> distances;
+  };
+  class Quotient;
+
+  void add_planes(const std::vector<std::pair<std::int32_t, std::int32_t>>& ends,
+                  std::span<const hw::LinkClassInfo> classes, std::size_t vertices);
+  static void find_components(PlaneGraph& graph, std::size_t vertices);
+  /// Null when `from` does not reach `to`.
+  const std::vector<Distance>* distances_to(const PlaneGraph& graph, std::int32_t from,
+                                            std::int32_t to) const;
+  std::vector<Distance> find_distances(const PlaneGraph& graph, std::int32_t to) const;
+  /// Calls `use` with every edge from `at` to a vertex that is nearer by one.
+  template <class Use>
+  static void for_each_nearer(const PlaneGraph& graph, const std::vector<Distance>& distances,
+                              std::int32_t at, std::int32_t to, const Use& use);
+  void walk(const PlaneGraph& graph, const std::vector<Distance>& distances, std::int32_t at,
+            std::int32_t to, std::vector<PortId>& way, std::vector<PortId>& ports,
+            int& count) const;
+
+  std::vector<Port> ports_;
+  std::vector<char> is_cpu_;  // by vertex; a CPU passes nothing on
+  PlaneGraph planes_[hw::kPlanes];
+};
+
+}  // namespace cmsim::coll

@@ -1,0 +1,90 @@
+#include "graph_builder.hpp"
+
+#include <algorithm>
+
+namespace cmsim::hw {
+
+GraphBuilder::GraphBuilder(const Platform& platform) : platform_(platform) {
+  for (int die = 0; die < platform.dies(); ++die) {
+    add_vertex({.kind = VertexKind::kDie, .node = platform.node_of_die(die), .index = die});
+  }
+  for (int cpu = 0; cpu < platform.cpus(); ++cpu) {
+    add_vertex({.kind = VertexKind::kCpu, .node = platform.node_of_cpu(cpu), .index = cpu});
+  }
+}
+
+VertexId GraphBuilder::add_vertex(Vertex vertex) {
+  vertices_.push_back(vertex);
+  return static_cast<VertexId>(vertices_.size() - 1);
+}
+
+LinkClass GraphBuilder::link_class(std::string_view name, Plane plane, bool binds) {
+  const auto known = std::ranges::find(classes_, name, &LinkClassInfo::name);
+  if (known == classes_.end()) {
+    classes_.push_back({std::string(name), plane, binds});
+    return static_cast<LinkClass>(classes_.size() - 1);
+  }
+  return static_cast<LinkClass>(known - classes_.begin());
+}
+
+void GraphBuilder::add_link(VertexId from, VertexId to, Link link) {
+  ends_.emplace_back(from, to);
+  links_.push_back(link);
+}
+
+void GraphBuilder::add_both_ways(VertexId a, VertexId b, Link link) {
+  add_link(a, b, link);
+  add_link(b, a, link);
+}
+
+VertexId GraphBuilder::named_switch(const std::string& name) {
+  const auto [place, is_new] = named_.try_emplace(name, 0);
+  if (is_new) {
+    place->second = add_vertex({.kind = VertexKind::kSwitch,
+                                .tier = 1,
+                                .pool = new_pool(),
+                                .name = static_cast<std::int32_t>(switch_names_.size())});
+    switch_names_.push_back(name);
+  }
+  return place->second;
+}
+
+Graph GraphBuilder::graph() const { return made(ends_, links_); }
+
+Graph GraphBuilder::graph(const std::function<double(VertexId, VertexId)>& left_of) const {
+  std::vector<std::pair<VertexId, VertexId>> ends;
+  std::vector<Link> links;
+  for (std::size_t i = 0; i < links_.size(); ++i) {
+    const double left = left_of(ends_[i].first, ends_[i].second);
+    if (left <= 0) continue;
+    ends.push_back(ends_[i]);
+    links.push_back(links_[i]);
+    links.back().bandwidth *= left;
+  }
+  return made(ends, links);
+}
+
+Graph GraphBuilder::made(const std::vector<std::pair<VertexId, VertexId>>& ends,
+                         const std::vector<Link>& links) const {
+  Graph graph(boost::edges_are_unsorted_multi_pass, ends.begin(), ends.end(), links.begin(),
+              static_cast<VertexId>(vertices_.size()));
+  for (std::size_t i = 0; i < vertices_.size(); ++i) {
+    graph[static_cast<VertexId>(i)] = vertices_[i];
+  }
+  return graph;
+}
+
+void attach_cpus(GraphBuilder& builder, const Unit& unit, const std::vector<VertexId>& chip_of) {
+  const Platform& p = builder.platform();
+  if (!unit.with_cpus) return;
+  for (int node = 0; node < unit.nodes; ++node) {
+    for (int i = 0; i < p.cpus_per_node; ++i) {
+      const int die = node * p.dies_per_node() + i * p.dies_per_node() / p.cpus_per_node;
+      builder.add_both_ways(builder.cpu((unit.first_node + node) * p.cpus_per_node + i),
+                            chip_of[static_cast<std::size_t>(die)],
+                            {unit.cpu, -1, p.ub.cpu_bandwidth});
+    }
+  }
+}
+
+}  // namespace cmsim::hw

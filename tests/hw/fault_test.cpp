@@ -1,0 +1,93 @@
+#include "cmsim/hw/fault.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "cmsim/base/error.hpp"
+#include "cmsim/hw/topology.hpp"
+
+namespace cmsim::hw {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+
+Platform broken(const std::string& faults) {
+  ConfigDocument document =
+      ConfigDocument::from_file(CMSIM_SOURCE_DIR "/platforms/cloudmatrix384.json");
+  document.apply_set("/faults=" + faults);
+  return read_platform(ConfigNode(document));
+}
+
+Platform failed(const std::string& what) { return broken("{\"fail\": \"" + what + "\"}"); }
+
+TEST(Faults, TakeTheLinksOfWhatTheyTouch) {
+  // The whole machine has 768 * 7 die ports, 48 * 7 * 16 uplinks and 192 * 7 CPU ports, both ways.
+  const Topology plane(failed("plane:3"));
+  EXPECT_EQ(plane.count("die_ub"), 2 * 768 * 6);
+  EXPECT_EQ(plane.count("cpu_ub"), 2 * 192 * 6);
+  EXPECT_EQ(plane.count("uplink"), 2 * 48 * 6 * 16);
+  EXPECT_EQ(plane.count("rdma"), 2 * 768);
+  const Topology l2(failed("l2:3/5"));
+  EXPECT_EQ(l2.count("uplink"), 2 * 48 * (7 * 16 - 1));  // a port of it for each node
+  const Topology l1(failed("l1:12/2"));
+  EXPECT_EQ(l1.count("die_ub"), 2 * (768 * 7 - 16));
+  EXPECT_EQ(l1.count("uplink"), 2 * (48 * 7 * 16 - 16));
+  const Topology node(failed("node:7"));
+  EXPECT_EQ(node.count("die_ub"), 2 * 47 * 16 * 7);
+  EXPECT_EQ(node.count("rdma"), 2 * 47 * 16);
+  EXPECT_EQ(node.count("vpc"), 2 * 47);
+  const Topology die(failed("die:100"));
+  EXPECT_EQ(die.count("die_ub"), 2 * 767 * 7);
+  EXPECT_EQ(die.count("die_to_die"), 2 * 383);
+  const Topology cpu(failed("cpu:3"));
+  EXPECT_EQ(cpu.count("cpu_ub"), 2 * 191 * 7);
+  const Topology link(failed("link:die:3-l1:0/2"));
+  EXPECT_EQ(link.count("die_ub"), 2 * (768 * 7 - 1));
+}
+
+TEST(Faults, DegradeMultipliesWhatIsLeft) {
+  const Platform p = broken(R"({"degrade": "plane:0=50% l1:0/0=0.5"})");
+  // Node 0 keeps a quarter of its first sub-plane, the others a half: of 16 dies x 28 GB/s, both
+  // ways, 47 / 2 + 1 / 4 in place of 48.
+  EXPECT_NEAR(Topology(p).capacity("die_ub"), 2 * 16 * 28e9 * (48 * 6 + 47 / 2.0 + 1 / 4.0), 1000);
+  EXPECT_EQ(Topology(p).count("die_ub"), 2 * 768 * 7);
+}
+
+TEST(Faults, LostAreTheNpusWithoutAWayOut) {
+  EXPECT_THAT(lost_npus(failed("plane:3")), IsEmpty());
+  EXPECT_THAT(lost_npus(failed("die:101")), ElementsAre(50));  // with its sibling, die 100
+  EXPECT_THAT(lost_npus(failed("node:1")), ElementsAre(8, 9, 10, 11, 12, 13, 14, 15));
+  EXPECT_THAT(lost_npus(failed("l1:0/0 l1:0/1 l1:0/2 l1:0/3 l1:0/4 l1:0/5 l1:0/6")).size(), 8u);
+  EXPECT_THAT(lost_cpus(failed("node:1")), ElementsAre(4, 5, 6, 7));
+}
+
+TEST(Faults, WhatTheMachineHasNotIsAnError) {
+  const std::pair<const char*, const char*> cases[] = {
+      {"plane:7", "found sub-plane 7, there are 7 (0 to 6)"},
+      {"l2:3/16", "found L2 chip 16, there are 16 (0 to 15)"},
+      {"l1:48/0", "found node 48, there are 48 (0 to 47)"},
+      {"die:768", "found die 768, there are 768 (0 to 767)"},
+      {"cpu:192", "found CPU 192, there are 192 (0 to 191)"},
+      {"plane", "found \"plane\", allowed are plane:SUB_PLANE"},
+      {"l2:3", "found \"l2:3\", allowed are"},
+      {"die:-1", "found \"die:-1\", allowed are"},
+      {"link:die:3", "found \"link:die:3\", allowed are"},
+      {"link:die:3-l1:1/2", "there is no link from die:3 to l1:1/2"}};
+  for (const auto& [fault, message] : cases) {
+    try {
+      failed(fault);
+      FAIL() << "accepted " << fault;
+    } catch (const ConfigError& error) {
+      EXPECT_THAT(error.what(), HasSubstr(message));
+      EXPECT_EQ(error.where().pointer, "/faults/fail");
+    }
+  }
+  for (const char* left : {"plane:3", "plane:3=0", "plane:3=1", "plane:3=fast"}) {
+    EXPECT_THROW(broken(std::string("{\"degrade\": \"") + left + "\"}"), ConfigError) << left;
+  }
+}
+
+}  // namespace
+}  // namespace cmsim::hw
