@@ -146,7 +146,7 @@ TEST(Sweep, ResumesAndSaysWhatIsThere) {
   EXPECT_EQ(itself.code, 4) << itself.err;
   EXPECT_THAT(in_one_line(itself.out),
               HasSubstr("3 of 4 points of 1 cell, 1 missing; mean ± half of the 95 % "));
-  EXPECT_THAT(itself.out, HasSubstr("\n3 of 4 seeds  "));
+  EXPECT_THAT(itself.out, HasSubstr("\n3 of 4 seeds *  "));
   const Outcome printed = here.cmsim(sweep({"--seeds", "1..4", "--gather", "--json"}));
   const auto summary = nlohmann::json::parse(printed.out);
   const auto counts = nlohmann::json::parse(R"({"of": 4, "done": 3, "failed": 0, "missing": 1})");
@@ -163,7 +163,7 @@ TEST(Sweep, CountsTheSeedsOfEachCellWhereSomeAreMissing) {
   EXPECT_THAT(in_one_line(gather.out), HasSubstr("3 of 6 points of 2 cells, 3 missing; "));
   EXPECT_THAT(in_one_line(gather.out), HasSubstr("over the seeds that are there"));
   EXPECT_THAT(gather.out, HasSubstr("ttft  n "));
-  EXPECT_THAT(gather.out, HasSubstr("\n1s    3 "));
+  EXPECT_THAT(gather.out, HasSubstr("\n1s *  3 "));
   EXPECT_THAT(gather.out, HasSubstr("\n2s    0 "));
   const Outcome nothing = here.cmsim(sweep({"--vary", "/slo/ttft=4s", "--gather"}));
   EXPECT_EQ(in_one_line(nothing.out),

@@ -137,16 +137,18 @@ class PartFigures(View):
         ledger, facts, part, exchanged = self.ledger, self.facts, self.part, self.exchanged()
         cpus = facts.nodes * facts.cpus_per_node
         ports = {"die_ub": facts.dies * facts.ub_ports, "cpu_ub": cpus * facts.ub_ports,
-                 "uplink": facts.nodes * facts.uplinks, "die_to_die": facts.dies, "rdma": facts.dies,
+                 "uplink": facts.nodes * facts.uplinks, "die_to_die": facts.dies * (facts.dies_per_npu - 1), "rdma": facts.dies,
                  "vpc": facts.nodes}
         moved = {kind: found["bytes"] for kind, found in self.whole.figures["transfers"].items()}
         carried = {"rdma": (moved["kv_pull"],) * 2, "die_to_die": (0, 0)}  # out, in
         if facts.cache["plane"] == "ub":
             carried |= {"die_ub": (moved["cache_write"], moved["cache_read"]),
                         "cpu_ub": (moved["cache_read"], moved["cache_write"]), "vpc": (0, 0)}
-        ledger.holds(self.field("links"), len(part.figures["links"]) == 2 * len(ports), "two a class")
+        # A link between two dies is out of one; a die alone in its package has none.
+        rows = [(name, way) for name in ports if ports[name] for way in range(1 + (name != "die_to_die"))]
+        ledger.holds(self.field("links"), len(part.figures["links"]) == len(rows), "all classes and ways")
         for i, link in enumerate(part.figures["links"]):
-            field, name, way = self.field(f"links.{i}"), list(ports)[i // 2], i % 2
+            field, (name, way) = self.field(f"links.{i}"), rows[i]
             whole = self.whole.figures["links"][i]
             ledger.same(f"{field}.class", name)
             ledger.same(f"{field}.direction", ("out", "in")[way])
