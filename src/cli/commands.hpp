@@ -81,14 +81,15 @@ void add_compare(CLI::App& app, Session& session);
 void add_check(CLI::App& app, Session& session);
 void add_p2p(CLI::App& app, Session& session);
 void add_collective(CLI::App& app, Session& session);
+void add_topology(CLI::App& app, Session& session);
 void add_step(CLI::App& app, Session& session);
 void add_trace(CLI::App& app, Session& session);
 void add_policies(CLI::App& app, Session& session);
 void add_validate(CLI::App& app, Session& session);
 void add_help(CLI::App& app, Session& session);
 
-inline constexpr auto kCommands = {add_run,      add_sweep,      add_compare, add_check,
-                                   add_p2p,      add_collective, add_step,    add_trace,
-                                   add_policies, add_validate,   add_help};
+inline constexpr auto kCommands = {add_run,      add_sweep,    add_compare,    add_check,
+                                   add_topology, add_p2p,      add_collective, add_step,
+                                   add_trace,    add_policies, add_validate,   add_help};
 
 }  // namespace cmsim::cli

@@ -61,6 +61,7 @@ Fabric::Fabric(const hw::Platform& platform, Uplinks uplinks)
 Fabric::~Fabric() = default;
 Fabric::Fabric(const Fabric& other) = default;
 
+const hw::Topology& Fabric::topology() const { return routes_->topology; }
 std::span<const Port> Fabric::ports() const { return routes_->graph.ports(); }
 std::span<const hw::LinkClassInfo> Fabric::classes() const { return routes_->topology.classes(); }
 bool Fabric::uplinks_in_paths() const { return routes_->uplinks_in_paths; }

@@ -202,35 +202,41 @@ double Topology::left_of(const Platform& platform, VertexId from, VertexId to) c
   return left;
 }
 
-std::vector<int> lost_npus(const Platform& platform) {
-  std::vector<int> lost;
-  if (platform.faults.empty()) return lost;
-  const Topology topology(platform);
-  const Graph& graph = topology.graph();
-  for (int die = 0; die < platform.dies(); ++die) {
-    const auto links =
-        boost::make_iterator_range(boost::out_edges(topology.vertex_of(hw::die(die)), graph));
-    const bool reaches = std::any_of(links.begin(), links.end(), [&](const auto& edge) {
-      return topology.classes()[graph[edge].cls].plane == Plane::kUb &&
-             graph[boost::target(edge, graph)].kind != VertexKind::kCpu &&
-             topology.classes()[graph[edge].cls].name != "die_to_die";
-    });
-    const int npu = die / platform.dies_per_npu;
-    if (!reaches && (lost.empty() || lost.back() != npu)) lost.push_back(npu);
-  }
-  return lost;
-}
-
-std::vector<int> lost_cpus(const Platform& platform) {
-  std::vector<int> lost;
-  if (platform.faults.empty()) return lost;
-  const Topology topology(platform);
-  for (int cpu = 0; cpu < platform.cpus(); ++cpu) {
-    if (boost::out_degree(topology.vertex_of(hw::cpu(cpu)), topology.graph()) == 0) {
-      lost.push_back(cpu);
+std::vector<std::int32_t> whole_dies(const Platform& platform) {
+  std::vector<char> whole(static_cast<std::size_t>(platform.npus()), 1);
+  if (!platform.faults.empty()) {
+    const Topology topology(platform);
+    const Graph& graph = topology.graph();
+    const auto leads_out = [&](const auto& edge) {
+      const LinkClassInfo& cls = topology.classes()[graph[edge].cls];
+      return cls.plane == Plane::kUb && cls.name != "die_to_die" &&
+             graph[boost::target(edge, graph)].kind != VertexKind::kCpu;
+    };
+    for (int die = 0; die < platform.dies(); ++die) {
+      const auto links =
+          boost::make_iterator_range(boost::out_edges(topology.vertex_of(hw::die(die)), graph));
+      if (std::none_of(links.begin(), links.end(), leads_out)) {
+        whole[static_cast<std::size_t>(die / platform.dies_per_npu)] = 0;
+      }
     }
   }
-  return lost;
+  std::vector<std::int32_t> dies;
+  for (int die = 0; die < platform.dies(); ++die) {
+    if (whole[static_cast<std::size_t>(die / platform.dies_per_npu)] != 0) dies.push_back(die);
+  }
+  return dies;
+}
+
+std::vector<std::int32_t> whole_cpus(const Platform& platform) {
+  std::vector<std::int32_t> cpus;
+  std::optional<Topology> topology;
+  if (!platform.faults.empty()) topology.emplace(platform);
+  for (int cpu = 0; cpu < platform.cpus(); ++cpu) {
+    if (!topology || boost::out_degree(topology->vertex_of(hw::cpu(cpu)), topology->graph()) > 0) {
+      cpus.push_back(cpu);
+    }
+  }
+  return cpus;
 }
 
 }  // namespace cmsim::hw

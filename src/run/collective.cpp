@@ -22,6 +22,10 @@ namespace fs = std::filesystem;
 
 constexpr double kBf16 = 2;  // bytes
 
+bool is_token_exchange(const CollectiveSpec& spec) {
+  return spec.op == CollectiveOp::kDispatch || spec.op == CollectiveOp::kCombine;
+}
+
 void check(const hw::Platform& platform, const model::Architecture& architecture,
            const CollectiveSpec& spec) {
   const auto in_range = [](const char* what, std::int64_t value, std::int64_t low,
@@ -30,12 +34,11 @@ void check(const hw::Platform& platform, const model::Architecture& architecture
     throw std::invalid_argument(
         fmt::format("{}: found {}, allowed {} to {}", what, value, low, high));
   };
-  in_range("--ep", spec.ranks, 2, platform.dies());
+  in_range("--ep", spec.ranks, 2, static_cast<std::int64_t>(hw::whole_dies(platform).size()));
   in_range("--tokens", spec.tokens, 1, 1'000'000'000);
   in_range("--aiv", spec.aiv_cores, 0, platform.die.aiv_cores);
   in_range("--top-k", spec.top_k, 0, architecture.routed_experts);
-  const bool exchange = spec.op == CollectiveOp::kDispatch || spec.op == CollectiveOp::kCombine;
-  if (exchange && architecture.moe_layers() == 0) {
+  if (is_token_exchange(spec) && architecture.moe_layers() == 0) {
     throw std::invalid_argument(fmt::format("--op: model \"{}\" has no MoE layer to {} for",
                                             architecture.name, to_string(spec.op)));
   }
@@ -93,31 +96,65 @@ void take_links(CollectiveResult& result, const coll::ExchangeResult& fabric) {
   }
 }
 
+/// The first ranks of those that the faults leave.
+std::vector<std::int32_t> first_dies(const hw::Platform& platform, int ranks) {
+  std::vector<std::int32_t> dies = hw::whole_dies(platform);
+  dies.resize(static_cast<std::size_t>(ranks));
+  return dies;
+}
+
+/// A token exchange in bytes between ranks.
+struct TokenTraffic {
+  TokenTraffic(const hw::Platform& platform, const model::Architecture& architecture,
+               const CollectiveSpec& spec)
+      : benchmark(architecture, spec),
+        top_k(benchmark.architecture.experts_per_token),
+        operators(benchmark.architecture, {}),
+        all_tokens(static_cast<double>(spec.tokens) * spec.ranks) {
+    model::ExpertOptions options;
+    options.placement = model::Placement::kContiguous;
+    options.skew = spec.skew;
+    const model::ExpertLoad experts(benchmark.architecture, benchmark.layout, options,
+                                    model::Phase::kDecode, spec.seed);
+    straggler = mean_straggler(experts, benchmark.architecture.moe_layers(), all_tokens);
+    mean_rows = experts.mean_rows(all_tokens);
+    const bool forward = spec.op == CollectiveOp::kDispatch;
+    const bool quantised = forward && spec.exchange != model::ExchangeKind::kBasic;
+    message = quantised ? operators.dispatch_message_bytes() : operators.combine_message_bytes();
+    const auto share = shares_with_straggler(spec.ranks, all_tokens * top_k, straggler);
+    const auto dies = first_dies(platform, spec.ranks);
+    const auto tokens = static_cast<double>(spec.tokens);
+    traffic = forward ? coll::dispatch(dies, tokens, top_k, message, share)
+                      : coll::combine(dies, tokens, top_k, message, share);
+  }
+  Benchmark benchmark;
+  int top_k;
+  model::OperatorList operators;
+  double all_tokens;
+  double straggler = 0, mean_rows = 0;
+  double message = 0;  // bytes
+  coll::ProductTraffic traffic;
+};
+
+coll::ProductTraffic sdma_traffic(const hw::Platform& platform,
+                                  const model::Architecture& architecture,
+                                  const CollectiveSpec& spec) {
+  const double shard = static_cast<double>(spec.tokens) * architecture.hidden * kBf16;
+  const auto dies = first_dies(platform, spec.ranks);
+  return spec.op == CollectiveOp::kAllGather ? coll::all_gather(dies, shard)
+                                             : coll::all_to_all(dies, shard / spec.ranks);
+}
+
 CollectiveResult token_exchange(const hw::Platform& platform,
                                 const model::Architecture& architecture,
                                 const CollectiveSpec& spec) {
-  const Benchmark benchmark(architecture, spec);
-  const int top_k = benchmark.architecture.experts_per_token;
-  const model::OperatorList operators(benchmark.architecture, {});
-  model::ExpertOptions options;
-  options.placement = model::Placement::kContiguous;
-  options.skew = spec.skew;
-  const model::ExpertLoad experts(benchmark.architecture, benchmark.layout, options,
-                                  model::Phase::kDecode, spec.seed);
-  const double all_tokens = static_cast<double>(spec.tokens) * spec.ranks;
-  const double straggler = mean_straggler(experts, benchmark.architecture.moe_layers(), all_tokens);
-
+  const TokenTraffic tokens_of(platform, architecture, spec);
+  const int top_k = tokens_of.top_k;
+  const double straggler = tokens_of.straggler, message = tokens_of.message;
   const bool forward = spec.op == CollectiveOp::kDispatch;
-  const bool quantised = forward && spec.exchange != model::ExchangeKind::kBasic;
-  const double message =
-      quantised ? operators.dispatch_message_bytes() : operators.combine_message_bytes();
-  const auto share = shares_with_straggler(spec.ranks, all_tokens * top_k, straggler);
-  const auto dies = coll::consecutive_dies(0, spec.ranks);
   const auto tokens = static_cast<double>(spec.tokens);
-  const coll::ProductTraffic traffic = forward ? coll::dispatch(dies, tokens, top_k, message, share)
-                                               : coll::combine(dies, tokens, top_k, message, share);
   const coll::ExchangeResult fabric =
-      engine::measure_exchange(coll::Fabric(platform), traffic, spec.network);
+      engine::measure_exchange(coll::Fabric(platform), tokens_of.traffic, spec.network);
 
   // The exchange's formula knows the distances of uniform peers; the fabric knows every port.
   const double busiest_rows = std::max(tokens * top_k, straggler);
@@ -125,14 +162,14 @@ CollectiveResult token_exchange(const hw::Platform& platform,
 
   CollectiveResult result;
   if (formula > 0) result.wire_scale = (fabric.duration - fabric.latency) / formula;
-  const auto exchange =
-      model::make_exchange(spec.exchange, platform, operators, spec.ranks, result.wire_scale);
+  const auto exchange = model::make_exchange(spec.exchange, platform, tokens_of.operators,
+                                             spec.ranks, result.wire_scale);
   const double aiv = spec.aiv_cores > 0 ? spec.aiv_cores : platform.die.aiv_cores;
   const model::ExchangeLoad load{tokens, static_cast<double>(top_k), straggler, aiv};
   result.time = forward ? exchange->dispatch(load) : exchange->combine(load);
   result.bytes_per_rank = tokens * top_k * message;
   result.straggler_rows = straggler;
-  result.mean_rows = experts.mean_rows(all_tokens);
+  result.mean_rows = tokens_of.mean_rows;
   take_links(result, fabric);
   return result;
 }
@@ -141,12 +178,9 @@ CollectiveResult sdma_collective(const hw::Platform& platform,
                                  const model::Architecture& architecture,
                                  const CollectiveSpec& spec) {
   const double shard = static_cast<double>(spec.tokens) * architecture.hidden * kBf16;
-  const auto dies = coll::consecutive_dies(0, spec.ranks);
   const bool gather = spec.op == CollectiveOp::kAllGather;
-  const coll::ProductTraffic traffic =
-      gather ? coll::all_gather(dies, shard) : coll::all_to_all(dies, shard / spec.ranks);
-  const coll::ExchangeResult fabric =
-      engine::measure_exchange(coll::Fabric(platform), traffic, spec.network);
+  const coll::ExchangeResult fabric = engine::measure_exchange(
+      coll::Fabric(platform), sdma_traffic(platform, architecture, spec), spec.network);
   CollectiveResult result;
   result.time.startup = platform.token_exchange.sdma_startup + fabric.latency;
   result.time.wire = fabric.duration - fabric.latency;
@@ -175,11 +209,18 @@ CollectiveResult measure_collective(const hw::Platform& platform,
                                     const model::Architecture& architecture,
                                     const CollectiveSpec& spec) {
   check(platform, architecture, spec);
-  const bool exchange = spec.op == CollectiveOp::kDispatch || spec.op == CollectiveOp::kCombine;
-  CollectiveResult result = exchange ? token_exchange(platform, architecture, spec)
-                                     : sdma_collective(platform, architecture, spec);
+  CollectiveResult result = is_token_exchange(spec) ? token_exchange(platform, architecture, spec)
+                                                    : sdma_collective(platform, architecture, spec);
   result.bound_by = largest_part(result.time);
   return result;
+}
+
+coll::ProductTraffic collective_traffic(const hw::Platform& platform,
+                                        const model::Architecture& architecture,
+                                        const CollectiveSpec& spec) {
+  check(platform, architecture, spec);
+  return is_token_exchange(spec) ? TokenTraffic(platform, architecture, spec).traffic
+                                 : sdma_traffic(platform, architecture, spec);
 }
 
 // Power law through CPU seconds measured at 64 and 320 ranks: nearly equal pairs are exchanged as

@@ -35,7 +35,7 @@ int median_layer(const model::ExpertLoad& experts, int moe_layers) {
 }
 
 Representative dispatch_of(const Scenario& scenario, const model::ExpertLoad& experts,
-                           const int* dies, double tokens) {
+                           const std::int32_t* dies, double tokens) {
   const model::Architecture& a = scenario.model;
   const model::ExpertLayout& layout = experts.layout();
   const int ranks = layout.ranks;
@@ -114,8 +114,8 @@ FabricScale measure_fabric_scale(const Scenario& scenario, const RoleExperts& ex
   const hw::Platform& platform = scenario.platform;
   const serve::Placement placement = serve::place(scenario.deployment, platform, scenario.role);
   FabricScale scale;
-  const auto measure = [&](const char* role, const model::ExpertLoad& load, const int* dies,
-                           double tokens) {
+  const auto measure = [&](const char* role, const model::ExpertLoad& load,
+                           const std::int32_t* dies, double tokens) {
     const int ranks = load.layout().ranks;
     if (ranks < 2 || scenario.model.moe_layers() < 1) return 1.0;
     const double ratio =

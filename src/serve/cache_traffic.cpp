@@ -97,7 +97,7 @@ void CacheTraffic::start_flow(std::int32_t instance, BlockId block, Bytes bytes,
   const int die = state_.placement.prefill_die(instance, next);
   const auto copier = static_cast<std::size_t>(instance * state_.placement.prefill_dies + next);
   next = (next + 1) % state_.placement.prefill_dies;
-  const std::vector<int>& cpus = state_.placement.cpus;
+  const std::vector<std::int32_t>& cpus = state_.placement.cpus;
   const hw::Endpoint holder = hw::cpu(
       cpus[static_cast<std::size_t>(cpu_of_block(block, static_cast<std::int32_t>(cpus.size())))]);
   const coll::Op op = kind == TransferKind::kCacheRead ? coll::Op::kRead : coll::Op::kWrite;

@@ -48,16 +48,8 @@ Placement place(const DeploymentSpec& deployment, const hw::Platform& platform, 
     placement.decode_instances = deployment.decode.instances;
     placement.decode_dies = deployment.decode.npus_per_instance * platform.dies_per_npu;
   }
-  const std::vector<int> lost = hw::lost_npus(platform), lost_cpus = hw::lost_cpus(platform);
-  for (int npu = 0; npu < platform.npus(); ++npu) {
-    if (std::ranges::binary_search(lost, npu)) continue;
-    for (int i = 0; i < platform.dies_per_npu; ++i) {
-      placement.dies.push_back(npu * platform.dies_per_npu + i);
-    }
-  }
-  for (int cpu = 0; cpu < platform.cpus(); ++cpu) {
-    if (!std::ranges::binary_search(lost_cpus, cpu)) placement.cpus.push_back(cpu);
-  }
+  placement.dies = hw::whole_dies(platform);
+  placement.cpus = hw::whole_cpus(platform);
   std::set<int> nodes;
   for (const int cpu : placement.cpus) nodes.insert(platform.node_of_cpu(cpu));
   placement.nodes = static_cast<int>(nodes.size());
@@ -81,8 +73,8 @@ void check_deployment(const DeploymentSpec& deployment, const hw::Platform& plat
     check_at_least("decode/max_num_seqs", decode.max_num_seqs, 1);
     npus += std::int64_t{decode.instances} * decode.npus_per_instance;
   }
-  const auto lost = static_cast<int>(hw::lost_npus(platform).size());
-  if (npus > platform.npus() - lost) {
+  const auto whole = static_cast<int>(hw::whole_dies(platform).size()) / platform.dies_per_npu;
+  if (npus > whole) {
     std::string message = "the instances need " + std::to_string(npus) + " NPUs (";
     if (uses_prefill(role)) {
       message += std::to_string(prefill.instances) + " x " +
@@ -94,8 +86,7 @@ void check_deployment(const DeploymentSpec& deployment, const hw::Platform& plat
                  std::to_string(decode.npus_per_instance) + " decode";
     }
     message += "), the platform has " + std::to_string(platform.npus());
-    if (lost > 0)
-      message += ", of which the faults leave " + std::to_string(platform.npus() - lost);
+    if (whole < platform.npus()) message += ", of which the faults leave " + std::to_string(whole);
     throw ConfigError({"", 0, "/deployment"}, message);
   }
   if (uses_prefill(role)) {
@@ -119,7 +110,7 @@ void check_deployment(const DeploymentSpec& deployment, const hw::Platform& plat
              format_quantity(static_cast<double>(platform.dram_per_node), Dimension::kBytes));
   }
   const bool caches = cache.enabled && uses_prefill(role);
-  if (caches && static_cast<int>(hw::lost_cpus(platform).size()) == platform.cpus()) {
+  if (caches && hw::whole_cpus(platform).empty()) {
     fail("cache/enabled", "the faults leave no CPU whose DRAM could hold the cache");
   }
   if (cache.reuse > 1) fail("cache/reuse", "found a hit rate above 1; allowed is 0 to 1");

@@ -11,7 +11,6 @@ namespace {
 
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
-using ::testing::IsEmpty;
 
 Platform broken(const std::string& faults) {
   ConfigDocument document =
@@ -55,12 +54,17 @@ TEST(Faults, DegradeMultipliesWhatIsLeft) {
   EXPECT_EQ(Topology(p).count("die_ub"), 2 * 768 * 7);
 }
 
-TEST(Faults, LostAreTheNpusWithoutAWayOut) {
-  EXPECT_THAT(lost_npus(failed("plane:3")), IsEmpty());
-  EXPECT_THAT(lost_npus(failed("die:101")), ElementsAre(50));  // with its sibling, die 100
-  EXPECT_THAT(lost_npus(failed("node:1")), ElementsAre(8, 9, 10, 11, 12, 13, 14, 15));
-  EXPECT_THAT(lost_npus(failed("l1:0/0 l1:0/1 l1:0/2 l1:0/3 l1:0/4 l1:0/5 l1:0/6")).size(), 8u);
-  EXPECT_THAT(lost_cpus(failed("node:1")), ElementsAre(4, 5, 6, 7));
+TEST(Faults, WholeAreTheNpusWithAWayOut) {
+  EXPECT_EQ(whole_dies(failed("plane:3")).size(), 768u);
+  const auto without = whole_dies(failed("die:101"));  // its sibling, die 100, goes with it
+  EXPECT_EQ(without.size(), 766u);
+  EXPECT_EQ(without[99], 99);
+  EXPECT_EQ(without[100], 102);
+  EXPECT_EQ(whole_dies(failed("node:1"))[16], 32);
+  EXPECT_EQ(whole_dies(failed("l1:0/0 l1:0/1 l1:0/2 l1:0/3 l1:0/4 l1:0/5 l1:0/6")).front(), 16);
+  const auto cpus = whole_cpus(failed("node:1 cpu:0"));
+  EXPECT_EQ(cpus.size(), 187u);
+  EXPECT_THAT(std::vector(cpus.begin(), cpus.begin() + 4), ElementsAre(1, 2, 3, 8));
 }
 
 TEST(Faults, WhatTheMachineHasNotIsAnError) {

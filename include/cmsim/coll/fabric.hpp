@@ -65,6 +65,7 @@ class Fabric {
   Fabric& operator=(const Fabric&) = delete;
 
   const hw::Platform& platform() const { return platform_; }
+  const hw::Topology& topology() const;
   std::span<const Port> ports() const;
   std::span<const hw::LinkClassInfo> classes() const;
   std::string name_of(

@@ -25,8 +25,9 @@ struct Fault {
 /// ConfigError.
 std::vector<Fault> read_faults(const ConfigNode& node, const Platform& platform);
 
-/// NPUs of which a die is lost, or is without a link in the scale-up plane; in order.
-std::vector<int> lost_npus(const Platform& platform);
-std::vector<int> lost_cpus(const Platform& platform);
+/// Dies of NPUs of which no die is lost or without a link in the scale-up plane; in order.
+std::vector<std::int32_t> whole_dies(const Platform& platform);
+/// CPUs that have a link.
+std::vector<std::int32_t> whole_cpus(const Platform& platform);
 
 }  // namespace cmsim::hw

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "cmsim/coll/analytic.hpp"
+#include "cmsim/coll/traffic.hpp"
 #include "cmsim/hw/platform.hpp"
 #include "cmsim/model/architecture.hpp"
 #include "cmsim/model/exchange.hpp"
@@ -51,6 +52,12 @@ struct CollectiveResult {
 CollectiveResult measure_collective(const hw::Platform& platform,
                                     const model::Architecture& architecture,
                                     const CollectiveSpec& spec);
+
+/// The bytes that it puts on the fabric; the network, AIV cores and kind of exchange are not asked
+/// (a dispatch is that of quantised messages). Throws as measure_collective.
+coll::ProductTraffic collective_traffic(const hw::Platform& platform,
+                                        const model::Architecture& architecture,
+                                        const CollectiveSpec& spec);
 
 /// CPU seconds that one exchange takes on the flow rung, roughly: what to warn a user of.
 double flow_rung_cpu_seconds(int ranks, hw::Spread spread);

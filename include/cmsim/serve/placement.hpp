@@ -17,9 +17,9 @@ namespace cmsim::serve {
 struct Placement {
   int prefill_instances = 0, prefill_dies = 0;  // dies of one instance
   int decode_instances = 0, decode_dies = 0;
-  int nodes = 0;          // that hold cache
-  std::vector<int> dies;  // in the order in which they are given out
-  std::vector<int> cpus;  // that hold cache
+  int nodes = 0;                   // that hold cache
+  std::vector<std::int32_t> dies;  // in the order in which they are given out
+  std::vector<std::int32_t> cpus;  // that hold cache
 
   int prefill_die(int instance, int rank) const {
     return dies[static_cast<std::size_t>(instance * prefill_dies + rank)];

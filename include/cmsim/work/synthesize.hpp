@@ -33,7 +33,7 @@ struct SynthesisSpec {
   Seconds duration = 0;       // 0 = no limit
 
   ArrivalSpec arrivals{.kind = ArrivalKind::kPoisson, .rate = 1};  // poisson, gamma or constant
-  LengthSpec prompt{};  // new tokens of a turn
+  LengthSpec prompt{};                                             // new tokens of a turn
   LengthSpec output{};
   std::int64_t max_prompt = 131072;  // a session whose next prompt would be longer ends instead
 

@@ -1,0 +1,139 @@
+#include "topology_report.hpp"
+
+#include <algorithm>
+#include <stdexcept>
+
+namespace cmsim::cli {
+namespace {
+
+using hw::Plane;
+
+/// Collects the distances from die 0, one kind of partner at a time.
+class Distances {
+ public:
+  explicit Distances(const coll::Fabric& fabric) : fabric_(fabric), p_(fabric.platform()) {}
+
+  std::vector<DistanceReport> collect() {
+    const int in_node = p_.dies_per_node(), in_supernode = in_node * p_.nodes_per_supernode();
+    add("die-die, same package", hw::EndpointKind::kDie, 1, p_.dies_per_npu, Plane::kUb);
+    add("die-die, same node", hw::EndpointKind::kDie, p_.dies_per_npu, in_node, Plane::kUb);
+    add("die-die, other node", hw::EndpointKind::kDie, in_node, in_supernode, Plane::kUb);
+    add("die-die, other supernode", hw::EndpointKind::kDie, in_supernode, p_.dies(), Plane::kUb);
+    const int cpus = p_.cpus_per_node, all_cpus = cpus * p_.nodes_per_supernode();
+    add("die-CPU, same node", hw::EndpointKind::kCpu, 0, cpus, Plane::kUb);
+    add("die-CPU, other node", hw::EndpointKind::kCpu, cpus, all_cpus, Plane::kUb);
+    add("die-die, RDMA", hw::EndpointKind::kDie, 1, p_.dies(), Plane::kRdma);
+    add("die-die, VPC", hw::EndpointKind::kDie, 1, p_.dies(), Plane::kVpc);
+    return std::move(found_);
+  }
+
+ private:
+  /// Those of `first` to `last` - 1 that can be reached, over the scale-out plane where dies are
+  /// not joined by the scale-up plane.
+  void add(const char* name, hw::EndpointKind kind, int first, int last, Plane plane) {
+    DistanceReport report;
+    report.name = name;
+    report.plane = plane;
+    int example = take_hops(report, kind, first, last);
+    if (example < 0 && plane == Plane::kUb && kind == hw::EndpointKind::kDie) {
+      report.plane = Plane::kRdma;
+      example = take_hops(report, kind, first, last);
+    }
+    if (example < 0) return;
+    const hw::Endpoint there{kind, example};
+    report.read = fabric_.path(there, hw::die(0), report.plane, coll::Op::kRead);
+    report.write = fabric_.path(hw::die(0), there, report.plane, coll::Op::kWrite);
+    found_.push_back(std::move(report));
+  }
+
+  /// Returns one that can be reached, or -1.
+  int take_hops(DistanceReport& report, hw::EndpointKind kind, int first, int last) {
+    std::vector<int>& hops = hops_[static_cast<std::size_t>(report.plane)];
+    if (hops.empty()) hops = hw::hops_from(fabric_.topology(), report.plane, 0);
+    int example = -1;
+    for (int i = first; i < last; ++i) {
+      const int there = hops[fabric_.topology().vertex_of({kind, i})];
+      if (there < 0) continue;
+      if (example < 0) report.least_hops = report.most_hops = there;
+      report.least_hops = std::min(report.least_hops, there);
+      report.most_hops = std::max(report.most_hops, there);
+      example = i;
+    }
+    return example;
+  }
+
+  const coll::Fabric& fabric_;
+  const hw::Platform& p_;
+  std::vector<int> hops_[hw::kPlanes];
+  std::vector<DistanceReport> found_;
+};
+
+}  // namespace
+
+TopologyReport report_topology(const coll::Fabric& fabric) {
+  const hw::Platform& platform = fabric.platform();
+  const hw::Topology& topology = fabric.topology();
+  TopologyReport report;
+  report.racks =
+      platform.supernodes * ((platform.nodes_per_supernode() - 1) / platform.nodes_per_rack + 1);
+  report.cards = topology.count(hw::VertexKind::kCard) / 2;  // the ways out and in
+  std::vector<int> ports(fabric.classes().size(), 0);
+  for (const coll::Port& port : fabric.ports()) ++ports[port.cls];
+  for (const hw::ClassSummary& summary : hw::summarise_classes(topology)) {
+    report.links.push_back({summary, ports[summary.cls]});
+  }
+  report.tiers = hw::summarise_tiers(topology);
+  report.plan = hw::plan_switches(platform);
+  for (const Plane plane : {Plane::kUb, Plane::kRdma}) {
+    report.planes.push_back(
+        {plane, hw::shape_of(topology, plane), hw::bisection(platform, topology, plane)});
+  }
+  report.distances = Distances(fabric).collect();
+  return report;
+}
+
+TrafficReport report_traffic(const coll::Fabric& fabric, const run::TrafficPattern& pattern) {
+  TrafficReport report;
+  report.description = pattern.description;
+  report.loads = run::port_loads(fabric, pattern);
+  report.latency = report.loads.latency;
+  report.classes = coll::class_loads(fabric, report.loads);
+  report.relief = coll::relief_of(report.classes, report.latency);
+  report.duration = coll::analytic_exchange(fabric, report.loads).duration;
+  for (const coll::ClassLoad& load : report.classes) {
+    report.busiest.push_back(fabric.name_of(load.busiest));
+  }
+  return report;
+}
+
+hw::DrawingLoads drawing_loads(const coll::Fabric& fabric, const TrafficReport& traffic) {
+  hw::DrawingLoads drawing;
+  drawing.traffic = traffic.description;
+  drawing.dies.assign(static_cast<std::size_t>(fabric.platform().dies()), 0);
+  const auto keep_most = [](double& most, double share) { most = std::max(most, share); };
+  for (std::size_t i = 0; i < fabric.ports().size(); ++i) {
+    const coll::Port& port = fabric.ports()[i];
+    const double busy = traffic.loads.wire_bytes[i] / port.capacity;
+    const double share = traffic.duration > 0 ? busy / traffic.duration : 0;
+    keep_most(drawing.classes[port.cls], share);
+    switch (port.kind) {
+      case coll::Port::Owner::kDie:
+        keep_most(drawing.dies[static_cast<std::size_t>(port.owner)], share);
+        keep_most(drawing.vertices[{port.cls, static_cast<hw::VertexId>(port.owner)}], share);
+        break;
+      case coll::Port::Owner::kCpu:
+        keep_most(drawing.vertices[{port.cls, fabric.topology().vertex_of(hw::cpu(port.owner))}],
+                  share);
+        break;
+      case coll::Port::Owner::kNode:
+        keep_most(drawing.nodes[{port.cls, port.owner}], share);
+        break;
+      case coll::Port::Owner::kSwitch:
+        keep_most(drawing.vertices[{port.cls, static_cast<hw::VertexId>(port.owner)}], share);
+        break;
+    }
+  }
+  return drawing;
+}
+
+}  // namespace cmsim::cli

@@ -1,0 +1,159 @@
+#include <fmt/format.h>
+
+#include <sstream>
+
+#include "terminal.hpp"
+#include "text_table.hpp"
+#include "topology_report.hpp"
+
+namespace cmsim::cli {
+namespace {
+
+constexpr std::size_t kWidest = 80;
+
+/// Names that users chose may be long.
+std::string lines_within(const std::string& text, std::size_t most) {
+  std::istringstream stream(text);
+  std::string narrow;
+  for (std::string line; std::getline(stream, line);) narrow += elided(line, most) + "\n";
+  return narrow;
+}
+
+std::string from_to(int least, int most) {
+  return least == most ? fmt::format("{}", most) : fmt::format("{}-{}", least, most);
+}
+
+std::string speed(BytesPerSecond value) { return format_quantity(value, Dimension::kBandwidth); }
+
+std::string ratio(const std::optional<double>& value) {
+  return value ? fmt::format("{:.3f}", *value) : "-";
+}
+
+void add_links(std::string& text, const TopologyReport& report) {
+  text += fmt::format("\n{:<18}{:<6}{:>11}{:>9}{:>18}{:>16}\n", "links", "plane", "directed",
+                      "ports", "each", "one way");
+  for (const LinkReport& link : report.links) {
+    const hw::ClassSummary& s = link.summary;
+    text += fmt::format(
+        "{:<18.17}{:<6}{:>11}{:>9}{:>18}{:>16}\n", s.name, hw::to_string(s.plane), grouped(s.links),
+        grouped(link.ports),
+        s.least == s.most ? speed(s.most) : fmt::format("{:.4g}-{}", giga(s.least), speed(s.most)),
+        speed(s.capacity));
+  }
+}
+
+void add_tiers(std::string& text, const TopologyReport& report) {
+  text += fmt::format("\n{:<18}{:>9}{:>14}{:>14}{:>12}{:>12}\n", "switches", "number", "from below",
+                      "upwards", "over-sub.", "with CPUs");
+  for (const hw::TierSummary& tier : report.tiers) {
+    const bool leads_up = tier.up > 0;
+    text += fmt::format("{:<18}{:>9}{:>14}{:>14}{:>12}{:>12}\n",
+                        fmt::format("{} tier {}", hw::to_string(tier.plane), tier.tier),
+                        grouped(tier.switches),
+                        leads_up ? speed(tier.from_dies + tier.from_switches) : "-",
+                        leads_up ? speed(tier.up) : "-", ratio(tier.oversubscription()),
+                        leads_up ? ratio(tier.oversubscription_with_cpus()) : "-");
+  }
+  if (report.plan) {
+    text += fmt::format("as logical L2 switches of two chips: {}, with {} of their ports in use\n",
+                        grouped(report.plan->total), percent(report.plan->port_utilisation));
+  }
+}
+
+void add_planes(std::string& text, const hw::Platform& platform, const TopologyReport& report) {
+  text += fmt::format("\n{:<18}{:>9}{:>10}{:>8}{:>8}{:>10}{:>15}\n", "between dies", "most hops",
+                      "switches", "mean", "ways", "mean", "bisection");
+  for (const PlaneReport& plane : report.planes) {
+    const hw::PlaneShape& shape = plane.shape;
+    if (shape.joined <= 0) {
+      text += fmt::format("{:<18}joins no two dies\n", hw::to_string(plane.plane));
+      continue;
+    }
+    text += fmt::format("{:<18}{:>9}{:>10}{:>8.3f}{:>8}{:>10.1f}{:>15}\n",
+                        hw::to_string(plane.plane), shape.diameter, shape.diameter_of_switches,
+                        shape.mean_hops, figure(shape.least_ways), shape.mean_ways,
+                        plane.bisection ? speed(plane.bisection->bandwidth) : "-");
+  }
+  for (const PlaneReport& plane : report.planes) {
+    const hw::PlaneShape& shape = plane.shape;
+    if (shape.joined > 0 && shape.joined < 1) {
+      const bool in_units = plane.bisection && plane.bisection->nodes < platform.nodes;
+      text += fmt::format(
+          "{} joins {} of the pairs of dies{}\n", hw::to_string(plane.plane), percent(shape.joined),
+          in_units ? fmt::format(", {} nodes at a time", grouped(plane.bisection->nodes)) : "");
+    }
+    if (!shape.exact) {
+      text += fmt::format("{}: from {} sampled dies; the diameter is at least this\n",
+                          hw::to_string(plane.plane), grouped(shape.sources));
+    }
+  }
+}
+
+void add_distances(std::string& text, const TopologyReport& report) {
+  text += fmt::format("\n{:<28}{:<6}{:>7}{:>10}{:>8}{:>10}{:>9}\n", "latency at 512 B", "plane",
+                      "hops", "read us", "write", "eff. read", "write");
+  for (const DistanceReport& distance : report.distances) {
+    text +=
+        fmt::format("{:<28}{:<6}{:>7}{:>10.2f}{:>8.2f}{:>10}{:>9}\n", distance.name,
+                    hw::to_string(distance.plane), from_to(distance.least_hops, distance.most_hops),
+                    micro(distance.read.latency), micro(distance.write.latency),
+                    percent(distance.read.efficiency), percent(distance.write.efficiency));
+  }
+}
+
+std::string relief_text(const TrafficReport& traffic) {
+  const coll::Relief& relief = *traffic.relief;
+  std::string text = fmt::format("bound by {}, busy {} of the time at {}\n", relief.bound_by,
+                                 percent(traffic.classes.front().busiest_busy / traffic.duration),
+                                 traffic.busiest.front());
+  for (const coll::Relief::Step& step : relief.steps) {
+    const bool is_first = &step == &relief.steps.front();
+    text += fmt::format("{} x the bandwidth of {}{}: {:.3g} x faster, then {} binds\n",
+                        coll::kWidening, step.cls, is_first ? "" : " too", step.speedup, step.next);
+  }
+  if (relief.enough > 0) {
+    text += fmt::format("beyond {:.3g} x the bandwidth of {} alone {} binds\n", relief.enough,
+                        relief.steps.front().cls, relief.then_by);
+  }
+  return text;
+}
+
+void add_traffic(std::string& text, const TrafficReport& traffic) {
+  text += fmt::format("\n{}\n", traffic.description);
+  text += fmt::format("{} us alone on the wire, {} us of it latency\n",
+                      figure(micro(traffic.duration)), figure(micro(traffic.latency)));
+  if (traffic.classes.empty()) {
+    text += "no link carries anything\n";
+    return;
+  }
+  text += fmt::format("{:<22}{:>8}{:>11}{:>11}{:>9}{:>9}{:>9}\n", "load", "ports", "mean MB",
+                      "busiest", "mean us", "busiest", "share");
+  for (const coll::ClassLoad& load : traffic.classes) {
+    text +=
+        fmt::format("{:<22.21}{:>8}{:>11}{:>11}{:>9}{:>9}{:>9}\n", load.name, grouped(load.ports),
+                    figure(load.mean_bytes / 1e6), figure(load.busiest_bytes / 1e6),
+                    figure(micro(load.mean_busy)), figure(micro(load.busiest_busy)),
+                    percent(load.busiest_busy / traffic.duration));
+  }
+  text += relief_text(traffic);
+}
+
+}  // namespace
+
+std::string to_text(const hw::Platform& platform, const TopologyReport& report) {
+  const auto some = [](int count, const char* one) {
+    return fmt::format("{} {}{}", grouped(count), one, count == 1 ? "" : "s");
+  };
+  std::string text = fmt::format(
+      "{}\n{}, {}, {}, {}, {}, {}\n", platform.name, some(platform.npus(), "NPU"),
+      some(platform.dies(), "die"), some(platform.cpus(), "CPU"), some(platform.nodes, "node"),
+      some(report.racks, "rack"), some(platform.supernodes, "supernode"));
+  add_links(text, report);
+  add_tiers(text, report);
+  add_planes(text, platform, report);
+  add_distances(text, report);
+  if (report.traffic) add_traffic(text, *report.traffic);
+  return lines_within(text, kWidest);
+}
+
+}  // namespace cmsim::cli

@@ -1,0 +1,193 @@
+#include "cmsim/hw/analysis.hpp"
+
+#include <gtest/gtest.h>
+
+#include <string>
+#include <vector>
+
+#include "cmsim/hw/cuts.hpp"
+
+namespace cmsim::hw {
+namespace {
+
+Platform platform_with(const std::vector<std::string>& sets) {
+  ConfigDocument document =
+      ConfigDocument::from_file(CMSIM_SOURCE_DIR "/platforms/cloudmatrix384.json");
+  for (const std::string& set : sets) document.apply_set(set);
+  return read_platform(ConfigNode(document));
+}
+
+Platform supernode(int nodes) { return platform_with({"/nodes=" + std::to_string(nodes)}); }
+
+/// Nodes of four packages of one die and a CPU.
+Platform of_small_nodes(int nodes, const std::string& fabric) {
+  return platform_with({"/nodes=" + std::to_string(nodes), "/npus_per_node=4", "/dies_per_npu=1",
+                        "/cpus_per_node=1", "/ub/fabric=" + fabric});
+}
+
+Platform full_mesh_4x4() {
+  return of_small_nodes(4, R"({"builder": "full_mesh", "dimensions": [
+      {"size": 4, "bandwidth": "50GB/s"}, {"size": 4, "bandwidth": "20GB/s"}]})");
+}
+
+Platform torus_8x2() {
+  return of_small_nodes(4, R"({"builder": "torus", "dimensions": [
+      {"size": 8, "bandwidth": "50GB/s"}, {"size": 2, "bandwidth": "20GB/s"}]})");
+}
+
+/// Four groups of four routers of two dies; router r of a group has the global link to the
+/// (r + 1)th group after its own.
+Platform dragonfly() {
+  return of_small_nodes(8, R"({"builder": "dragonfly", "link_bandwidth": "50GB/s",
+      "dies_per_router": 2, "routers_per_group": 4, "global_links_per_router": 1,
+      "local_bandwidth": "50GB/s", "global_bandwidth": "100GB/s"})");
+}
+
+/// Four leaves of eight dies, two spines.
+Platform fat_tree() {
+  return of_small_nodes(8, R"({"builder": "fat_tree", "link_bandwidth": "50GB/s", "leaf_ports": 8,
+      "spines": 2, "uplink_bandwidth": "100GB/s"})");
+}
+
+PlaneShape shape(const Platform& platform, Plane plane = Plane::kUb) {
+  return shape_of(Topology(platform), plane);
+}
+
+double cut(const Platform& platform, Plane plane = Plane::kUb) {
+  return bisection(platform, Topology(platform), plane).value().bandwidth;
+}
+
+TierSummary tier(const Platform& platform, Plane plane, int number) {
+  for (const TierSummary& one : summarise_tiers(Topology(platform))) {
+    if (one.plane == plane && one.tier == number) return one;
+  }
+  return {};
+}
+
+TEST(SwitchPlan, IsPublishedTable11) {
+  // Nodes, logical switches (two chips of 48 ports), port utilisation in per cent.
+  struct Row {
+    int nodes, switches, utilisation;
+  };
+  for (const Row row :
+       {Row{48, 56, 100}, Row{44, 56, 92}, Row{36, 42, 100}, Row{32, 42, 89}, Row{24, 28, 100}}) {
+    // E.g. 32 nodes: 32 * 16 = 512 ports a sub-plane, 6 switches of 96 = 576 ports: 512 / 576.
+    const SwitchPlan plan = plan_switches(supernode(row.nodes)).value();
+    EXPECT_EQ(plan.total, row.switches) << row.nodes << " nodes";
+    EXPECT_NEAR(plan.port_utilisation * 100, row.utilisation, 0.5) << row.nodes << " nodes";
+  }
+  EXPECT_EQ(plan_switches(platform_with({"/nodes=24", "/supernodes=3"})).value().total, 3 * 28);
+  EXPECT_FALSE(plan_switches(torus_8x2()).has_value());
+}
+
+TEST(Bisection, IsHalfTheUplinksOfTheSupernode) {
+  EXPECT_DOUBLE_EQ(cut(supernode(48)), 24 * 3136e9);
+  // Three nodes: one on one side and two on the other; the one's uplinks are the cut.
+  EXPECT_DOUBLE_EQ(cut(supernode(3)), 3136e9);
+  // With half the L2 chips, half of that.
+  EXPECT_DOUBLE_EQ(cut(platform_with({"/ub/l2_chips_per_plane=8"})), 24 * 3136e9 / 2);
+  // Of one of two supernodes; the scale-out plane joins all: 48 nodes of 16 dies of 25 GB/s.
+  const Platform two = platform_with({"/supernodes=2"});
+  EXPECT_DOUBLE_EQ(cut(two), 24 * 3136e9);
+  EXPECT_DOUBLE_EQ(cut(two, Plane::kRdma), 48 * 16 * 25e9);
+}
+
+TEST(Bisection, OfANodeAloneIsBetweenTheHalvesOfItsDies) {
+  // Eight dies of 196 GB/s, and the package on both sides of the cut is none.
+  const auto found = bisection(supernode(1), Topology(supernode(1)), Plane::kUb);
+  EXPECT_EQ(found.value().dies_in_first_half, 8);
+  EXPECT_DOUBLE_EQ(found.value().bandwidth, 8 * 196e9);
+}
+
+TEST(Bisection, CrossesWhatJoinsTheHalves) {
+  // Rows 0 and 1 against 2 and 3: in each of four columns 2 * 2 links of 20 GB/s.
+  EXPECT_DOUBLE_EQ(cut(full_mesh_4x4()), 4 * 4 * 20e9);
+  // The halves are the two rings: eight links of 20 GB/s between them.
+  EXPECT_DOUBLE_EQ(cut(torus_8x2()), 8 * 20e9);
+  // Two groups against two: four global links of 100 GB/s, and each reached over its routers.
+  EXPECT_DOUBLE_EQ(cut(dragonfly()), 4 * 100e9);
+  // Two leaves of 2 * 100 GB/s upwards, with eight dies of 50 GB/s below each.
+  EXPECT_DOUBLE_EQ(cut(fat_tree()), 2 * 2 * 100e9);
+}
+
+TEST(Tiers, OversubscriptionIsOneForDiesAnd120WithCpus) {
+  // A node: 16 dies * 196 = 3,136 GB/s up, and 7 * 16 * 28 = 3,136 GB/s of uplinks; with 4 CPUs of
+  // 160 GB/s 3,776 / 3,136.
+  const TierSummary l1 = tier(supernode(48), Plane::kUb, 1);
+  EXPECT_EQ(l1.switches, 336);
+  EXPECT_NEAR(l1.oversubscription().value(), 1.0, 1e-12);
+  EXPECT_NEAR(l1.oversubscription_with_cpus().value(), 3776.0 / 3136, 1e-12);
+  const TierSummary l2 = tier(supernode(48), Plane::kUb, 2);
+  EXPECT_EQ(l2.switches, 112);
+  EXPECT_FALSE(l2.oversubscription().has_value());  // nothing above it
+  // A leaf: eight dies of 50 GB/s in, two spines of 100 GB/s out.
+  EXPECT_DOUBLE_EQ(tier(fat_tree(), Plane::kUb, 1).oversubscription().value(), 2.0);
+  // Four groups of 4 * 3 / 2 local links, and 4 * 3 / 2 global ones.
+  const TierSummary routers = tier(dragonfly(), Plane::kUb, 1);
+  EXPECT_DOUBLE_EQ(routers.across, 4 * 6 * 50e9 + 6 * 100e9);
+  EXPECT_FALSE(routers.oversubscription().has_value());
+}
+
+TEST(Shape, OfTheSupernode) {
+  const PlaneShape found = shape(supernode(48));
+  EXPECT_TRUE(found.exact);
+  EXPECT_DOUBLE_EQ(found.joined, 1);
+  EXPECT_EQ(found.diameter, 4);  // die, L1, L2, L1, die
+  EXPECT_EQ(found.diameter_of_switches, 2);
+  // Of the 767 others one is in the package (1 hop), 14 in the node (2), 752 beyond (4).
+  EXPECT_NEAR(found.mean_hops, (1 + 14 * 2 + 752 * 4) / 767.0, 1e-12);
+  EXPECT_EQ(found.least_ways, 1);
+  EXPECT_NEAR(found.mean_ways, (1 + 14 * 7 + 752 * 7 * 16) / 767.0, 1e-9);
+}
+
+TEST(Shape, OfMeshTorusAndDragonfly) {
+  const PlaneShape mesh = shape(full_mesh_4x4());
+  EXPECT_EQ(mesh.diameter, 2);
+  // Six of 15 differ in one coordinate, nine in both, which two ways join.
+  EXPECT_NEAR(mesh.mean_hops, (6 * 1 + 9 * 2) / 15.0, 1e-12);
+  EXPECT_NEAR(mesh.mean_ways, (6 * 1 + 9 * 2) / 15.0, 1e-12);
+  EXPECT_EQ(shape(torus_8x2()).diameter, 8 / 2 + 2 / 2);
+  const PlaneShape routers = shape(dragonfly());
+  EXPECT_EQ(routers.diameter_of_switches, 3);  // local, global, local
+  EXPECT_EQ(routers.diameter, 3 + 2);          // and a link at each end
+}
+
+TEST(Shape, OfSupernodesIsThatOfThePairsInOne) {
+  // Three supernodes of one node of 16 dies: 15 of the 47 others are in reach.
+  const Platform three = platform_with({"/nodes=1", "/supernodes=3"});
+  EXPECT_NEAR(shape(three).joined, 15.0 / 47, 1e-12);
+  EXPECT_EQ(shape(three).diameter, 2);
+  EXPECT_DOUBLE_EQ(shape(three, Plane::kRdma).joined, 1);
+}
+
+TEST(Shape, SaysThatItIsASample) {
+  const Platform platform = supernode(48);
+  const PlaneShape sampled = shape_of(Topology(platform), Plane::kUb, 100);
+  EXPECT_FALSE(sampled.exact);
+  EXPECT_EQ(sampled.sources, 100);
+  EXPECT_NEAR(sampled.mean_hops, shape(platform).mean_hops, 1e-12);  // every die sees the same
+}
+
+TEST(Classes, HaveTheirLinksAndCapacity) {
+  for (const ClassSummary& cls : summarise_classes(Topology(supernode(48)))) {
+    if (cls.name == "uplink") {
+      EXPECT_EQ(cls.links, 48 * 7 * 16 * 2);
+      EXPECT_DOUBLE_EQ(cls.capacity, 48 * 7 * 16 * 28e9);  // one way
+      EXPECT_DOUBLE_EQ(cls.least, 28e9);
+      EXPECT_DOUBLE_EQ(cls.most, 28e9);
+    }
+    EXPECT_NE(cls.links, 0) << cls.name;
+  }
+}
+
+TEST(Hops, AreCountedFromOneVertex) {
+  const Topology topology(supernode(2));
+  const std::vector<int> hops = hops_from(topology, Plane::kUb, topology.vertex_of(die(0)));
+  EXPECT_EQ(hops[topology.vertex_of(die(0))], 0);
+  EXPECT_EQ(hops[topology.vertex_of(die(1))], 1);
+  EXPECT_EQ(hops[topology.vertex_of(cpu(0))], 2);
+  EXPECT_EQ(hops[topology.vertex_of(cpu(4))], 4);
+}
+
+}  // namespace
+}  // namespace cmsim::hw
