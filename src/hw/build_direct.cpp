@@ -101,7 +101,8 @@ void build_dragonfly(GraphBuilder& builder, const FabricSpec& fabric, const Unit
   attach_cpus(builder, unit, router_of);
 }
 
-void build_edges(GraphBuilder& builder, const FabricSpec& fabric) {
+void build_edges(GraphBuilder& builder, const FabricSpec& fabric, const Unit& unit) {
+  const bool scale_up = unit.plane == Plane::kUb;
   const auto vertex = [&](const std::string& name) {
     const bool is_endpoint = name.starts_with("die:") || name.starts_with("cpu:");
     if (!is_endpoint) return builder.named_switch(name);
@@ -114,10 +115,10 @@ void build_edges(GraphBuilder& builder, const FabricSpec& fabric) {
     const bool of_die = edge.from.starts_with("die:") || edge.to.starts_with("die:");
     const std::string cls = !edge.cls.empty() ? edge.cls
                             : of_cpu          ? "cpu_ub"
-                            : of_die          ? "die_ub"
-                                              : "uplink";
+                            : of_die          ? (scale_up ? "die_ub" : "rdma")
+                                              : (scale_up ? "uplink" : "rdma_uplink");
     builder.add_both_ways(vertex(edge.from), vertex(edge.to),
-                          {builder.link_class(cls, Plane::kUb), -1, edge.bandwidth});
+                          {builder.link_class(cls, unit.plane), -1, edge.bandwidth});
   }
 }
 

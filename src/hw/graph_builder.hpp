@@ -68,6 +68,6 @@ void build_switch(GraphBuilder& builder, const FabricSpec& fabric, const Unit& u
 void build_mesh(GraphBuilder& builder, const FabricSpec& fabric, const Unit& unit);  // and torus
 void build_fat_tree(GraphBuilder& builder, const FabricSpec& fabric, const Unit& unit);
 void build_dragonfly(GraphBuilder& builder, const FabricSpec& fabric, const Unit& unit);
-void build_edges(GraphBuilder& builder, const FabricSpec& fabric);
+void build_edges(GraphBuilder& builder, const FabricSpec& fabric, const Unit& unit);
 
 }  // namespace cmsim::hw

@@ -2,6 +2,13 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <map>
+#include <set>
+#include <stdexcept>
+#include <utility>
+
+#include "cmsim/hw/endpoint.hpp"
 #include "graph_builder.hpp"
 #include "limits.hpp"
 #include "platform_operators.hpp"
@@ -91,6 +98,50 @@ VpcSpec read_vpc(const ConfigNode& node) {
   return vpc;
 }
 
+void check_end(const ConfigNode& edge, const char* key, const Platform& platform) {
+  const std::string name = edge.text(key);
+  if (!name.starts_with("die:") && !name.starts_with("cpu:")) return;
+  try {
+    const Endpoint end = parse_endpoint(name);
+    const int count = end.kind == EndpointKind::kDie ? platform.dies() : platform.cpus();
+    if (end.index >= count) {
+      edge.fail(key, fmt::format("found \"{}\", there are {} (0 to {})", name, count, count - 1));
+    }
+  } catch (const std::invalid_argument& error) {
+    edge.fail(key, error.what());
+  }
+}
+
+/// Ends that exist, no link twice, and a way between any two dies.
+void check_edges(const ConfigNode& node, const FabricSpec& fabric, const Platform& platform) {
+  std::map<std::string, std::string> parent;  // of the places that are joined so far
+  const auto root_of = [&](std::string name) {
+    while (parent.try_emplace(name, name).first->second != name) {
+      name = parent[name] = parent[parent[name]];
+    }
+    return name;
+  };
+  std::set<std::pair<std::string, std::string>> known;
+  const std::vector<ConfigNode> elements = node.elements("edges");
+  for (std::size_t i = 0; i < elements.size(); ++i) {
+    check_end(elements[i], "from", platform);
+    check_end(elements[i], "to", platform);
+    const auto& [from, to] = std::minmax(fabric.edges[i].from, fabric.edges[i].to);
+    if (!known.emplace(from, to).second) {
+      elements[i].fail("to", fmt::format("the link between {} and {} is there already", from, to));
+    }
+    parent[root_of(from)] = root_of(to);
+  }
+  for (int die = 0; die < platform.dies(); ++die) {
+    const int first = die / platform.dies_per_npu * platform.dies_per_npu;  // of the package
+    if (first != die) parent[root_of(to_string(hw::die(die)))] = root_of(to_string(hw::die(first)));
+  }
+  for (int die = 1; die < platform.dies(); ++die) {
+    if (root_of(to_string(hw::die(die))) == root_of("die:0")) continue;
+    node.fail("edges", fmt::format("die:{} is not joined to die:0", die));
+  }
+}
+
 /// What the builder of a plane, whose object is at `node`, asks of the number of dies and nodes.
 void check_fabric(const ConfigNode& root, const ConfigNode& node, const FabricSpec& fabric,
                   const Platform& platform) {
@@ -128,9 +179,11 @@ void check_fabric(const ConfigNode& root, const ConfigNode& node, const FabricSp
       }
       break;
     }
+    case Builder::kEdges:
+      check_edges(node, fabric, platform);
+      break;
     case Builder::kSwitch:
     case Builder::kFatTree:
-    case Builder::kEdges:
       break;
   }
 }

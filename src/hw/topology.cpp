@@ -24,7 +24,7 @@ void build_unit(GraphBuilder& builder, const FabricSpec& fabric, const Unit& uni
     case Builder::kDragonfly:
       return build_dragonfly(builder, fabric, unit);
     case Builder::kEdges:
-      return build_edges(builder, fabric);
+      return build_edges(builder, fabric, unit);
   }
 }
 

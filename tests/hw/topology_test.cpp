@@ -5,6 +5,8 @@
 #include <string>
 #include <vector>
 
+#include "cmsim/base/error.hpp"
+
 namespace cmsim::hw {
 namespace {
 
@@ -146,6 +148,43 @@ TEST(Builders, DragonflyJoinsAnyTwoGroups) {
   EXPECT_EQ(t.count("dragonfly_local"), 4 * 6 * 2);  // 4 groups of 4 * 3 / 2 links
   EXPECT_EQ(t.count("dragonfly_global"), 6 * 2);     // 4 * 3 / 2 pairs of groups
   EXPECT_EQ(t.count("die_ub"), 32 * 2);
+}
+
+/// Four dies of one node: each on a switch, and the two switches joined.
+std::string edges(const std::string& last) {
+  return R"({"builder": "edges", "edges": [
+      {"from": "die:0", "to": "a", "bandwidth": "50GB/s"},
+      {"from": "die:1", "to": "a", "bandwidth": "50GB/s"},
+      {"from": "die:2", "to": "b", "bandwidth": "50GB/s"},
+      {"from": "cpu:0", "to": "b", "bandwidth": "20GB/s"},
+      {"from": "a", "to": "b", "bandwidth": "80GB/s", "class": "trunk"},
+      )" +
+         last + "]}";
+}
+
+TEST(Builders, AListIsWhatItSays) {
+  const Topology t(small(1, edges(R"({"from": "b", "to": "die:3", "bandwidth": "50GB/s"})")));
+  EXPECT_EQ(t.count("die_ub"), 4 * 2);
+  EXPECT_EQ(t.count("trunk"), 2);
+  EXPECT_NEAR(t.capacity("trunk"), 2 * 80e9, 1);
+}
+
+TEST(Builders, AListThatIsNoNetworkIsRefused) {
+  const std::pair<const char*, const char*> cases[] = {
+      {R"({"from": "b", "to": "die:4", "bandwidth": "1GB/s"})", "found \"die:4\", there are 4"},
+      {R"({"from": "b", "to": "die:x", "bandwidth": "1GB/s"})", "is not an endpoint"},
+      {R"({"from": "b", "to": "a", "bandwidth": "1GB/s"})", "between a and b is there already"},
+      {R"({"from": "c", "to": "die:3", "bandwidth": "1GB/s"})", "die:3 is not joined to die:0"},
+      {R"({"from": "b", "to": "b", "bandwidth": "1GB/s"})", "to itself"},
+      {R"({"from": "b", "to": "die:3", "bandwidth": "0GB/s"})", "/bandwidth"}};
+  for (const auto& [last, message] : cases) {
+    try {
+      small(1, edges(last));
+      FAIL() << "accepted " << last;
+    } catch (const ConfigError& error) {
+      EXPECT_NE(std::string(error.what()).find(message), std::string::npos) << error.what();
+    }
+  }
 }
 
 TEST(Builders, ASwitchInEveryNodeIsAPlaneOfItsOwn) {
