@@ -13,8 +13,8 @@
 #include "cmsim/run/digest.hpp"
 #include "cmsim/run/shipped.hpp"
 #include "commands.hpp"
-#include "fault_options.hpp"
 #include "option_rules.hpp"
+#include "platform_options.hpp"
 #include "provenance.hpp"
 #include "terminal.hpp"
 
@@ -22,10 +22,9 @@ namespace cmsim::cli {
 namespace {
 
 struct CollectiveCommand {
-  std::string platform, model, op, network = "analytic", exchange = "fused";
+  PlatformOptions machine;
+  std::string model, op, network = "analytic", exchange = "fused";
   run::CollectiveSpec spec;
-  std::vector<std::string> sets;
-  FaultOptions faults;
   bool json = false;
 };
 
@@ -115,11 +114,10 @@ void print_table(const CollectiveCommand& command, const run::CollectiveSpec& sp
 }
 
 int execute(const CollectiveCommand& command, const CLI::App& sub) {
-  const ConfigDocument document =
-      run::platform_document(command.platform, command.faults.behind(command.sets));
+  const ConfigDocument document = command.machine.document();
   const hw::Platform platform = hw::read_platform(ConfigNode(document));
   const std::filesystem::path model =
-      run::find_model(command.model, run::find_platform(command.platform));
+      run::find_model(command.model, run::find_platform(command.machine.platform));
   const model::Architecture architecture = model::load_architecture(model);
   const run::CollectiveSpec spec = spec_of(command);
   warn_of_cost(platform, spec);
@@ -130,7 +128,7 @@ int execute(const CollectiveCommand& command, const CLI::App& sub) {
       digest.add(document.value().dump());
       digest.add(ConfigDocument::from_file(model).value().dump());
       auto json = to_json(command, spec, result);
-      json["provenance"] = provenance_json("platform", command.platform, digest.hex(), sub);
+      json["provenance"] = provenance_json("platform", command.machine.platform, digest.hex(), sub);
       print("{}\n", json_text(json));
     } else {
       print_table(command, spec, result);
@@ -146,7 +144,7 @@ int execute(const CollectiveCommand& command, const CLI::App& sub) {
 void add_collective(CLI::App& app, Session& session) {
   auto command = std::make_shared<CollectiveCommand>();
   CLI::App* sub = app.add_subcommand("collective", "Measure one collective alone on the machine");
-  sub->add_option("PLATFORM", command->platform, kPlatformHelp)->required();
+  command->machine.add_platform(*sub);
   sub->add_option("--op", command->op, "What is exchanged")
       ->required()
       ->check(CLI::IsMember({"dispatch", "combine", "allgather", "alltoall"}));
@@ -172,13 +170,8 @@ void add_collective(CLI::App& app, Session& session) {
   sub->add_option("--seed", command->spec.seed, "Seed of the popularity")
       ->transform(whole_from(0))
       ->capture_default_str();
-  sub->add_option("--model", command->model,
-                  "Model file [../workloads/models/deepseek-r1.json beside PLATFORM's directory]")
-      ->type_name("FILE");
-  command->faults.add_to(*sub);
-  sub->add_option("--set", command->sets, "Change one key of the platform (repeatable)")
-      ->type_name("/POINTER=VALUE")
-      ->allow_extra_args(false);
+  add_model_option(*sub, command->model);
+  command->machine.add_changes(*sub);
   sub->add_flag("--json", command->json, "Print JSON");
   sub->footer(
       "Examples:\n"

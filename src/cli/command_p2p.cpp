@@ -10,7 +10,7 @@
 #include "cmsim/run/digest.hpp"
 #include "cmsim/run/shipped.hpp"
 #include "commands.hpp"
-#include "fault_options.hpp"
+#include "platform_options.hpp"
 #include "provenance.hpp"
 #include "terminal.hpp"
 
@@ -18,9 +18,8 @@ namespace cmsim::cli {
 namespace {
 
 struct P2pCommand {
-  std::string platform, from, to, bytes, op = "read", plane = "ub";
-  std::vector<std::string> sets;
-  FaultOptions faults;
+  PlatformOptions machine;
+  std::string from, to, bytes, op = "read", plane = "ub";
   bool json = false;
 };
 
@@ -68,8 +67,7 @@ Measurement measure(const hw::Platform& platform, const coll::Transfer& transfer
 }
 
 int execute(const P2pCommand& command, const CLI::App& sub) {
-  const ConfigDocument document =
-      run::platform_document(command.platform, command.faults.behind(command.sets));
+  const ConfigDocument document = command.machine.document();
   const hw::Platform platform = hw::read_platform(ConfigNode(document));
   const coll::Transfer transfer{read_endpoint("--from", command.from),
                                 read_endpoint("--to", command.to), read_bytes(command.bytes),
@@ -92,7 +90,7 @@ int execute(const P2pCommand& command, const CLI::App& sub) {
         {"bandwidth_gb_per_s", gigabytes},
         {"latency_us", latency_us},
         {"path", measured.path},
-        {"provenance", provenance_json("platform", command.platform, digest.hex(), sub)}};
+        {"provenance", provenance_json("platform", command.machine.platform, digest.hex(), sub)}};
     print("{}\n", json_text(json));
     return kOk;
   }
@@ -113,7 +111,7 @@ int execute(const P2pCommand& command, const CLI::App& sub) {
 void add_p2p(CLI::App& app, Session& session) {
   auto command = std::make_shared<P2pCommand>();
   CLI::App* sub = app.add_subcommand("p2p", "Measure one transfer alone on the machine");
-  sub->add_option("PLATFORM", command->platform, kPlatformHelp)->required();
+  command->machine.add_platform(*sub);
   sub->add_option("--from", command->from, "Initiator, e.g. 0, die:17 or cpu:3")->required();
   sub->add_option("--to", command->to, "The other end")->required();
   sub->add_option("--bytes", command->bytes, "Size, e.g. 512, 64MB or 1GiB")->required();
@@ -123,10 +121,7 @@ void add_p2p(CLI::App& app, Session& session) {
   sub->add_option("--plane", command->plane, "Network")
       ->check(CLI::IsMember({"ub", "rdma", "vpc"}))
       ->capture_default_str();
-  command->faults.add_to(*sub);
-  sub->add_option("--set", command->sets, "Change one key of the platform (repeatable)")
-      ->type_name("/POINTER=VALUE")
-      ->allow_extra_args(false);
+  command->machine.add_changes(*sub);
   sub->add_flag("--json", command->json, "Print JSON");
   sub->footer(
       "Examples:\n"

@@ -11,8 +11,8 @@
 #include "cmsim/run/collective.hpp"
 #include "cmsim/run/shipped.hpp"
 #include "commands.hpp"
-#include "fault_options.hpp"
 #include "option_rules.hpp"
+#include "platform_options.hpp"
 #include "terminal.hpp"
 #include "topology_report.hpp"
 
@@ -22,18 +22,11 @@ namespace {
 namespace fs = std::filesystem;
 
 struct TopologyCommand {
-  std::string platform, model;
+  PlatformOptions machine;
+  std::string model;
   std::optional<std::string> traffic, file;
-  std::vector<std::string> sets;
-  FaultOptions faults;
   bool json = false;
 };
-
-hw::Platform read_platform(const TopologyCommand& command) {
-  const ConfigDocument document =
-      run::platform_document(command.platform, command.faults.behind(command.sets));
-  return hw::read_platform(ConfigNode(document));
-}
 
 enum class Format { kGraphml, kDot, kSvg };
 
@@ -72,10 +65,11 @@ int execute(const TopologyCommand& command) {
     format_of(*command.file);
     check_place_of(*command.file);
   }
-  const hw::Platform platform = read_platform(command);
+  const ConfigDocument document = command.machine.document();
+  const hw::Platform platform = hw::read_platform(ConfigNode(document));
   const auto model = [&] {
     return model::load_architecture(
-        run::find_model(command.model, run::find_platform(command.platform)));
+        run::find_model(command.model, run::find_platform(command.machine.platform)));
   };
   const coll::Fabric fabric(platform, coll::Uplinks::kAlways);
   TopologyReport report;
@@ -103,8 +97,7 @@ void add_topology(CLI::App& app, Session& session) {
   auto command = std::make_shared<TopologyCommand>();
   CLI::App* sub = app.add_subcommand(
       "topology", "Show what the fabric of a machine is like, what binds a traffic on it, draw it");
-  sub->add_option("PLATFORM", command->platform, "Platform (a file or the name of a shipped one)")
-      ->required();
+  command->machine.add_platform(*sub);
   sub->add_option("--traffic", command->traffic,
                   "Load of the links by a traffic, one of those below")
       ->type_name("NAME[:KEY=VALUE,...]");
@@ -112,13 +105,8 @@ void add_topology(CLI::App& app, Session& session) {
                   "Write the graph (.graphml, .dot) or a drawing (.svg), with --traffic coloured "
                   "by load")
       ->type_name("FILE");
-  sub->add_option("--model", command->model,
-                  "Model file [../workloads/models/deepseek-r1.json beside PLATFORM's directory]")
-      ->type_name("FILE");
-  command->faults.add_to(*sub);
-  sub->add_option("--set", command->sets, "Change one key of the platform (repeatable)")
-      ->type_name("/POINTER=VALUE")
-      ->allow_extra_args(false);
+  add_model_option(*sub, command->model);
+  command->machine.add_changes(*sub);
   sub->add_flag("--json", command->json, "Print JSON");
   sub->footer(
       "Traffics:\n"

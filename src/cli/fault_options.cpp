@@ -31,11 +31,6 @@ std::vector<run::Setting> FaultOptions::settings() const {
   return all;
 }
 
-std::vector<std::string> FaultOptions::behind(std::vector<std::string> sets) const {
-  for (run::Setting& setting : settings()) sets.push_back(std::move(setting.assignment));
-  return sets;
-}
-
 std::string FaultOptions::text() const {
   std::string text;
   for (const std::string& part : fail) text += " --fail " + part;

@@ -15,8 +15,6 @@ struct FaultOptions {
   void add_to(CLI::App& sub);
   /// What they stand for; several of a kind are one.
   std::vector<run::Setting> settings() const;
-  /// The same behind assignments to a platform.
-  std::vector<std::string> behind(std::vector<std::string> sets) const;
   std::string text() const;  // " --fail plane:3", as typed
 };
 

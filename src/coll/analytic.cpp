@@ -13,6 +13,26 @@ PortLoads no_loads(const Fabric& fabric) {
           .flows = std::vector<double>(fabric.ports().size(), 0)};
 }
 
+hw::Endpoint end_of(std::int32_t die) { return hw::die(die); }
+hw::Endpoint end_of(hw::Endpoint endpoint) { return endpoint; }
+
+template <class Traffic>
+PortLoads loads_of_pairs(const Fabric& fabric, const Traffic& traffic) {
+  PortLoads loads = no_loads(fabric);
+  for (const auto& pair : traffic.pairs) {
+    if (pair.bytes <= 0 || pair.from == pair.to) continue;
+    const Path path = fabric.path(end_of(pair.from), end_of(pair.to), traffic.plane, traffic.op);
+    loads.latency = std::max(loads.latency, path.latency);
+    for (const PortId id : path.ports) {
+      const auto i = static_cast<std::size_t>(id);
+      loads.bytes[i] += pair.bytes / path.stripes;
+      loads.wire_bytes[i] += pair.bytes / (path.efficiency * path.stripes);
+      loads.flows[i] += 1;
+    }
+  }
+  return loads;
+}
+
 /// Sums over a group of ranks: a package, a node, or all.
 struct Group {
   double send = 0;
@@ -134,19 +154,11 @@ const char* to_string(Network network) {
 }
 
 PortLoads port_loads(const Fabric& fabric, const PairTraffic& traffic) {
-  PortLoads loads = no_loads(fabric);
-  for (const PairTraffic::Pair& pair : traffic.pairs) {
-    if (pair.bytes <= 0 || pair.from == pair.to) continue;
-    const Path path = fabric.path(hw::die(pair.from), hw::die(pair.to), traffic.plane, traffic.op);
-    loads.latency = std::max(loads.latency, path.latency);
-    for (const PortId id : path.ports) {
-      const auto i = static_cast<std::size_t>(id);
-      loads.bytes[i] += pair.bytes / path.stripes;
-      loads.wire_bytes[i] += pair.bytes / (path.efficiency * path.stripes);
-      loads.flows[i] += 1;
-    }
-  }
-  return loads;
+  return loads_of_pairs(fabric, traffic);
+}
+
+PortLoads port_loads(const Fabric& fabric, const EndpointTraffic& traffic) {
+  return loads_of_pairs(fabric, traffic);
 }
 
 PortLoads port_loads(const Fabric& fabric, const ProductTraffic& traffic) {

@@ -72,23 +72,4 @@ std::optional<Relief> relief_of(const std::vector<ClassLoad>& classes, Seconds l
   return relief;
 }
 
-PortLoads port_loads(const Fabric& fabric, const EndpointTraffic& traffic) {
-  const std::size_t ports = fabric.ports().size();
-  PortLoads loads{.bytes = std::vector<double>(ports, 0),
-                  .wire_bytes = std::vector<double>(ports, 0),
-                  .flows = std::vector<double>(ports, 0)};
-  for (const EndpointTraffic::Pair& pair : traffic.pairs) {
-    if (pair.bytes <= 0 || pair.from == pair.to) continue;
-    const Path path = fabric.path(pair.from, pair.to, traffic.plane, traffic.op);
-    loads.latency = std::max(loads.latency, path.latency);
-    for (const PortId id : path.ports) {
-      const auto i = static_cast<std::size_t>(id);
-      loads.bytes[i] += pair.bytes / path.stripes;
-      loads.wire_bytes[i] += pair.bytes / (path.efficiency * path.stripes);
-      loads.flows[i] += 1;
-    }
-  }
-  return loads;
-}
-
 }  // namespace cmsim::coll

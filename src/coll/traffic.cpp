@@ -13,12 +13,6 @@ std::vector<double> equal_shares_if_empty(std::vector<double> share, std::size_t
 
 }  // namespace
 
-std::vector<std::int32_t> consecutive_dies(int first_die, int ranks) {
-  std::vector<std::int32_t> dies(static_cast<std::size_t>(ranks));
-  std::iota(dies.begin(), dies.end(), first_die);
-  return dies;
-}
-
 ProductTraffic all_to_all(std::vector<std::int32_t> dies, double bytes_per_pair) {
   const std::size_t ranks = dies.size();
   return {.dies = std::move(dies),

@@ -10,6 +10,7 @@
 
 #include "cmsim/base/units.hpp"
 #include "cmsim/hw/topology.hpp"
+#include "graph_builder.hpp"
 
 namespace cmsim::hw {
 namespace {
@@ -118,8 +119,7 @@ std::vector<std::string> words_of(const ConfigNode& node, const char* key) {
   return words;
 }
 
-bool touches(const Fault& fault, const Topology& topology, VertexId id) {
-  const Vertex& vertex = topology.graph()[id];
+bool touches(const Fault& fault, const Vertex& vertex) {
   const bool is_switch = vertex.kind == VertexKind::kSwitch;
   switch (fault.kind) {
     case Fault::Kind::kPlane:
@@ -190,13 +190,16 @@ std::vector<Fault> read_faults(const ConfigNode& node, const Platform& platform)
   return faults;
 }
 
-double Topology::left_of(const Platform& platform, VertexId from, VertexId to) const {
+double left_of(std::span<const Fault> faults, const Vertex& from, const Vertex& to,
+               std::span<const std::string> switch_names) {
   double left = 1;
-  for (const Fault& fault : platform.faults) {
+  const auto joins = [&](const Vertex& a, const Vertex& b, const Fault& fault) {
+    return name_of(a, switch_names) == fault.from && name_of(b, switch_names) == fault.to;
+  };
+  for (const Fault& fault : faults) {
     const bool hit = fault.kind == Fault::Kind::kLink
-                         ? (name_of(from) == fault.from && name_of(to) == fault.to) ||
-                               (name_of(from) == fault.to && name_of(to) == fault.from)
-                         : touches(fault, *this, from) || touches(fault, *this, to);
+                         ? joins(from, to, fault) || joins(to, from, fault)
+                         : touches(fault, from) || touches(fault, to);
     if (hit) left *= fault.left;
   }
   return left;

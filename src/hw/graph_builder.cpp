@@ -49,24 +49,23 @@ VertexId GraphBuilder::named_switch(const std::string& name) {
   return place->second;
 }
 
-Graph GraphBuilder::graph() const { return made(ends_, links_); }
-
-Graph GraphBuilder::graph(const std::function<double(VertexId, VertexId)>& left_of) const {
-  std::vector<std::pair<VertexId, VertexId>> ends;
-  std::vector<Link> links;
+void GraphBuilder::apply_faults() {
+  if (platform_.faults.empty()) return;
+  std::size_t kept = 0;
   for (std::size_t i = 0; i < links_.size(); ++i) {
-    const double left = left_of(ends_[i].first, ends_[i].second);
+    const double left = left_of(platform_.faults, vertices_[ends_[i].first],
+                                vertices_[ends_[i].second], switch_names_);
     if (left <= 0) continue;
-    ends.push_back(ends_[i]);
-    links.push_back(links_[i]);
-    links.back().bandwidth *= left;
+    ends_[kept] = ends_[i];
+    links_[kept] = links_[i];
+    links_[kept++].bandwidth *= left;
   }
-  return made(ends, links);
+  ends_.resize(kept);
+  links_.resize(kept);
 }
 
-Graph GraphBuilder::made(const std::vector<std::pair<VertexId, VertexId>>& ends,
-                         const std::vector<Link>& links) const {
-  Graph graph(boost::edges_are_unsorted_multi_pass, ends.begin(), ends.end(), links.begin(),
+Graph GraphBuilder::graph() const {
+  Graph graph(boost::edges_are_unsorted_multi_pass, ends_.begin(), ends_.end(), links_.begin(),
               static_cast<VertexId>(vertices_.size()));
   for (std::size_t i = 0; i < vertices_.size(); ++i) {
     graph[static_cast<VertexId>(i)] = vertices_[i];

@@ -1,8 +1,8 @@
 // What the builders add vertices and links to, and the builders themselves.
 #pragma once
 
-#include <functional>
 #include <map>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -29,18 +29,13 @@ class GraphBuilder {
   /// The switch of this name, made when it is new.
   VertexId named_switch(const std::string& name);
 
+  /// Takes away the links of which the faults leave nothing, and narrows the others.
+  void apply_faults();
   Graph graph() const;
-  /// With what `left_of` leaves of the bandwidth of a link; a link of which nothing is left is
-  /// none.
-  Graph graph(const std::function<double(VertexId from, VertexId to)>& left_of) const;
-  const std::vector<std::string>& switch_names() const& { return switch_names_; }
   std::vector<LinkClassInfo> classes() && { return std::move(classes_); }
   std::vector<std::string> switch_names() && { return std::move(switch_names_); }
 
  private:
-  Graph made(const std::vector<std::pair<VertexId, VertexId>>& ends,
-             const std::vector<Link>& links) const;
-
   const Platform& platform_;
   std::vector<Vertex> vertices_;
   std::vector<std::pair<VertexId, VertexId>> ends_;
@@ -50,6 +45,10 @@ class GraphBuilder {
   std::map<std::string, VertexId> named_;
   std::int32_t pools_ = 0;
 };
+
+/// Share of the bandwidth that the faults leave to a link.
+double left_of(std::span<const Fault> faults, const Vertex& from, const Vertex& to,
+               std::span<const std::string> switch_names);
 
 /// The dies and CPUs that one copy of a fabric joins, and the classes of their links.
 struct Unit {

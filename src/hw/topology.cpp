@@ -108,11 +108,8 @@ Topology::Topology(const Platform& platform) : dies_(platform.dies()) {
   scale_out.die = builder.link_class("rdma", Plane::kRdma);
   build_units(builder, platform.rdma.fabric, scale_out);
   build_vpc(builder);
+  builder.apply_faults();
   graph_ = builder.graph();
-  if (!platform.faults.empty()) {
-    switch_names_ = builder.switch_names();
-    graph_ = builder.graph([&](VertexId from, VertexId to) { return left_of(platform, from, to); });
-  }
   classes_ = std::move(builder).classes();
   switch_names_ = std::move(builder).switch_names();
 }
@@ -122,8 +119,7 @@ VertexId Topology::vertex_of(Endpoint endpoint) const {
                                                                    : dies_ + endpoint.index);
 }
 
-std::string Topology::name_of(VertexId id) const {
-  const Vertex& vertex = graph_[id];
+std::string name_of(const Vertex& vertex, std::span<const std::string> switch_names) {
   switch (vertex.kind) {
     case VertexKind::kDie:
       return to_string(hw::die(vertex.index));
@@ -134,11 +130,13 @@ std::string Topology::name_of(VertexId id) const {
     case VertexKind::kSwitch:
       break;
   }
-  if (vertex.name >= 0) return switch_names_[static_cast<std::size_t>(vertex.name)];
+  if (vertex.name >= 0) return switch_names[static_cast<std::size_t>(vertex.name)];
   if (vertex.lane < 0) return fmt::format("l{}:{}", vertex.tier, vertex.index);
   if (vertex.node >= 0) return fmt::format("l{}:{}/{}", vertex.tier, vertex.node, vertex.lane);
   return fmt::format("l{}:{}/{}", vertex.tier, vertex.lane, vertex.index);
 }
+
+std::string Topology::name_of(VertexId id) const { return hw::name_of(graph_[id], switch_names_); }
 
 int Topology::count(VertexKind kind) const {
   const auto [begin, end] = boost::vertices(graph_);

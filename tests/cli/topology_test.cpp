@@ -34,9 +34,15 @@ const std::string kFatTree = R"({"builder": "fat_tree", "link_bandwidth": "50GB/
     "leaf_ports": 8, "spines": 2, "uplink_bandwidth": "100GB/s"})";
 const std::string kSwitch = R"({"builder": "switch", "scope": "node", "link_bandwidth": "200GB/s",
     "sub_planes": 2})";
-const std::string kList = R"({"builder": "edges", "edges": [
-    {"from": "die:0", "to": "<a&\"b\">", "bandwidth": "10GB/s"},
-    {"from": "die:1", "to": "<a&\"b\">", "bandwidth": "10GB/s"}]})";
+/// All 32 dies on one switch, whose name a file must escape.
+const std::string kList = [] {
+  std::string links;
+  for (int die = 0; die < 32; ++die) {
+    links += (die > 0 ? ", " : "") + std::string(R"({"from": "die:)") + std::to_string(die) +
+             R"(", "to": "<a&\"b\">", "bandwidth": "10GB/s"})";
+  }
+  return R"({"builder": "edges", "edges": [)" + links + "]}";
+}();
 
 void expect_narrow(const std::string& text) {
   std::istringstream stream(text);

@@ -5,6 +5,7 @@
 #include <numeric>
 #include <vector>
 
+#include "tests/coll/ranks.hpp"
 #include "tests/hw/machines.hpp"
 
 namespace cmsim::coll {

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "tests/coll/ranks.hpp"
 #include "tests/hw/machines.hpp"
 
 namespace cmsim::coll {

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "cmsim/base/random.hpp"
+#include "tests/coll/ranks.hpp"
 #include "tests/engine/maxmin_oracle.hpp"
 #include "tests/hw/machines.hpp"
 

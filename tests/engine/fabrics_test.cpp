@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include "cmsim/engine/exchange.hpp"
+#include "tests/coll/ranks.hpp"
 #include "tests/hw/machines.hpp"
 
 namespace cmsim::engine {

@@ -8,6 +8,7 @@
 
 #include "cmsim/base/error.hpp"
 #include "cmsim/run/collective.hpp"
+#include "tests/coll/ranks.hpp"
 #include "tests/hw/machines.hpp"
 
 namespace cmsim::run {

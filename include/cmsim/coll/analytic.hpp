@@ -42,7 +42,9 @@ struct PortLoads {
   Seconds latency = 0;
 };
 
+/// Throws std::invalid_argument where there is no way between two of them.
 PortLoads port_loads(const Fabric& fabric, const PairTraffic& traffic);
+PortLoads port_loads(const Fabric& fabric, const EndpointTraffic& traffic);
 /// The same in O(dies + ports), except under Spread::kHash, where each pair has a path of its own.
 PortLoads port_loads(const Fabric& fabric, const ProductTraffic& traffic);
 

@@ -45,18 +45,4 @@ inline constexpr double kWidening = 2;
 /// nullopt when nothing is on the wire.
 std::optional<Relief> relief_of(const std::vector<ClassLoad>& classes, Seconds latency);
 
-/// Bytes between any two endpoints, from where the data is.
-struct EndpointTraffic {
-  struct Pair {
-    hw::Endpoint from, to;
-    double bytes = 0;
-  };
-  std::vector<Pair> pairs;
-  Op op = Op::kRead;
-  Plane plane = Plane::kUb;
-};
-
-/// Throws std::invalid_argument where there is no way between two of them.
-PortLoads port_loads(const Fabric& fabric, const EndpointTraffic& traffic);
-
 }  // namespace cmsim::coll

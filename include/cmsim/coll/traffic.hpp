@@ -35,8 +35,16 @@ struct PairTraffic {
   Plane plane = Plane::kUb;
 };
 
-/// The first `ranks` dies from `first_die`.
-std::vector<std::int32_t> consecutive_dies(int first_die, int ranks);
+/// Bytes between any two endpoints, from where the data is.
+struct EndpointTraffic {
+  struct Pair {
+    hw::Endpoint from, to;
+    double bytes = 0;
+  };
+  std::vector<Pair> pairs;
+  Op op = Op::kRead;
+  Plane plane = Plane::kUb;
+};
 
 /// Every rank sends `bytes_per_pair` to every other rank.
 ProductTraffic all_to_all(std::vector<std::int32_t> dies, double bytes_per_pair);

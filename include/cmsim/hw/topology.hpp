@@ -49,6 +49,10 @@ using Graph = boost::compressed_sparse_row_graph<boost::directedS, Vertex, Link,
                                                  std::uint32_t, std::uint32_t>;
 using VertexId = Graph::vertex_descriptor;
 
+/// "die:3", "cpu:0", "l1:12/2" (node/sub-plane), "l2:3/5" (sub-plane/chip), "card:7" and
+/// "card-in:7" (node), or what a list of edges calls it.
+std::string name_of(const Vertex& vertex, std::span<const std::string> switch_names);
+
 class Topology {
  public:
   explicit Topology(const Platform& platform);
@@ -57,8 +61,6 @@ class Topology {
   std::span<const LinkClassInfo> classes() const { return classes_; }
   std::span<const std::string> switch_names() const { return switch_names_; }
   VertexId vertex_of(Endpoint endpoint) const;
-  /// "die:3", "cpu:0", "l1:12/2" (node/sub-plane), "l2:3/5" (sub-plane/chip), "card:7" and
-  /// "card-in:7" (node), or what a list of edges calls it.
   std::string name_of(VertexId vertex) const;
 
   int count(VertexKind kind) const;
@@ -67,9 +69,6 @@ class Topology {
   BytesPerSecond capacity(std::string_view cls) const;  // sum over directed links
 
  private:
-  /// Share of the bandwidth that the faults leave to a link.
-  double left_of(const Platform& platform, VertexId from, VertexId to) const;
-
   Graph graph_;
   std::vector<LinkClassInfo> classes_;
   std::vector<std::string> switch_names_;
