@@ -20,7 +20,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 SCENARIO = str(ROOT / "workloads/scenarios/cloudmatrix384.json")
 QUICK = ('/workload={"requests": 20, "prompt_length": 2048, "output_length": 50, '
          '"arrivals": {"kind": "poisson", "rate": 20}}')
-FAILING = "/deployment/decode/max_num_seqs=8,96,1000000"  # the last leaves no space for KV
+TRACE = str(ROOT / "workloads/traces/r1-like.jsonl.gz")
 
 
 class Sweep:
@@ -53,7 +53,9 @@ def expect(truth: bool, what: str) -> None:
 
 def same_bytes_in_chunks(sweep: Sweep, cluster: Cluster) -> None:
     """Five parts are two arrays where the largest is three; a point that fails fails here too."""
-    words = ["--set", QUICK, "--vary", FAILING, "--seeds", "1..2", "--metric", "ttft"]
+    (sweep.here / "bad.jsonl").write_text('{"timestamp": 0}\n')  # seen when the point runs
+    words = ["--set", "/horizon=1s", "--trace", TRACE, "--trace", "bad.jsonl",
+             "--vary", "/slo/ttft=1s,2s,3s", "--metric", "ttft"]
     local = sweep.run("local", *words)
     expect(local.returncode == 4, f"exit code {local.returncode} here: {local.stderr}")
     slurm = sweep.run("slurm", *words, "--executor", "slurm", "--tasks", "5",
