@@ -80,7 +80,6 @@ nlohmann::ordered_json to_json(const CollectiveCommand& command, const run::Coll
   json["straggler_rows"] = result.straggler_rows;
   json["mean_rows"] = result.mean_rows;
   json["bandwidth_gb_per_s"] = result.bandwidth() / 1e9;
-  json["wire_scale"] = result.wire_scale;
   json["busiest_links"] = std::move(links);
   return json;
 }

@@ -87,8 +87,7 @@ void Collector::on_prefill_batch(const serve::PrefillBatchEvent& event) {
                       .sequences = event.sequences,
                       .tokens = static_cast<std::int32_t>(event.new_tokens),
                       .context = event.cached_tokens,
-                      .hbm_bytes_per_die = event.hbm_bytes_per_die,
-                      .ub_bytes_per_die = event.ub_bytes_per_die});
+                      .bytes_per_die = event.bytes_per_die});
 }
 
 void Collector::on_decode_step(const serve::DecodeStepEvent& event) {
@@ -99,8 +98,7 @@ void Collector::on_decode_step(const serve::DecodeStepEvent& event) {
                     .continuing = static_cast<std::int32_t>(event.continuing),
                     .tokens = static_cast<std::int32_t>(event.tokens),
                     .context = event.kv_tokens,
-                    .hbm_bytes_per_die = event.hbm_bytes_per_die,
-                    .ub_bytes_per_die = event.ub_bytes_per_die});
+                    .bytes_per_die = event.bytes_per_die});
 }
 
 void Collector::on_transfer(const serve::TransferEvent& event) { timeline_.add(event); }

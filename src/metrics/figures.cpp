@@ -164,8 +164,10 @@ RoleResult Part::role(std::span<const Iteration> iterations, int instances, int 
     busy += part * i.duration();
     sequence_seconds += part * i.duration() * i.sequences;
     tokens_inside += part * i.tokens;
-    role.hbm.bytes += part * static_cast<double>(i.hbm_bytes_per_die) * dies;
-    role.ub_bytes += part * static_cast<double>(i.ub_bytes_per_die) * dies;
+    role.hbm.bytes += part * static_cast<double>(i.bytes_per_die.hbm) * dies;
+    role.ub_bytes += part * static_cast<double>(i.bytes_per_die.ub) * dies;
+    role.exchange_bytes += part * static_cast<double>(i.bytes_per_die.exchange) * dies;
+    role.collective_bytes += part * static_cast<double>(i.bytes_per_die.collective) * dies;
     if (!inside(i.end)) continue;
     durations.push_back(i.duration());
     sequences += i.sequences;

@@ -8,6 +8,7 @@
 
 #include "cmsim/base/error.hpp"
 #include "decode_step.hpp"
+#include "place.hpp"
 
 namespace cmsim::model {
 namespace {
@@ -55,15 +56,9 @@ std::int64_t context_of(int step, int sequences) {
 }  // namespace
 
 DecodePipeline::DecodePipeline(const hw::Platform& platform, const Architecture& architecture,
-                               const ModelOptions& options, int ranks, int max_sequences_per_rank)
-    : DecodePipeline(platform, architecture, options,
-                     make_expert_load(architecture, options, Phase::kDecode, ranks),
-                     max_sequences_per_rank, 1) {}
-
-DecodePipeline::DecodePipeline(const hw::Platform& platform, const Architecture& architecture,
                                const ModelOptions& options,
                                std::shared_ptr<const ExpertLoad> experts,
-                               int max_sequences_per_rank, double wire_scale)
+                               int max_sequences_per_rank, const InstancePlaces& places)
     : platform_(platform),
       architecture_(architecture),
       options_(checked(options.decode, architecture, platform.die)),
@@ -71,10 +66,19 @@ DecodePipeline::DecodePipeline(const hw::Platform& platform, const Architecture&
       device_(platform),
       experts_(std::move(experts)),
       layout_(experts_->layout()),
-      exchange_(
-          make_exchange(options.decode.exchange, platform, operators_, layout_.ranks, wire_scale)),
-      memory_(plan_memory(platform, architecture, options, layout_.ranks, max_sequences_per_rank)),
-      busiest_(std::make_shared<BusiestRankTables>()) {}
+      memory_(plan_memory(platform, architecture, options, layout_.ranks, max_sequences_per_rank)) {
+  const auto make_place = [&](const std::vector<std::int32_t>& dies) {
+    return Place{make_exchange(options_.exchange, platform_, operators_, places.network, dies,
+                               experts_->received_shares()),
+                 {},
+                 std::make_shared<BusiestRankTables>()};
+  };
+  places_ = by_place<Place>(places, make_place);
+  for (const auto& place : places_) {
+    exchange_links_ +=
+        place->exchange->links(experts_->copies()) * (1 / static_cast<double>(places_.size()));
+  }
+}
 
 MemoryPlan DecodePipeline::plan_memory(const hw::Platform& platform,
                                        const Architecture& architecture,
@@ -84,19 +88,18 @@ MemoryPlan DecodePipeline::plan_memory(const hw::Platform& platform,
   const OperatorList operators(architecture, options.precision);
   const ExpertLayout layout =
       derive_layout(architecture, ranks, options.experts.shared_copies, options.experts.redundant);
-  return plan_decode_memory(platform, operators, layout,
-                            *make_exchange(decode.exchange, platform, operators, ranks),
+  return plan_decode_memory(platform, operators, layout, decode.exchange,
                             max_sequences_per_rank * (1.0 + decode.draft_tokens));
 }
 
-DecodePlan DecodePipeline::best_plan(const BatchShape& shape) const {
+DecodePlan DecodePipeline::best_plan(const BatchShape& shape, std::int32_t instance) const {
   // One rank has the most sequences and the longest context, the others the mean.
   std::vector<std::int32_t> counts(static_cast<std::size_t>(layout_.ranks), shape.mean_sequences);
   std::vector<std::int64_t> contexts(counts.size(),
                                      context_of(shape.mean_context, shape.mean_sequences));
   counts.front() = shape.most_sequences;
   contexts.front() = context_of(shape.longest_context, shape.most_sequences);
-  const DecodeBatch batch{counts, contexts};
+  const DecodeBatch batch{counts, contexts, instance};
   std::vector<DecodePlan> candidates;
   if (options_.microbatches == 0) {
     candidates.push_back({1, platform_.die.aic_cores, platform_.die.aiv_cores});
@@ -147,10 +150,11 @@ DecodePlan DecodePipeline::plan(const DecodeBatch& batch) const {
       most, static_cast<std::int32_t>(std::lround(static_cast<double>(total) / ranks)),
       context_step(static_cast<double>(longest) / most),
       context_step(static_cast<double>(total_context) / static_cast<double>(total))};
-  const auto found = plans_.find(shape);
-  if (found != plans_.end()) return found->second;
-  const DecodePlan chosen = best_plan(shape);
-  plans_.emplace(shape, chosen);
+  std::map<BatchShape, DecodePlan>& plans = place_of(batch).plans;
+  const auto found = plans.find(shape);
+  if (found != plans.end()) return found->second;
+  const DecodePlan chosen = best_plan(shape, batch.instance);
+  plans.emplace(shape, chosen);
   return chosen;
 }
 
@@ -185,12 +189,12 @@ DecodeIteration DecodePipeline::iteration(const DecodeBatch& batch) const {
                                       .hbm_bytes;
   const double dense = passes * operators_.dense_ffn(tokens / passes).hbm_bytes;
   const double heads = (1 + options_.draft_tokens) * operators_.lm_head(tokens).hbm_bytes;
-  result.hbm_bytes_per_die = whole_bytes(layers * attention + moe_layers * experts +
+  result.bytes_per_die.hbm = whole_bytes(layers * attention + moe_layers * experts +
                                          architecture_.dense_layers * dense + heads);
-  const double copies =
-      architecture_.experts_per_token +
-      (layout_.shared_hosting == SharedHosting::kDedicatedRanks ? architecture_.shared_experts : 0);
-  result.ub_bytes_per_die = whole_bytes(moe_layers * exchange_->ub_bytes(tokens, copies));
+  const TokenExchange& exchange = *place_of(batch).exchange;
+  const double copies = experts_->copies();
+  result.bytes_per_die.ub = whole_bytes(moe_layers * exchange.ub_bytes(tokens, copies));
+  result.bytes_per_die.exchange = whole_bytes(moe_layers * exchange.bytes(tokens, copies));
   return result;
 }
 

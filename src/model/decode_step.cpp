@@ -65,11 +65,9 @@ std::array<OperatorCost, 3> DecodeStep::attention_costs(double sequences, double
 }
 
 ExchangeLoad DecodeStep::exchange_load(double tokens, double rows) const {
-  const Architecture& a = pipeline_.architecture_;
-  const bool shared_travels = pipeline_.layout_.shared_hosting == SharedHosting::kDedicatedRanks;
   ExchangeLoad load;
   load.tokens = tokens;
-  load.copies = a.experts_per_token + (shared_travels ? a.shared_experts : 0);
+  load.copies = pipeline_.experts_->copies();
   load.straggler_rows = rows;
   load.aiv_cores = exchange_aiv_;
   return load;
@@ -82,16 +80,17 @@ double DecodeStep::straggler_rows(int layer, double tokens) const {
 
 Seconds DecodeStep::dispatch(double tokens) const {
   if (ideal_.free_exchange) return 0;
-  return pipeline_.exchange_->dispatch(exchange_load(tokens, 0)).total();
+  return exchange().dispatch(exchange_load(tokens, 0)).total();
 }
 
 void DecodeStep::measure_exchange() {
   port_ = combine_ = {};
   if (ideal_.free_exchange) return;
-  const TokenExchange& exchange = *pipeline_.exchange_;
-  const auto port = [&](double rows) { return exchange.dispatch(exchange_load(0, rows)).total(); };
+  const auto port = [&](double rows) {
+    return exchange().dispatch(exchange_load(0, rows)).total();
+  };
   const auto combine = [&](double rows) {
-    return exchange.combine(exchange_load(max_tokens_, rows)).total();
+    return exchange().combine(exchange_load(max_tokens_, rows)).total();
   };
   const ExchangeLoad own = exchange_load(max_tokens_, 0);
   const double sent = own.tokens * own.copies;
@@ -111,9 +110,18 @@ double DecodeStep::received_rows(double rows, double tokens) const {
   return stays ? rows - pipeline_.experts_->shared_rows(tokens) : rows;
 }
 
+DecodeStep::WireRows DecodeStep::wire_rows(int layer, double received, double tokens) const {
+  const ExchangeCosts& costs = exchange().costs();
+  const int shape = ideal_.balanced ? ExchangeCosts::kEven : layer;
+  const double mean = tokens / pipeline_.layout_.ranks * pipeline_.experts_->copies();
+  return {std::max(received, costs.dispatch_spread(shape) * mean),
+          std::max(received, costs.combine_spread(shape) * mean)};
+}
+
 BusiestRank DecodeStep::busiest_rank(int layer, double tokens) const {
-  const double rows = straggler_rows(layer, tokens), received = received_rows(rows, tokens);
-  return {rows, port_.at(received), alone(mlp(rows)) + combine_.at(received)};
+  const double rows = straggler_rows(layer, tokens);
+  const WireRows wire = wire_rows(layer, received_rows(rows, tokens), tokens);
+  return {rows, port_.at(wire.dispatch), alone(mlp(rows)) + combine_.at(wire.combine)};
 }
 
 std::shared_ptr<const BusiestRanks> DecodeStep::busiest_ranks(double tokens) const {
@@ -127,7 +135,7 @@ std::shared_ptr<const BusiestRanks> DecodeStep::busiest_ranks(double tokens) con
   if (ideal_.balanced || ideal_.free_exchange || ideal_.free_launch) {
     return std::make_shared<const BusiestRanks>(make());
   }
-  return pipeline_.busiest_->get(
+  return place_->busiest->get(
       {plan_.microbatches, plan_.attention_aic, plan_.attention_aiv, tokens, max_tokens_}, make);
 }
 
@@ -219,23 +227,26 @@ void DecodeStep::contend(double tokens_per_sequence) {
   busiest_ = busiest_ranks(busiest_tokens_);
   // The layer with the median straggler stands for all.
   const int moe_layers = pipeline_.architecture_.moe_layers();
-  double typical = 0;
+  int layer = ExchangeCosts::kEven;
   if (moe_layers > 0) {
-    std::vector<double> rows(static_cast<std::size_t>(moe_layers));
-    for (int l = 0; l < moe_layers; ++l) rows[l] = (*busiest_)[l].rows;
-    std::nth_element(rows.begin(), rows.begin() + moe_layers / 2, rows.end());
-    typical = rows[static_cast<std::size_t>(moe_layers / 2)];
+    std::vector<int> layers(static_cast<std::size_t>(moe_layers));
+    std::iota(layers.begin(), layers.end(), 0);
+    const auto median = layers.begin() + moe_layers / 2;
+    std::nth_element(layers.begin(), median, layers.end(),
+                     [&](int a, int b) { return (*busiest_)[a].rows < (*busiest_)[b].rows; });
+    layer = *median;
   }
-  const double received = received_rows(typical, busiest_tokens_);
+  const double typical = moe_layers > 0 ? (*busiest_)[layer].rows : 0;
+  const WireRows wire = wire_rows(layer, received_rows(typical, busiest_tokens_), busiest_tokens_);
   const ExchangeLoad load = exchange_load(tokens, 0);
   const double sent = load.tokens * load.copies;
   const OperatorList& list = pipeline_.operators_;
   operators_.experts = {
       cost(list.gate(tokens), expert_share_),
-      exchange_cost(std::max(dispatch(tokens), port_.at(received)),
+      exchange_cost(std::max(dispatch(tokens), port_.at(wire.dispatch)),
                     2 * sent * list.dispatch_message_bytes()),
       mlp(typical),
-      exchange_cost(combine_.at(received), (typical + sent) * list.combine_message_bytes())};
+      exchange_cost(combine_.at(wire.combine), (typical + sent) * list.combine_message_bytes())};
   operators_.dense = {cost(pipeline_.operators_.dense_ffn(tokens), expert_share_)};
 
   const auto times = [&]<std::size_t n>(const std::array<OperatorCost, n>& costs) {
@@ -340,6 +351,7 @@ Seconds DecodeStep::head(double tokens) const {
 Seconds DecodeStep::run(const DecodeBatch& batch, SliceRecorder* recorder) {
   const Architecture& a = pipeline_.architecture_;
   const int drafts = pipeline_.options_.draft_tokens;
+  place_ = &pipeline_.place_of(batch);
   group(batch);
   if (groups_.empty()) return 0;
   const int largest = groups_.back().sequences;

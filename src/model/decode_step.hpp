@@ -80,6 +80,7 @@ class DecodeStep {
   }
   std::array<OperatorCost, 3> attention_costs(double sequences, double kv_tokens,
                                               double tokens_per_sequence, bool mtp) const;
+  const TokenExchange& exchange() const { return *place_->exchange; }
   ExchangeLoad exchange_load(double tokens, double rows) const;
   double straggler_rows(int layer, double tokens) const;
   /// Until a rank with `tokens` has sent them all.
@@ -88,6 +89,12 @@ class DecodeStep {
   OperatorCost mlp(double rows) const;
   /// Of a rank's rows those that come over the exchange: its own shared expert's do not.
   double received_rows(double rows, double tokens) const;
+  /// As many rows at one rank would keep its ports as busy as the wire of an exchange is, which may
+  /// be links that ranks share.
+  struct WireRows {
+    double dispatch = 0, combine = 0;
+  };
+  WireRows wire_rows(int layer, double received, double tokens) const;
   BusiestRank busiest_rank(int layer, double tokens) const;
   std::shared_ptr<const BusiestRanks> busiest_ranks(double tokens) const;
   void group(const DecodeBatch& batch);
@@ -101,6 +108,7 @@ class DecodeStep {
   Seconds head(double tokens) const;
 
   const DecodePipeline& pipeline_;
+  DecodePipeline::Place* place_ = nullptr;  // of the instance that runs
   const DecodePlan plan_;
   const DecodeIdeal ideal_;
   const BytesPerSecond bandwidth_;

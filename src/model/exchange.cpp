@@ -2,62 +2,83 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 
 namespace cmsim::model {
 namespace {
 
-/// What the implementations share: distances, bandwidths and the reduction of returned rows.
+using coll::ExchangeCost;
+using coll::LinkLoads;
+using Subgroups = coll::ExchangeNetwork::Subgroups;
+
+/// The ranks of each node.
+Subgroups ranks_by_node(const hw::Platform& platform, const std::vector<std::int32_t>& dies) {
+  std::map<int, std::vector<std::int32_t>> nodes;
+  for (const std::int32_t die : dies) nodes[platform.node_of_die(die)].push_back(die);
+  Subgroups ranks;
+  for (auto& [node, of_node] : nodes) ranks.push_back(std::move(of_node));
+  return ranks;
+}
+
+double messages(const OperatorList& operators) {
+  return operators.dispatch_message_bytes() + operators.combine_message_bytes();
+}
+
+/// What the implementations share: distances, costs on the wire and the reduction of returned rows.
 class ExchangeBase : public TokenExchange {
  public:
-  ExchangeBase(const hw::Platform& platform, const OperatorList& operators, int ranks,
-               double wire_scale)
+  ExchangeBase(const hw::Platform& platform, const OperatorList& operators,
+               const coll::ExchangeNetwork& network, const std::vector<std::int32_t>& dies,
+               const std::vector<std::vector<double>>& received)
       : platform_(platform),
         operators_(operators),
-        ranks_(ranks),
-        shares_(peer_shares(platform, ranks)),
-        bandwidth_(peer_bandwidth(platform)),
+        ranks_(static_cast<int>(dies.size())),
+        shares_(peer_shares(platform, dies)),
         hbm_(platform.die.hbm_bandwidth * platform.operators.hbm_efficiency),
-        wire_scale_(wire_scale),
-        wire_per_byte_(bandwidth_.port_time(shares_)),
-        latency_(farthest_latency(platform.ub.npu_npu_write, shares_)) {}
+        costs_(network, dies, received) {}
 
+  const ExchangeCosts& costs() const override { return costs_; }
   double ub_bytes(double tokens, double copies) const override {
-    return tokens * copies * (1 - shares_.package) *
-           (operators_.dispatch_message_bytes() + operators_.combine_message_bytes());
+    return bytes(tokens, copies) * (1 - shares_.package);
+  }
+  double bytes(double tokens, double copies) const override {
+    return tokens * copies * messages(operators_);
+  }
+  LinkLoads links(double) const override {
+    const double dispatch = operators_.dispatch_message_bytes() / messages(operators_);
+    LinkLoads links = costs_.dispatch_links() * dispatch;
+    return links += costs_.combine_links() * (1 - dispatch);
   }
 
  protected:
-  /// Rows through the busiest port: those of the rank with the most tokens, or of the hottest
+  /// Rows through the busiest port of a rank: of the one with the most tokens, or with the hottest
   /// experts.
   static double busiest_rows(const ExchangeLoad& load) {
     return std::max(load.tokens * load.copies, load.straggler_rows);
   }
-  /// Time of the busiest port for `rows` messages to uniformly spread peers.
-  Seconds wire(double rows, double message_bytes) const {
-    return wire_scale_ * rows * message_bytes * wire_per_byte_;
+  static Seconds wire(const ExchangeCost& cost, const ExchangeLoad& load, double message_bytes) {
+    return message_bytes * cost.wire(load.mean_tokens * load.copies, busiest_rows(load));
   }
   /// Time to issue `rows` messages: the interval holds for the inter-node write path, the shorter
   /// path inside a node is faster by its bandwidth; a die's own package needs no message.
   Seconds issue(double rows, double aiv_cores, double node_share, double remote_share) const {
     const hw::TokenExchangeSpec& spec = platform_.token_exchange;
+    const hw::PathSpec& write = platform_.ub.npu_npu_write;
     const double starved = std::max(1.0, spec.saturating_aiv_cores / aiv_cores);
     return rows * spec.message_interval * starved *
-           (node_share * bandwidth_.remote / bandwidth_.node + remote_share);
+           (node_share * write.inter_node_efficiency / write.intra_node_efficiency + remote_share);
   }
   Seconds reduction(const ExchangeLoad& load) const {
     return operators_.combine_reduce(load.tokens, load.tokens * load.copies).hbm_bytes / hbm_;
   }
-  Seconds startup() const { return platform_.token_exchange.startup + latency_; }
+  Seconds startup() const { return platform_.token_exchange.startup + costs_.latency(); }
 
   const hw::Platform platform_;
   const OperatorList operators_;
   const int ranks_;
   const PeerShares shares_;
-  const PeerBandwidth bandwidth_;
   const BytesPerSecond hbm_;
-  const double wire_scale_;
-  const double wire_per_byte_;  // s/B of a uniform exchange
-  const Seconds latency_;
+  const ExchangeCosts costs_;
 };
 
 class FusedExchange : public ExchangeBase {
@@ -65,9 +86,9 @@ class FusedExchange : public ExchangeBase {
   using ExchangeBase::ExchangeBase;
 
   ExchangeTime dispatch(const ExchangeLoad& load) const override {
-    const double rows = load.tokens * load.copies, bytes = operators_.dispatch_message_bytes();
+    const double rows = load.tokens * load.copies;
     return {startup(), issue(rows, load.aiv_cores, shares_.node, shares_.remote),
-            wire(busiest_rows(load), bytes), 0};
+            wire(costs_.dispatch(load.layer), load, operators_.dispatch_message_bytes()), 0};
   }
 
   // Nothing is quantised on the way back, so a saturated AIV group keeps up with the wire; when it
@@ -75,13 +96,9 @@ class FusedExchange : public ExchangeBase {
   ExchangeTime combine(const ExchangeLoad& load) const override {
     const double starved =
         std::max(1.0, platform_.token_exchange.saturating_aiv_cores / load.aiv_cores);
-    const Seconds on_wire = wire(busiest_rows(load), operators_.combine_message_bytes());
+    const Seconds on_wire =
+        wire(costs_.combine(load.layer), load, operators_.combine_message_bytes());
     return {startup(), on_wire * starved, on_wire, reduction(load)};
-  }
-
-  double buffer_bytes(double max_tokens) const override {
-    return ranks_ * max_tokens *
-           (operators_.dispatch_message_bytes() + operators_.combine_message_bytes());
   }
 };
 
@@ -93,27 +110,29 @@ class BasicExchange : public ExchangeBase {
 
   ExchangeTime dispatch(const ExchangeLoad& load) const override {
     const double rows = load.tokens * load.copies, bytes = operators_.combine_message_bytes();
-    const double busiest = busiest_rows(load);
+    const ExchangeCost& even = costs_.dispatch(ExchangeCosts::kEven);
     ExchangeTime time;
     time.startup = 2 * all_to_all_start();  // counts, then tokens
-    time.wire = wire(busiest, bytes) + wire(ranks_, kCountBytes);
-    time.local = 2 * (rows + busiest) * bytes / hbm_;  // pack and unpack: read and write
+    time.wire = wire(costs_.dispatch(load.layer), load, bytes) +
+                even.wire(ranks_ * kCountBytes, ranks_ * kCountBytes);
+    time.local = 2 * (rows + busiest_rows(load)) * bytes / hbm_;  // pack and unpack: read and write
     return time;
   }
   ExchangeTime combine(const ExchangeLoad& load) const override {
     const double bytes = operators_.combine_message_bytes();
     ExchangeTime time;
     time.startup = all_to_all_start();
-    time.wire = wire(busiest_rows(load), bytes);
+    time.wire = wire(costs_.combine(load.layer), load, bytes);
     time.local =
         2 * (load.straggler_rows + load.tokens * load.copies) * bytes / hbm_ + reduction(load);
     return time;
   }
-  double buffer_bytes(double max_tokens) const override {
-    return 2 * ranks_ * max_tokens * operators_.combine_message_bytes();
+  double bytes(double tokens, double copies) const override {
+    return tokens * copies * 2 * operators_.combine_message_bytes();
   }
-  double ub_bytes(double tokens, double copies) const override {
-    return tokens * copies * (1 - shares_.package) * 2 * operators_.combine_message_bytes();
+  LinkLoads links(double) const override {
+    LinkLoads links = costs_.dispatch_links() * 0.5;
+    return links += costs_.combine_links() * 0.5;
   }
 
  private:
@@ -121,28 +140,50 @@ class BasicExchange : public ExchangeBase {
   Seconds all_to_all_start() const { return startup() + platform_.token_exchange.sdma_startup; }
 };
 
-/// Node-limited routing: a token is sent once to each of its (at most groups_per_token) nodes and
-/// forwarded there; combine sums inside the node first.
+/// Node-limited routing: a token is sent once to each of its (at most groups_per_token) nodes, to
+/// the rank there that has the sender's place, and forwarded inside; combine sums inside the node
+/// first.
 class TwoLevelExchange : public ExchangeBase {
  public:
-  using ExchangeBase::ExchangeBase;
+  TwoLevelExchange(const hw::Platform& platform, const OperatorList& operators,
+                   const coll::ExchangeNetwork& network, const std::vector<std::int32_t>& dies,
+                   const std::vector<std::vector<double>>& received)
+      : ExchangeBase(platform, operators, network, dies, received) {
+    const Subgroups by_node = ranks_by_node(platform, dies);
+    nodes_ = static_cast<int>(by_node.size());
+    Subgroups by_place;
+    for (const std::vector<std::int32_t>& node : by_node) {
+      by_place.resize(std::max(by_place.size(), node.size()));
+      for (std::size_t i = 0; i < node.size(); ++i) by_place[i].push_back(node[i]);
+    }
+    kept_by_place_ = static_cast<double>(by_place.size()) / static_cast<double>(dies.size());
+    for (const std::vector<std::int32_t>& node : by_node) {
+      const PeerShares shares = peer_shares(platform, node);
+      const double ranks = static_cast<double>(node.size()) / static_cast<double>(dies.size());
+      forward_share_ += ranks * (1 - shares.package);
+    }
+    const auto even_cost = [&](const Subgroups& subgroups) {
+      const coll::ExchangeGroup::Shape even = coll::even_shape(subgroups);
+      return network.group(subgroups)->costs({&even, 1}).front();
+    };
+    inside_ = even_cost(by_node);
+    between_ = even_cost(by_place);
+  }
 
   ExchangeTime dispatch(const ExchangeLoad& load) const override {
-    const double bytes = operators_.dispatch_message_bytes();
     const double remote_rows = load.tokens * nodes_per_token(load.copies);
     ExchangeTime time;
     time.startup = hops() * startup();
     time.issue = issue(remote_rows, load.aiv_cores, 0, 1) +
-                 issue(load.tokens * load.copies, load.aiv_cores, forward_share(), 0);
-    time.wire = relayed_wire(load, bytes, remote_rows);
+                 issue(load.tokens * load.copies, load.aiv_cores, forward_share_, 0);
+    time.wire = relayed_wire(load, operators_.dispatch_message_bytes(), remote_rows);
     return time;
   }
   ExchangeTime combine(const ExchangeLoad& load) const override {
-    const double bytes = operators_.combine_message_bytes();
     const double remote_rows = load.tokens * nodes_per_token(load.copies);
     ExchangeTime time;
     time.startup = hops() * startup();
-    time.wire = relayed_wire(load, bytes, remote_rows);
+    time.wire = relayed_wire(load, operators_.combine_message_bytes(), remote_rows);
     time.issue =
         time.wire * std::max(1.0, platform_.token_exchange.saturating_aiv_cores / load.aiv_cores);
     // The relay sums the rows of its node, the owner those of the nodes.
@@ -150,84 +191,110 @@ class TwoLevelExchange : public ExchangeBase {
     return time;
   }
   double ub_bytes(double tokens, double copies) const override {
-    return tokens * (nodes_per_token(copies) + copies * forward_share()) *
-           (operators_.dispatch_message_bytes() + operators_.combine_message_bytes());
+    return tokens * (nodes_per_token(copies) + copies * forward_share_) * messages(operators_);
   }
-  double buffer_bytes(double max_tokens) const override {
-    return hops() * ranks_ * max_tokens *
-           (operators_.dispatch_message_bytes() + operators_.combine_message_bytes());
+  double bytes(double tokens, double copies) const override {
+    return tokens * (nodes_per_token(copies) + copies) * messages(operators_);
+  }
+  LinkLoads links(double copies) const override {
+    const double remote = nodes_per_token(copies), all = remote + copies;
+    LinkLoads links = between_.links * (with_own(remote) / all);
+    return links += inside_.links * (copies / all);
   }
 
  private:
-  int nodes() const {
-    return std::max(1, (ranks_ + platform_.dies_per_node() - 1) / platform_.dies_per_node());
-  }
   /// To the node, then inside it; a group within one node needs no relay.
-  int hops() const { return nodes() > 1 ? 2 : 1; }
+  int hops() const { return nodes_ > 1 ? 2 : 1; }
   /// Expected number of other nodes a token goes to: routing picks at most groups_per_token groups.
   double nodes_per_token(double copies) const {
     const double groups = operators_.architecture().groups_per_token;
     const double draws = std::min(copies, groups > 0 ? groups : copies);
-    const double others = nodes() - 1;
-    return others <= 0 ? 0 : others * (1 - std::pow(1 - 1.0 / nodes(), draws));
+    const double others = nodes_ - 1;
+    return others <= 0 ? 0 : others * (1 - std::pow(1 - 1.0 / nodes_, draws));
   }
-  double peers_in_node() const { return std::min(ranks_, platform_.dies_per_node()); }
-  /// Share of a node's forwarded rows that leave the relay's package.
-  double forward_share() const {
-    return std::max(0.0, (peers_in_node() - platform_.dies_per_npu) / peers_in_node());
+  /// Rows spread evenly over all nodes of which `remote_rows` go to others.
+  double with_own(double remote_rows) const {
+    return nodes_ > 1 ? remote_rows / (1 - kept_by_place_) : 0;
   }
-  /// Share that stays in it, for a sibling die.
-  double sibling_share() const {
-    return (std::min(ranks_, platform_.dies_per_npu) - 1) / peers_in_node();
-  }
-  /// `remote_rows` to or from other nodes, and the rows of the busiest rank within its node.
+  /// `remote_rows` to or from other nodes, then the rows of the busiest rank within its node.
   Seconds relayed_wire(const ExchangeLoad& load, double message_bytes, double remote_rows) const {
-    const double forwarded = busiest_rows(load);
-    return wire_scale_ * message_bytes *
-           bandwidth_.port_time({.siblings = forwarded * sibling_share(),
-                                 .node = forwarded * forward_share(),
-                                 .remote = remote_rows});
+    const double sent = with_own(remote_rows);
+    const double mean = load.tokens > 0 ? sent * load.mean_tokens / load.tokens : 0;
+    return message_bytes * (between_.wire(mean, sent) +
+                            inside_.wire(load.mean_tokens * load.copies, busiest_rows(load)));
   }
+
+  int nodes_ = 1;
+  double kept_by_place_ = 1;  // of rows that are spread over the ranks of a place
+  double forward_share_ = 0;  // of a node's forwarded rows that leave the relay's package
+  ExchangeCost inside_, between_;
 };
 
 }  // namespace
 
-PeerShares peer_shares(const hw::Platform& platform, int ranks) {
-  const double n = ranks;
-  const double package = std::min(platform.dies_per_npu, ranks);
-  const double node = std::min(platform.dies_per_node(), ranks);
-  return {package / n, (package - 1) / n, (node - package) / n, (n - node) / n};
+PeerShares peer_shares(const hw::Platform& platform, const std::vector<std::int32_t>& dies) {
+  std::map<int, double> packages, nodes;
+  for (const std::int32_t die : dies) {
+    ++packages[die / platform.dies_per_npu];
+    ++nodes[platform.node_of_die(die)];
+  }
+  const auto share_of = [&](const std::map<int, double>& groups) {
+    double pairs = 0;
+    for (const auto& [group, ranks] : groups) pairs += ranks * ranks;
+    const auto ranks = static_cast<double>(dies.size());
+    return pairs / (ranks * ranks);
+  };
+  const double package = share_of(packages), node = share_of(nodes);
+  return {package, node - package, 1 - node};
 }
 
-Seconds farthest_latency(const hw::PathSpec& path, const PeerShares& shares) {
-  if (shares.remote > 0) return path.inter_node_latency;
-  return shares.node > 0 || shares.siblings > 0 ? path.intra_node_latency : 0;
+ExchangeCosts::ExchangeCosts(const coll::ExchangeNetwork& network,
+                             const std::vector<std::int32_t>& dies,
+                             const std::vector<std::vector<double>>& received) {
+  std::vector<coll::ExchangeGroup::Shape> there{coll::even_shape({dies})};
+  const std::vector<double> ones(dies.size(), 1);
+  for (const std::vector<double>& of_layer : received) there.push_back({ones, of_layer});
+  std::vector<coll::ExchangeGroup::Shape> back = there;
+  for (auto& shape : back) std::swap(shape.send, shape.receive);
+  const auto group = network.group({dies});
+  dispatch_ = group->costs(there);
+  combine_ = group->costs(back);
+  const auto mean_links = [](const std::vector<ExchangeCost>& costs) {
+    const std::size_t first = costs.size() > 1 ? 1 : 0;
+    LinkLoads links;
+    for (std::size_t i = first; i < costs.size(); ++i) links += costs[i].links;
+    return links * (1 / static_cast<double>(costs.size() - first));
+  };
+  dispatch_links_ = mean_links(dispatch_);
+  combine_links_ = mean_links(combine_);
 }
 
-PeerBandwidth peer_bandwidth(const hw::Platform& platform) {
-  const hw::PathSpec& write = platform.ub.npu_npu_write;
-  const BytesPerSecond line = hw::bandwidth_per_die(platform.ub.fabric);
-  const BytesPerSecond package =
-      (platform.dies_per_npu - 1) * platform.die.die_to_die_bandwidth;  // a link to each sibling
-  return {package * write.intra_node_efficiency, line * write.intra_node_efficiency,
-          line * write.inter_node_efficiency};
-}
-
-Seconds PeerBandwidth::port_time(const PeerShares& bytes) const {
-  const Seconds ub = bytes.node / node + bytes.remote / remote;
-  return bytes.siblings > 0 ? std::max(ub, bytes.siblings / siblings) : ub;
+double exchange_buffer_bytes(ExchangeKind kind, const hw::Platform& platform,
+                             const OperatorList& operators, int ranks, double max_tokens) {
+  const double rows = ranks * max_tokens;
+  switch (kind) {
+    case ExchangeKind::kFused:
+      return rows * messages(operators);
+    case ExchangeKind::kBasic:
+      return 2 * rows * operators.combine_message_bytes();
+    case ExchangeKind::kTwoLevel:  // once more for the relay
+      return (ranks > platform.dies_per_node() ? 2 : 1) * rows * messages(operators);
+  }
+  return 0;
 }
 
 std::unique_ptr<TokenExchange> make_exchange(ExchangeKind kind, const hw::Platform& platform,
-                                             const OperatorList& operators, int ranks,
-                                             double wire_scale) {
+                                             const OperatorList& operators,
+                                             const coll::ExchangeNetwork& network,
+                                             const std::vector<std::int32_t>& dies,
+                                             const std::vector<std::vector<double>>& received) {
   switch (kind) {
     case ExchangeKind::kFused:
-      return std::make_unique<FusedExchange>(platform, operators, ranks, wire_scale);
+      return std::make_unique<FusedExchange>(platform, operators, network, dies, received);
     case ExchangeKind::kBasic:
-      return std::make_unique<BasicExchange>(platform, operators, ranks, wire_scale);
+      return std::make_unique<BasicExchange>(platform, operators, network, dies, received);
     case ExchangeKind::kTwoLevel:
-      return std::make_unique<TwoLevelExchange>(platform, operators, ranks, wire_scale);
+      return std::make_unique<TwoLevelExchange>(platform, operators, network, dies, received);
   }
   return nullptr;
 }

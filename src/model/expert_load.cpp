@@ -145,6 +145,9 @@ ExpertLoad::ExpertLoad(const Architecture& architecture, const ExpertLayout& lay
     : layout_(layout) {
   const int layers = architecture.moe_layers() + architecture.mtp_layers;
   rows_per_token_ = architecture.experts_per_token + architecture.shared_experts;
+  routed_per_token_ = architecture.experts_per_token;
+  const bool shared_travels = layout.shared_hosting == SharedHosting::kDedicatedRanks;
+  copies_ = shared_travels ? rows_per_token_ : routed_per_token_;
   shared_rows_per_token_ =
       layout.shared_copies == 0
           ? 0.0
@@ -195,6 +198,18 @@ std::shared_ptr<const ExpertLoad> make_expert_load(const Architecture& architect
   return std::make_shared<const ExpertLoad>(
       architecture, derive_layout(architecture, ranks, experts.shared_copies, experts.redundant),
       experts, phase, experts.seed, options.popularity);
+}
+
+std::vector<std::vector<double>> ExpertLoad::received_shares() const {
+  std::vector<std::vector<double>> by_layer;
+  for (const Layer& layer : layers_) {
+    std::vector<double>& shares = by_layer.emplace_back(layer.shares);
+    for (double& share : shares) share *= routed_per_token_ / copies_;
+    for (int rank = 0; rank < layout_.first_routed_rank(); ++rank) {
+      shares[static_cast<std::size_t>(rank)] += shared_rows_per_token_ / copies_;
+    }
+  }
+  return by_layer;
 }
 
 double ExpertLoad::straggler_rows(int layer, double tokens) const {

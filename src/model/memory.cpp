@@ -28,10 +28,10 @@ MemoryPlan base_plan(const hw::Platform& platform, const OperatorList& operators
 }  // namespace
 
 MemoryPlan plan_decode_memory(const hw::Platform& platform, const OperatorList& operators,
-                              const ExpertLayout& layout, const TokenExchange& exchange,
+                              const ExpertLayout& layout, ExchangeKind exchange,
                               double max_tokens) {
   MemoryPlan plan = base_plan(platform, operators, layout);
-  plan.buffers = exchange.buffer_bytes(max_tokens);
+  plan.buffers = exchange_buffer_bytes(exchange, platform, operators, layout.ranks, max_tokens);
   return plan;
 }
 

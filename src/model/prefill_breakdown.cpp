@@ -54,8 +54,8 @@ StepBreakdown PrefillPipeline::breakdown(std::span<const PrefillSequence> sequen
   const Totals totals = batch_totals(sequences, options_.sequence_packing);
   StepBreakdown result;
   if (totals.tokens <= 0) return result;
-  const int split = microbatches(totals);
-  const PrefillStep step(*this, totals, split, {});
+  const int split = microbatches(totals, 0);
+  const PrefillStep step(*this, 0, totals, split, {});
   const Architecture& a = operators_.architecture();
   const BytesPerSecond bandwidth = device_.hbm_bandwidth();
   result.duration = step.duration();
@@ -82,7 +82,7 @@ StepBreakdown PrefillPipeline::breakdown(std::span<const PrefillSequence> sequen
   result.critical_path = critical_path(result.slices);
 
   const auto without = [&](const PrefillIdeal& ideal) {
-    return result.duration - PrefillStep(*this, totals, split, ideal).duration();
+    return result.duration - PrefillStep(*this, 0, totals, split, ideal).duration();
   };
   result.losses.imbalance = without({.balanced = true});
   result.losses.communication = without({.free_exchange = true});

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <utility>
 
+#include "place.hpp"
 #include "prefill_step.hpp"
 
 namespace cmsim::model {
@@ -37,15 +38,9 @@ PrefillPipeline::Totals batch_totals(std::span<const PrefillSequence> sequences,
 }
 
 PrefillPipeline::PrefillPipeline(const hw::Platform& platform, const Architecture& architecture,
-                                 const ModelOptions& options, int ranks, double max_tokens_per_rank)
-    : PrefillPipeline(platform, architecture, options,
-                      make_expert_load(architecture, options, Phase::kPrefill, ranks),
-                      max_tokens_per_rank, 1) {}
-
-PrefillPipeline::PrefillPipeline(const hw::Platform& platform, const Architecture& architecture,
                                  const ModelOptions& options,
                                  std::shared_ptr<const ExpertLoad> experts,
-                                 double max_tokens_per_rank, double wire_scale)
+                                 double max_tokens_per_rank, const InstancePlaces& places)
     : platform_(platform),
       options_(options.prefill),
       mtp_layers_(options.decode.draft_tokens > 0 ? architecture.mtp_layers : 0),
@@ -53,9 +48,45 @@ PrefillPipeline::PrefillPipeline(const hw::Platform& platform, const Architectur
       device_(platform),
       experts_(std::move(experts)),
       layout_(experts_->layout()),
-      shares_(peer_shares(platform, layout_.ranks)),
-      wire_per_byte_(wire_scale * peer_bandwidth(platform).port_time(shares_)),
-      memory_(plan_memory(platform, architecture, options, layout_.ranks, max_tokens_per_rank)) {}
+      memory_(plan_memory(platform, architecture, options, layout_.ranks, max_tokens_per_rank)),
+      places_(by_place<Place>(places, [&](const std::vector<std::int32_t>& dies) {
+        return make_place(places, dies);
+      })) {
+  const double dispatch =
+      operators_.dispatch_message_bytes() /
+      (operators_.dispatch_message_bytes() + operators_.combine_message_bytes());
+  for (const auto& place : places_) {
+    const double part = 1 / static_cast<double>(places_.size());
+    exchange_links_ += place->exchange.dispatch_links() * (part * dispatch);
+    exchange_links_ += place->exchange.combine_links() * (part * (1 - dispatch));
+    collective_links_ += place->collective.links * part;
+  }
+}
+
+PrefillPipeline::Place PrefillPipeline::make_place(const InstancePlaces& places,
+                                                   const std::vector<std::int32_t>& dies) const {
+  // As many ranks as heads are a tensor-parallel group.
+  const auto tp =
+      static_cast<std::size_t>(std::min(layout_.ranks, operators_.architecture().heads));
+  coll::ExchangeNetwork::Subgroups groups;
+  for (std::size_t first = 0; first < dies.size(); first += tp) {
+    const auto begin = dies.begin() + static_cast<std::ptrdiff_t>(first);
+    const auto size = static_cast<std::ptrdiff_t>(std::min(tp, dies.size() - first));
+    groups.emplace_back(begin, begin + size);
+  }
+  const coll::ExchangeGroup::Shape even = coll::even_shape(groups);
+  double collective_leaves = 0;
+  for (const std::vector<std::int32_t>& group : groups) {
+    const double ranks = static_cast<double>(group.size()) / static_cast<double>(dies.size());
+    collective_leaves += ranks * (1 - peer_shares(platform_, group).package);
+  }
+  return {ExchangeCosts(places.network, dies, experts_->received_shares()),
+          places.network.group(groups)->costs({&even, 1}).front(),
+          1 - peer_shares(platform_, dies).package,
+          collective_leaves,
+          {},
+          {}};
+}
 
 MemoryPlan PrefillPipeline::plan_memory(const hw::Platform& platform,
                                         const Architecture& architecture,
@@ -67,7 +98,7 @@ MemoryPlan PrefillPipeline::plan_memory(const hw::Platform& platform,
       max_tokens_per_rank / std::max(1, options.prefill.microbatches));
 }
 
-int PrefillPipeline::microbatches(const Totals& totals) const {
+int PrefillPipeline::microbatches(const Totals& totals, std::int32_t instance) const {
   if (options_.microbatches != 0) return options_.microbatches;
   // A function of the batch in steps of half an octave, not of the batches met before.
   constexpr double kStepsPerOctave = 2;
@@ -77,27 +108,32 @@ int PrefillPipeline::microbatches(const Totals& totals) const {
   const auto value = [](int steps) { return std::exp2(steps / kStepsPerOctave); };
   const std::array<int, 3> shape{step(totals.tokens), step(totals.context / totals.tokens),
                                  step(totals.pairs / totals.tokens)};
-  const auto found = splits_.find(shape);
-  if (found != splits_.end()) return found->second;
+  Place& place = place_of(instance);
+  const auto found = place.splits.find(shape);
+  if (found != place.splits.end()) return found->second;
   const double tokens = value(shape[0]);
   const Totals typical{tokens, tokens * value(shape[1]), tokens * value(shape[2]), 1};
-  const int chosen =
-      PrefillStep(*this, typical, 2, {}).duration() < PrefillStep(*this, typical, 1, {}).duration()
-          ? 2
-          : 1;
-  splits_.emplace(shape, chosen);
+  const auto duration = [&](int parts) {
+    return PrefillStep(*this, instance, typical, parts, {}).duration();
+  };
+  const int chosen = duration(2) < duration(1) ? 2 : 1;
+  place.splits.emplace(shape, chosen);
   return chosen;
 }
 
-PrefillIteration PrefillPipeline::batch(std::span<const PrefillSequence> sequences) const {
-  const Totals totals = batch_totals(sequences, options_.sequence_packing);
+PrefillIteration PrefillPipeline::batch(const PrefillBatch& batch) const {
+  const Totals totals = batch_totals(batch.sequences, options_.sequence_packing);
   if (totals.tokens <= 0) return {};
-  const auto found = batches_.find(totals);
-  if (found != batches_.end()) return found->second;
-  const PrefillStep step(*this, totals, microbatches(totals), {});
-  if (batches_.size() == kMostRemembered) batches_.clear();
-  return batches_[totals] = {step.duration(), whole_bytes(step.hbm_bytes()),
-                             whole_bytes(step.ub_bytes())};
+  Place& place = place_of(batch.instance);
+  const auto found = place.batches.find(totals);
+  if (found != place.batches.end()) return found->second;
+  const PrefillStep step(*this, batch.instance, totals, microbatches(totals, batch.instance), {});
+  if (place.batches.size() == kMostRemembered) place.batches.clear();
+  return place.batches[totals] = {step.duration(),
+                                  {.hbm = whole_bytes(step.hbm_bytes()),
+                                   .ub = whole_bytes(step.ub_bytes()),
+                                   .exchange = whole_bytes(step.exchange_bytes()),
+                                   .collective = whole_bytes(step.collective_bytes())}};
 }
 
 }  // namespace cmsim::model

@@ -5,9 +5,13 @@
 
 namespace cmsim::model {
 
-PrefillStep::PrefillStep(const PrefillPipeline& pipeline, const PrefillPipeline::Totals& totals,
-                         int microbatches, const PrefillIdeal& ideal)
-    : pipeline_(pipeline), ideal_(ideal), ranks_(pipeline.layout_.ranks) {
+PrefillStep::PrefillStep(const PrefillPipeline& pipeline, std::int32_t instance,
+                         const PrefillPipeline::Totals& totals, int microbatches,
+                         const PrefillIdeal& ideal)
+    : pipeline_(pipeline),
+      place_(pipeline.place_of(instance)),
+      ideal_(ideal),
+      ranks_(pipeline.layout_.ranks) {
   const Architecture& a = pipeline_.operators_.architecture();
   microbatches_ = totals.tokens >= ranks_ * microbatches ? microbatches : 1;
   part_ = {totals.tokens / microbatches_, totals.context / microbatches_,
@@ -60,18 +64,18 @@ void PrefillStep::count_bytes(const PrefillPipeline::Totals& totals) {
   const double moe_layers = a.moe_layers() + pipeline_.mtp_layers_;
   std::vector<Task> mean_chain;
   add_attention(mean_chain);
-  add_moe(mean_chain, pipeline_.experts_->mean_rows(part_.tokens));
+  add_moe(mean_chain, mean_rows());
   double dense = 0, moe = 0;
   for (const Task& task : dense_chain_) dense += task.cost.hbm_bytes;
   for (const Task& task : mean_chain) moe += task.cost.hbm_bytes;
   hbm_bytes_ = microbatches_ * (a.dense_layers * dense + moe_layers * moe) +
                head(totals).hbm_bytes +
                pipeline_.mtp_layers_ * list.mtp_projection(totals.tokens / ranks_).hbm_bytes;
-  const double attention = gather_bytes() + all_to_all_bytes();
   const double exchange =
       sent_rows() * (list.dispatch_message_bytes() + list.combine_message_bytes());
-  ub_bytes_ = microbatches_ * (1 - pipeline_.shares_.package) *
-              (a.dense_layers * attention + moe_layers * (attention + exchange));
+  exchange_bytes_ = microbatches_ * moe_layers * exchange;
+  collective_bytes_ =
+      microbatches_ * (a.dense_layers + moe_layers) * (gather_bytes() + all_to_all_bytes());
 }
 
 OperatorCost PrefillStep::cost(const OperatorWork& work) const {
@@ -90,23 +94,22 @@ Task PrefillStep::vector_work(const char* name, const OperatorWork& work) const 
   return {name, DieUnit::kAiv, result};
 }
 
-Task PrefillStep::transfer(const char* name, double bytes) const {
+Task PrefillStep::transfer(const char* name, double bytes, Seconds wire, Seconds latency) const {
   OperatorCost result;
   if (!ideal_.free_exchange) {
-    const double off_package = bytes * (1 - pipeline_.shares_.package);
-    result.compute = bytes * pipeline_.wire_per_byte_;  // to uniformly spread peers
-    result.hbm_bytes = 2 * off_package;                 // read here, written there
-    result.fixed = ideal_.free_launch ? 0
-                                      : pipeline_.platform_.token_exchange.sdma_startup +
-                                            farthest_latency(pipeline_.platform_.ub.npu_npu_write,
-                                                             pipeline_.shares_);
+    result.compute = wire;
+    result.hbm_bytes = 2 * bytes;  // read here, written there
+    result.fixed =
+        ideal_.free_launch ? 0 : pipeline_.platform_.token_exchange.sdma_startup + latency;
   }
   return {name, DieUnit::kSdma, result};
 }
 
 /// A collective of the attention part: it blocks the compute stream.
 Task PrefillStep::collective(const char* name, double bytes) const {
-  Task task = transfer(name, bytes);
+  const coll::ExchangeCost& cost = place_.collective;
+  Task task =
+      transfer(name, bytes * place_.collective_leaves, cost.wire(bytes, bytes), cost.latency);
   task.unit = DieUnit::kAic;
   return task;
 }
@@ -142,42 +145,63 @@ void PrefillStep::add_attention(std::vector<Task>& chain) const {
   in_order("OProj", list.prefill_o_proj(tokens));
 }
 
-double PrefillStep::busiest_rows() const {
+double PrefillStep::local_rows() const {
+  return pipeline_.layout_.shared_hosting == SharedHosting::kEveryRank
+             ? pipeline_.experts_->shared_rows(part_.tokens)
+             : 0;
+}
+
+PrefillStep::Rows PrefillStep::mean_rows() const {
+  const ExchangeCosts& costs = place_.exchange;
+  const double sent = sent_rows(), all = pipeline_.experts_->mean_rows(part_.tokens);
+  const double received = std::max(sent, all - local_rows());
+  return {all, std::max(received, costs.dispatch_spread(ExchangeCosts::kEven) * sent),
+          std::max(received, costs.combine_spread(ExchangeCosts::kEven) * sent)};
+}
+
+PrefillStep::Rows PrefillStep::busiest_rows() const {
   const ExpertLoad& experts = *pipeline_.experts_;
+  const ExchangeCosts& costs = place_.exchange;
   const int layers = pipeline_.operators_.architecture().moe_layers();
-  if (ideal_.balanced || layers == 0) return experts.mean_rows(part_.tokens);
+  if (ideal_.balanced || layers == 0) return mean_rows();
   // Layers differ; the period of a chain is near linear in its rows, so their mean stands.
-  double rows = 0;
-  for (int l = 0; l < layers; ++l) rows += experts.straggler_rows(l, part_.tokens);
-  return rows / layers;
+  const double sent = sent_rows(), local = local_rows();
+  Rows rows;
+  for (int l = 0; l < layers; ++l) {
+    const double computed = experts.straggler_rows(l, part_.tokens);
+    const double received = std::max(sent, computed - local);
+    rows.computed += computed / layers;
+    rows.dispatched += std::max(received, costs.dispatch_spread(l) * sent) / layers;
+    rows.combined += std::max(received, costs.combine_spread(l) * sent) / layers;
+  }
+  return rows;
 }
 
 /// Rows a rank sends to the experts of others (its own shared expert's stay).
 double PrefillStep::sent_rows() const {
-  const Architecture& a = pipeline_.operators_.architecture();
-  const bool shared_travels = pipeline_.layout_.shared_hosting == SharedHosting::kDedicatedRanks;
-  return part_.tokens / ranks_ * (a.experts_per_token + (shared_travels ? a.shared_experts : 0));
+  return part_.tokens / ranks_ * pipeline_.experts_->copies();
 }
 
-void PrefillStep::add_moe(std::vector<Task>& chain, double rows) const {
+void PrefillStep::add_moe(std::vector<Task>& chain, const Rows& rows) const {
   const OperatorList& list = pipeline_.operators_;
   const double tokens = part_.tokens / ranks_;
-  const double local = pipeline_.layout_.shared_hosting == SharedHosting::kEveryRank
-                           ? pipeline_.experts_->shared_rows(part_.tokens)
-                           : 0;
   const double sent = sent_rows();
-  const double received = rows - local;
-  const double busiest = std::max(sent, received);
+  const double received = rows.computed - local_rows();
   const double weights = pipeline_.layout_.experts_per_rank();
+  const coll::ExchangeCost& cost = place_.exchange.dispatch(ExchangeCosts::kEven);
+  const auto exchange = [&](const char* name, double busy_rows, double message_bytes) {
+    const double bytes = std::max(sent, received) * message_bytes * place_.exchange_leaves;
+    chain.push_back(transfer(name, bytes, busy_rows * message_bytes * cost.per_rank, cost.latency));
+  };
   chain.push_back(compute("Gate", list.prefill_post_norm(tokens)));
   chain.push_back(vector_work("DispatchPack", list.dispatch_pack(sent)));
-  chain.push_back(transfer("DispatchA2A", busiest * list.dispatch_message_bytes()));
+  exchange("DispatchA2A", rows.dispatched, list.dispatch_message_bytes());
   chain.push_back(vector_work("DispatchUnpack", list.dispatch_unpack(received)));
-  chain.push_back(compute("ExpertUp", list.expert_up(rows, weights)));
-  chain.push_back(compute("Activation", list.expert_activation(rows)));
-  chain.push_back(compute("ExpertDown", list.expert_down(rows, weights)));
+  chain.push_back(compute("ExpertUp", list.expert_up(rows.computed, weights)));
+  chain.push_back(compute("Activation", list.expert_activation(rows.computed)));
+  chain.push_back(compute("ExpertDown", list.expert_down(rows.computed, weights)));
   chain.push_back(vector_work("CombinePack", list.combine_pack(received)));
-  chain.push_back(transfer("CombineA2A", busiest * list.combine_message_bytes()));
+  exchange("CombineA2A", rows.combined, list.combine_message_bytes());
   chain.push_back(vector_work("CombineReduce", list.combine_reduce(tokens, sent)));
 }
 

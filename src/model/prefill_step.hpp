@@ -14,8 +14,8 @@ PrefillPipeline::Totals batch_totals(std::span<const PrefillSequence> sequences,
 class PrefillStep {
  public:
   /// A batch with less than a token a rank and microbatch runs whole whatever `microbatches` says.
-  PrefillStep(const PrefillPipeline& pipeline, const PrefillPipeline::Totals& totals,
-              int microbatches, const PrefillIdeal& ideal);
+  PrefillStep(const PrefillPipeline& pipeline, std::int32_t instance,
+              const PrefillPipeline::Totals& totals, int microbatches, const PrefillIdeal& ideal);
 
   Seconds duration() const { return dense_time_ + moe_time_ + mtp_time_ + head_time_; }
   Seconds dense_time() const { return dense_time_; }
@@ -28,7 +28,11 @@ class PrefillStep {
   int microbatches() const { return microbatches_; }
   /// Means over the ranks.
   double hbm_bytes() const { return hbm_bytes_; }
-  double ub_bytes() const { return ub_bytes_; }
+  double ub_bytes() const {
+    return place_.exchange_leaves * exchange_bytes_ + place_.collective_leaves * collective_bytes_;
+  }
+  double exchange_bytes() const { return exchange_bytes_; }
+  double collective_bytes() const { return collective_bytes_; }
 
  private:
   static constexpr int kWarmLayers = 2,
@@ -37,12 +41,20 @@ class PrefillStep {
   OperatorCost cost(const OperatorWork& work) const;
   Task compute(const char* name, const OperatorWork& work) const;
   Task vector_work(const char* name, const OperatorWork& work) const;
-  Task transfer(const char* name, double bytes) const;
+  /// `bytes` leave a package, or reach it, and keep the wire busy for a time.
+  Task transfer(const char* name, double bytes, Seconds wire, Seconds latency) const;
   Task collective(const char* name, double bytes) const;
   void add_attention(std::vector<Task>& chain) const;
-  /// `rows` of token-expert pairs on the rank the chain is of.
-  void add_moe(std::vector<Task>& chain, double rows) const;
-  double busiest_rows() const;
+  /// Token-expert pairs on the rank that a chain is of.
+  struct Rows {
+    double computed = 0;                  // by its experts
+    double dispatched = 0, combined = 0;  // as many at a rank keep it as busy as the wire is
+  };
+  void add_moe(std::vector<Task>& chain, const Rows& rows) const;
+  Rows mean_rows() const;
+  Rows busiest_rows() const;
+  /// Rows of a rank's own shared expert, which go nowhere.
+  double local_rows() const;
   double sent_rows() const;
   double gather_bytes() const;
   double all_to_all_bytes() const;
@@ -50,6 +62,7 @@ class PrefillStep {
   void count_bytes(const PrefillPipeline::Totals& totals);
 
   const PrefillPipeline& pipeline_;
+  const PrefillPipeline::Place& place_;
   const PrefillIdeal ideal_;
   PrefillPipeline::Totals part_;  // of one microbatch, all ranks
   double ranks_ = 1;
@@ -58,7 +71,7 @@ class PrefillStep {
   int microbatches_ = 1;
   std::vector<Task> dense_chain_, moe_chain_;
   Seconds dense_time_ = 0, moe_time_ = 0, mtp_time_ = 0, head_time_ = 0, layer_time_ = 0;
-  double hbm_bytes_ = 0, ub_bytes_ = 0;
+  double hbm_bytes_ = 0, exchange_bytes_ = 0, collective_bytes_ = 0;
 };
 
 }  // namespace cmsim::model

@@ -68,7 +68,7 @@ std::optional<RoleLoad> prefill_load(const Sent& sent, const metrics::LoadSpan& 
   const auto fresh = std::llround(prompt * static_cast<double>(sequences));
   const auto cached = std::llround(sent.cached / sent.requests * static_cast<double>(sequences));
   const Seconds duration =
-      models.prefill->batch(even_prefill_batch(sequences, fresh, cached)).duration;
+      models.prefill->batch({even_prefill_batch(sequences, fresh, cached)}).duration;
   RoleLoad load;
   load.offered = sent.new_tokens / span.length();
   load.sustained = static_cast<double>(fresh) / duration * spec.instances;

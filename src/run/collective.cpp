@@ -13,7 +13,6 @@
 #include "cmsim/model/expert_load.hpp"
 #include "cmsim/model/operators.hpp"
 #include "cmsim/run/shipped.hpp"
-#include "fabric_scale.hpp"
 
 namespace cmsim::run {
 namespace {
@@ -121,7 +120,7 @@ struct TokenTraffic {
     const bool forward = spec.op == CollectiveOp::kDispatch;
     const bool quantised = forward && spec.exchange != model::ExchangeKind::kBasic;
     message = quantised ? operators.dispatch_message_bytes() : operators.combine_message_bytes();
-    const auto share = shares_with_straggler(spec.ranks, all_tokens * top_k, straggler);
+    share = shares_with_straggler(spec.ranks, all_tokens * top_k, straggler);
     const auto dies = first_dies(platform, spec.ranks);
     const auto tokens = static_cast<double>(spec.tokens);
     traffic = forward ? coll::dispatch(dies, tokens, top_k, message, share)
@@ -132,7 +131,8 @@ struct TokenTraffic {
   model::OperatorList operators;
   double all_tokens;
   double straggler = 0, mean_rows = 0;
-  double message = 0;  // bytes
+  double message = 0;         // bytes
+  std::vector<double> share;  // of the rows, by rank
   coll::ProductTraffic traffic;
 };
 
@@ -145,30 +145,74 @@ coll::ProductTraffic sdma_traffic(const hw::Platform& platform,
                                              : coll::all_to_all(dies, shard / spec.ranks);
 }
 
+/// The analytic network, but for the one exchange that was measured.
+class MeasuredNetwork : public coll::ExchangeNetwork {
+ public:
+  MeasuredNetwork(const hw::Platform& platform, const coll::ProductTraffic& traffic, Seconds wire)
+      : analytic_(platform), measured_{{traffic.send, traffic.receive}, 0} {
+    double bytes = 0;
+    for (const double sent : traffic.send) bytes += sent;
+    double shares = 0;
+    for (const double share : traffic.receive) shares += share;
+    measured_.per_mean = wire * static_cast<double>(traffic.dies.size()) / (bytes * shares);
+  }
+
+  std::shared_ptr<const coll::ExchangeGroup> group(const Subgroups& subgroups) const override {
+    return std::make_shared<Group>(analytic_.group(subgroups), measured_);
+  }
+
+ private:
+  struct Measured {
+    coll::ExchangeGroup::Shape shape;
+    double per_mean = 0;
+  };
+  class Group : public coll::ExchangeGroup {
+   public:
+    Group(std::shared_ptr<const ExchangeGroup> group, Measured measured)
+        : group_(std::move(group)), measured_(std::move(measured)) {}
+    std::vector<coll::ExchangeCost> costs(std::span<const Shape> shapes) const override {
+      std::vector<coll::ExchangeCost> costs = group_->costs(shapes);
+      for (std::size_t i = 0; i < costs.size(); ++i) {
+        if (shapes[i].send == measured_.shape.send &&
+            shapes[i].receive == measured_.shape.receive) {
+          costs[i].per_mean = measured_.per_mean;
+        }
+      }
+      return costs;
+    }
+
+   private:
+    std::shared_ptr<const ExchangeGroup> group_;
+    Measured measured_;
+  };
+
+  coll::AnalyticNetwork analytic_;
+  Measured measured_;
+};
+
 CollectiveResult token_exchange(const hw::Platform& platform,
                                 const model::Architecture& architecture,
                                 const CollectiveSpec& spec) {
   const TokenTraffic tokens_of(platform, architecture, spec);
   const int top_k = tokens_of.top_k;
-  const double straggler = tokens_of.straggler, message = tokens_of.message;
   const bool forward = spec.op == CollectiveOp::kDispatch;
   const auto tokens = static_cast<double>(spec.tokens);
   const coll::ExchangeResult fabric =
       engine::measure_exchange(coll::Fabric(platform), tokens_of.traffic, spec.network);
-
-  // The exchange's formula knows the distances of uniform peers; the fabric knows every port.
-  const double busiest_rows = std::max(tokens * top_k, straggler);
-  const Seconds formula = assumed_wire_time(platform, spec.ranks, busiest_rows, message);
-
-  CollectiveResult result;
-  if (formula > 0) result.wire_scale = (fabric.duration - fabric.latency) / formula;
-  const auto exchange = model::make_exchange(spec.exchange, platform, tokens_of.operators,
-                                             spec.ranks, result.wire_scale);
+  const MeasuredNetwork network(platform, tokens_of.traffic, fabric.duration - fabric.latency);
+  const auto exchange = model::make_exchange(spec.exchange, platform, tokens_of.operators, network,
+                                             tokens_of.traffic.dies, {tokens_of.share});
   const double aiv = spec.aiv_cores > 0 ? spec.aiv_cores : platform.die.aiv_cores;
-  const model::ExchangeLoad load{tokens, static_cast<double>(top_k), straggler, aiv};
+  const model::ExchangeLoad load{.tokens = tokens,
+                                 .copies = static_cast<double>(top_k),
+                                 .straggler_rows = tokens_of.straggler,
+                                 .aiv_cores = aiv,
+                                 .mean_tokens = tokens,
+                                 .layer = 0};
+  CollectiveResult result;
   result.time = forward ? exchange->dispatch(load) : exchange->combine(load);
-  result.bytes_per_rank = tokens * top_k * message;
-  result.straggler_rows = straggler;
+  result.bytes_per_rank = tokens * top_k * tokens_of.message;
+  result.straggler_rows = tokens_of.straggler;
   result.mean_rows = tokens_of.mean_rows;
   take_links(result, fabric);
   return result;

@@ -56,31 +56,17 @@ std::vector<metrics::LinkResult> LinkMeter::links(Seconds from, Seconds to) cons
 }
 
 void add_exchanges(std::vector<metrics::LinkResult>& links, const coll::Fabric& fabric,
-                   const metrics::RoleResult& role, int ep, Seconds length) {
-  if (ep < 2 || length <= 0) return;
-  const hw::Platform& platform = fabric.platform();
-  // Peers on the other die of a package are not reached over UB; ub_bytes leaves them out.
-  const int package = std::min(ep, platform.dies_per_npu);
-  const int node = std::min(ep, platform.dies_per_node());
-  const double leaving = ep > package ? static_cast<double>(ep - node) / (ep - package) : 0;
-  const hw::PathSpec& write = platform.ub.npu_npu_write;
-  const double efficiency = node < ep ? write.inter_node_efficiency : write.intra_node_efficiency;
-  const auto add = [&](const char* cls, double bytes) {
+                   const coll::LinkLoads& per_byte, double bytes, Seconds length) {
+  if (length <= 0) return;
+  for (std::size_t i = 0; i < per_byte.size(); ++i) {
+    const auto direction = static_cast<coll::Direction>(i % 2);
     for (metrics::LinkResult& link : links) {
-      if (link.name != cls) continue;
-      double capacity = 0;
-      for (const coll::Port& port : fabric.ports()) {
-        if (fabric.classes()[port.cls].name == cls &&
-            link.direction == coll::to_string(port.direction)) {
-          capacity += port.capacity;
-        }
-      }
-      link.exchange_bytes += bytes;
-      if (capacity > 0) link.utilisation += bytes / efficiency / (capacity * length);
+      if (link.name != fabric.classes()[i / 2].name) continue;
+      if (link.direction != coll::to_string(direction)) continue;
+      link.exchange_bytes += bytes * per_byte[i].bytes;
+      link.utilisation += bytes * per_byte[i].busy / length;
     }
-  };
-  add("die_ub", role.ub_bytes);
-  add("uplink", role.ub_bytes * leaving);
+  }
 }
 
 }  // namespace cmsim::run

@@ -7,6 +7,7 @@
 #include <span>
 #include <vector>
 
+#include "cmsim/coll/exchange_network.hpp"
 #include "cmsim/engine/runtime.hpp"
 #include "cmsim/metrics/result.hpp"
 #include "cmsim/serve/events.hpp"
@@ -36,9 +37,8 @@ class LinkMeter : public serve::Listener {
   Seconds spacing_ = 0x1p-16;
 };
 
-/// Adds the token exchanges and collectives of a role: every die of its instances sends and takes
-/// in the same, to and from peers that are spread evenly over its group.
+/// Adds what exchanges of `bytes` in `length` seconds put on the classes of the fabric's links.
 void add_exchanges(std::vector<metrics::LinkResult>& links, const coll::Fabric& fabric,
-                   const metrics::RoleResult& role, int ep, Seconds length);
+                   const coll::LinkLoads& per_byte, double bytes, Seconds length);
 
 }  // namespace cmsim::run

@@ -17,7 +17,6 @@
 #include "cmsim/serve/placement.hpp"
 #include "cmsim/serve/policy_call.hpp"
 #include "cmsim/work/workload.hpp"
-#include "fabric_scale.hpp"
 #include "link_meter.hpp"
 #include "population.hpp"
 #include "step_models.hpp"
@@ -169,15 +168,17 @@ engine::RuntimeOptions runtime_options(const Scenario& scenario) {
 }
 
 void add_links(metrics::Figures& figures, const LinkMeter& meter, const coll::Fabric& fabric,
-               const serve::DeploymentSpec& deployment) {
+               const StepModels& models) {
   const Seconds length = figures.to - figures.from;
   figures.links = meter.links(figures.from, figures.to);
+  const auto add = [&](const coll::LinkLoads& per_byte, double bytes) {
+    add_exchanges(figures.links, fabric, per_byte, bytes, length);
+  };
   if (figures.prefill) {
-    add_exchanges(figures.links, fabric, *figures.prefill, deployment.prefill.ep, length);
+    add(models.prefill->exchange_links(), figures.prefill->exchange_bytes);
+    add(models.prefill->collective_links(), figures.prefill->collective_bytes);
   }
-  if (figures.decode) {
-    add_exchanges(figures.links, fabric, *figures.decode, deployment.decode.ep, length);
-  }
+  if (figures.decode) add(models.decode->exchange_links(), figures.decode->exchange_bytes);
 }
 
 /// What the listeners were told must be what happened (docs/invariants.md).
@@ -200,8 +201,7 @@ Result run(const Scenario& scenario, const RunOptions& options) {
   log_phase("read {}: {} requests over {:g} s", trace.name, trace.rows.size(), trace.duration());
   const coll::Fabric fabric(scenario.platform);
   const RoleExperts experts = make_role_experts(scenario);
-  const FabricScale scale = measure_fabric_scale(scenario, experts, fabric);
-  const StepModels models = make_step_models(scenario, experts, scale);
+  const StepModels models = make_step_models(scenario, experts);
   if (scenario.start == Start::kStationary) add_population(trace, scenario, models);
   const serve::ClusterConfig config = cluster_config(scenario);
   log_phase("built the step models, network {}", coll::to_string(scenario.network));
@@ -237,9 +237,9 @@ Result run(const Scenario& scenario, const RunOptions& options) {
   check_result(result, trace);
   result.provenance = provenance_of(scenario, trace, runtime, options);
   if (series) result.time_series = series->csv(runtime.now());
-  result.provenance.network_note = scale.note;
-  add_links(result.measured, meter, fabric, scenario.deployment);
-  add_links(result.whole_run, meter, fabric, scenario.deployment);
+  result.provenance.network_note = models.network_note;
+  add_links(result.measured, meter, fabric, models);
+  add_links(result.whole_run, meter, fabric, models);
   result.uplinks = {runtime.fabric().uplinks_in_paths(), runtime.uplink_pressure()};
   add_breakdowns(result, models);
   result.load = metrics::judge_load(result, offer_of(result, scenario, models));

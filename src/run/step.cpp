@@ -8,7 +8,6 @@
 #include "batch_shape.hpp"
 #include "cmsim/base/error.hpp"
 #include "cmsim/serve/placement.hpp"
-#include "fabric_scale.hpp"
 #include "step_models.hpp"
 
 namespace cmsim::run {
@@ -100,14 +99,12 @@ StepReport break_down_step(const Scenario& given, const StepSpec& spec) {
   const Scenario scenario = prepared(given, spec);
   check_step_models(scenario);
   const RoleExperts experts = make_role_experts(scenario);
-  const FabricScale scale =
-      measure_fabric_scale(scenario, experts, coll::Fabric(scenario.platform));
-  const StepModels models = make_step_models(scenario, experts, scale);
+  const StepModels models = make_step_models(scenario, experts);
   const serve::DeploymentSpec& deployment = scenario.deployment;
   StepReport report;
   report.phase = spec.phase;
   report.context = context_of(scenario, spec);
-  report.network_note = scale.note;
+  report.network_note = models.network_note;
   if (spec.phase == StepPhase::kDecode) {
     report.ranks = deployment.decode.ep;
     report.batch_per_npu = deployment.decode.max_num_seqs;

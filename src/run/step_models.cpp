@@ -3,6 +3,9 @@
 #include <fmt/format.h>
 
 #include "cmsim/base/error.hpp"
+#include "cmsim/coll/exchange_network.hpp"
+#include "cmsim/serve/placement.hpp"
+#include "flow_network.hpp"
 
 namespace cmsim::run {
 namespace {
@@ -34,6 +37,16 @@ int sequences_per_die(const Scenario& scenario) {
   return scenario.deployment.decode.max_num_seqs / scenario.platform.dies_per_npu;
 }
 
+template <class Group>
+std::vector<std::vector<std::int32_t>> dies_of(int instances, const Group& group) {
+  std::vector<std::vector<std::int32_t>> dies;
+  for (int instance = 0; instance < instances; ++instance) {
+    const auto of_instance = group(instance);
+    dies.emplace_back(of_instance.begin(), of_instance.end());
+  }
+  return dies;
+}
+
 double tokens_per_die(const Scenario& scenario) {
   return static_cast<double>(scenario.deployment.prefill.max_num_batched_tokens) /
          scenario.platform.dies_per_npu;
@@ -41,19 +54,34 @@ double tokens_per_die(const Scenario& scenario) {
 
 }  // namespace
 
-StepModels make_step_models(const Scenario& scenario, const RoleExperts& experts,
-                            const FabricScale& fabric) {
+StepModels make_step_models(const Scenario& scenario, const RoleExperts& experts) {
+  const hw::Platform& platform = scenario.platform;
+  const serve::Placement placement = serve::place(scenario.deployment, platform, scenario.role);
+  std::unique_ptr<coll::ExchangeNetwork> network;
+  const FlowNetwork* flows = nullptr;
+  if (scenario.network == Network::kFlow) {
+    auto flow_network = std::make_unique<FlowNetwork>(platform);
+    flows = flow_network.get();
+    network = std::move(flow_network);
+  } else {
+    network = std::make_unique<coll::AnalyticNetwork>(platform);
+  }
   StepModels models;
   if (experts.prefill) {
     models.prefill = std::make_unique<model::PrefillPipeline>(
-        scenario.platform, scenario.model, scenario.options, experts.prefill,
-        tokens_per_die(scenario), fabric.prefill);
+        platform, scenario.model, scenario.options, experts.prefill, tokens_per_die(scenario),
+        model::InstancePlaces{*network, dies_of(placement.prefill_instances, [&](int instance) {
+                                return placement.prefill_group(instance);
+                              })});
   }
   if (experts.decode) {
     models.decode = std::make_unique<model::DecodePipeline>(
-        scenario.platform, scenario.model, scenario.options, experts.decode,
-        sequences_per_die(scenario), fabric.decode);
+        platform, scenario.model, scenario.options, experts.decode, sequences_per_die(scenario),
+        model::InstancePlaces{*network, dies_of(placement.decode_instances, [&](int instance) {
+                                return placement.decode_group(instance);
+                              })});
   }
+  if (flows != nullptr) models.network_note = flows->note();
   return models;
 }
 

@@ -2,21 +2,23 @@
 #pragma once
 
 #include <memory>
+#include <string>
 
 #include "cmsim/model/decode_model.hpp"
 #include "cmsim/model/prefill_model.hpp"
 #include "cmsim/run/scenario.hpp"
-#include "fabric_scale.hpp"
+#include "role_experts.hpp"
 
 namespace cmsim::run {
 
 struct StepModels {
   std::unique_ptr<model::PrefillPipeline> prefill;  // null when the role is not exercised
   std::unique_ptr<model::DecodePipeline> decode;
+  std::string network_note;  // what the rung adds to the analytic bound of exchanges; may be empty
 };
 
-StepModels make_step_models(const Scenario& scenario, const RoleExperts& experts,
-                            const FabricScale& fabric = {});
+/// Throws SimulationError where exchanges cannot be measured on the scenario's network.
+StepModels make_step_models(const Scenario& scenario, const RoleExperts& experts);
 
 /// Refuses, without building a model, an expert layout that does not fill its ranks and a role
 /// whose weights and buffers leave no HBM for KV: a ConfigError with the pointer, no file.

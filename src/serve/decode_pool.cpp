@@ -227,14 +227,13 @@ void DecodePool::start_step(std::int32_t number) {
   }
   const model::DecodeIteration iteration =
       model_.iteration({std::span(sequences_).subspan(first, ranks_per_instance_),
-                        std::span(kv_tokens_).subspan(first, ranks_per_instance_)});
+                        std::span(kv_tokens_).subspan(first, ranks_per_instance_), number});
   require(iteration.duration > 0, "a decode iteration takes time");
   event.start = state_.now();
   event.instance = number;
   event.sequences = inst.running;
   event.kv_tokens = total;
-  event.hbm_bytes_per_die = iteration.hbm_bytes_per_die;
-  event.ub_bytes_per_die = iteration.ub_bytes_per_die;
+  event.bytes_per_die = iteration.bytes_per_die;
   inst.busy = true;
   ++state_.totals.decode_steps;
   state_.runtime.schedule_at(event.start + iteration.duration, coll::Priority::kIterationDone,

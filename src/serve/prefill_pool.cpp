@@ -157,7 +157,7 @@ void PrefillPool::try_start(std::int32_t number) {
   }
   inst.busy = true;
   inst.batch_start = state_.now();
-  inst.iteration = model_.batch(sequences_);
+  inst.iteration = model_.batch({sequences_, number});
   require(inst.iteration.duration >= 0, "a prefill batch takes no negative time");
   state_.prefill_running += static_cast<std::int64_t>(inst.running.size());
   ++state_.totals.prefill_batches;
@@ -179,8 +179,7 @@ void PrefillPool::finish_batch(std::int32_t number) {
   event.end = state_.now();
   event.instance = number;
   event.sequences = static_cast<std::int32_t>(inst.running.size());
-  event.hbm_bytes_per_die = inst.iteration.hbm_bytes_per_die;
-  event.ub_bytes_per_die = inst.iteration.ub_bytes_per_die;
+  event.bytes_per_die = inst.iteration.bytes_per_die;
   for (const Slice& slice : inst.running) {
     event.new_tokens += slice.new_tokens;
     event.cached_tokens += slice.cached_tokens;

@@ -42,15 +42,15 @@ void check_decode(const model::DecodePipeline& decode, const run::Scenario& scen
   const std::vector<std::int64_t> contexts(ranks, std::int64_t{sequences} * 16);
   const model::DecodeIteration step = decode.iteration({counts, contexts});
   require(positive(step.duration), "a decode step takes a positive, finite time");
-  require(step.hbm_bytes_per_die > 0 && step.ub_bytes_per_die >= 0, "a decode step moves bytes");
+  require(step.bytes_per_die.hbm > 0 && step.bytes_per_die.ub >= 0, "a decode step moves bytes");
 }
 
 void check_prefill(const model::PrefillPipeline& prefill) {
   check_memory(prefill.memory());
   const std::vector<model::PrefillSequence> sequences{{16, 0}, {1, 16}};
-  const model::PrefillIteration step = prefill.batch(sequences);
+  const model::PrefillIteration step = prefill.batch({sequences});
   require(positive(step.duration), "a prefill batch takes a positive, finite time");
-  require(step.hbm_bytes_per_die > 0 && step.ub_bytes_per_die >= 0, "a prefill batch moves bytes");
+  require(step.bytes_per_die.hbm > 0 && step.bytes_per_die.ub >= 0, "a prefill batch moves bytes");
 }
 
 void check_models(const run::Scenario& scenario) {

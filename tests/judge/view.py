@@ -27,6 +27,8 @@ class Facts:
     slo_name: str
     prefill: dict[str, int]
     decode: dict[str, int]
+    relays: bool  # tokens of decode go over a rank of each node
+    heads: int  # as many ranks as these are a tensor-parallel group
     cache: dict[str, Any]
     block_ids: bool  # prompts are looked up
     nodes: int

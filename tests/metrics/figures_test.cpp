@@ -190,7 +190,8 @@ TEST(Figures, TokensAreSpreadOverTheirIterations) {
 TEST(Figures, AFullTokenBudgetBinds) {
   // Of 2 instances over 10 s, one runs a batch of 3,900 of 4,000 tokens for 5 s.
   Made run = two_requests();
-  run.batches = {{0, 5, 0, 4, 0, 3900}, {5, 10, 0, 4, 0, 3700}};
+  run.batches = {{.start = 0, .end = 5, .sequences = 4, .tokens = 3900},
+                 {.start = 5, .end = 10, .sequences = 4, .tokens = 3700}};
   const Figures f = run.figures(0, 10, facts_with({"", 5, 1}));
   ASSERT_FALSE(f.binds.empty());
   EXPECT_EQ(f.binds[0].what, "prefill token budget");

@@ -7,6 +7,7 @@
 #include <numeric>
 
 #include "cmsim/base/error.hpp"
+#include "tests/model/places.hpp"
 #include "tests/model/published.hpp"
 
 namespace cmsim::model {
@@ -39,7 +40,7 @@ ModelOptions with_microbatches(int microbatches) {
 
 DecodePipeline pipeline(const ModelOptions& options = {}, int ranks = 320,
                         const hw::Platform& platform = cloudmatrix()) {
-  return DecodePipeline(platform, deepseek_r1(), options, ranks, kMostSequences);
+  return make_decode(platform, deepseek_r1(), options, ranks, kMostSequences);
 }
 
 Seconds time_of(const ModelOptions& options, const Batch& batch) {
@@ -113,7 +114,7 @@ TEST(DecodeModel, OfDenseLayersAloneHasATime) {
   dense.mtp_layers = 0;
   ModelOptions options;
   options.decode.draft_tokens = 0;
-  const DecodePipeline model(cloudmatrix(), dense, options, 32, kMostSequences);
+  const DecodePipeline model = make_decode(cloudmatrix(), dense, options, 32, kMostSequences);
   const Seconds time = model.iteration(even(32, 8)).duration;
   EXPECT_TRUE(std::isfinite(time) && time > 0) << time;
 }
@@ -199,9 +200,9 @@ TEST(DecodeModel, ADraftNeedsAnMtpLayer) {
   Architecture plain = deepseek_r1();
   plain.mtp_layers = 0;
   ModelOptions options;
-  EXPECT_THROW(DecodePipeline(cloudmatrix(), plain, options, 320, 8), ConfigError);
+  EXPECT_THROW(make_decode(cloudmatrix(), plain, options, 320, 8), ConfigError);
   options.decode.draft_tokens = 0;
-  const DecodePipeline model(cloudmatrix(), plain, options, 320, 8);
+  const DecodePipeline model = make_decode(cloudmatrix(), plain, options, 320, 8);
   EXPECT_GT(model.iteration(even(320, 8)).duration, 0);
 }
 
@@ -373,7 +374,7 @@ TEST(DecodeModel, RunsAnyGroup) {
       EXPECT_TRUE(std::isfinite(step.duration)) << "EP" << ranks;
       EXPECT_GT(step.duration, 1e-3) << "EP" << ranks;
       EXPECT_LT(step.duration, 1) << "EP" << ranks;
-      EXPECT_EQ(step.ub_bytes_per_die > 0, ranks > 2) << "EP" << ranks;
+      EXPECT_EQ(step.bytes_per_die.ub > 0, ranks > 2) << "EP" << ranks;
     }
   }
 }
@@ -382,8 +383,8 @@ TEST(DecodeModel, AnEmptyBatchTakesNoTimeAndIdleRanksNone) {
   const DecodePipeline model = pipeline();
   const DecodeIteration none = model.iteration(even(320, 0));
   EXPECT_EQ(none.duration, 0);
-  EXPECT_EQ(none.hbm_bytes_per_die, 0);
-  EXPECT_EQ(none.ub_bytes_per_die, 0);
+  EXPECT_EQ(none.bytes_per_die.hbm, 0);
+  EXPECT_EQ(none.bytes_per_die.ub, 0);
   Batch one = even(320, 0);
   one.sequences[3] = 1;
   one.kv_tokens[3] = 4096;
@@ -394,7 +395,7 @@ TEST(DecodeModel, AnEmptyBatchTakesNoTimeAndIdleRanksNone) {
 // 10 sequences x 2 tokens x 9 rows x 318/320 off the package x 22,016 B, in 58 + 1 layers.
 TEST(DecodeModel, CountsTheBytesOfTheExchange) {
   const DecodeIteration step = pipeline(with_microbatches(1)).iteration(even(320, 10));
-  EXPECT_NEAR(static_cast<double>(step.ub_bytes_per_die), 59 * 180 * 318.0 / 320 * 22'016, 2);
+  EXPECT_NEAR(static_cast<double>(step.bytes_per_die.ub), 59 * 180 * 318.0 / 320 * 22'016, 2);
 }
 
 }  // namespace

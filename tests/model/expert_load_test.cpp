@@ -35,6 +35,22 @@ double drawn_maximum(const std::vector<double>& shares, std::int64_t pairs, int 
   return sum / trials;
 }
 
+/// Of the rows that are not the shared expert's.
+std::vector<double> routed_shares(const ExpertLoad& load, int layer) {
+  std::vector<double> shares = load.received_shares()[static_cast<std::size_t>(layer)];
+  const auto first_routed = shares.begin() + load.layout().first_routed_rank();
+  std::fill(shares.begin(), first_routed, 0);
+  const double all = std::accumulate(shares.begin(), shares.end(), 0.0);
+  for (double& share : shares) share /= all;
+  return shares;
+}
+
+/// Routed rows of the most loaded rank over the mean of the routed ranks, without noise.
+double peak(const ExpertLoad& load, int layer) {
+  const std::vector<double> shares = routed_shares(load, layer);
+  return *std::max_element(shares.begin(), shares.end()) * load.layout().routed_ranks;
+}
+
 // 96 tokens a die, EP320: 30720 tokens. Shared ranks 30720 / 32 = 960 rows; routed ranks
 // 30720 * 8 / 288 = 853.3; over all ranks 30720 * 9 / 320 = 864.
 TEST(ExpertLoad, BalancedIsTheMeanOfEachKindOfRank) {
@@ -43,13 +59,15 @@ TEST(ExpertLoad, BalancedIsTheMeanOfEachKindOfRank) {
   EXPECT_DOUBLE_EQ(ep320.mean_rows(30720), 864);
   EXPECT_DOUBLE_EQ(ep320.shared_rows(30720), 960);
   EXPECT_DOUBLE_EQ(ep320.straggler_rows(0, 30720), 960);
-  EXPECT_DOUBLE_EQ(ep320.max_over_mean(58), 1);
-  EXPECT_DOUBLE_EQ(ep320.rank_shares(0)[31], 0);
-  EXPECT_DOUBLE_EQ(ep320.rank_shares(0)[32], 1.0 / 288);
+  EXPECT_NEAR(peak(ep320, 58), 1, 1e-12);
+  // Of nine rows of a token one goes to the shared ranks.
+  EXPECT_DOUBLE_EQ(ep320.received_shares()[0][31], 1.0 / 9 / 32);
+  EXPECT_DOUBLE_EQ(ep320.received_shares()[0][32], 8.0 / 9 / 288);
   // EP32: 3072 tokens, 3072 / 32 shared + 3072 * 8 / 32 routed = 96 + 768 on every rank.
   const ExpertLoad ep32 = load(32, {.placement = Placement::kBalanced});
   EXPECT_DOUBLE_EQ(ep32.straggler_rows(0, 3072), 864);
   EXPECT_DOUBLE_EQ(ep32.mean_rows(3072), 864);
+  EXPECT_DOUBLE_EQ(ep32.received_shares()[58][0], 1.0 / 32);  // the shared rows stay
 }
 
 TEST(ExpertLoad, ExpectedMaximumAgreesWithDraws) {
@@ -69,7 +87,7 @@ TEST(ExpertLoad, ExpectedMaximumAgreesWithDraws) {
     for (int layer : {0, 30}) {
       const double tokens = c.tokens_per_rank * c.ranks;
       const double routed =
-          drawn_maximum(ours.rank_shares(layer), static_cast<std::int64_t>(8 * tokens), 600);
+          drawn_maximum(routed_shares(ours, layer), static_cast<std::int64_t>(8 * tokens), 600);
       const double shared = ours.shared_rows(tokens);
       const double drawn = c.ranks == 320 ? std::max(routed, shared) : routed + shared;
       EXPECT_NEAR(ours.straggler_rows(layer, tokens) / drawn, 1, c.tolerance)
@@ -97,18 +115,17 @@ TEST(ExpertLoad, StragglerRisesWithTokensAndStaysAboveTheMean) {
 TEST(ExpertLoad, NoiseVanishesInALargeBatch) {
   const ExpertLoad ours = load(320);
   const double mean = 1e9 * 8 / 288;
-  EXPECT_NEAR(ours.straggler_rows(3, 1e9) / (mean * ours.max_over_mean(3)), 1, 1e-3);
+  EXPECT_NEAR(ours.straggler_rows(3, 1e9) / (mean * peak(ours, 3)), 1, 1e-3);
 }
 
-TEST(ExpertLoad, SharesAreThoseOfTheRoutedRanks) {
+TEST(ExpertLoad, EveryLayerSharesOutAllRows) {
   const ExpertLoad ours = load(320, {}, Phase::kPrefill);
-  for (int layer = 0; layer < ours.layers(); ++layer) {
-    const std::vector<double>& shares = ours.rank_shares(layer);
+  const auto received = ours.received_shares();
+  EXPECT_EQ(static_cast<int>(received.size()), ours.layers());
+  for (const std::vector<double>& shares : received) {
     EXPECT_EQ(shares.size(), 320u);
     EXPECT_NEAR(std::accumulate(shares.begin(), shares.end(), 0.0), 1, 1e-12);
-    EXPECT_EQ(std::count(shares.begin(), shares.end(), 0.0), 32);
-    EXPECT_NEAR(*std::max_element(shares.begin(), shares.end()) * 288, ours.max_over_mean(layer),
-                1e-12);
+    for (int rank = 0; rank < 32; ++rank) EXPECT_DOUBLE_EQ(shares[rank], 1.0 / 9 / 32);
   }
 }
 
@@ -118,10 +135,10 @@ TEST(ExpertLoad, WorsePlacementsWaitLonger) {
                    c = load(32, {.placement = Placement::kContiguous}),
                    d = load(32, {.placement = Placement::kContiguous, .skew = 0.5});
   for (int l = 0; l < a.layers(); ++l) {
-    eplb += a.max_over_mean(l);
-    stale += b.max_over_mean(l);
-    contiguous += c.max_over_mean(l);
-    flatter += d.max_over_mean(l);
+    eplb += peak(a, l);
+    stale += peak(b, l);
+    contiguous += peak(c, l);
+    flatter += peak(d, l);
   }
   EXPECT_LT(eplb, stale);
   EXPECT_LT(stale, flatter);

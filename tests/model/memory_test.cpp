@@ -15,9 +15,8 @@ constexpr double kExpert = 44'040'192;
 MemoryPlan decode_plan(int ranks, double max_tokens) {
   const OperatorList operators(deepseek_r1(), {});
   const hw::Platform platform = cloudmatrix();
-  const auto exchange = make_exchange(ExchangeKind::kFused, platform, operators, ranks);
-  return plan_decode_memory(platform, operators, derive_layout(deepseek_r1(), ranks), *exchange,
-                            max_tokens);
+  return plan_decode_memory(platform, operators, derive_layout(deepseek_r1(), ranks),
+                            ExchangeKind::kFused, max_tokens);
 }
 
 TEST(Memory, DecodeDieOfEp320KeepsOneExpertALayer) {

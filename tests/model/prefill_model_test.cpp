@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "src/model/prefill_step.hpp"
+#include "tests/model/places.hpp"
 #include "tests/model/published.hpp"
 
 namespace cmsim::model {
@@ -24,11 +25,11 @@ ModelOptions prefill_in(int microbatches) {
 
 PrefillPipeline prefill(const ModelOptions& options = {}, int ranks = 32,
                         const hw::Platform& platform = cloudmatrix()) {
-  return PrefillPipeline(platform, deepseek_r1(), options, ranks, 1024);
+  return make_prefill(platform, deepseek_r1(), options, ranks, 1024);
 }
 
 Seconds prefill_time(const ModelOptions& options, const Sequences& batch, int ranks = 32) {
-  return prefill(options, ranks).batch(batch).duration;
+  return prefill(options, ranks).batch({batch}).duration;
 }
 
 // What is remembered from other batches (and dropped after 16,384 of them) is no part of the
@@ -39,13 +40,13 @@ TEST(PrefillModel, ABatchTakesAsLongAfterOthersAsAlone) {
                                        prompts(1, 100)};
   for (int round = 0; round < 2; ++round) {
     for (const Sequences& batch : batches) {
-      const PrefillIteration alone = prefill().batch(batch);
-      EXPECT_EQ(used.batch(batch).duration, alone.duration);
-      EXPECT_EQ(used.batch(batch).hbm_bytes_per_die, alone.hbm_bytes_per_die);
-      EXPECT_EQ(used.batch(batch).ub_bytes_per_die, alone.ub_bytes_per_die);
+      const PrefillIteration alone = prefill().batch({batch});
+      EXPECT_EQ(used.batch({batch}).duration, alone.duration);
+      EXPECT_EQ(used.batch({batch}).bytes_per_die.hbm, alone.bytes_per_die.hbm);
+      EXPECT_EQ(used.batch({batch}).bytes_per_die.ub, alone.bytes_per_die.ub);
     }
     if (round == 0) {
-      for (Tokens tokens = 1; tokens <= 17'000; ++tokens) used.batch(prompts(1, tokens));
+      for (Tokens tokens = 1; tokens <= 17'000; ++tokens) used.batch({prompts(1, tokens)});
     }
   }
 }
@@ -83,10 +84,10 @@ TEST(PrefillModel, OneStreamIsTheSumOfItsOperators) {
       alone(list.combine_pack(rows)) + wire(rows * 14'336) + alone(list.combine_reduce(own, rows));
   const Seconds expected =
       61 * attention + 3 * alone(list.dense_ffn(own)) + 58 * experts + alone(list.lm_head(1));
-  const PrefillIteration step = prefill(options).batch(prompts(4, 4096));
+  const PrefillIteration step = prefill(options).batch({prompts(4, 4096)});
   EXPECT_NEAR(step.duration / expected, 1, 1e-9);
   // 61 layers of the two collectives, 58 of the exchange, 30/32 off the package.
-  EXPECT_NEAR(static_cast<double>(step.ub_bytes_per_die),
+  EXPECT_NEAR(static_cast<double>(step.bytes_per_die.ub),
               30.0 / 32 * (61 * all * (4'224 + 4 * 128 * 2) + 58 * rows * 22'016), 2);
 }
 
@@ -95,11 +96,11 @@ TEST(PrefillModel, CountsMeanBytes) {
   ModelOptions balanced = prefill_in(1), hot = balanced;
   balanced.experts.placement = Placement::kBalanced;
   hot.experts.placement = Placement::kContiguous;
-  const PrefillIteration even = prefill(balanced).batch(prompts(4, 4096));
-  const PrefillIteration uneven = prefill(hot).batch(prompts(4, 4096));
+  const PrefillIteration even = prefill(balanced).batch({prompts(4, 4096)});
+  const PrefillIteration uneven = prefill(hot).batch({prompts(4, 4096)});
   EXPECT_GT(uneven.duration, even.duration);
-  EXPECT_EQ(uneven.ub_bytes_per_die, even.ub_bytes_per_die);
-  EXPECT_EQ(uneven.hbm_bytes_per_die, even.hbm_bytes_per_die);
+  EXPECT_EQ(uneven.bytes_per_die.ub, even.bytes_per_die.ub);
+  EXPECT_EQ(uneven.bytes_per_die.hbm, even.bytes_per_die.hbm);
 }
 
 TEST(PrefillModel, MicrobatchesOverlapALargeBatch) {
@@ -119,7 +120,7 @@ TEST(PrefillModel, ExtrapolatesTheLayersItDoesNotSimulate) {
       ModelOptions options = prefill_in(2);
       options.experts.placement = placement;
       const PrefillPipeline model = prefill(options, ranks);
-      const PrefillStep step(model, batch_totals(prompts(4, 4096), true), 2, {});
+      const PrefillStep step(model, 0, batch_totals(prompts(4, 4096), true), 2, {});
       const Schedule all =
           schedule_chains(step.chain(), 2, 58, Device(platform).hbm_bandwidth(), Keep::kEnds);
       EXPECT_NEAR(step.moe_time() / all.makespan, 1, 1e-4) << "EP" << ranks;
@@ -133,8 +134,8 @@ TEST(PrefillModel, AutoIsTheFasterOfOneAndTwoMicrobatches) {
   for (const Tokens length : {16, 128, 1024, 4096}) {
     const Sequences batch = prompts(4, length, length / 2);
     // Chosen by the shape of the batch in half octaves: near the crossing it may be off a little.
-    EXPECT_LE(either.batch(batch).duration,
-              1.02 * std::min(one.batch(batch).duration, two.batch(batch).duration))
+    EXPECT_LE(either.batch({batch}).duration,
+              1.02 * std::min(one.batch({batch}).duration, two.batch({batch}).duration))
         << length;
   }
 }
@@ -173,10 +174,10 @@ TEST(PrefillModel, PackingSavesThePaddingOfUnevenPrompts) {
 
 TEST(PrefillModel, CachedContextCostsLessThanComputingItButNotNothing) {
   const PrefillPipeline model = prefill(prefill_in(2));
-  const Seconds fresh = model.batch(prompts(4, 2048)).duration;
-  const Seconds cached = model.batch(prompts(4, 2048, 2048)).duration;
+  const Seconds fresh = model.batch({prompts(4, 2048)}).duration;
+  const Seconds cached = model.batch({prompts(4, 2048, 2048)}).duration;
   EXPECT_GT(cached, fresh);
-  EXPECT_LT(cached, model.batch(prompts(4, 4096)).duration);
+  EXPECT_LT(cached, model.batch({prompts(4, 4096)}).duration);
 }
 
 TEST(PrefillModel, MoreTokensAreNeverFaster) {
@@ -184,7 +185,7 @@ TEST(PrefillModel, MoreTokensAreNeverFaster) {
     const PrefillPipeline model = prefill(prefill_in(microbatches));
     Seconds before = 0;
     for (Tokens length = 1; length < 20'000; length += 1 + length / 5) {
-      const Seconds now = model.batch(prompts(2, length)).duration;
+      const Seconds now = model.batch({prompts(2, length)}).duration;
       EXPECT_GE(now, before) << microbatches << " microbatches, 2 x " << length;
       before = now;
     }
@@ -199,8 +200,8 @@ TEST(PrefillModel, MoreOfTheMachineIsNeverSlower) {
       const ModelOptions options = prefill_in(microbatches);
       const PrefillPipeline before = prefill(options), after = prefill(options, 32, better);
       for (const Tokens length : {64, 1024, 4096}) {
-        EXPECT_LE(after.batch(prompts(4, length)).duration,
-                  before.batch(prompts(4, length)).duration);
+        EXPECT_LE(after.batch({prompts(4, length)}).duration,
+                  before.batch({prompts(4, length)}).duration);
       }
     }
   };
@@ -226,10 +227,10 @@ TEST(PrefillModel, IsAPureFunctionOfTheBatch) {
   const PrefillPipeline forwards = prefill(), backwards = prefill();
   std::vector<Seconds> first, second;
   for (auto it = batches.begin(); it != batches.end(); ++it) {
-    first.push_back(forwards.batch(*it).duration);
+    first.push_back(forwards.batch({*it}).duration);
   }
   for (auto it = batches.rbegin(); it != batches.rend(); ++it) {
-    second.insert(second.begin(), backwards.batch(*it).duration);
+    second.insert(second.begin(), backwards.batch({*it}).duration);
   }
   EXPECT_EQ(first, second);
 }
@@ -249,17 +250,17 @@ TEST(PrefillModel, RunsAnyGroup) {
     options.experts.placement = Placement::kBalanced;
     const PrefillPipeline model = prefill(options, ranks);
     for (const Tokens length : {1, 100, 4096}) {
-      const PrefillIteration step = model.batch(prompts(2, length));
+      const PrefillIteration step = model.batch({prompts(2, length)});
       EXPECT_TRUE(std::isfinite(step.duration)) << "EP" << ranks;
       EXPECT_GT(step.duration, 1e-3) << "EP" << ranks;
-      EXPECT_EQ(step.ub_bytes_per_die > 0, ranks > 2) << "EP" << ranks;
+      EXPECT_EQ(step.bytes_per_die.ub > 0, ranks > 2) << "EP" << ranks;
     }
   }
 }
 
 TEST(PrefillModel, NothingToComputeTakesNoTime) {
   EXPECT_EQ(prefill().batch({}).duration, 0);
-  EXPECT_EQ(prefill().batch(prompts(3, 0, 1000)).duration, 0);
+  EXPECT_EQ(prefill().batch({prompts(3, 0, 1000)}).duration, 0);
 }
 
 TEST(PrefillModel, KeepsTheKvOfAllItsDies) {

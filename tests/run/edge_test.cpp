@@ -145,16 +145,16 @@ void expect_iterations(const Scenario& scenario) try {
         d.decode.ep, std::int64_t{d.decode.max_num_seqs} * d.decode.npus_per_instance, 4096);
     const model::DecodeIteration iteration = models.decode->iteration(batch.batch());
     expect_time(iteration.duration, false);
-    EXPECT_GE(iteration.hbm_bytes_per_die, 0);
-    EXPECT_GE(iteration.ub_bytes_per_die, 0);
+    EXPECT_GE(iteration.bytes_per_die.hbm, 0);
+    EXPECT_GE(iteration.bytes_per_die.ub, 0);
   }
   if (models.prefill) {
     const auto batch =
         even_prefill_batch(3, d.prefill.max_num_batched_tokens * d.prefill.npus_per_instance, 4096);
-    const model::PrefillIteration iteration = models.prefill->batch(batch);
+    const model::PrefillIteration iteration = models.prefill->batch({batch});
     expect_time(iteration.duration, false);
-    EXPECT_GE(iteration.hbm_bytes_per_die, 0);
-    EXPECT_GE(iteration.ub_bytes_per_die, 0);
+    EXPECT_GE(iteration.bytes_per_die.hbm, 0);
+    EXPECT_GE(iteration.bytes_per_die.ub, 0);
   }
 } catch (const SimulationError& error) {
   EXPECT_NE(std::string(error.what()).find("a counter of bytes"), std::string::npos)

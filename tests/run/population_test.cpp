@@ -5,7 +5,6 @@
 #include <algorithm>
 
 #include "cmsim/base/error.hpp"
-#include "src/run/fabric_scale.hpp"
 #include "tests/run/runs.hpp"
 
 namespace cmsim::run {

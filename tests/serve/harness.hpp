@@ -23,12 +23,12 @@ inline constexpr double kTiny = 1e-9;  // seconds: rounding, not time
 /// 1 ms a computed token, unless a test says otherwise.
 class LinearPrefill : public model::PrefillModel {
  public:
-  model::PrefillIteration batch(std::span<const model::PrefillSequence> sequences) const override {
+  model::PrefillIteration batch(const model::PrefillBatch& batch) const override {
     model::PrefillIteration iteration;
-    for (const auto& s : sequences) {
+    for (const auto& s : batch.sequences) {
       iteration.duration += per_token * static_cast<double>(s.new_tokens);
     }
-    batches.emplace_back(sequences.begin(), sequences.end());
+    batches.emplace_back(batch.sequences.begin(), batch.sequences.end());
     return iteration;
   }
   Tokens kv_capacity() const override { return capacity; }

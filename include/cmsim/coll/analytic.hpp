@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "cmsim/coll/fabric.hpp"
+#include "cmsim/coll/group_routes.hpp"
 #include "cmsim/coll/traffic.hpp"
 
 namespace cmsim::coll {
@@ -32,14 +33,6 @@ struct ExchangeResult {
   Seconds latency = 0;   // the largest path latency of all pairs
   std::vector<BusyLink>
       busiest;  // one per class and direction that carries anything, busiest first
-};
-
-/// Payload, wire bytes and number of flows on every port, indexed by PortId.
-struct PortLoads {
-  std::vector<double> bytes;
-  std::vector<double> wire_bytes;
-  std::vector<double> flows;
-  Seconds latency = 0;
 };
 
 /// Throws std::invalid_argument where there is no way between two of them.

@@ -111,6 +111,7 @@ struct RoleResult {
   double mean_context = kNoSample;    // prefill: cached tokens, decode: tokens held, per iteration
   HbmResult hbm;
   double ub_bytes = 0;  // sent over UB by dispatch, combine and collectives, all dies
+  double exchange_bytes = 0, collective_bytes = 0;  // see model::IterationBytes
   double tokens_per_second_per_npu() const { return tokens_per_second / npus; }
 };
 
@@ -204,7 +205,7 @@ struct Iteration {
   std::int32_t continuing = 0;  // decode: sequences that have a gap between tokens of its duration
   std::int32_t tokens = 0;      // new prompt tokens or output tokens
   Tokens context = 0;           // prefill: cached, decode: held
-  Bytes hbm_bytes_per_die = 0, ub_bytes_per_die = 0;
+  model::IterationBytes bytes_per_die{};
   Seconds duration() const { return end - start; }
 };
 

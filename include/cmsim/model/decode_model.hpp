@@ -38,13 +38,10 @@ class BusiestRankTables;
 
 class DecodePipeline : public DecodeModel {
  public:
-  DecodePipeline(const hw::Platform& platform, const Architecture& architecture,
-                 const ModelOptions& options, int ranks, int max_sequences_per_rank);
-  /// The same on a load of experts that others use too. `wire_scale`: how much slower an exchange
-  /// is on the wire than uniformly spread peers make it.
+  /// Every instance has the load of `experts` at its own place.
   DecodePipeline(const hw::Platform& platform, const Architecture& architecture,
                  const ModelOptions& options, std::shared_ptr<const ExpertLoad> experts,
-                 int max_sequences_per_rank, double wire_scale);
+                 int max_sequences_per_rank, const InstancePlaces& places);
 
   /// What a die of such a pipeline holds, without building it. Throws like the constructor.
   static MemoryPlan plan_memory(const hw::Platform& platform, const Architecture& architecture,
@@ -60,6 +57,8 @@ class DecodePipeline : public DecodeModel {
   DecodePlan plan(const DecodeBatch& batch) const;
   Seconds duration(const DecodeBatch& batch, const DecodePlan& plan,
                    const DecodeIdeal& ideal = {}) const;
+  /// What a byte of dispatch or combine puts on the links, mean over the instances.
+  const coll::LinkLoads& exchange_links() const { return exchange_links_; }
 
  private:
   friend class DecodeStep;
@@ -70,7 +69,17 @@ class DecodePipeline : public DecodeModel {
     int longest_context = 0, mean_context = 0;
     auto operator<=>(const BatchShape&) const = default;
   };
-  DecodePlan best_plan(const BatchShape& shape) const;
+  /// Instances whose places are alike share one.
+  struct Place {
+    std::unique_ptr<TokenExchange> exchange;
+    // Plans by shape of the batch, filled as they are met: a cache of a pure function.
+    std::map<BatchShape, DecodePlan> plans;
+    std::shared_ptr<BusiestRankTables> busiest;  // another
+  };
+  Place& place_of(const DecodeBatch& batch) const {
+    return *places_[static_cast<std::size_t>(batch.instance)];
+  }
+  DecodePlan best_plan(const BatchShape& shape, std::int32_t instance) const;
 
   hw::Platform platform_;
   Architecture architecture_;
@@ -79,11 +88,9 @@ class DecodePipeline : public DecodeModel {
   Device device_;
   std::shared_ptr<const ExpertLoad> experts_;
   ExpertLayout layout_;
-  std::unique_ptr<TokenExchange> exchange_;
+  std::vector<std::shared_ptr<Place>> places_;  // by instance
+  coll::LinkLoads exchange_links_;
   MemoryPlan memory_;
-  // Plans by shape of the batch, filled as they are met: a cache of a pure function.
-  mutable std::map<BatchShape, DecodePlan> plans_;
-  std::shared_ptr<BusiestRankTables> busiest_;  // another
 };
 
 }  // namespace cmsim::model

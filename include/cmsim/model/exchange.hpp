@@ -3,17 +3,67 @@
 //
 // Three implementations behind one interface: fused (AIV cores write into remote memory, early INT8
 // quantisation, P §4.2.1), basic (three SDMA all-to-alls, BF16) and two-level (one copy per node,
-// then forwarded inside it). Ranks are dies, laid out contiguously over nodes. Uniform
-// destinations; an uneven load enters as the rows of the busiest rank.
+// then forwarded inside it). Ranks are dies anywhere on the fabric, which coll/exchange_network.hpp
+// asks for the time on the wire. An uneven load enters twice: as expected by layer, which loads the
+// links that ranks share, and as the rows of the busiest rank, which load its own.
 #pragma once
 
 #include <memory>
 #include <string_view>
+#include <vector>
 
+#include "cmsim/coll/exchange_network.hpp"
 #include "cmsim/hw/platform.hpp"
 #include "cmsim/model/operators.hpp"
 
 namespace cmsim::model {
+
+/// Where the instances of a role are: one list of dies each, rank by rank.
+struct InstancePlaces {
+  const coll::ExchangeNetwork& network;
+  std::vector<std::vector<std::int32_t>> dies;
+};
+
+/// How far a rank's peers are when destinations are uniform, mean over the ranks: package (itself
+/// and its sibling dies: not over UB), node and remote add up to 1.
+struct PeerShares {
+  double package = 0;
+  double node = 0;
+  double remote = 0;
+};
+PeerShares peer_shares(const hw::Platform& platform, const std::vector<std::int32_t>& dies);
+
+/// Dispatch and combine between the ranks of a group, at their places.
+class ExchangeCosts {
+ public:
+  static constexpr int kEven = -1;  // in place of a layer: all ranks get the same
+
+  /// `received`: by layer, the fraction of all rows that each rank gets; may be empty.
+  ExchangeCosts(const coll::ExchangeNetwork& network, const std::vector<std::int32_t>& dies,
+                const std::vector<std::vector<double>>& received);
+
+  Seconds latency() const { return dispatch_.front().latency; }
+  const coll::ExchangeCost& dispatch(int layer) const { return at(dispatch_, layer); }
+  const coll::ExchangeCost& combine(int layer) const { return at(combine_, layer); }
+  /// The rows at one rank that keep its ports as busy as the mean rows of all ranks keep the
+  /// busiest link, over the mean: 1 where links that ranks share are wide enough and all get the
+  /// same.
+  double dispatch_spread(int layer) const { return spread(dispatch(layer)); }
+  double combine_spread(int layer) const { return spread(combine(layer)); }
+  /// Means over the layers.
+  const coll::LinkLoads& dispatch_links() const { return dispatch_links_; }
+  const coll::LinkLoads& combine_links() const { return combine_links_; }
+
+ private:
+  static const coll::ExchangeCost& at(const std::vector<coll::ExchangeCost>& costs, int layer) {
+    return costs[static_cast<std::size_t>(layer + 1)];
+  }
+  static double spread(const coll::ExchangeCost& cost) {
+    return cost.per_rank > 0 ? cost.per_mean / cost.per_rank : 0;
+  }
+  std::vector<coll::ExchangeCost> dispatch_, combine_;  // even, then by layer
+  coll::LinkLoads dispatch_links_, combine_links_;
+};
 
 /// What one exchange moves. Rows are token-expert pairs.
 struct ExchangeLoad {
@@ -21,54 +71,41 @@ struct ExchangeLoad {
   double copies = 0;          // rows sent for each token
   double straggler_rows = 0;  // rows received by the busiest expert rank
   double aiv_cores = 0;       // given to the exchange on each die
+  double mean_tokens = 0;     // of a rank on average
+  int layer = ExchangeCosts::kEven;
 };
 
 /// Parts of the latency: total() = startup + max(issue, wire) + local, all seconds.
 struct ExchangeTime {
   Seconds startup = 0;  // start, path latency and closing synchronisation
   Seconds issue = 0;    // issuing messages on the AIV cores
-  Seconds wire = 0;     // the busiest port of a die: UB or die-to-die link
+  Seconds wire = 0;     // the busiest port
   Seconds local = 0;    // packing and reducing in HBM
   Seconds total() const { return startup + (issue > wire ? issue : wire) + local; }
 };
-
-/// How far a rank's peers are when destinations are uniform: package, node and remote add up to 1.
-struct PeerShares {
-  double package = 0;   // itself and its sibling dies: not over UB
-  double siblings = 0;  // of the package, without itself: over the die-to-die link
-  double node = 0;
-  double remote = 0;
-};
-PeerShares peer_shares(const hw::Platform& platform, int ranks);
-/// Latency of a write to the farthest of the peers; a sibling die is as far as another die of the
-/// node (platform files, "paths"). 0 for a rank without peers.
-Seconds farthest_latency(const hw::PathSpec& path, const PeerShares& shares);
-
-/// Write bandwidth of a die to a peer at each distance, bytes/s.
-struct PeerBandwidth {
-  BytesPerSecond siblings = 0;          // die-to-die links; 0 when a package is one die
-  BytesPerSecond node = 0, remote = 0;  // the UB port
-  /// Seconds until both ports of a die have carried `bytes` (by distance): they work side by side,
-  /// so the busier one counts. The one formula for time on the wire towards spread peers.
-  Seconds port_time(const PeerShares& bytes) const;
-};
-PeerBandwidth peer_bandwidth(const hw::Platform& platform);
 
 class TokenExchange {
  public:
   virtual ~TokenExchange() = default;
   virtual ExchangeTime dispatch(const ExchangeLoad& load) const = 0;
   virtual ExchangeTime combine(const ExchangeLoad& load) const = 0;
-  /// Receive buffers of one die when each rank may send `max_tokens` tokens (P §4.2.1).
-  virtual double buffer_bytes(double max_tokens) const = 0;
+  virtual const ExchangeCosts& costs() const = 0;
   /// Bytes a rank sends over UB in one dispatch and one combine of `tokens` tokens.
   virtual double ub_bytes(double tokens, double copies) const = 0;
+  /// The same with what stays in the package, and what each of these bytes puts on the links.
+  virtual double bytes(double tokens, double copies) const = 0;
+  virtual coll::LinkLoads links(double copies) const = 0;
 };
 
-/// `wire_scale` stretches the time on the wire: 1 for the analytic bound, else the ratio of a
-/// simulated fabric (hose or flow rung) to it.
+/// Receive buffers of one of `ranks` dies when each may send `max_tokens` tokens (P §4.2.1).
+double exchange_buffer_bytes(ExchangeKind kind, const hw::Platform& platform,
+                             const OperatorList& operators, int ranks, double max_tokens);
+
+/// `received`: as ExchangeCosts has it.
 std::unique_ptr<TokenExchange> make_exchange(ExchangeKind kind, const hw::Platform& platform,
-                                             const OperatorList& operators, int ranks,
-                                             double wire_scale = 1);
+                                             const OperatorList& operators,
+                                             const coll::ExchangeNetwork& network,
+                                             const std::vector<std::int32_t>& dies,
+                                             const std::vector<std::vector<double>>& received = {});
 
 }  // namespace cmsim::model

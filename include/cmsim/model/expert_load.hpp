@@ -33,10 +33,11 @@ class ExpertLoad {
   double straggler_rows(int layer, double tokens) const;
   /// Rows of a rank on average, the shared expert included.
   double mean_rows(double tokens) const { return tokens * rows_per_token_ / layout_.ranks; }
-  /// Routed rows of the most loaded rank over the mean of the routed ranks, without noise.
-  double max_over_mean(int layer) const { return layers_[layer].peak; }
-  /// Fraction of the routed pairs of each rank (0 on dedicated shared ranks); sums to 1.
-  const std::vector<double>& rank_shares(int layer) const { return layers_[layer].shares; }
+  /// By layer, the fraction of all rows on the way that each rank gets: those of dedicated shared
+  /// ranks count, a shared expert that every rank has needs no way. Each sums to 1.
+  std::vector<std::vector<double>> received_shares() const;
+  /// Rows on the way of each token.
+  double copies() const { return copies_; }
   /// Rows of the shared expert on each rank that has it.
   double shared_rows(double tokens) const { return tokens * shared_rows_per_token_; }
 
@@ -46,13 +47,15 @@ class ExpertLoad {
   static constexpr int kOctaves = 20;
   static constexpr int kFirstOctave = -3;
   struct Layer {
-    double peak = 1;
+    double peak = 1;  // routed rows of the most loaded rank over the mean of the routed ranks
     std::array<double, kOctaves + 1> noise{};
-    std::vector<double> shares;
+    std::vector<double> shares;  // of the routed rows, by rank
   };
 
   ExpertLayout layout_;
   double rows_per_token_ = 0;
+  double routed_per_token_ = 0;
+  double copies_ = 0;
   double shared_rows_per_token_ = 0;
   double routed_mean_per_token_ = 0;
   double most_routed_per_token_ = 0;  // a rank gets at most this many rows of a token

@@ -24,8 +24,7 @@ struct MemoryPlan {
 /// A decode die: attention and dense FFN replicated (data parallel), its share of the experts.
 /// `max_tokens` = tokens a rank may dispatch at once (sequences x (1 + drafts)).
 MemoryPlan plan_decode_memory(const hw::Platform& platform, const OperatorList& operators,
-                              const ExpertLayout& layout, const TokenExchange& exchange,
-                              double max_tokens);
+                              const ExpertLayout& layout, ExchangeKind exchange, double max_tokens);
 
 /// A prefill die: weights as above; exchange buffers for `max_tokens` tokens of its own batch
 /// share.

@@ -29,25 +29,27 @@ struct PrefillIdeal {
 
 class PrefillPipeline : public PrefillModel {
  public:
-  /// `max_tokens_per_rank` sizes the buffers: the token budget of a batch over its dies.
-  PrefillPipeline(const hw::Platform& platform, const Architecture& architecture,
-                  const ModelOptions& options, int ranks, double max_tokens_per_rank);
-  /// The same on a load of experts that others use too. `wire_scale`: how much slower an exchange
-  /// is on the wire than uniformly spread peers make it.
+  /// `max_tokens_per_rank` sizes the buffers: the token budget of a batch over its dies. Every
+  /// instance has the load of `experts` at its own place.
   PrefillPipeline(const hw::Platform& platform, const Architecture& architecture,
                   const ModelOptions& options, std::shared_ptr<const ExpertLoad> experts,
-                  double max_tokens_per_rank, double wire_scale);
+                  double max_tokens_per_rank, const InstancePlaces& places);
 
   /// What a die of such a pipeline holds, without building it.
   static MemoryPlan plan_memory(const hw::Platform& platform, const Architecture& architecture,
                                 const ModelOptions& options, int ranks, double max_tokens_per_rank);
 
-  PrefillIteration batch(std::span<const PrefillSequence> sequences) const override;
+  PrefillIteration batch(const PrefillBatch& batch) const override;
   Tokens kv_capacity() const override { return memory_.kv_tokens() * layout_.ranks; }
 
+  /// On the first instance.
   StepBreakdown breakdown(std::span<const PrefillSequence> sequences) const;
   const MemoryPlan& memory() const { return memory_; }
   const ExpertLoad& experts() const { return *experts_; }
+  /// What a byte of dispatch or combine, or of a collective, puts on the links, mean over the
+  /// instances.
+  const coll::LinkLoads& exchange_links() const { return exchange_links_; }
+  const coll::LinkLoads& collective_links() const { return collective_links_; }
 
   /// Sums of a batch that the costs depend on.
   struct Totals {
@@ -60,8 +62,23 @@ class PrefillPipeline : public PrefillModel {
 
  private:
   friend class PrefillStep;
+  /// Instances whose places are alike share one.
+  struct Place {
+    ExchangeCosts exchange;
+    coll::ExchangeCost collective;  // within tensor-parallel groups
+    // Of a rank's bytes, what leaves its package.
+    double exchange_leaves = 0, collective_leaves = 0;
+    // Choices by shape of the batch, filled as they are met: a cache of a pure function.
+    std::map<std::array<int, 3>, int> splits;
+    // Batches of the same totals take the same time; bounded, and dropped when full.
+    std::map<Totals, PrefillIteration> batches;
+  };
+  Place& place_of(std::int32_t instance) const {
+    return *places_[static_cast<std::size_t>(instance)];
+  }
+  Place make_place(const InstancePlaces& places, const std::vector<std::int32_t>& dies) const;
   /// Microbatches of a batch: as the options say, or the faster of one and two.
-  int microbatches(const Totals& totals) const;
+  int microbatches(const Totals& totals, std::int32_t instance) const;
 
   hw::Platform platform_;
   PrefillOptions options_;
@@ -70,14 +87,10 @@ class PrefillPipeline : public PrefillModel {
   Device device_;
   std::shared_ptr<const ExpertLoad> experts_;
   ExpertLayout layout_;
-  PeerShares shares_;
-  double wire_per_byte_;  // s/B of a rank's bytes to uniformly spread peers
   MemoryPlan memory_;
-  // Choices by shape of the batch, filled as they are met: a cache of a pure function.
-  mutable std::map<std::array<int, 3>, int> splits_;
-  // Batches of the same totals take the same time; bounded, and dropped when full.
+  std::vector<std::shared_ptr<Place>> places_;  // by instance
+  coll::LinkLoads exchange_links_, collective_links_;
   static constexpr std::size_t kMostRemembered = 16384;
-  mutable std::map<Totals, PrefillIteration> batches_;
 };
 
 }  // namespace cmsim::model

@@ -11,17 +11,25 @@
 
 namespace cmsim::model {
 
+/// What an iteration moves, mean over the dies of its instance.
+struct IterationBytes {
+  Bytes hbm = 0;         // read and written
+  Bytes ub = 0;          // sent out of the package by the two below
+  Bytes exchange = 0;    // sent by dispatch and combine, what stays in the die included
+  Bytes collective = 0;  // by all-gather and all-to-all, likewise
+};
+
 /// The load of every data-parallel rank (die) of a decode instance before the iteration.
 /// Both spans have one element a rank.
 struct DecodeBatch {
   std::span<const std::int32_t> sequences;  // running sequences on the rank
   std::span<const std::int64_t> kv_tokens;  // sum of their context lengths, tokens
+  std::int32_t instance = 0;                // whose ranks these are
 };
 
 struct DecodeIteration {
-  Seconds duration = 0;         // until every rank has its sampled tokens
-  Bytes hbm_bytes_per_die = 0;  // mean over ranks, read and written
-  Bytes ub_bytes_per_die = 0;   // mean sent over UB by dispatch and combine
+  Seconds duration = 0;  // until every rank has its sampled tokens
+  IterationBytes bytes_per_die;
 };
 
 class DecodeModel {
@@ -38,16 +46,20 @@ struct PrefillSequence {
   Tokens cached_tokens = 0;  // context before them whose KV is already there
 };
 
+struct PrefillBatch {
+  std::span<const PrefillSequence> sequences;
+  std::int32_t instance = 0;  // that computes it
+};
+
 struct PrefillIteration {
   Seconds duration = 0;
-  Bytes hbm_bytes_per_die = 0;
-  Bytes ub_bytes_per_die = 0;
+  IterationBytes bytes_per_die;
 };
 
 class PrefillModel {
  public:
   virtual ~PrefillModel() = default;
-  virtual PrefillIteration batch(std::span<const PrefillSequence> sequences) const = 0;
+  virtual PrefillIteration batch(const PrefillBatch& batch) const = 0;
   /// Tokens of KV cache one prefill instance can hold beside weights and buffers.
   virtual Tokens kv_capacity() const = 0;
 };

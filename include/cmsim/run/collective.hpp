@@ -40,7 +40,6 @@ struct CollectiveResult {
   double bytes_per_rank = 0;  // nominal payload of a rank, its own share included
   double straggler_rows = 0;  // of the busiest expert rank; 0 for all-gather and all-to-all
   double mean_rows = 0;
-  double wire_scale = 1;                // fabric time on the rung / the exchange's own wire time
   std::vector<coll::BusyLink> busiest;  // utilisation over the latency
 
   BytesPerSecond bandwidth() const { return time.total() > 0 ? bytes_per_rank / time.total() : 0; }

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "cmsim/base/units.hpp"
+#include "cmsim/model/step.hpp"
 
 namespace cmsim::serve {
 
@@ -57,7 +58,7 @@ struct PrefillBatchEvent {
   std::int32_t instance = 0;
   std::int32_t sequences = 0;
   Tokens new_tokens = 0, cached_tokens = 0;
-  Bytes hbm_bytes_per_die = 0, ub_bytes_per_die = 0;
+  model::IterationBytes bytes_per_die;
 };
 
 struct DecodeStepEvent {
@@ -69,7 +70,7 @@ struct DecodeStepEvent {
   std::int64_t tokens = 0;      // output tokens emitted: a request's are spread evenly over its
                                 // iterations; whole tokens, the sum over steps is exact
   Tokens kv_tokens = 0;         // context tokens held at the start
-  Bytes hbm_bytes_per_die = 0, ub_bytes_per_die = 0;
+  model::IterationBytes bytes_per_die;
 };
 
 enum class TransferKind : std::uint8_t { kCacheRead, kCacheWrite, kKvPull };

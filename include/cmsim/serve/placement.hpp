@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "cmsim/hw/platform.hpp"
@@ -27,6 +28,16 @@ struct Placement {
   int decode_die(int instance, int rank) const {
     return dies[static_cast<std::size_t>(prefill_instances * prefill_dies + instance * decode_dies +
                                          rank)];
+  }
+  /// The dies of an instance, rank by rank.
+  std::span<const std::int32_t> prefill_group(int instance) const {
+    return std::span(dies).subspan(static_cast<std::size_t>(instance * prefill_dies),
+                                   static_cast<std::size_t>(prefill_dies));
+  }
+  std::span<const std::int32_t> decode_group(int instance) const {
+    return std::span(dies).subspan(
+        static_cast<std::size_t>(prefill_instances * prefill_dies + instance * decode_dies),
+        static_cast<std::size_t>(decode_dies));
   }
   int dies_used() const {
     return prefill_instances * prefill_dies + decode_instances * decode_dies;

@@ -1,0 +1,82 @@
+// The seam of exchanges: a group of ranks and what they send each other → time on the wire and the
+// load of every class of links.
+//
+// A step model asks once for each shape that its exchanges have, at the place of every instance,
+// and gets a cost that is linear in their bytes. The fabric alone is in here: what the cores spend
+// on issuing messages comes on top (model/exchange.hpp).
+#pragma once
+
+#include <algorithm>
+#include <map>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "cmsim/coll/group_routes.hpp"
+#include "cmsim/coll/traffic.hpp"
+
+namespace cmsim::coll {
+
+/// What the ports of a class and direction carry for each byte that the ranks of a group send
+/// together.
+struct LinkLoad {
+  double bytes = 0;  // payload, all ports together
+  Seconds busy = 0;  // wire bytes / capacity, mean over all ports of the fabric
+};
+/// By class, then direction: classes()[i / 2], out before in.
+using LinkLoads = std::vector<LinkLoad>;
+LinkLoads& operator+=(LinkLoads& loads, const LinkLoads& others);
+LinkLoads operator*(LinkLoads loads, double factor);
+
+/// A rank's bytes count whole, with those that it keeps.
+struct ExchangeCost {
+  Seconds latency = 0;  // of the farthest pair
+  double per_mean = 0;  // s/B: the busiest port, for each byte that a rank sends on average
+  double per_rank = 0;  // s/B: a rank's own ports, for what it sends or gets itself
+  LinkLoads links;
+
+  /// Until the busiest port is through: with the expected bytes of all ranks, and with those that
+  /// the fullest rank sends or gets in this very exchange.
+  Seconds wire(double mean, double most) const {
+    return std::max(per_mean * mean, per_rank * most);
+  }
+};
+
+/// Ranks at their places in the fabric. They exchange within subgroups, all at once.
+class ExchangeGroup {
+ public:
+  virtual ~ExchangeGroup() = default;
+  /// Rank i sends rank j of its subgroup bytes in proportion to send[i] * receive[j]. One entry a
+  /// rank, subgroup after subgroup.
+  struct Shape {
+    std::vector<double> send, receive;
+  };
+  virtual std::vector<ExchangeCost> costs(std::span<const Shape> shapes) const = 0;
+};
+
+class ExchangeNetwork {
+ public:
+  using Subgroups = std::vector<std::vector<std::int32_t>>;  // of dies
+  virtual ~ExchangeNetwork() = default;
+  /// Writes between dies over the scale-up plane, and beyond it over the scale-out plane. Groups
+  /// whose places are alike are one.
+  virtual std::shared_ptr<const ExchangeGroup> group(const Subgroups& subgroups) const = 0;
+};
+
+/// What every rank sends is spread evenly over its subgroup.
+ExchangeGroup::Shape even_shape(const ExchangeNetwork::Subgroups& subgroups);
+
+/// The analytic bound: an exchange lasts until its busiest port is through, uplinks included, and
+/// meets nothing else. Shapes and groups that were seen before are remembered.
+class AnalyticNetwork : public ExchangeNetwork {
+ public:
+  explicit AnalyticNetwork(const hw::Platform& platform);
+  std::shared_ptr<const ExchangeGroup> group(const Subgroups& subgroups) const override;
+  const Fabric& fabric() const { return *fabric_; }
+
+ private:
+  std::shared_ptr<const Fabric> fabric_;
+  mutable std::map<Subgroups, std::shared_ptr<const ExchangeGroup>> groups_;
+};
+
+}  // namespace cmsim::coll

@@ -1,0 +1,273 @@
+#include "cmsim/coll/group_routes.hpp"
+
+#include <algorithm>
+#include <map>
+#include <utility>
+
+namespace cmsim::coll {
+namespace {
+
+bool all_alike(std::span<const double> values) {
+  return std::ranges::all_of(values, [&](double value) { return value == values.front(); });
+}
+
+}  // namespace
+
+PortLoads no_loads(const Fabric& fabric) {
+  const std::vector<double> none(fabric.ports().size(), 0);
+  return {.bytes = none, .wire_bytes = none, .flows = none};
+}
+
+GroupRoutes::GroupRoutes(const Fabric& fabric, std::vector<std::int32_t> dies, Plane plane, Op op)
+    : fabric_(fabric),
+      dies_(std::move(dies)),
+      plane_(plane),
+      op_(op),
+      uniform_(fabric.is_uniform(plane)) {
+  if (uniform_) find_distances();
+  find_own_ports();
+}
+
+Path GroupRoutes::path(int from, int to) const {
+  return fabric_.path(hw::die(dies_[static_cast<std::size_t>(from)]),
+                      hw::die(dies_[static_cast<std::size_t>(to)]), plane_, op_);
+}
+
+GroupRoutes::Way GroupRoutes::way(const Path& path, Direction side) const {
+  Way way{.parts = {}, .latency = path.latency};
+  for (const PortId port : path.ports) {
+    if (fabric_.ports()[static_cast<std::size_t>(port)].direction != side) continue;
+    way.parts.push_back({port, 1 / path.stripes, 1 / (path.efficiency * path.stripes)});
+  }
+  return way;
+}
+
+void GroupRoutes::find_distances() {
+  const hw::Platform& platform = fabric_.platform();
+  ranks_.resize(dies_.size());
+  std::array<std::map<int, std::int32_t>, 4> places;
+  // Of each group two ranks of different subgroups, so that all find a peer outside their own.
+  std::array<std::vector<std::array<int, 2>>, 4> examples;
+  std::map<int, std::vector<int>> packages;
+  for (int r = 0; r < ranks(); ++r) {
+    const int die = dies_[static_cast<std::size_t>(r)], node = platform.node_of_die(die);
+    const std::array<int, 4> of{die / platform.dies_per_npu, node,
+                                node / platform.nodes_per_supernode(), 0};
+    packages[of[0]].push_back(r);
+    for (std::size_t level = 0; level < of.size(); ++level) {
+      const auto next = static_cast<std::int32_t>(places[level].size());
+      const auto [place, is_new] = places[level].emplace(of[level], next);
+      std::int32_t& group = ranks_[static_cast<std::size_t>(r)].group[level] = place->second;
+      if (is_new) examples[level].push_back({r, -1});
+      std::array<int, 2>& example = examples[level][static_cast<std::size_t>(group)];
+      if (level == 0 || example[1] >= 0) continue;
+      const auto subgroup = [&](int rank) {
+        return ranks_[static_cast<std::size_t>(rank)].group[level - 1];
+      };
+      if (subgroup(example[0]) != subgroup(r)) example[1] = r;
+    }
+  }
+  for (std::size_t level = 0; level < places.size(); ++level) {
+    groups_[level] = static_cast<int>(places[level].size());
+  }
+  for (int r = 0; r < ranks(); ++r) {
+    Rank& rank = ranks_[static_cast<std::size_t>(r)];
+    const int package = dies_[static_cast<std::size_t>(r)] / platform.dies_per_npu;
+    for (const int other : packages[package]) {
+      if (other == r) continue;
+      const Path pair = path(r, other);
+      Way all{.parts = {}, .latency = pair.latency};
+      for (const PortId port : pair.ports) {
+        all.parts.push_back({port, 1 / pair.stripes, 1 / (pair.efficiency * pair.stripes)});
+      }
+      rank.siblings.push_back({other, std::move(all)});
+    }
+    for (std::size_t level = 1; level < 4; ++level) {
+      const auto& example = examples[level][static_cast<std::size_t>(rank.group[level])];
+      const auto is_inside = [&](int other) {
+        return ranks_[static_cast<std::size_t>(other)].group[level - 1] == rank.group[level - 1];
+      };
+      const int peer = is_inside(example[0]) ? example[1] : example[0];
+      if (peer < 0) continue;
+      rank.out[level - 1] = way(path(r, peer), Direction::kOut);
+      rank.in[level - 1] = way(path(peer, r), Direction::kIn);
+    }
+  }
+}
+
+/// Every peer gets an equal part of a rank's byte, over the first port of its way, and sends one
+/// over the last.
+void GroupRoutes::find_own_ports() {
+  const double part = 1.0 / ranks();
+  std::map<PortId, double> first, last;
+  const auto add_ends = [&](const Path& path, double bytes) {
+    if (path.ports.empty()) return;
+    const auto stripes = static_cast<std::size_t>(path.stripes);
+    const std::size_t length = path.ports.size() / stripes;
+    const double wire = bytes / (path.efficiency * path.stripes);
+    for (std::size_t s = 0; s < stripes; ++s) {
+      first[path.ports[s * length]] += wire;
+      last[path.ports[(s + 1) * length - 1]] += wire;
+    }
+  };
+  const auto take_slowest = [&] {
+    for (const auto* loads : {&first, &last}) {
+      for (const auto& [port, bytes] : *loads) {
+        const auto& of = fabric_.ports()[static_cast<std::size_t>(port)];
+        per_rank_ = std::max(per_rank_, bytes / of.capacity);
+      }
+    }
+  };
+  if (!uniform_) {
+    for (int i = 0; i < ranks(); ++i) {
+      for (int j = 0; j < ranks(); ++j) {
+        if (i != j) add_ends(path(i, j), part);
+      }
+    }
+    take_slowest();
+    return;
+  }
+  std::array<std::vector<int>, 4> sizes;
+  for (std::size_t level = 0; level < 4; ++level) {
+    sizes[level].assign(static_cast<std::size_t>(groups_[level]), 0);
+    for (const Rank& rank : ranks_) ++sizes[level][static_cast<std::size_t>(rank.group[level])];
+  }
+  const auto is_own = [&](PortId port, std::int32_t die) {
+    const Port& of = fabric_.ports()[static_cast<std::size_t>(port)];
+    return of.kind == Port::Owner::kDie && of.owner == die;
+  };
+  for (int r = 0; r < ranks(); ++r) {
+    const Rank& rank = ranks_[static_cast<std::size_t>(r)];
+    for (const Sibling& sibling : rank.siblings) add_ends(path(r, sibling.rank), part);
+    for (std::size_t level = 1; level < 4; ++level) {
+      const int outer = sizes[level][static_cast<std::size_t>(rank.group[level])];
+      const int inner = sizes[level - 1][static_cast<std::size_t>(rank.group[level - 1])];
+      const double bytes = part * (outer - inner);
+      const std::int32_t die = dies_[static_cast<std::size_t>(r)];
+      for (const Part& p : rank.out[level - 1].parts) {
+        if (is_own(p.port, die)) first[p.port] += bytes * p.wire_bytes;
+      }
+      for (const Part& p : rank.in[level - 1].parts) {
+        if (is_own(p.port, die)) last[p.port] += bytes * p.wire_bytes;
+      }
+    }
+  }
+  take_slowest();
+}
+
+void GroupRoutes::add(PortLoads& loads, const Way& way, double bytes, double flows) {
+  if (bytes <= 0 || flows <= 0) return;
+  loads.latency = std::max(loads.latency, way.latency);
+  for (const Part& part : way.parts) {
+    const auto i = static_cast<std::size_t>(part.port);
+    loads.bytes[i] += bytes * part.bytes;
+    loads.wire_bytes[i] += bytes * part.wire_bytes;
+    loads.flows[i] += flows;
+  }
+}
+
+PortLoads GroupRoutes::loads(std::span<const double> send, std::span<const double> receive) const {
+  return uniform_ ? distance_loads(send, receive) : pair_loads(send, receive);
+}
+
+PortLoads GroupRoutes::distance_loads(std::span<const double> send,
+                                      std::span<const double> receive) const {
+  PortLoads loads = no_loads(fabric_);
+  std::array<std::vector<Sum>, 4> sums;
+  for (std::size_t level = 0; level < 4; ++level) {
+    sums[level].resize(static_cast<std::size_t>(groups_[level]));
+    for (std::size_t r = 0; r < ranks_.size(); ++r) {
+      Sum& sum = sums[level][static_cast<std::size_t>(ranks_[r].group[level])];
+      sum.send += send[r];
+      sum.receive += receive[r];
+      sum.senders += send[r] > 0 ? 1 : 0;
+      sum.receivers += receive[r] > 0 ? 1 : 0;
+    }
+  }
+  for (std::size_t r = 0; r < ranks_.size(); ++r) {
+    const Rank& rank = ranks_[r];
+    for (const Sibling& sibling : rank.siblings) {
+      const double bytes = send[r] * receive[static_cast<std::size_t>(sibling.rank)];
+      add(loads, sibling.way, bytes, 1);
+    }
+    for (std::size_t level = 1; level < 4; ++level) {
+      const Sum& outer = sums[level][static_cast<std::size_t>(rank.group[level])];
+      const Sum& inner = sums[level - 1][static_cast<std::size_t>(rank.group[level - 1])];
+      add(loads, rank.out[level - 1], send[r] * (outer.receive - inner.receive),
+          outer.receivers - inner.receivers);
+      add(loads, rank.in[level - 1], receive[r] * (outer.send - inner.send),
+          outer.senders - inner.senders);
+    }
+  }
+  return loads;
+}
+
+GroupRoutes::ByRank GroupRoutes::pairs_by(Direction end) const {
+  ByRank by;
+  std::vector<Share> on_port(fabric_.ports().size());
+  std::vector<PortId> used;
+  for (int at = 0; at < ranks(); ++at) {
+    for (int other = 0; other < ranks(); ++other) {
+      if (other == at) continue;
+      const Path way = end == Direction::kOut ? path(at, other) : path(other, at);
+      by.latency = std::max(by.latency, way.latency);
+      for (const PortId port : way.ports) {
+        Share& share = on_port[static_cast<std::size_t>(port)];
+        if (share.flows == 0) used.push_back(port);
+        share.port = port;
+        share.bytes += 1 / way.stripes;
+        share.wire_bytes += 1 / (way.efficiency * way.stripes);
+        share.flows += 1;
+      }
+    }
+    std::vector<Share>& shares = by.shares.emplace_back();
+    for (const PortId port : used) {
+      shares.push_back(std::exchange(on_port[static_cast<std::size_t>(port)], {}));
+    }
+    used.clear();
+  }
+  return by;
+}
+
+PortLoads GroupRoutes::pair_loads(std::span<const double> send,
+                                  std::span<const double> receive) const {
+  PortLoads loads = no_loads(fabric_);
+  const auto add_all = [&](ByRank& by, Direction end, double of_each, std::span<const double> of) {
+    if (by.shares.empty()) by = pairs_by(end);
+    if (of_each > 0) loads.latency = by.latency;
+    for (std::size_t r = 0; r < of.size(); ++r) {
+      const double bytes = of_each * of[r];
+      if (bytes <= 0) continue;
+      for (const Share& share : by.shares[r]) {
+        const auto i = static_cast<std::size_t>(share.port);
+        loads.bytes[i] += bytes * share.bytes;
+        loads.wire_bytes[i] += bytes * share.wire_bytes;
+        loads.flows[i] += share.flows;
+      }
+    }
+  };
+  if (all_alike(send)) {
+    add_all(by_receiver_, Direction::kIn, send.front(), receive);
+  } else if (all_alike(receive)) {
+    add_all(by_sender_, Direction::kOut, receive.front(), send);
+  } else {
+    for (int i = 0; i < ranks(); ++i) {
+      for (int j = 0; j < ranks(); ++j) {
+        const double bytes =
+            send[static_cast<std::size_t>(i)] * receive[static_cast<std::size_t>(j)];
+        if (i == j || bytes <= 0) continue;
+        const Path way = path(i, j);
+        loads.latency = std::max(loads.latency, way.latency);
+        for (const PortId port : way.ports) {
+          const auto p = static_cast<std::size_t>(port);
+          loads.bytes[p] += bytes / way.stripes;
+          loads.wire_bytes[p] += bytes / (way.efficiency * way.stripes);
+          loads.flows[p] += 1;
+        }
+      }
+    }
+  }
+  return loads;
+}
+
+}  // namespace cmsim::coll

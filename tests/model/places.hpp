@@ -1,0 +1,48 @@
+// Models whose instances are on the first dies of a machine, on the analytic network.
+#pragma once
+
+#include <numeric>
+
+#include "cmsim/model/decode_model.hpp"
+#include "cmsim/model/prefill_model.hpp"
+
+namespace cmsim::model {
+
+inline std::vector<std::int32_t> first_dies(int ranks) {
+  std::vector<std::int32_t> dies(static_cast<std::size_t>(ranks));
+  std::iota(dies.begin(), dies.end(), 0);
+  return dies;
+}
+
+inline std::unique_ptr<TokenExchange> make_exchange(
+    ExchangeKind kind, const hw::Platform& platform, const OperatorList& operators, int ranks,
+    const std::vector<std::vector<double>>& received = {}) {
+  return make_exchange(kind, platform, operators, coll::AnalyticNetwork(platform),
+                       first_dies(ranks), received);
+}
+
+inline DecodePipeline make_decode(const hw::Platform& platform, const Architecture& architecture,
+                                  const ModelOptions& options, int ranks,
+                                  int max_sequences_per_rank) {
+  const coll::AnalyticNetwork network(platform);
+  return {platform,
+          architecture,
+          options,
+          make_expert_load(architecture, options, Phase::kDecode, ranks),
+          max_sequences_per_rank,
+          {network, {first_dies(ranks)}}};
+}
+
+inline PrefillPipeline make_prefill(const hw::Platform& platform, const Architecture& architecture,
+                                    const ModelOptions& options, int ranks,
+                                    double max_tokens_per_rank) {
+  const coll::AnalyticNetwork network(platform);
+  return {platform,
+          architecture,
+          options,
+          make_expert_load(architecture, options, Phase::kPrefill, ranks),
+          max_tokens_per_rank,
+          {network, {first_dies(ranks)}}};
+}
+
+}  // namespace cmsim::model
