@@ -214,7 +214,9 @@ std::span<const Row> first(const std::vector<Row>& rows, std::size_t most) {
   return std::span(rows).first(std::min(most, rows.size()));
 }
 
-/// The three busiest classes.
+constexpr double kCrowded = 0.7;  // of the time that a port is in use
+
+/// The three busiest classes, and whether one port would be crowded.
 void add_links(Report& report, std::vector<metrics::LinkResult> links,
                const metrics::UplinkUse& uplinks) {
   std::ranges::stable_sort(links, std::ranges::greater{}, &metrics::LinkResult::utilisation);
@@ -225,6 +227,16 @@ void add_links(Report& report, std::vector<metrics::LinkResult> links,
                         percent(link.utilisation));
   }
   if (!text.empty()) report.row("Links", text);
+  std::ranges::stable_sort(links, std::ranges::greater{},
+                           &metrics::LinkResult::busiest_utilisation);
+  if (!links.empty() && links.front().busiest_utilisation > kCrowded) {
+    const metrics::LinkResult& link = links.front();
+    report.row("Crowded",
+               fmt::format("the busiest {} {} would be in use {} of the time by exchanges "
+                           "and transfers together, which do not wait for each other in "
+                           "this model: times are too short",
+                           link.name, link.direction, percent(link.busiest_utilisation)));
+  }
   if (!uplinks.in_paths && uplinks.pressure > 1) {
     report.row("Uplinks",
                fmt::format("left out of the paths, though flows could have asked for up to {} of "

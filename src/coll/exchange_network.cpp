@@ -92,6 +92,7 @@ class AnalyticGroup : public ExchangeGroup {
       cost.per_mean = std::max(cost.per_mean, busy * ranks_);
       cost.links[row].bytes += bytes[i] / total;
       cost.links[row].busy += busy;
+      cost.links[row].busiest = std::max(cost.links[row].busiest, busy);
     }
     for (std::size_t row = 0; row < ports.size(); ++row) {
       if (ports[row] > 0) cost.links[row].busy /= ports[row];
@@ -114,6 +115,7 @@ LinkLoads& operator+=(LinkLoads& loads, const LinkLoads& others) {
   for (std::size_t i = 0; i < others.size(); ++i) {
     loads[i].bytes += others[i].bytes;
     loads[i].busy += others[i].busy;
+    loads[i].busiest += others[i].busiest;
   }
   return loads;
 }
@@ -122,6 +124,7 @@ LinkLoads operator*(LinkLoads loads, double factor) {
   for (LinkLoad& load : loads) {
     load.bytes *= factor;
     load.busy *= factor;
+    load.busiest *= factor;
   }
   return loads;
 }

@@ -167,7 +167,8 @@ Json links_json(const std::vector<LinkResult>& links) {
                     {"ports", link.ports},
                     {"transfer_bytes", link.transfer_bytes},
                     {"exchange_bytes", link.exchange_bytes},
-                    {"utilisation", link.utilisation}});
+                    {"utilisation", link.utilisation},
+                    {"busiest_utilisation", link.busiest_utilisation}});
   }
   return json;
 }

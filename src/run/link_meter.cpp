@@ -1,6 +1,10 @@
 #include "link_meter.hpp"
 
 #include <algorithm>
+#include <limits>
+#include <map>
+#include <string>
+#include <utility>
 
 namespace cmsim::run {
 
@@ -41,30 +45,42 @@ LinkMeter::Reading LinkMeter::reading_at(Seconds at, const Reading& present) con
 std::vector<metrics::LinkResult> LinkMeter::links(Seconds from, Seconds to) const {
   const Reading present = read(runtime_.now());
   const Reading first = reading_at(from, present), last = reading_at(to, present);
+  using Class = std::pair<std::string, coll::Direction>;
+  std::map<Class, double> busiest;  // seconds, in the whole run
+  for (const engine::PortUse& port :
+       runtime_.busiest_ports(std::numeric_limits<int>::max(), runtime_.now())) {
+    busiest.emplace(Class(port.cls, port.direction), port.utilisation * runtime_.now());
+  }
   std::vector<metrics::LinkResult> links;
   std::size_t cls = 0;
   for (const engine::ClassUse& use : runtime_.class_use()) {
-    links.push_back(
-        {.name = use.cls,
-         .direction = coll::to_string(use.direction),
-         .ports = use.ports,
-         .transfer_bytes = last.bytes[cls] - first.bytes[cls],
-         .utilisation = to > from ? (last.busy[cls] - first.busy[cls]) / (to - from) : 0});
+    metrics::LinkResult link{
+        .name = use.cls,
+        .direction = coll::to_string(use.direction),
+        .ports = use.ports,
+        .transfer_bytes = last.bytes[cls] - first.bytes[cls],
+        .utilisation = to > from ? (last.busy[cls] - first.busy[cls]) / (to - from) : 0};
+    if (use.busy > 0) {
+      link.busiest_utilisation = link.utilisation * busiest[{use.cls, use.direction}] / use.busy;
+    }
+    links.push_back(std::move(link));
     ++cls;
   }
   return links;
 }
 
 void add_exchanges(std::vector<metrics::LinkResult>& links, const coll::Fabric& fabric,
-                   const coll::LinkLoads& per_byte, double bytes, Seconds length) {
+                   const Exchanges& exchanges, Seconds length) {
   if (length <= 0) return;
-  for (std::size_t i = 0; i < per_byte.size(); ++i) {
-    const auto direction = static_cast<coll::Direction>(i % 2);
+  const double bytes = exchanges.bytes;
+  for (std::size_t i = 0; i < exchanges.per_byte.size(); ++i) {
+    const coll::LinkLoad& load = exchanges.per_byte[i];
+    const char* direction = coll::to_string(static_cast<coll::Direction>(i % 2));
     for (metrics::LinkResult& link : links) {
-      if (link.name != fabric.classes()[i / 2].name) continue;
-      if (link.direction != coll::to_string(direction)) continue;
-      link.exchange_bytes += bytes * per_byte[i].bytes;
-      link.utilisation += bytes * per_byte[i].busy / length;
+      if (link.name != fabric.classes()[i / 2].name || link.direction != direction) continue;
+      link.exchange_bytes += bytes * load.bytes;
+      link.utilisation += bytes * load.busy / length;
+      link.busiest_utilisation += bytes / exchanges.instances * load.busiest / length;
     }
   }
 }

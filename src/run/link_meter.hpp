@@ -20,7 +20,8 @@ class LinkMeter : public serve::Listener {
 
   void on_queue(const serve::QueueEvent& event) override;
 
-  /// Transfers alone, by class and direction. `to` is the present at most.
+  /// Transfers alone, by class and direction. `to` is the present at most. The busiest port of a
+  /// class is taken to be as much above its mean as it is in the whole run.
   std::vector<metrics::LinkResult> links(Seconds from, Seconds to) const;
 
  private:
@@ -37,8 +38,14 @@ class LinkMeter : public serve::Listener {
   Seconds spacing_ = 0x1p-16;
 };
 
-/// Adds what exchanges of `bytes` in `length` seconds put on the classes of the fabric's links.
+/// Exchanges of the instances of a role.
+struct Exchanges {
+  const coll::LinkLoads& per_byte;
+  double bytes = 0;  // of all instances
+  int instances = 1;
+};
+/// Adds what they put on the classes of the fabric's links in `length` seconds.
 void add_exchanges(std::vector<metrics::LinkResult>& links, const coll::Fabric& fabric,
-                   const coll::LinkLoads& per_byte, double bytes, Seconds length);
+                   const Exchanges& exchanges, Seconds length);
 
 }  // namespace cmsim::run

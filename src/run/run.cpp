@@ -171,14 +171,16 @@ void add_links(metrics::Figures& figures, const LinkMeter& meter, const coll::Fa
                const StepModels& models) {
   const Seconds length = figures.to - figures.from;
   figures.links = meter.links(figures.from, figures.to);
-  const auto add = [&](const coll::LinkLoads& per_byte, double bytes) {
-    add_exchanges(figures.links, fabric, per_byte, bytes, length);
+  const auto add = [&](const coll::LinkLoads& per_byte, double bytes, int instances) {
+    add_exchanges(figures.links, fabric, {per_byte, bytes, instances}, length);
   };
-  if (figures.prefill) {
-    add(models.prefill->exchange_links(), figures.prefill->exchange_bytes);
-    add(models.prefill->collective_links(), figures.prefill->collective_bytes);
+  if (const auto& role = figures.prefill) {
+    add(models.prefill->exchange_links(), role->exchange_bytes, role->instances);
+    add(models.prefill->collective_links(), role->collective_bytes, role->instances);
   }
-  if (figures.decode) add(models.decode->exchange_links(), figures.decode->exchange_bytes);
+  if (const auto& role = figures.decode) {
+    add(models.decode->exchange_links(), role->exchange_bytes, role->instances);
+  }
 }
 
 /// What the listeners were told must be what happened (docs/invariants.md).

@@ -176,6 +176,8 @@ class PartFigures(View):
             # What was on the wire in the window was so in the whole run.
             used = 1 if part is self.whole else ratio(whole["utilisation"] * self.whole.seconds, part.seconds)
             ledger.within(f"{field}.utilisation", 0, used * (1 + 1e-9))
+            # One port is not used less than all are on average.
+            ledger.within(f"{field}.busiest_utilisation", link["utilisation"] * (1 - 1e-9), math.inf)
             if part is self.whole and not self.partial and name in carried:
                 ledger.near(f"{field}.transfer_bytes", carried[name][way])
             if name == "rdma":

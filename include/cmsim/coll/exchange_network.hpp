@@ -20,8 +20,9 @@ namespace cmsim::coll {
 /// What the ports of a class and direction carry for each byte that the ranks of a group send
 /// together.
 struct LinkLoad {
-  double bytes = 0;  // payload, all ports together
-  Seconds busy = 0;  // wire bytes / capacity, mean over all ports of the fabric
+  double bytes = 0;     // payload, all ports together
+  Seconds busy = 0;     // wire bytes / capacity, mean over all ports of the fabric
+  Seconds busiest = 0;  // the same of the busiest port
 };
 /// By class, then direction: classes()[i / 2], out before in.
 using LinkLoads = std::vector<LinkLoad>;

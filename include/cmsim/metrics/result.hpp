@@ -152,6 +152,8 @@ struct LinkResult {
   double transfer_bytes = 0;  // payload of cache and KV transfers
   double exchange_bytes = 0;  // payload of token exchanges and collectives inside iterations
   double utilisation = 0;     // of the wire, mean over the ports
+  double busiest_utilisation =
+      0;  // of the busiest port of transfers and that of exchanges together
 };
 
 /// What holds the system back, for which share of the time.
