@@ -65,6 +65,30 @@ void ConfigDocument::merge(json& into, const json& from, const std::string& poin
   }
 }
 
+void ConfigDocument::underlay(const std::string& pointer, const ConfigDocument& lower, int layer) {
+  if (!lower.value_.is_object()) throw ConfigError(lower.location(""), "expected an object");
+  fill(value_[json::json_pointer(pointer)], lower.value_, pointer, "", lower, layer);
+}
+
+void ConfigDocument::fill(json& into, const json& from, const std::string& pointer,
+                          const std::string& inner, const ConfigDocument& lower, int layer) {
+  for (const auto& [key, value] : from.items()) {
+    const std::string at = below(pointer, key), inside = below(inner, key);
+    if (into.contains(key)) {
+      if (is_section(value) && is_section(into[key])) {
+        fill(into[key], value, at, inside, lower, layer);
+      }
+      continue;
+    }
+    into[key] = value;
+    for (auto entry = lower.origins_.lower_bound(inside);
+         entry != lower.origins_.end() && entry->first.starts_with(inside); ++entry) {
+      if (!is_within(entry->first, inside)) continue;
+      origins_[pointer + entry->first.substr(inner.size())] = {entry->second.place, layer};
+    }
+  }
+}
+
 void ConfigDocument::forget(const std::string& pointer) {
   for (auto entry = origins_.lower_bound(pointer);
        entry != origins_.end() && entry->first.starts_with(pointer);) {

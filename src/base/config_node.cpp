@@ -71,6 +71,32 @@ const json& ConfigNode::raw() const {
   return value_ == nullptr ? kNothing : *value_;
 }
 
+void ConfigNode::check_annotation(std::string_view key, const std::string& name,
+                                  const json& note) const {
+  const auto refuse = [&](const std::string& message) {
+    throw ConfigError(document_->location(below(below(pointer_, key), name)), message);
+  };
+  if (name == "value") return;
+  if (name == "source" || name == "note") {
+    if (!note.is_string()) refuse(fmt::format("found {}, expected a text", shown(note)));
+  } else if (name == "borrowed") {
+    if (!note.is_boolean()) refuse(fmt::format("found {}, expected true or false", shown(note)));
+  } else {
+    refuse("unknown key, allowed are value, source, note, borrowed");
+  }
+}
+
+std::vector<std::string> ConfigNode::borrowed() const {
+  std::vector<std::string> found;
+  for (const std::string& pointer : document_->parameters(pointer_)) {
+    const json& value = document_->value().at(json::json_pointer(pointer));
+    if (value.is_object() && value.value("borrowed", json(false)) == json(true)) {
+      found.push_back(pointer);
+    }
+  }
+  return found;
+}
+
 const json* ConfigNode::find(std::string_view key) const {
   known_->insert(std::string(key));
   if (value_ == nullptr) return nullptr;
@@ -78,17 +104,7 @@ const json* ConfigNode::find(std::string_view key) const {
   const auto found = value_->find(std::string(key));
   if (found == value_->end()) return nullptr;
   if (is_annotated(*found)) {
-    static const std::vector<std::string> kAnnotations{"value", "source", "note"};
-    for (const auto& [name, note] : found->items()) {
-      if (name != "value" && !note.is_string()) {
-        throw ConfigError(document_->location(below(below(pointer_, key), name)),
-                          fmt::format("found {}, expected a text", shown(note)));
-      }
-      if (std::find(kAnnotations.begin(), kAnnotations.end(), name) == kAnnotations.end()) {
-        throw ConfigError(document_->location(below(below(pointer_, key), name)),
-                          "unknown key, allowed are value, source, note");
-      }
-    }
+    for (const auto& [name, note] : found->items()) check_annotation(key, name, note);
   }
   return &unwrap(*found);
 }

@@ -122,15 +122,19 @@ int execute(const CollectiveCommand& command, const CLI::App& sub) {
   warn_of_cost(platform, spec);
   try {
     const run::CollectiveResult result = run::measure_collective(platform, architecture, spec);
+    const std::vector<std::string> borrowed = borrowed_below(
+        platform, {"/die", "/ub", "/rdma", "/token_exchange", "/operators/hbm_efficiency"});
     if (command.json) {
       run::Digest digest;
       digest.add(document.value().dump());
       digest.add(ConfigDocument::from_file(model).value().dump());
       auto json = to_json(command, spec, result);
-      json["provenance"] = provenance_json("platform", command.machine.platform, digest.hex(), sub);
+      json["provenance"] =
+          provenance_json({"platform", command.machine.platform, digest.hex(), borrowed}, sub);
       print("{}\n", json_text(json));
     } else {
       print_table(command, spec, result);
+      if (!borrowed.empty()) print("{}\n", borrowed_note(borrowed));
     }
   } catch (const std::invalid_argument& error) {
     throw ConfigError(error.what());

@@ -74,6 +74,7 @@ int execute(const P2pCommand& command, const CLI::App& sub) {
                                 plane_of(command.plane),
                                 command.op == "read" ? coll::Op::kRead : coll::Op::kWrite};
   const Measurement measured = measure(platform, transfer);
+  const std::vector<std::string> borrowed = borrowed_below(platform, {"/" + command.plane + "/"});
   const double time_us = measured.result.seconds * 1e6;
   const double latency_us = measured.result.latency * 1e6;
   const double gigabytes = measured.result.bandwidth / 1e9;
@@ -90,7 +91,8 @@ int execute(const P2pCommand& command, const CLI::App& sub) {
         {"bandwidth_gb_per_s", gigabytes},
         {"latency_us", latency_us},
         {"path", measured.path},
-        {"provenance", provenance_json("platform", command.machine.platform, digest.hex(), sub)}};
+        {"provenance",
+         provenance_json({"platform", command.machine.platform, digest.hex(), borrowed}, sub)}};
     print("{}\n", json_text(json));
     return kOk;
   }
@@ -103,6 +105,7 @@ int execute(const P2pCommand& command, const CLI::App& sub) {
       time_us, gigabytes, latency_us,
       measured.path.empty() ? "inside one endpoint"
                             : fmt::format("{}", fmt::join(measured.path, " -> ")));
+  if (!borrowed.empty()) print("{}\n", borrowed_note(borrowed));
   return kOk;
 }
 

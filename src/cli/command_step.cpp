@@ -81,9 +81,10 @@ void print_shares(const std::string& title,
   }
 }
 
-void print_report(const run::StepReport& report, Paint paint) {
+void print_report(const run::StepReport& report, const std::string& borrowed, Paint paint) {
   const model::StepBreakdown& b = report.breakdown;
   print_head(report);
+  if (!borrowed.empty()) print("{}\n", borrowed);
   print_operators(b, paint);
   print_shares("Part of the step",
                {{"graph launch", b.launch},
@@ -124,10 +125,11 @@ int execute(const StepCommand& command, const CLI::App& sub,
     write_whole(file, work::packed_for(file, run::chrome_trace(report)));
   }
   if (command.json) {
-    const auto provenance = provenance_json("scenario", scenario.name, scenario.digest, sub);
+    const auto provenance = provenance_json(
+        {"scenario", scenario.name, scenario.digest, scenario.platform.borrowed}, sub);
     print("{}\n", json_text(to_json(report, provenance)));
   } else {
-    print_report(report, paint_for(Stream::kOut));
+    print_report(report, borrowed_note(scenario.platform.borrowed), paint_for(Stream::kOut));
   }
   if (command.trace) {
     say("wrote {}: open it at https://ui.perfetto.dev\n", *command.trace);

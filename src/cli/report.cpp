@@ -9,6 +9,8 @@
 #include <span>
 #include <utility>
 
+#include "provenance.hpp"
+
 namespace cmsim::cli {
 namespace {
 
@@ -89,6 +91,9 @@ void add_head(Report& report, const Result& r) {
                                      r.provenance.seed, r.provenance.trace));
   if (!r.provenance.trace_retired.empty()) {
     report.row("", "without " + retired_text(r.provenance.trace_retired));
+  }
+  if (const std::string note = borrowed_note(r.provenance.borrowed); !note.empty()) {
+    report.row("Machine", report.style(note, Style::kWarn));
   }
   std::string requests = fmt::format("{} of {} finished in {} s", grouped(r.requests.finished),
                                      grouped(r.requests.total), figure(r.duration));

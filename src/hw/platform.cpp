@@ -8,6 +8,7 @@
 #include <stdexcept>
 #include <utility>
 
+#include "cmsim/hw/device.hpp"
 #include "cmsim/hw/endpoint.hpp"
 #include "graph_builder.hpp"
 #include "limits.hpp"
@@ -20,7 +21,7 @@ Bytes size(const ConfigNode& node, std::string_view key, Bytes most) {
   return static_cast<Bytes>(node.quantity(key, Dimension::kBytes, 0, static_cast<double>(most)));
 }
 
-DieSpec read_die(const ConfigNode& node) {
+DieSpec read_die(const ConfigNode& node, int dies_per_npu) {
   DieSpec die;
   die.bf16_peak = node.quantity("bf16_peak", Dimension::kOpsRate, kLeastPeak, kMostPeak);
   die.int8_peak = node.quantity("int8_peak", Dimension::kOpsRate, kLeastPeak, kMostPeak);
@@ -28,7 +29,9 @@ DieSpec read_die(const ConfigNode& node) {
   die.aiv_cores = read_count(node, "aiv_cores", 4096);
   die.hbm_capacity = size(node, "hbm_capacity", kMostHbm);
   die.hbm_bandwidth = read_bandwidth(node, "hbm_bandwidth");
-  die.die_to_die_bandwidth = read_bandwidth(node, "die_to_die_bandwidth");
+  if (dies_per_npu > 1 || node.has("die_to_die_bandwidth")) {
+    die.die_to_die_bandwidth = read_bandwidth(node, "die_to_die_bandwidth");
+  }
   node.close();
   return die;
 }
@@ -220,6 +223,7 @@ void check_sizes(const ConfigNode& node, const Platform& platform) {
 Platform read_platform(const ConfigNode& node) {
   Platform platform;
   platform.name = node.text("name");
+  if (node.has("device")) node.fail("device", "expected the path of a device file");
   platform.supernodes = static_cast<int>(node.integer_or("supernodes", 1, 1, kMostNodes));
   platform.nodes =
       platform.supernodes * read_count(node, "nodes", kMostNodes / platform.supernodes);
@@ -228,7 +232,7 @@ Platform read_platform(const ConfigNode& node) {
   platform.dies_per_npu = read_count(node, "dies_per_npu", 16);
   platform.cpus_per_node = read_count(node, "cpus_per_node", 64);
   platform.dram_per_node = size(node, "dram_per_node", kMostDram);
-  platform.die = read_die(node.child("die"));
+  platform.die = read_die(node.child("die"), platform.dies_per_npu);
   platform.ub = read_ub(node.child("ub"));
   platform.rdma = read_rdma(node.child("rdma"));
   platform.vpc = read_vpc(node.child("vpc"));
@@ -238,6 +242,7 @@ Platform read_platform(const ConfigNode& node) {
   node.close();
   check_sizes(node, platform);
   platform.faults = read_faults(faults, platform);
+  platform.borrowed = node.borrowed();
   return platform;
 }
 
@@ -256,7 +261,7 @@ int Platform::nodes_in(Scope scope) const {
 }
 
 Platform load_platform(const std::filesystem::path& file) {
-  const ConfigDocument document = ConfigDocument::from_file(file);
+  const ConfigDocument document = open_platform(file);
   return read_platform(ConfigNode(document));
 }
 

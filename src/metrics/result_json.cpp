@@ -243,6 +243,7 @@ Json to_json(const Provenance& p) {
           {"trace_dropped", p.trace_dropped},
           {"trace_dropped_reason", p.trace_dropped_reason},
           {"trace_retired", p.trace_retired},
+          {"borrowed", p.borrowed},
           {"workload_digest", p.workload_digest},
           {"command", p.command},
           {"simgrid", p.simgrid}};

@@ -28,6 +28,8 @@ constexpr std::array kKinds{
     KindFacts{FileKind::kScenario, "extends", "a scenario", "cmsim run {}"},
     KindFacts{FileKind::kPlatform, "npus_per_node", "a platform",
               "cmsim p2p or collective {}, or cmsim run SCENARIO --set /platform={}"},
+    KindFacts{FileKind::kDevice, "die", "a device",
+              "\"device\": \"{}\" in a platform, or --set /platform/device={}"},
     KindFacts{FileKind::kModel, "kv_lora_rank", "a model", "cmsim run SCENARIO --set /model={}"}};
 
 /// Null for what is known by no key.

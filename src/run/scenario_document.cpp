@@ -5,6 +5,9 @@
 
 #include <utility>
 
+#include "cmsim/hw/device.hpp"
+#include "cmsim/run/shipped.hpp"
+
 namespace cmsim::run {
 namespace {
 
@@ -13,8 +16,16 @@ namespace fs = std::filesystem;
 constexpr std::size_t kMostFiles = 16;  // that extend each other
 constexpr const char *kPlatform = "/platform", *kModel = "/model";
 
-void splice(ConfigDocument& document, const fs::path& directory) {
+/// The device of a platform is meant from where the platform lies.
+void include_platform(ConfigDocument& document, const fs::path& directory) {
+  const std::string named = document.text_at(kPlatform);
   document.include_file(kPlatform, directory);
+  if (named.empty()) return;
+  hw::anchor_device(document, kPlatform, (directory / named).parent_path());
+}
+
+void splice(ConfigDocument& document, const fs::path& directory) {
+  include_platform(document, directory);
   document.include_file(kModel, directory);
 }
 
@@ -49,6 +60,7 @@ std::string extended(const ConfigDocument& document) {
 ConfigDocument with_extended(ConfigDocument own, const fs::path& directory,
                              std::vector<std::string> chain) {
   anchor_trace(own, directory);
+  hw::anchor_device(own, kPlatform, directory);
   const std::string named = extended(own);
   if (named.empty()) {
     splice(own, directory);
@@ -107,15 +119,23 @@ void retire_settings_of_the_trace(ConfigDocument& document, int layer) {
   }
 }
 
+/// A platform may be one that comes with the program, by its name.
+void find_platform_set(ConfigDocument& document, const fs::path& directory) {
+  const std::string named = document.text_at(kPlatform);
+  if (named.empty()) return;
+  const bool there = is_there(named) || is_there(directory / named);
+  if (!there) document.replace_text(kPlatform, find_platform(named).string());
+  include_platform(document, base_of(document.text_at(kPlatform), directory));
+}
+
 void apply(ConfigDocument& document, const std::vector<Setting>& settings,
            const fs::path& directory) {
   document.begin_layer();
   const int layer = document.layer_begun();
   for (const Setting& setting : settings) {
     document.apply_set(setting.assignment, setting.origin);
-    for (const char* pointer : {kPlatform, kModel}) {
-      document.include_file(pointer, base_of(document.text_at(pointer), directory));
-    }
+    find_platform_set(document, directory);
+    document.include_file(kModel, base_of(document.text_at(kModel), directory));
   }
   for (const char* pointer : kTrace) {
     const std::string path = document.text_at(pointer);
@@ -145,6 +165,8 @@ std::vector<std::string> retired_by_trace(const ConfigDocument& base,
 ConfigDocument with_settings(ConfigDocument base, const fs::path& directory,
                              const std::vector<Setting>& settings) {
   if (!settings.empty()) apply(base, settings, directory);
+  find_device(base, kPlatform, directory);
+  hw::lay_device(base, kPlatform);
   return base;
 }
 

@@ -6,6 +6,7 @@
 #include <set>
 
 #include "cmsim/base/error.hpp"
+#include "cmsim/hw/device.hpp"
 #include "cmsim/run/file_kind.hpp"
 
 namespace cmsim::run {
@@ -60,11 +61,24 @@ fs::path find_platform(const std::string& named) {
   return find_shipped(named, "platforms", "platform");
 }
 
+void find_device(ConfigDocument& document, const std::string& platform, const fs::path& directory) {
+  const std::string pointer = platform + "/device", named = document.text_at(pointer);
+  std::error_code error;
+  if (named.empty() || fs::exists(named, error)) return;
+  const bool beside = fs::exists(directory / named, error);
+  const fs::path file =
+      beside ? directory / named : find_shipped(named, fs::path("platforms") / "devices", "device");
+  document.replace_text(pointer, file.string());
+}
+
 ConfigDocument platform_document(const std::string& named, const std::vector<std::string>& sets) {
   const fs::path file = find_platform(named);
   expect_kind(file, FileKind::kPlatform);
   ConfigDocument document = ConfigDocument::from_file(file);
+  hw::anchor_device(document, "", file.parent_path());
   for (const std::string& set : sets) document.apply_set(set);
+  find_device(document, "", file.parent_path());
+  hw::lay_device(document, "");
   return document;
 }
 

@@ -113,6 +113,12 @@ void check_deployment(const DeploymentSpec& deployment, const hw::Platform& plat
   if (caches && hw::whole_cpus(platform).empty()) {
     fail("cache/enabled", "the faults leave no CPU whose DRAM could hold the cache");
   }
+  const hw::Scope scope = platform.ub.fabric.scope;
+  if (caches && cache.plane == coll::Plane::kUb && platform.nodes_in(scope) < platform.nodes) {
+    fail("cache/plane", "found \"ub\", which joins a die only to the CPUs of its " +
+                            std::string(to_string(scope)) +
+                            " on this platform; allowed is \"vpc\"");
+  }
   if (cache.reuse > 1) fail("cache/reuse", "found a hit rate above 1; allowed is 0 to 1");
 }
 

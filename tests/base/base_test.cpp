@@ -170,6 +170,39 @@ TEST(ConfigLayers, TheUpperHasTheLastWord) {
   EXPECT_FALSE(document.has("/a"));
 }
 
+TEST(ConfigLayers, TheLowerFillsWhatIsNotThere) {
+  auto document = ConfigDocument::from_text(
+      R"({"p": {"a": {"b": 1}, "c": {"value": 2}, "d": "x"}})", "high.json");
+  document.begin_layer();
+  document.underlay(
+      "/p",
+      ConfigDocument::from_text("{\"a\": {\"b\": 8,\n\"e\": {\"value\": 9}}, \"c\": {\"f\": 1},\n"
+                                "\"d\": {\"g\": 1}, \"h\": {\"i\": 3}}",
+                                "low.json"),
+      1);
+  EXPECT_EQ(document.value(), nlohmann::json::parse(R"({"p": {"a": {"b": 1, "e": {"value": 9}},
+      "c": {"value": 2}, "d": "x", "h": {"i": 3}}})"));
+  EXPECT_EQ(document.location("/p/a/b").file, "high.json");
+  EXPECT_EQ(document.location("/p/a/e/value").file, "low.json");
+  EXPECT_EQ(document.location("/p/a/e/value").line, 2);
+  EXPECT_EQ(document.location("/p/h/i").line, 3);
+  EXPECT_EQ(document.layer("/p/a/b"), 0);
+  EXPECT_EQ(document.layer("/p/h/i"), 1);
+}
+
+TEST(Config, AParameterMaySayThatItIsBorrowed) {
+  const auto document = ConfigDocument::from_text(
+      R"({"a": {"b": {"value": 1, "borrowed": true}, "c": {"value": 1, "borrowed": false}, "d": 1},
+          "e": {"value": 1, "borrowed": "yes"}})",
+      "x.json");
+  const ConfigNode root(document);
+  EXPECT_EQ(root.borrowed(), std::vector<std::string>{"/a/b"});
+  EXPECT_EQ(root.child("a").borrowed(), std::vector<std::string>{"/a/b"});
+  EXPECT_EQ(root.child("a").integer("b"), 1);
+  EXPECT_EQ(error_of([&] { root.integer("e"); }),
+            "x.json:2: /e/borrowed: found \"yes\", expected true or false");
+}
+
 TEST(ConfigLayers, NullNeedsSomethingToTake) {
   auto document = ConfigDocument::from_text(R"({"a": 1})", "low.json");
   EXPECT_EQ(

@@ -1,7 +1,11 @@
 // The three rungs on fabrics of every builder, alone on the machine.
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <filesystem>
+
 #include "cmsim/engine/exchange.hpp"
+#include "cmsim/hw/device.hpp"
 #include "tests/coll/ranks.hpp"
 #include "tests/hw/machines.hpp"
 
@@ -34,8 +38,7 @@ const Case kCases[] = {
         "global_bandwidth": "50GB/s"})"}};
 
 hw::Platform machine(const char* fabric) {
-  ConfigDocument document =
-      ConfigDocument::from_file(CMSIM_SOURCE_DIR "/platforms/cloudmatrix384.json");
+  ConfigDocument document = hw::open_platform(CMSIM_SOURCE_DIR "/platforms/cloudmatrix384.json");
   for (const std::string& set :
        {std::string("/nodes=16"), std::string("/npus_per_node=4"), std::string("/dies_per_npu=1"),
         std::string("/ub/fabric=") + fabric}) {
@@ -83,6 +86,48 @@ TEST_P(EveryFabric, FlowsToAHotRankAreNoFasterThanTheBusiestPort) {
   EXPECT_GE(ratio, 1 - 1e-3);
   EXPECT_LE(ratio, 1.25);  // 1.11 on a thin fat tree, 1.20 with pods, 1.00 on the others
 }
+
+/// Every machine that is shipped, as it is.
+class EveryPlatform : public ::testing::TestWithParam<std::filesystem::path> {};
+
+std::vector<std::filesystem::path> shipped() {
+  std::vector<std::filesystem::path> files;
+  for (const auto& entry : std::filesystem::directory_iterator(CMSIM_SOURCE_DIR "/platforms")) {
+    if (entry.path().extension() == ".json") files.push_back(entry.path());
+  }
+  std::sort(files.begin(), files.end());
+  return files;
+}
+
+double ratio_to_analytic(const std::filesystem::path& file, int ranks, coll::Network network) {
+  const coll::Fabric fabric(hw::load_platform(file), coll::Uplinks::kAlways);
+  const auto traffic = even(ranks);
+  const Seconds analytic = measure_exchange(fabric, traffic, coll::Network::kAnalytic).duration;
+  return measure_exchange(fabric, traffic, network).duration / analytic;
+}
+
+TEST_P(EveryPlatform, HoseIsAnalyticAt16Ranks) {
+  EXPECT_NEAR(ratio_to_analytic(GetParam(), 16, coll::Network::kHose), 1, 1e-3);
+}
+
+TEST_P(EveryPlatform, HoseIsAnalyticAt64Ranks) {
+  EXPECT_NEAR(ratio_to_analytic(GetParam(), 64, coll::Network::kHose), 1, 1e-3);
+}
+
+TEST_P(EveryPlatform, FlowsAreAnalyticAt16Ranks) {
+  EXPECT_NEAR(ratio_to_analytic(GetParam(), 16, coll::Network::kFlow), 1, 1e-3);
+}
+
+TEST_P(EveryPlatform, FlowsAreAnalyticAt64Ranks) {
+  EXPECT_NEAR(ratio_to_analytic(GetParam(), 64, coll::Network::kFlow), 1, 1e-3);
+}
+
+INSTANTIATE_TEST_SUITE_P(Shipped, EveryPlatform, ::testing::ValuesIn(shipped()),
+                         [](const auto& one) {
+                           std::string name = one.param.stem().string();
+                           std::erase(name, '-');
+                           return name;
+                         });
 
 INSTANTIATE_TEST_SUITE_P(Builders, EveryFabric, ::testing::ValuesIn(kCases),
                          [](const auto& one) { return std::string(one.param.name); });

@@ -6,13 +6,13 @@
 #include <vector>
 
 #include "cmsim/hw/cuts.hpp"
+#include "cmsim/hw/device.hpp"
 
 namespace cmsim::hw {
 namespace {
 
 Platform platform_with(const std::vector<std::string>& sets) {
-  ConfigDocument document =
-      ConfigDocument::from_file(CMSIM_SOURCE_DIR "/platforms/cloudmatrix384.json");
+  ConfigDocument document = open_platform(CMSIM_SOURCE_DIR "/platforms/cloudmatrix384.json");
   for (const std::string& set : sets) document.apply_set(set);
   return read_platform(ConfigNode(document));
 }

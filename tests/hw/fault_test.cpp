@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "cmsim/base/error.hpp"
+#include "cmsim/hw/device.hpp"
 #include "cmsim/hw/topology.hpp"
 
 namespace cmsim::hw {
@@ -13,8 +14,7 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
 Platform broken(const std::string& faults) {
-  ConfigDocument document =
-      ConfigDocument::from_file(CMSIM_SOURCE_DIR "/platforms/cloudmatrix384.json");
+  ConfigDocument document = open_platform(CMSIM_SOURCE_DIR "/platforms/cloudmatrix384.json");
   document.apply_set("/faults=" + faults);
   return read_platform(ConfigNode(document));
 }

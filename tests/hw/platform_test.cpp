@@ -1,13 +1,16 @@
 #include "cmsim/hw/platform.hpp"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <filesystem>
 #include <ostream>
 #include <string>
 #include <vector>
 
 #include "cmsim/base/config.hpp"
 #include "cmsim/base/error.hpp"
+#include "cmsim/hw/device.hpp"
 
 namespace cmsim::hw {
 namespace {
@@ -15,7 +18,7 @@ namespace {
 constexpr const char* kFile = CMSIM_SOURCE_DIR "/platforms/cloudmatrix384.json";
 
 Platform with(const std::vector<std::string>& assignments) {
-  ConfigDocument document = ConfigDocument::from_file(kFile);
+  ConfigDocument document = open_platform(kFile);
   for (const std::string& assignment : assignments) document.apply_set(assignment);
   return read_platform(ConfigNode(document));
 }
@@ -49,7 +52,7 @@ TEST(Platform, EfficienciesGiveBackTable1) {
   EXPECT_NEAR(p.ub.npu_cpu_write.intra_node_efficiency * 160, 110, 1e-9);
 }
 
-/// Every leaf of the file has a source, but for its name.
+/// Every leaf of the file has a source, but for names of it, of its device and of builders.
 void expect_sources(const nlohmann::json& value, const std::string& pointer) {
   if (value.is_object() && value.contains("value")) {
     EXPECT_TRUE(value.contains("source") && !value["source"].get<std::string>().empty()) << pointer;
@@ -59,11 +62,29 @@ void expect_sources(const nlohmann::json& value, const std::string& pointer) {
     for (const auto& [key, child] : value.items()) expect_sources(child, pointer + "/" + key);
     return;
   }
-  EXPECT_EQ(pointer, "/name") << "a parameter without a source";
+  if (value.is_array()) {
+    for (std::size_t i = 0; i < value.size(); ++i) {
+      expect_sources(value[i], pointer + "/" + std::to_string(i));
+    }
+    return;
+  }
+  const std::string key = pointer.substr(pointer.rfind('/') + 1);
+  EXPECT_THAT(key, testing::AnyOf("name", "device", "builder", "scope"))
+      << pointer << " is a parameter without a source";
 }
 
 TEST(Platform, EveryParameterHasItsSource) {
-  expect_sources(ConfigDocument::from_file(kFile).value(), "");
+  int seen = 0;
+  for (const char* place : {"/platforms", "/platforms/devices"}) {
+    for (const auto& entry :
+         std::filesystem::directory_iterator(CMSIM_SOURCE_DIR + std::string(place))) {
+      if (entry.path().extension() != ".json") continue;
+      SCOPED_TRACE(entry.path());
+      expect_sources(ConfigDocument::from_file(entry.path()).value(), "");
+      ++seen;
+    }
+  }
+  EXPECT_GE(seen, 2);
 }
 
 struct Nonsense {

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "cmsim/base/error.hpp"
+#include "cmsim/hw/device.hpp"
 
 namespace cmsim::hw {
 namespace {
@@ -92,8 +93,7 @@ TEST(Topology, ADieAloneInItsPackageHasNoSibling) {
 
 /// A machine of `nodes` nodes of four dies and a CPU with this scale-up fabric.
 Platform small(int nodes, const std::string& fabric) {
-  ConfigDocument document =
-      ConfigDocument::from_file(CMSIM_SOURCE_DIR "/platforms/cloudmatrix384.json");
+  ConfigDocument document = open_platform(CMSIM_SOURCE_DIR "/platforms/cloudmatrix384.json");
   for (const std::string& set :
        {"/nodes=" + std::to_string(nodes), std::string("/npus_per_node=4"),
         std::string("/dies_per_npu=1"), std::string("/cpus_per_node=1"), "/ub/fabric=" + fabric}) {

@@ -36,7 +36,14 @@ def load_commented(path: pathlib.Path) -> Any:
     return json.loads(re.sub(r"(?m)^\s*//.*$", "", path.read_text()))
 
 
-PARAMETERS = {"platform": load_commented(PLATFORM), "model": load_commented(MODEL)}
+def load_platform(path: pathlib.Path) -> Any:
+    """With its device, which says what the platform does not."""
+    platform = load_commented(path)
+    device = load_commented(path.parent / platform.pop("device"))
+    return device | platform
+
+
+PARAMETERS = {"platform": load_platform(PLATFORM), "model": load_commented(MODEL)}
 
 
 def parameter(drawn: Drawn, pointer: str) -> float:

@@ -56,6 +56,58 @@ TEST(AnotherTrace, RetiresWhatWasSaidOfTheFirstAndNamesIt) {
   EXPECT_THAT(load_scenario(default_scenario(), {"/seed=2"}).retired_by_trace, testing::IsEmpty());
 }
 
+/// What a smaller machine than the published deployment's can hold.
+const std::vector<std::string> kSmall{"/deployment/prefill/instances=1",
+                                      "/deployment/prefill/npus_per_instance=32",
+                                      "/deployment/decode/npus_per_instance=64",
+                                      "/deployment/decode/ep=64", "/deployment/cache/plane=vpc"};
+
+std::vector<std::string> small_with(std::vector<std::string> sets) {
+  sets.insert(sets.end(), kSmall.begin(), kSmall.end());
+  return sets;
+}
+
+TEST(AnotherMachine, IsNamedByAFileOrAsOneThatIsShipped) {
+  const Scenario by_name = load_scenario(default_scenario(), small_with({"/platform=h200"}));
+  EXPECT_EQ(by_name.platform.name, "h200");
+  EXPECT_EQ(by_name.platform.die.hbm_capacity, 141'000'000'000);
+  const Scenario by_file = load_scenario(
+      default_scenario(), small_with({"/platform=" CMSIM_SOURCE_DIR "/platforms/h200.json"}));
+  EXPECT_EQ(by_file.digest, by_name.digest);
+}
+
+TEST(AnotherMachine, MayHaveAnotherDevice) {
+  const auto with = [](std::vector<std::string> sets) {
+    return load_scenario(default_scenario(), small_with(std::move(sets))).platform;
+  };
+  const hw::Platform h100 = with({"/platform=h200", "/platform/device=h100"});
+  EXPECT_EQ(h100.name, "h200");
+  EXPECT_EQ(h100.die.hbm_capacity, 80'000'000'000);
+  // What is set goes before what the device says, whatever the order.
+  const hw::Platform set =
+      with({"/platform/die/hbm_capacity=200GB", "/platform=h200", "/platform/device=h100"});
+  EXPECT_EQ(set.die.hbm_capacity, 80'000'000'000);  // /platform=h200 put another in its place
+  EXPECT_EQ(with({"/platform=h200", "/platform/die/hbm_capacity=200GB", "/platform/device=h100"})
+                .die.hbm_capacity,
+            200'000'000'000);
+}
+
+TEST_F(Extends, ADeviceIsMeantFromTheFileThatNamesIt) {
+  write("mine.json", R"({"name": "mine", "die": {"aic_cores": 20}})");
+  const Scenario s = load_scenario(upper(R"(, "platform": {"device": "../mine.json",
+      "dies_per_npu": 2, "die": {"bf16_peak": "376TFLOPS", "int8_peak": "752TOPS", "aiv_cores": 48,
+      "hbm_capacity": "64GB", "hbm_bandwidth": "1.6TB/s", "die_to_die_bandwidth": "270GB/s"},
+      "operators": {"hbm_efficiency": 0.8, "mla_efficiency": 0.6, "gemm_int8_efficiency": 0.7,
+      "gemm_bf16_efficiency": 0.7, "operator_overhead": "4us", "hbm_reserved": "4GB"}})"));
+  EXPECT_EQ(s.platform.die.aic_cores, 20);
+  EXPECT_THAT(complaint(upper(R"(, "platform": {"device": "none.json"})")),
+              HasSubstr("sub/upper.json:1: /platform/device: "));
+  EXPECT_THAT(
+      complaint(default_scenario(), {"/platform/device=h101"}),
+      HasSubstr("no device of that name comes with cmsim (ascend-910c, ascend-950dt, gb200, "
+                "h100, h200, h800); did you mean h100?"));
+}
+
 TEST_F(Extends, KeysAreMergedAndTheRestIsAsBefore) {
   const Scenario s = load_scenario(upper(R"(, "seed": 7, "platform": {"nodes": 40},
       "deployment": {"cache": {"dram_per_node": "64GB"}})"));

@@ -8,7 +8,8 @@
 // It knows for every pointer which layer had the last word there (docs/scenarios.md).
 //
 // A parameter may be written plain (`"28GB/s"`) or with its origin
-// (`{"value": "28GB/s", "source": "P §3.3.1", "note": "..."}`); getters accept both.
+// (`{"value": "28GB/s", "source": "P §3.3.1", "note": "..."}`); getters accept both. One that is
+// taken over from something else for want of a figure of its own says `"borrowed": true`.
 #pragma once
 
 #include <cstdint>
@@ -54,6 +55,9 @@ class ConfigDocument {
   /// Objects are merged key by key; anything else, a parameter with its origin too, replaces what
   /// is there; null takes a key away. Throws ConfigError when there is none to take away.
   void overlay(const ConfigDocument& upper);
+  /// Lays `lower` under the object at `pointer`: what is not there yet is taken over, objects key
+  /// by key, as of `layer`.
+  void underlay(const std::string& pointer, const ConfigDocument& lower, int layer);
   /// The layer, from 0, that decided what is at `pointer`: it gave it or took it away, or what
   /// holds it.
   int layer(const std::string& pointer) const { return origin(pointer).layer; }
@@ -81,6 +85,8 @@ class ConfigDocument {
   void forget(const std::string& pointer);  // the origins of what is at and below it
   void merge(nlohmann::json& into, const nlohmann::json& from, const std::string& pointer,
              const ConfigDocument& upper);
+  void fill(nlohmann::json& into, const nlohmann::json& from, const std::string& pointer,
+            const std::string& inner, const ConfigDocument& lower, int layer);
 
   std::string name_;
   nlohmann::json value_;
@@ -97,6 +103,8 @@ class ConfigNode {
   ConfigNode child_or_empty(std::string_view key) const;         // absent object reads as {}
   std::vector<ConfigNode> elements(std::string_view key) const;  // array of anything
   std::vector<std::string> keys() const;
+  /// Pointers of the parameters at and below this node that say that they are borrowed.
+  std::vector<std::string> borrowed() const;
 
   // Required values. `minimum`/`maximum` are inclusive and in base units.
   double number(std::string_view key, double minimum = -1e300, double maximum = 1e300) const;
@@ -136,6 +144,8 @@ class ConfigNode {
  private:
   const nlohmann::json* find(std::string_view key) const;  // unwraps {"value": ...}
   const nlohmann::json& require(std::string_view key) const;
+  void check_annotation(std::string_view key, const std::string& name,
+                        const nlohmann::json& note) const;
 
   const ConfigDocument* document_;
   std::string pointer_;

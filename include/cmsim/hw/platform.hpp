@@ -22,15 +22,15 @@ inline constexpr Bytes kMostHbm = 40'000'000'000'000;    // of a die
 static_assert(kMostDram <= INT64_MAX / kMostNodes, "the DRAM of all nodes is counted in Bytes");
 static_assert(kMostHbm / 2 <= INT64_MAX / kMostDies, "so is the KV of all dies, from 2 B a token");
 
-/// One Ascend 910C die.
 struct DieSpec {
   OpsPerSecond bf16_peak = 0;  // dense BF16 FLOPS
-  OpsPerSecond int8_peak = 0;  // dense INT8 OPS
-  int aic_cores = 0;           // AI cube cores (matrix)
-  int aiv_cores = 0;           // AI vector cores
+  OpsPerSecond int8_peak = 0;  // dense 8-bit: INT8 OPS, or FP8 FLOPS of a device that has that
+  int aic_cores = 0;           // matrix: AI cube cores; of a GPU its SMs
+  int aiv_cores = 0;           // vector: AI vector cores; of a GPU its SMs again
   Bytes hbm_capacity = 0;
   BytesPerSecond hbm_bandwidth = 0;
-  BytesPerSecond die_to_die_bandwidth = 0;  // to the sibling die of the package, per direction
+  // To the sibling die of the package, per direction; 0 where a package is one die.
+  BytesPerSecond die_to_die_bandwidth = 0;
 };
 
 /// Measured behaviour of one kind of UB path (P Table 1), as fractions of the slower port of the
@@ -106,6 +106,7 @@ struct Platform {
   OperatorSpec operators;
   TokenExchangeSpec token_exchange;
   std::vector<Fault> faults;
+  std::vector<std::string> borrowed;  // pointers of figures that were measured on another device
 
   int dies() const { return nodes * npus_per_node * dies_per_npu; }
   int npus() const { return nodes * npus_per_node; }
@@ -118,7 +119,8 @@ struct Platform {
   int nodes_per_supernode() const { return nodes / supernodes; }
 };
 
-/// Reads the platform object at `node`; unknown keys, bad units and ranges are ConfigErrors.
+/// Reads the platform object at `node`, under which its device lies already (hw/device.hpp);
+/// unknown keys, bad units and ranges are ConfigErrors.
 Platform read_platform(const ConfigNode& node);
 Platform load_platform(const std::filesystem::path& file);
 

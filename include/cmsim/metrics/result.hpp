@@ -197,6 +197,7 @@ struct Provenance {
   std::int64_t trace_dropped = 0;
   std::string trace_dropped_reason;
   std::vector<std::string> trace_retired;  // keys of the scenario that were of another trace
+  std::vector<std::string> borrowed;       // figures of the platform measured on another device
   std::vector<std::string> simgrid;
 };
 

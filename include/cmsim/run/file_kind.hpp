@@ -6,7 +6,7 @@
 
 namespace cmsim::run {
 
-enum class FileKind { kScenario, kPlatform, kModel, kStudy, kBaseline, kResult, kUnknown };
+enum class FileKind { kScenario, kPlatform, kDevice, kModel, kStudy, kBaseline, kResult, kUnknown };
 
 FileKind file_kind(const nlohmann::json& document);
 

@@ -19,8 +19,14 @@ std::filesystem::path find_scenario(const std::string& named);
 /// The same of a platform ("cloudmatrix384").
 std::filesystem::path find_platform(const std::string& named);
 
-/// The document of a platform that a user names, with "/pointer=value" applied in order. Throws
-/// ConfigError.
+/// Where the platform at the pointer `platform` names a device, puts the file in its place: `named`
+/// itself when there is such a file, else that of `directory`, else the shipped device of that name
+/// ("h100").
+void find_device(ConfigDocument& document, const std::string& platform,
+                 const std::filesystem::path& directory);
+
+/// The document of a platform that a user names, with "/pointer=value" applied in order and its
+/// device laid under it. Throws ConfigError.
 ConfigDocument platform_document(const std::string& named, const std::vector<std::string>& sets);
 
 }  // namespace cmsim::run
