@@ -8,51 +8,68 @@ namespace {
 
 using hw::Plane;
 
-/// Collects the distances from die 0, one kind of partner at a time.
+/// Collects the distances from the first die that the faults leave, one kind of partner at a time.
 class Distances {
  public:
-  explicit Distances(const coll::Fabric& fabric) : fabric_(fabric), p_(fabric.platform()) {}
+  explicit Distances(const coll::Fabric& fabric) : fabric_(fabric), p_(fabric.platform()) {
+    const std::vector<std::int32_t> dies = hw::whole_dies(p_);
+    if (!dies.empty()) from_ = dies.front();
+  }
 
   std::vector<DistanceReport> collect() {
-    const int in_node = p_.dies_per_node(), in_supernode = in_node * p_.nodes_per_supernode();
-    add("die-die, same package", hw::EndpointKind::kDie, 1, p_.dies_per_npu, Plane::kUb);
-    add("die-die, same node", hw::EndpointKind::kDie, p_.dies_per_npu, in_node, Plane::kUb);
-    add("die-die, other node", hw::EndpointKind::kDie, in_node, in_supernode, Plane::kUb);
-    add("die-die, other supernode", hw::EndpointKind::kDie, in_supernode, p_.dies(), Plane::kUb);
-    const int cpus = p_.cpus_per_node, all_cpus = cpus * p_.nodes_per_supernode();
-    add("die-CPU, same node", hw::EndpointKind::kCpu, 0, cpus, Plane::kUb);
-    add("die-CPU, other node", hw::EndpointKind::kCpu, cpus, all_cpus, Plane::kUb);
-    add("die-die, RDMA", hw::EndpointKind::kDie, 1, p_.dies(), Plane::kRdma);
-    add("die-die, VPC", hw::EndpointKind::kDie, 1, p_.dies(), Plane::kVpc);
+    const auto of_node = [&](int node, int per_node) { return Range{node * per_node, per_node}; };
+    const int node = p_.node_of_die(from_), nodes = p_.nodes_per_supernode();
+    const int supernode = node / nodes;
+    const Range all{0, p_.dies()}, in_node = of_node(node, p_.dies_per_node());
+    const Range in_supernode = of_node(supernode, nodes * p_.dies_per_node());
+    const Range package = of_node(from_ / p_.dies_per_npu, p_.dies_per_npu);
+    add("die-die, same package", hw::EndpointKind::kDie, package, {from_, 1}, Plane::kUb);
+    add("die-die, same node", hw::EndpointKind::kDie, in_node, package, Plane::kUb);
+    add("die-die, other node", hw::EndpointKind::kDie, in_supernode, in_node, Plane::kUb);
+    add("die-die, other supernode", hw::EndpointKind::kDie, all, in_supernode, Plane::kUb);
+    const Range cpus = of_node(node, p_.cpus_per_node);
+    const Range all_cpus = of_node(supernode, nodes * p_.cpus_per_node);
+    add("die-CPU, same node", hw::EndpointKind::kCpu, cpus, {}, Plane::kUb);
+    add("die-CPU, other node", hw::EndpointKind::kCpu, all_cpus, cpus, Plane::kUb);
+    add("die-die, RDMA", hw::EndpointKind::kDie, all, {from_, 1}, Plane::kRdma);
+    add("die-die, VPC", hw::EndpointKind::kDie, all, {from_, 1}, Plane::kVpc);
     return std::move(found_);
   }
 
  private:
-  /// Those of `first` to `last` - 1 that can be reached, over the scale-out plane where dies are
-  /// not joined by the scale-up plane.
-  void add(const char* name, hw::EndpointKind kind, int first, int last, Plane plane) {
+  struct Range {
+    int first = 0, count = 0;
+    bool has(int i) const { return i >= first && i < first + count; }
+  };
+
+  /// Those of `range` but not of `without` that can be reached, over the scale-out plane where dies
+  /// are not joined by the scale-up plane.
+  void add(const char* name, hw::EndpointKind kind, Range range, Range without, Plane plane) {
     DistanceReport report;
     report.name = name;
     report.plane = plane;
-    int example = take_hops(report, kind, first, last);
+    int example = take_hops(report, kind, range, without);
     if (example < 0 && plane == Plane::kUb && kind == hw::EndpointKind::kDie) {
       report.plane = Plane::kRdma;
-      example = take_hops(report, kind, first, last);
+      example = take_hops(report, kind, range, without);
     }
     if (example < 0) return;
     const hw::Endpoint there{kind, example};
-    report.read = fabric_.path(there, hw::die(0), report.plane, coll::Op::kRead);
-    report.write = fabric_.path(hw::die(0), there, report.plane, coll::Op::kWrite);
+    report.read = fabric_.path(there, hw::die(from_), report.plane, coll::Op::kRead);
+    report.write = fabric_.path(hw::die(from_), there, report.plane, coll::Op::kWrite);
     found_.push_back(std::move(report));
   }
 
   /// Returns one that can be reached, or -1.
-  int take_hops(DistanceReport& report, hw::EndpointKind kind, int first, int last) {
+  int take_hops(DistanceReport& report, hw::EndpointKind kind, Range range, Range without) {
     std::vector<int>& hops = hops_[static_cast<std::size_t>(report.plane)];
-    if (hops.empty()) hops = hw::hops_from(fabric_.topology(), report.plane, 0);
+    if (hops.empty()) {
+      hops = hw::hops_from(fabric_.topology(), report.plane,
+                           fabric_.topology().vertex_of(hw::die(from_)));
+    }
     int example = -1;
-    for (int i = first; i < last; ++i) {
-      const int there = hops[fabric_.topology().vertex_of({kind, i})];
+    for (int i = range.first; i < range.first + range.count; ++i) {
+      const int there = without.has(i) ? -1 : hops[fabric_.topology().vertex_of({kind, i})];
       if (there < 0) continue;
       if (example < 0) report.least_hops = report.most_hops = there;
       report.least_hops = std::min(report.least_hops, there);
@@ -64,6 +81,7 @@ class Distances {
 
   const coll::Fabric& fabric_;
   const hw::Platform& p_;
+  int from_ = 0;
   std::vector<int> hops_[hw::kPlanes];
   std::vector<DistanceReport> found_;
 };

@@ -25,7 +25,7 @@ struct PlaneReport {
   std::optional<hw::Bisection> bisection;
 };
 
-/// Pairs of one distance from die 0.
+/// Pairs of one distance from the first die that the faults leave.
 struct DistanceReport {
   std::string name;  // "die-die, same node"
   hw::Plane plane = hw::Plane::kUb;

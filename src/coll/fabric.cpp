@@ -112,18 +112,9 @@ int Fabric::node_of(hw::Endpoint endpoint) const {
                           : platform_.node_of_cpu(endpoint.index);
 }
 
-void Fabric::check(hw::Endpoint endpoint) const {
-  const int count = is_die(endpoint) ? platform_.dies() : platform_.cpus();
-  if (endpoint.index < 0 || endpoint.index >= count) {
-    throw std::invalid_argument(fmt::format("{} does not exist, {} has {} of them (0 to {})",
-                                            hw::to_string(endpoint), platform_.name, count,
-                                            count - 1));
-  }
-}
-
 Path Fabric::path(hw::Endpoint from, hw::Endpoint to, Plane plane, Op op) const {
-  check(from);
-  check(to);
+  hw::check_endpoint(platform_, from);
+  hw::check_endpoint(platform_, to);
   Path path;
   const auto ends = {from, to};
   for (const hw::Endpoint end : ends) {

@@ -104,8 +104,7 @@ void build_dragonfly(GraphBuilder& builder, const FabricSpec& fabric, const Unit
 void build_edges(GraphBuilder& builder, const FabricSpec& fabric, const Unit& unit) {
   const bool scale_up = unit.plane == Plane::kUb;
   const auto vertex = [&](const std::string& name) {
-    const bool is_endpoint = name.starts_with("die:") || name.starts_with("cpu:");
-    if (!is_endpoint) return builder.named_switch(name);
+    if (!is_endpoint_name(name)) return builder.named_switch(name);
     const Endpoint endpoint = parse_endpoint(name);
     return endpoint.kind == EndpointKind::kDie ? builder.die(endpoint.index)
                                                : builder.cpu(endpoint.index);

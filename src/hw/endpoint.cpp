@@ -27,6 +27,10 @@ Endpoint parse_endpoint(std::string_view text) {
   return endpoint;
 }
 
+bool is_endpoint_name(std::string_view name) {
+  return name.starts_with("die:") || name.starts_with("cpu:");
+}
+
 std::string to_string(Endpoint endpoint) {
   return fmt::format("{}:{}", endpoint.kind == EndpointKind::kDie ? "die" : "cpu", endpoint.index);
 }

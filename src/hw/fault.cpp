@@ -5,8 +5,11 @@
 #include <algorithm>
 #include <boost/range/iterator_range.hpp>
 #include <charconv>
+#include <iterator>
 #include <optional>
+#include <span>
 #include <sstream>
+#include <unordered_map>
 
 #include "cmsim/base/units.hpp"
 #include "cmsim/hw/topology.hpp"
@@ -39,10 +42,46 @@ std::string out_of(const char* what, int value, int count) {
   return fmt::format("found {} {}, there are {} (0 to {})", what, value, count, count - 1);
 }
 
+/// Links by the names of their ends, which only the graph has: it is made when one is asked for.
+class LinkNames {
+ public:
+  enum class Found : std::uint8_t { kNothing, kEnds, kLink };
+
+  explicit LinkNames(const Platform& platform) : platform_(platform) {}
+
+  Found find(const std::string& from, const std::string& to) {
+    if (!topology_) open();
+    Found found = Found::kNothing;
+    const auto [first, last] = vertices_.equal_range(from);
+    for (auto vertex = first; vertex != last; ++vertex) {
+      if (vertices_.contains(to)) found = std::max(found, Found::kEnds);
+      for (const auto& edge :
+           boost::make_iterator_range(boost::out_edges(vertex->second, topology_->graph()))) {
+        if (topology_->name_of(boost::target(edge, topology_->graph())) == to) return Found::kLink;
+      }
+    }
+    return found;
+  }
+
+ private:
+  void open() {
+    Platform whole = platform_;
+    whole.faults.clear();
+    topology_.emplace(whole);
+    for (const VertexId id : boost::make_iterator_range(boost::vertices(topology_->graph()))) {
+      vertices_.emplace(topology_->name_of(id), id);
+    }
+  }
+
+  const Platform& platform_;
+  std::optional<Topology> topology_;
+  std::unordered_multimap<std::string, VertexId> vertices_;
+};
+
 class Reader {
  public:
-  Reader(const ConfigNode& node, std::string_view key, const Platform& platform)
-      : node_(node), key_(key), platform_(platform) {}
+  Reader(const ConfigNode& node, std::string_view key, const Platform& platform, LinkNames& links)
+      : node_(node), key_(key), platform_(platform), links_(links) {}
 
   Fault fault(const std::string& text) const {
     Fault fault;
@@ -51,11 +90,8 @@ class Reader {
     const std::string kind = text.substr(0, colon);
     const std::string rest = colon == std::string::npos ? "" : text.substr(colon + 1);
     if (kind == "link") {
-      const std::size_t dash = rest.find('-');
-      if (dash == std::string::npos || dash == 0 || dash + 1 == rest.size()) refuse(text);
       fault.kind = Fault::Kind::kLink;
-      fault.from = rest.substr(0, dash);
-      fault.to = rest.substr(dash + 1);
+      find_link(fault, rest);
       return fault;
     }
     const auto* form =
@@ -78,6 +114,26 @@ class Reader {
   }
 
  private:
+  /// A name may have dashes itself: of the places to split at, the one that gives a link.
+  void find_link(Fault& fault, const std::string& ends) const {
+    std::string first_try;
+    for (std::size_t dash = ends.find('-'); dash != std::string::npos;
+         dash = ends.find('-', dash + 1)) {
+      if (dash == 0 || dash + 1 == ends.size()) continue;
+      fault.from = ends.substr(0, dash);
+      fault.to = ends.substr(dash + 1);
+      const LinkNames::Found found = links_.find(fault.from, fault.to);
+      if (found == LinkNames::Found::kLink) return;
+      if (first_try.empty() || found == LinkNames::Found::kEnds) {
+        first_try = fmt::format("no link from {} to {}", fault.from, fault.to);
+      }
+    }
+    if (first_try.empty()) refuse(fault.text);
+    node_.fail(key_, fmt::format("\"{}\": there is {}; ends are called e.g. \"die:3\", \"cpu:0\", "
+                                 "\"l1:12/2\" (node/sub-plane), \"l2:3/5\" (sub-plane/chip)",
+                                 fault.text, first_try));
+  }
+
   std::string beyond(const Fault& fault) const {
     const FabricSpec& fabric = platform_.ub.fabric;
     switch (fault.kind) {
@@ -110,6 +166,7 @@ class Reader {
   const ConfigNode& node_;
   std::string_view key_;
   const Platform& platform_;
+  LinkNames& links_;
 };
 
 std::vector<std::string> words_of(const ConfigNode& node, const char* key) {
@@ -144,7 +201,8 @@ bool touches(const Fault& fault, const Vertex& vertex) {
 
 std::vector<Fault> read_faults(const ConfigNode& node, const Platform& platform) {
   std::vector<Fault> faults;
-  const Reader fail(node, "fail", platform), degrade(node, "degrade", platform);
+  LinkNames links(platform);
+  const Reader fail(node, "fail", platform, links), degrade(node, "degrade", platform, links);
   for (const std::string& word : words_of(node, "fail")) faults.push_back(fail.fault(word));
   for (const std::string& word : words_of(node, "degrade")) {
     const std::size_t equals = word.rfind('=');
@@ -165,28 +223,6 @@ std::vector<Fault> read_faults(const ConfigNode& node, const Platform& platform)
     faults.back().text = word;
   }
   node.close();
-  // A link is known by its ends, which only the graph has.
-  const bool has_links = std::ranges::any_of(
-      faults, [](const Fault& fault) { return fault.kind == Fault::Kind::kLink; });
-  if (!has_links) return faults;
-  Platform whole = platform;
-  whole.faults.clear();
-  const Topology topology(whole);
-  for (const Fault& fault : faults) {
-    if (fault.kind != Fault::Kind::kLink) continue;
-    const auto links = boost::make_iterator_range(boost::edges(topology.graph()));
-    const bool found = std::any_of(links.begin(), links.end(), [&](const auto& edge) {
-      return topology.name_of(boost::source(edge, topology.graph())) == fault.from &&
-             topology.name_of(boost::target(edge, topology.graph())) == fault.to;
-    });
-    if (!found) {
-      node.fail(fault.left > 0 ? "degrade" : "fail",
-                fmt::format("\"{}\": there is no link from {} to {}; ends are called e.g. "
-                            "\"die:3\", \"cpu:0\", \"l1:12/2\" (node/sub-plane), \"l2:3/5\" "
-                            "(sub-plane/chip)",
-                            fault.text, fault.from, fault.to));
-    }
-  }
   return faults;
 }
 
@@ -205,41 +241,68 @@ double left_of(std::span<const Fault> faults, const Vertex& from, const Vertex& 
   return left;
 }
 
-std::vector<std::int32_t> whole_dies(const Platform& platform) {
-  std::vector<char> whole(static_cast<std::size_t>(platform.npus()), 1);
-  if (!platform.faults.empty()) {
-    const Topology topology(platform);
-    const Graph& graph = topology.graph();
-    const auto leads_out = [&](const auto& edge) {
-      const LinkClassInfo& cls = topology.classes()[graph[edge].cls];
-      return cls.plane == Plane::kUb && cls.name != "die_to_die" &&
-             graph[boost::target(edge, graph)].kind != VertexKind::kCpu;
-    };
-    for (int die = 0; die < platform.dies(); ++die) {
-      const auto links =
-          boost::make_iterator_range(boost::out_edges(topology.vertex_of(hw::die(die)), graph));
-      if (std::none_of(links.begin(), links.end(), leads_out)) {
-        whole[static_cast<std::size_t>(die / platform.dies_per_npu)] = 0;
-      }
+namespace {
+
+/// Whether a die can reach more by the scale-up plane than its package and its CPU.
+bool has_way_out(const Topology& topology, VertexId die) {
+  const Graph& graph = topology.graph();
+  const auto links = boost::make_iterator_range(boost::out_edges(die, graph));
+  return std::any_of(links.begin(), links.end(), [&](const auto& edge) {
+    const LinkClassInfo& cls = topology.classes()[graph[edge].cls];
+    return cls.plane == Plane::kUb && cls.name != "die_to_die" &&
+           graph[boost::target(edge, graph)].kind != VertexKind::kCpu;
+  });
+}
+
+Lost lost_in(const Platform& platform) {
+  Lost lost;
+  if (platform.faults.empty()) return lost;
+  const Topology topology(platform);
+  for (int die = 0; die < platform.dies(); ++die) {
+    if (has_way_out(topology, topology.vertex_of(hw::die(die)))) continue;
+    const int npu = die / platform.dies_per_npu;
+    if (lost.npus.empty() || lost.npus.back() != npu) lost.npus.push_back(npu);
+  }
+  for (int cpu = 0; cpu < platform.cpus(); ++cpu) {
+    if (boost::out_degree(topology.vertex_of(hw::cpu(cpu)), topology.graph()) == 0) {
+      lost.cpus.push_back(cpu);
     }
   }
+  return lost;
+}
+
+/// The numbers below `count` that are not in `lost`.
+std::vector<std::int32_t> without(std::span<const std::int32_t> lost, std::int32_t count) {
+  std::vector<std::int32_t> kept;
+  for (std::int32_t i = 0; i < count; ++i) {
+    if (!lost.empty() && lost.front() == i) {
+      lost = lost.subspan(1);
+    } else {
+      kept.push_back(i);
+    }
+  }
+  return kept;
+}
+
+}  // namespace
+
+void add_faults(Platform& platform, std::vector<Fault> faults) {
+  if (faults.empty()) return;
+  platform.faults.insert(platform.faults.end(), std::make_move_iterator(faults.begin()),
+                         std::make_move_iterator(faults.end()));
+  platform.lost = lost_in(platform);
+}
+
+std::vector<std::int32_t> whole_dies(const Platform& platform) {
   std::vector<std::int32_t> dies;
-  for (int die = 0; die < platform.dies(); ++die) {
-    if (whole[static_cast<std::size_t>(die / platform.dies_per_npu)] != 0) dies.push_back(die);
+  for (const std::int32_t npu : without(platform.lost.npus, platform.npus())) {
+    for (int i = 0; i < platform.dies_per_npu; ++i) dies.push_back(npu * platform.dies_per_npu + i);
   }
   return dies;
 }
 
 std::vector<std::int32_t> whole_cpus(const Platform& platform) {
-  std::vector<std::int32_t> cpus;
-  std::optional<Topology> topology;
-  if (!platform.faults.empty()) topology.emplace(platform);
-  for (int cpu = 0; cpu < platform.cpus(); ++cpu) {
-    if (!topology || boost::out_degree(topology->vertex_of(hw::cpu(cpu)), topology->graph()) > 0) {
-      cpus.push_back(cpu);
-    }
-  }
-  return cpus;
+  return without(platform.lost.cpus, platform.cpus());
 }
 
 }  // namespace cmsim::hw

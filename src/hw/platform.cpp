@@ -103,13 +103,9 @@ VpcSpec read_vpc(const ConfigNode& node) {
 
 void check_end(const ConfigNode& edge, const char* key, const Platform& platform) {
   const std::string name = edge.text(key);
-  if (!name.starts_with("die:") && !name.starts_with("cpu:")) return;
+  if (!is_endpoint_name(name)) return;
   try {
-    const Endpoint end = parse_endpoint(name);
-    const int count = end.kind == EndpointKind::kDie ? platform.dies() : platform.cpus();
-    if (end.index >= count) {
-      edge.fail(key, fmt::format("found \"{}\", there are {} (0 to {})", name, count, count - 1));
-    }
+    check_endpoint(platform, parse_endpoint(name));
   } catch (const std::invalid_argument& error) {
     edge.fail(key, error.what());
   }
@@ -241,9 +237,16 @@ Platform read_platform(const ConfigNode& node) {
   const ConfigNode faults = node.child_or_empty("faults");
   node.close();
   check_sizes(node, platform);
-  platform.faults = read_faults(faults, platform);
+  add_faults(platform, read_faults(faults, platform));
   platform.borrowed = node.borrowed();
   return platform;
+}
+
+void check_endpoint(const Platform& platform, Endpoint endpoint) {
+  const int count = endpoint.kind == EndpointKind::kDie ? platform.dies() : platform.cpus();
+  if (endpoint.index >= 0 && endpoint.index < count) return;
+  throw std::invalid_argument(fmt::format("{} does not exist, {} has {} of them (0 to {})",
+                                          to_string(endpoint), platform.name, count, count - 1));
 }
 
 int Platform::nodes_in(Scope scope) const {

@@ -189,9 +189,8 @@ Scenario read_keys(const ConfigDocument& document) {
   if (root.has("extends")) root.fail("extends", "can be given in a file only");
   root.text_or("description", "");
   scenario.platform = hw::read_platform(root.child("platform"));
-  const std::vector<hw::Fault> faults =
-      hw::read_faults(root.child_or_empty("faults"), scenario.platform);
-  scenario.platform.faults.insert(scenario.platform.faults.end(), faults.begin(), faults.end());
+  hw::add_faults(scenario.platform,
+                 hw::read_faults(root.child_or_empty("faults"), scenario.platform));
   scenario.model = model::read_architecture(root.child("model"));
   scenario.seed = static_cast<std::uint64_t>(root.integer_or("seed", 1, 0));
   scenario.options = model::read_model_options(root, scenario.platform);

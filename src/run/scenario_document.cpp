@@ -122,8 +122,7 @@ void retire_settings_of_the_trace(ConfigDocument& document, int layer) {
 /// A platform may be one that comes with the program, by its name.
 void find_platform_set(ConfigDocument& document, const fs::path& directory) {
   const std::string named = document.text_at(kPlatform);
-  if (named.empty()) return;
-  const bool there = is_there(named) || is_there(directory / named);
+  const bool there = named.empty() || is_there(named) || is_there(directory / named);
   if (!there) document.replace_text(kPlatform, find_platform(named).string());
   include_platform(document, base_of(document.text_at(kPlatform), directory));
 }

@@ -215,18 +215,13 @@ class PairsReader {
   }
 
   hw::Endpoint endpoint(const char* column, const std::string& text) const {
-    hw::Endpoint found;
     try {
-      found = hw::parse_endpoint(text);
+      const hw::Endpoint found = hw::parse_endpoint(text);
+      hw::check_endpoint(platform_, found);
+      return found;
     } catch (const std::invalid_argument& error) {
       fail(fmt::format("{}: {}", column, error.what()));
     }
-    const int count = found.kind == hw::EndpointKind::kDie ? platform_.dies() : platform_.cpus();
-    if (found.index < 0 || found.index >= count) {
-      fail(fmt::format("{}: {} does not exist, {} has {} of them", column, hw::to_string(found),
-                       platform_.name, count));
-    }
-    return found;
   }
 
   [[noreturn]] void fail(const std::string& message) const {

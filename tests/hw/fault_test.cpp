@@ -46,6 +46,15 @@ TEST(Faults, TakeTheLinksOfWhatTheyTouch) {
   EXPECT_EQ(link.count("die_ub"), 2 * (768 * 7 - 1));
 }
 
+TEST(Faults, ALinkIsFoundWhateverDashesTheNamesOfItsEndsHave) {
+  const Topology whole(failed("")), card(failed("link:l1:0-card-in:7")),
+      out(failed("link:card:7-l1:0"));
+  EXPECT_EQ(card.count("vpc"), whole.count("vpc") - 1);
+  EXPECT_EQ(out.count("vpc"), whole.count("vpc") - 1);
+  const Topology pcie(failed("link:card-in:0-die:3"));
+  EXPECT_EQ(pcie.count("pcie"), whole.count("pcie") - 1);
+}
+
 TEST(Faults, DegradeMultipliesWhatIsLeft) {
   const Platform p = broken(R"({"degrade": "plane:0=50% l1:0/0=0.5"})");
   // Node 0 keeps a quarter of its first sub-plane, the others a half: of 16 dies x 28 GB/s, both
@@ -67,6 +76,14 @@ TEST(Faults, WholeAreTheNpusWithAWayOut) {
   EXPECT_THAT(std::vector(cpus.begin(), cpus.begin() + 4), ElementsAre(1, 2, 3, 8));
 }
 
+TEST(Faults, OnTopOfOthersLeaveWhatBothLeave) {
+  Platform platform = failed("die:101");
+  add_faults(platform, {{.kind = Fault::Kind::kNode, .at = 0}});
+  EXPECT_EQ(whole_dies(platform).size(), 768u - 2 - 16);
+  EXPECT_EQ(whole_dies(platform).front(), 16);
+  EXPECT_EQ(whole_cpus(platform).front(), 4);
+}
+
 TEST(Faults, WhatTheMachineHasNotIsAnError) {
   const std::pair<const char*, const char*> cases[] = {
       {"plane:7", "found sub-plane 7, there are 7 (0 to 6)"},
@@ -78,7 +95,9 @@ TEST(Faults, WhatTheMachineHasNotIsAnError) {
       {"l2:3", "found \"l2:3\", allowed are"},
       {"die:-1", "found \"die:-1\", allowed are"},
       {"link:die:3", "found \"link:die:3\", allowed are"},
-      {"link:die:3-l1:1/2", "there is no link from die:3 to l1:1/2"}};
+      {"link:die:3-", "found \"link:die:3-\", allowed are"},
+      {"link:die:3-l1:1/2", "there is no link from die:3 to l1:1/2"},
+      {"link:card-in:7-card:7", "there is no link from card-in:7 to card:7"}};
   for (const auto& [fault, message] : cases) {
     try {
       failed(fault);

@@ -171,7 +171,8 @@ TEST(Builders, AListIsWhatItSays) {
 
 TEST(Builders, AListThatIsNoNetworkIsRefused) {
   const std::pair<const char*, const char*> cases[] = {
-      {R"({"from": "b", "to": "die:4", "bandwidth": "1GB/s"})", "found \"die:4\", there are 4"},
+      {R"({"from": "b", "to": "die:4", "bandwidth": "1GB/s"})",
+       "die:4 does not exist, cloudmatrix384 has 4"},
       {R"({"from": "b", "to": "die:x", "bandwidth": "1GB/s"})", "is not an endpoint"},
       {R"({"from": "b", "to": "a", "bandwidth": "1GB/s"})", "between a and b is there already"},
       {R"({"from": "c", "to": "die:3", "bandwidth": "1GB/s"})", "die:3 is not joined to die:0"},

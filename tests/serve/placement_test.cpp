@@ -98,11 +98,11 @@ TEST(Placement, LeavesOutWhatTheFaultsTook) {
   hw::Platform platform = hw::load_platform(CMSIM_SOURCE_DIR "/platforms/cloudmatrix384.json");
   // Die 5 takes NPU 2 with it, so that all that comes after moves up by one NPU; node 1 moves the
   // dies from 14 on by a node more.
-  platform.faults = {{.kind = hw::Fault::Kind::kDie, .at = 5}};
+  hw::add_faults(platform, {{.kind = hw::Fault::Kind::kDie, .at = 5}});
   DeploymentSpec deployment;
   EXPECT_EQ(place(deployment, platform, Role::kAll).prefill_die(0, 3), 3);
   EXPECT_EQ(place(deployment, platform, Role::kAll).prefill_die(0, 4), 6);
-  platform.faults.push_back({.kind = hw::Fault::Kind::kNode, .at = 1});
+  hw::add_faults(platform, {{.kind = hw::Fault::Kind::kNode, .at = 1}});
   const Placement p = place(deployment, platform, Role::kAll);
   EXPECT_EQ(p.prefill_die(0, 13), 15);
   EXPECT_EQ(p.prefill_die(0, 14), 32);

@@ -88,7 +88,6 @@ class Fabric {
 
  private:
   class Routes;
-  void check(hw::Endpoint endpoint) const;
 
   hw::Platform platform_;
   std::shared_ptr<Routes> routes_;  // shared by copies; it remembers distances

@@ -22,6 +22,8 @@ inline Endpoint cpu(std::int32_t index) { return {EndpointKind::kCpu, index}; }
 
 /// Reads "die:17", "die17", "17" (a die), "cpu:3", "cpu3". Throws std::invalid_argument.
 Endpoint parse_endpoint(std::string_view text);
+/// Whether a place of a graph with this name is meant to be a die or CPU: "die:...", "cpu:...".
+bool is_endpoint_name(std::string_view name);
 std::string to_string(Endpoint endpoint);  // "die:17"
 
 }  // namespace cmsim::hw

@@ -2,6 +2,7 @@
 // "node:7", "die:100", "cpu:3", "link:A-B".
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -24,6 +25,15 @@ struct Fault {
 /// Reads {"fail": "plane:3 die:100", "degrade": "l2:3/5=50%"}. What the platform does not have is a
 /// ConfigError.
 std::vector<Fault> read_faults(const ConfigNode& node, const Platform& platform);
+
+/// What faults leave without a link in the scale-up plane; ascending.
+struct Lost {
+  std::vector<std::int32_t> npus;  // of which a die has no way out
+  std::vector<std::int32_t> cpus;
+};
+
+/// More faults on top of those that the platform has, and what is lost by all of them.
+void add_faults(Platform& platform, std::vector<Fault> faults);
 
 /// Dies of NPUs of which no die is lost or without a link in the scale-up plane; in order.
 std::vector<std::int32_t> whole_dies(const Platform& platform);

@@ -9,6 +9,7 @@
 
 #include "cmsim/base/config.hpp"
 #include "cmsim/base/units.hpp"
+#include "cmsim/hw/endpoint.hpp"
 #include "cmsim/hw/fabric_spec.hpp"
 #include "cmsim/hw/fault.hpp"
 
@@ -105,7 +106,8 @@ struct Platform {
   VpcSpec vpc;
   OperatorSpec operators;
   TokenExchangeSpec token_exchange;
-  std::vector<Fault> faults;
+  std::vector<Fault> faults;          // see add_faults()
+  Lost lost;                          // by them
   std::vector<std::string> borrowed;  // pointers of figures that were measured on another device
 
   int dies() const { return nodes * npus_per_node * dies_per_npu; }
@@ -118,6 +120,9 @@ struct Platform {
   int nodes_in(Scope scope) const;
   int nodes_per_supernode() const { return nodes / supernodes; }
 };
+
+/// Throws std::invalid_argument when the platform has no such die or CPU.
+void check_endpoint(const Platform& platform, Endpoint endpoint);
 
 /// Reads the platform object at `node`, under which its device lies already (hw/device.hpp);
 /// unknown keys, bad units and ranges are ConfigErrors.
