@@ -154,6 +154,17 @@ ConfigDocument ConfigDocument::from_text(std::string_view text, const std::strin
   return document;
 }
 
+ConfigDocument ConfigDocument::from_value(json value, const std::string& name,
+                                          const std::map<std::string, int>& lines) {
+  ConfigDocument document;
+  document.name_ = name;
+  document.value_ = std::move(value);
+  for (const auto& [pointer, line] : lines) {
+    document.origins_[pointer] = {{name, line, pointer}, 0};
+  }
+  return document;
+}
+
 ConfigDocument ConfigDocument::from_file(const std::filesystem::path& path) {
   return from_text(read_whole(path, kMostBytes), path.string());
 }

@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <map>
 
 #include "graph_builder.hpp"
 
@@ -109,6 +110,18 @@ void build_edges(GraphBuilder& builder, const FabricSpec& fabric, const Unit& un
     return endpoint.kind == EndpointKind::kDie ? builder.die(endpoint.index)
                                                : builder.cpu(endpoint.index);
   };
+  std::map<int, std::int32_t> pools;
+  for (const SwitchSpec& spec : fabric.switches) {
+    const bool alone = spec.pool < 0 || !pools.contains(spec.pool);
+    const std::int32_t pool = alone ? builder.new_pool() : pools.at(spec.pool);
+    if (spec.pool >= 0) pools[spec.pool] = pool;
+    builder.add_named_switch(spec.name, {.kind = VertexKind::kSwitch,
+                                         .tier = static_cast<std::int8_t>(spec.tier),
+                                         .lane = static_cast<std::int16_t>(spec.lane),
+                                         .node = spec.node,
+                                         .index = spec.index,
+                                         .pool = pool});
+  }
   for (const EdgeSpec& edge : fabric.edges) {
     const bool of_cpu = edge.from.starts_with("cpu:") || edge.to.starts_with("cpu:");
     const bool of_die = edge.from.starts_with("die:") || edge.to.starts_with("die:");
@@ -117,7 +130,8 @@ void build_edges(GraphBuilder& builder, const FabricSpec& fabric, const Unit& un
                             : of_die          ? (scale_up ? "die_ub" : "rdma")
                                               : (scale_up ? "uplink" : "rdma_uplink");
     builder.add_both_ways(vertex(edge.from), vertex(edge.to),
-                          {builder.link_class(cls, unit.plane), -1, edge.bandwidth});
+                          {builder.link_class(cls, unit.plane),
+                           static_cast<std::int16_t>(edge.lane), edge.bandwidth});
   }
 }
 

@@ -46,12 +46,33 @@ std::vector<EdgeSpec> read_edges(const ConfigNode& node) {
     edge.to = element.text("to");
     edge.bandwidth = read_bandwidth(element, "bandwidth");
     edge.cls = element.text_or("class", "");
+    edge.lane = static_cast<int>(element.integer_or("lane", -1, 0, kMostSubPlanes - 1));
     if (edge.from == edge.to) element.fail("to", "a link from \"" + edge.to + "\" to itself");
     element.close();
     edges.push_back(std::move(edge));
   }
   if (edges.empty()) node.fail("edges", "a list without a link");
   return edges;
+}
+
+std::vector<SwitchSpec> read_switches(const ConfigNode& node) {
+  std::vector<SwitchSpec> switches;
+  if (!node.has("switches")) return switches;
+  for (const ConfigNode& element : node.elements("switches")) {
+    const auto whole = [&](const char* key, int otherwise, int least, int most) {
+      return static_cast<int>(element.integer_or(key, otherwise, least, most));
+    };
+    SwitchSpec spec;
+    spec.name = element.text("name");
+    spec.tier = whole("tier", 1, 1, kMostTiers);
+    spec.lane = whole("lane", -1, 0, kMostSubPlanes - 1);
+    spec.node = whole("node", -1, 0, kMostNodes - 1);
+    spec.index = whole("index", 0, 0, kMostDies);
+    spec.pool = whole("pool", -1, 0, INT32_MAX);
+    element.close();
+    switches.push_back(std::move(spec));
+  }
+  return switches;
 }
 
 FabricSpec read_fat_tree(const ConfigNode& node) {
@@ -154,7 +175,9 @@ FabricSpec read_fabric(const ConfigNode& node) {
       break;
     case Builder::kEdges:
       fabric.builder = Builder::kEdges;
+      if (node.has("file")) node.fail("file", "expected the path of a GraphML file");
       fabric.edges = read_edges(node);
+      fabric.switches = read_switches(node);
       break;
   }
   if (node.has("scope")) fabric.scope = read_choice(node, "scope", kScopes);

@@ -38,15 +38,15 @@ void GraphBuilder::add_both_ways(VertexId a, VertexId b, Link link) {
 }
 
 VertexId GraphBuilder::named_switch(const std::string& name) {
-  const auto [place, is_new] = named_.try_emplace(name, 0);
-  if (is_new) {
-    place->second = add_vertex({.kind = VertexKind::kSwitch,
-                                .tier = 1,
-                                .pool = new_pool(),
-                                .name = static_cast<std::int32_t>(switch_names_.size())});
-    switch_names_.push_back(name);
-  }
-  return place->second;
+  const auto known = named_.find(name);
+  if (known != named_.end()) return known->second;
+  return add_named_switch(name, {.kind = VertexKind::kSwitch, .tier = 1, .pool = new_pool()});
+}
+
+VertexId GraphBuilder::add_named_switch(const std::string& name, Vertex vertex) {
+  vertex.name = static_cast<std::int32_t>(switch_names_.size());
+  switch_names_.push_back(name);
+  return named_[name] = add_vertex(vertex);
 }
 
 void GraphBuilder::apply_faults() {

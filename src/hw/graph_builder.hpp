@@ -28,6 +28,7 @@ class GraphBuilder {
   void add_both_ways(VertexId a, VertexId b, Link link);
   /// The switch of this name, made when it is new.
   VertexId named_switch(const std::string& name);
+  VertexId add_named_switch(const std::string& name, Vertex vertex);
 
   /// Takes away the links of which the faults leave nothing, and narrows the others.
   void apply_faults();

@@ -79,6 +79,9 @@ std::string to_graphml(const Topology& topology) {
       "  <key id=\"node\" for=\"node\" attr.name=\"node\" attr.type=\"int\"/>\n"
       "  <key id=\"tier\" for=\"node\" attr.name=\"tier\" attr.type=\"int\"/>\n"
       "  <key id=\"lane\" for=\"node\" attr.name=\"lane\" attr.type=\"int\"/>\n"
+      "  <key id=\"index\" for=\"node\" attr.name=\"index\" attr.type=\"int\"/>\n"
+      "  <key id=\"pool\" for=\"node\" attr.name=\"pool\" attr.type=\"int\"/>\n"
+      "  <key id=\"sub_plane\" for=\"edge\" attr.name=\"lane\" attr.type=\"int\"/>\n"
       "  <key id=\"class\" for=\"edge\" attr.name=\"class\" attr.type=\"string\"/>\n"
       "  <key id=\"plane\" for=\"edge\" attr.name=\"plane\" attr.type=\"string\"/>\n"
       "  <key id=\"bandwidth\" for=\"edge\" attr.name=\"bandwidth_gb_per_s\" "
@@ -92,7 +95,10 @@ std::string to_graphml(const Topology& topology) {
                    id, xml_escaped(topology.name_of(id)), kind_of(vertex));
     if (vertex.node >= 0) fmt::format_to(out, "<data key=\"node\">{}</data>", vertex.node);
     if (vertex.kind == VertexKind::kSwitch) {
-      fmt::format_to(out, "<data key=\"tier\">{}</data>", vertex.tier);
+      fmt::format_to(out,
+                     "<data key=\"tier\">{}</data><data key=\"index\">{}</data>"
+                     "<data key=\"pool\">{}</data>",
+                     vertex.tier, vertex.index, vertex.pool);
     }
     if (vertex.lane >= 0) fmt::format_to(out, "<data key=\"lane\">{}</data>", vertex.lane);
     text += "</node>\n";
@@ -101,9 +107,12 @@ std::string to_graphml(const Topology& topology) {
     const LinkClassInfo& cls = topology.classes()[graph[edge].cls];
     fmt::format_to(out,
                    "    <edge source=\"n{}\" target=\"n{}\"><data key=\"class\">{}</data>"
-                   "<data key=\"plane\">{}</data><data key=\"bandwidth\">{}</data></edge>\n",
+                   "<data key=\"plane\">{}</data><data key=\"bandwidth\">{}</data>",
                    boost::source(edge, graph), boost::target(edge, graph), xml_escaped(cls.name),
                    to_string(cls.plane), graph[edge].bandwidth / kGiga);
+    const Link& link = graph[edge];
+    if (link.lane >= 0) fmt::format_to(out, "<data key=\"sub_plane\">{}</data>", link.lane);
+    text += "</edge>\n";
   }
   return text + "  </graph>\n</graphml>\n";
 }

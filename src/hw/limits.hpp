@@ -12,6 +12,7 @@ inline constexpr double kLeastEfficiency = 0.001;  // of anything that is a shar
 inline constexpr Seconds kLongestLatency = 1.0;
 inline constexpr int kMostSubPlanes = 64;
 inline constexpr int kMostPorts = 4096;  // of a switch
+inline constexpr int kMostTiers = 8;
 inline constexpr int kMostMeshSize = 4096;
 inline constexpr std::size_t kMostMeshDimensions = 6;
 inline constexpr std::int64_t kMostLinks = 40'000'000;  // one way; the graph takes some 60 B each

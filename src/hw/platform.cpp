@@ -8,8 +8,7 @@
 #include <stdexcept>
 #include <utility>
 
-#include "cmsim/hw/device.hpp"
-#include "cmsim/hw/endpoint.hpp"
+#include "cmsim/hw/platform_files.hpp"
 #include "graph_builder.hpp"
 #include "limits.hpp"
 #include "platform_operators.hpp"
@@ -141,6 +140,27 @@ void check_edges(const ConfigNode& node, const FabricSpec& fabric, const Platfor
   }
 }
 
+/// Switches that a link leads to, each once, in a node that there is.
+void check_switches(const ConfigNode& node, const FabricSpec& fabric, const Platform& platform) {
+  if (fabric.switches.empty()) return;
+  std::set<std::string> linked, known;
+  for (const EdgeSpec& edge : fabric.edges) linked.insert({edge.from, edge.to});
+  const std::vector<ConfigNode> elements = node.elements("switches");
+  for (std::size_t i = 0; i < elements.size(); ++i) {
+    const SwitchSpec& spec = fabric.switches[i];
+    if (!linked.contains(spec.name) || is_endpoint_name(spec.name)) {
+      elements[i].fail("name", fmt::format("no link leads to a switch \"{}\"", spec.name));
+    }
+    if (!known.insert(spec.name).second) {
+      elements[i].fail("name", fmt::format("\"{}\" is there already", spec.name));
+    }
+    if (spec.node >= platform.nodes) {
+      elements[i].fail("node", fmt::format("found {}, there are {} (0 to {})", spec.node,
+                                           platform.nodes, platform.nodes - 1));
+    }
+  }
+}
+
 /// What the builder of a plane, whose object is at `node`, asks of the number of dies and nodes.
 void check_fabric(const ConfigNode& root, const ConfigNode& node, const FabricSpec& fabric,
                   const Platform& platform) {
@@ -180,6 +200,7 @@ void check_fabric(const ConfigNode& root, const ConfigNode& node, const FabricSp
     }
     case Builder::kEdges:
       check_edges(node, fabric, platform);
+      check_switches(node, fabric, platform);
       break;
     case Builder::kSwitch:
     case Builder::kFatTree:

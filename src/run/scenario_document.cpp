@@ -5,7 +5,7 @@
 
 #include <utility>
 
-#include "cmsim/hw/device.hpp"
+#include "cmsim/hw/platform_files.hpp"
 #include "cmsim/run/shipped.hpp"
 
 namespace cmsim::run {
@@ -21,7 +21,7 @@ void include_platform(ConfigDocument& document, const fs::path& directory) {
   const std::string named = document.text_at(kPlatform);
   document.include_file(kPlatform, directory);
   if (named.empty()) return;
-  hw::anchor_device(document, kPlatform, (directory / named).parent_path());
+  hw::anchor_files(document, kPlatform, (directory / named).parent_path());
 }
 
 void splice(ConfigDocument& document, const fs::path& directory) {
@@ -60,7 +60,7 @@ std::string extended(const ConfigDocument& document) {
 ConfigDocument with_extended(ConfigDocument own, const fs::path& directory,
                              std::vector<std::string> chain) {
   anchor_trace(own, directory);
-  hw::anchor_device(own, kPlatform, directory);
+  hw::anchor_files(own, kPlatform, directory);
   const std::string named = extended(own);
   if (named.empty()) {
     splice(own, directory);
@@ -165,7 +165,7 @@ ConfigDocument with_settings(ConfigDocument base, const fs::path& directory,
                              const std::vector<Setting>& settings) {
   if (!settings.empty()) apply(base, settings, directory);
   find_device(base, kPlatform, directory);
-  hw::lay_device(base, kPlatform);
+  hw::include_files(base, kPlatform);
   return base;
 }
 

@@ -6,7 +6,7 @@
 #include <set>
 
 #include "cmsim/base/error.hpp"
-#include "cmsim/hw/device.hpp"
+#include "cmsim/hw/platform_files.hpp"
 #include "cmsim/run/file_kind.hpp"
 
 namespace cmsim::run {
@@ -75,10 +75,10 @@ ConfigDocument platform_document(const std::string& named, const std::vector<std
   const fs::path file = find_platform(named);
   expect_kind(file, FileKind::kPlatform);
   ConfigDocument document = ConfigDocument::from_file(file);
-  hw::anchor_device(document, "", file.parent_path());
+  hw::anchor_files(document, "", file.parent_path());
   for (const std::string& set : sets) document.apply_set(set);
   find_device(document, "", file.parent_path());
-  hw::lay_device(document, "");
+  hw::include_files(document, "");
   return document;
 }
 

@@ -110,6 +110,33 @@ TEST(TopologyCommand, TablesFit80Columns) {
   }
 }
 
+TEST(TopologyCommand, DistancesAreFromTheFirstDieThatIsLeft) {
+  const WorkDirectory work;
+  const auto distances = [&](const std::vector<std::string>& more) {
+    const Outcome run = work.cmsim(topology(more));
+    EXPECT_EQ(run.code, 0) << run.err;
+    return run.out.substr(run.out.find("latency at 512 B"));
+  };
+  const std::string whole = distances({});
+  EXPECT_THAT(whole, HasSubstr("die-CPU, other node"));
+  EXPECT_EQ(distances({"--fail", "die:0"}), whole);
+  EXPECT_EQ(distances({"--fail", "node:0"}), whole);
+}
+
+TEST(TopologyCommand, ReadsTheGraphThatItWrote) {
+  const WorkDirectory work;
+  ASSERT_EQ(work.cmsim(topology({"--set", "/nodes=2", "--export", "two.graphml"})).code, 0);
+  const auto links = [&](const std::vector<std::string>& more) {
+    const Outcome run = work.cmsim(topology(more));
+    EXPECT_EQ(run.code, 0) << run.err;
+    const auto json = nlohmann::json::parse(run.out);
+    return std::pair(json["links"], json["distances"]);
+  };
+  EXPECT_EQ(links({"--set", "/nodes=2", "--json"}),
+            links({"--set", "/nodes=2", "--json", "--set",
+                   R"(/ub/fabric={"builder": "edges", "file": "two.graphml"})"}));
+}
+
 TEST(TopologyCommand, SaysWhatBindsATraffic) {
   const WorkDirectory work;
   const Outcome kv = work.cmsim(topology({"--traffic", "kv"}));

@@ -5,7 +5,7 @@
 #include <filesystem>
 
 #include "cmsim/engine/exchange.hpp"
-#include "cmsim/hw/device.hpp"
+#include "cmsim/hw/platform_files.hpp"
 #include "tests/coll/ranks.hpp"
 #include "tests/hw/machines.hpp"
 

@@ -1,5 +1,3 @@
-#include "cmsim/hw/device.hpp"
-
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <unistd.h>
@@ -9,6 +7,7 @@
 
 #include "cmsim/base/error.hpp"
 #include "cmsim/hw/platform.hpp"
+#include "cmsim/hw/platform_files.hpp"
 
 namespace cmsim::hw {
 namespace {

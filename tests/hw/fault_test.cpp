@@ -4,7 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "cmsim/base/error.hpp"
-#include "cmsim/hw/device.hpp"
+#include "cmsim/hw/platform_files.hpp"
 #include "cmsim/hw/topology.hpp"
 
 namespace cmsim::hw {

@@ -10,7 +10,7 @@
 
 #include "cmsim/base/config.hpp"
 #include "cmsim/base/error.hpp"
-#include "cmsim/hw/device.hpp"
+#include "cmsim/hw/platform_files.hpp"
 
 namespace cmsim::hw {
 namespace {

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "cmsim/base/error.hpp"
-#include "cmsim/hw/device.hpp"
+#include "cmsim/hw/platform_files.hpp"
 
 namespace cmsim::hw {
 namespace {

@@ -33,6 +33,9 @@ class ConfigDocument {
   static ConfigDocument from_file(const std::filesystem::path& path);
   /// Parses text; `name` stands for the file in messages.
   static ConfigDocument from_text(std::string_view text, const std::string& name);
+  /// What was read from something else than JSON; `lines` by pointer, has "".
+  static ConfigDocument from_value(nlohmann::json value, const std::string& name,
+                                   const std::map<std::string, int>& lines);
 
   const nlohmann::json& value() const { return value_; }
   const std::string& name() const { return name_; }

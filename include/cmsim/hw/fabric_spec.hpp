@@ -38,6 +38,15 @@ struct EdgeSpec {
   std::string from, to;
   BytesPerSecond bandwidth = 0;
   std::string cls;  // its class; empty: that of its ends
+  int lane = -1;    // the sub-plane; -1: none
+};
+
+/// What is known of a switch of such a list besides its links; see Vertex.
+struct SwitchSpec {
+  std::string name;
+  int tier = 1;
+  int lane = -1, node = -1, index = 0;
+  int pool = -1;  // -1: one of its own
 };
 
 struct FabricSpec {
@@ -65,6 +74,7 @@ struct FabricSpec {
   BytesPerSecond local_bandwidth = 0, global_bandwidth = 0;
   // Explicit list.
   std::vector<EdgeSpec> edges;
+  std::vector<SwitchSpec> switches;
 };
 
 /// Reads an object that names a builder and its keys.

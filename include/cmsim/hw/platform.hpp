@@ -124,8 +124,8 @@ struct Platform {
 /// Throws std::invalid_argument when the platform has no such die or CPU.
 void check_endpoint(const Platform& platform, Endpoint endpoint);
 
-/// Reads the platform object at `node`, under which its device lies already (hw/device.hpp);
-/// unknown keys, bad units and ranges are ConfigErrors.
+/// Reads the platform object at `node`, under which its device lies already
+/// (hw/platform_files.hpp); unknown keys, bad units and ranges are ConfigErrors.
 Platform read_platform(const ConfigNode& node);
 Platform load_platform(const std::filesystem::path& file);
 
