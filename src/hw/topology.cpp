@@ -28,10 +28,10 @@ void build_unit(GraphBuilder& builder, const FabricSpec& fabric, const Unit& uni
   }
 }
 
-/// A copy of the fabric in every unit of its scope.
+/// A copy of the fabric in every unit of its scope; a list of edges names all that there is.
 void build_units(GraphBuilder& builder, const FabricSpec& fabric, Unit unit) {
   const Platform& p = builder.platform();
-  const int nodes = p.nodes_in(fabric.scope);
+  const int nodes = fabric.builder == Builder::kEdges ? p.nodes : p.nodes_in(fabric.scope);
   for (unit.first_node = 0; unit.first_node < p.nodes; unit.first_node += nodes) {
     unit.nodes = std::min(nodes, p.nodes - unit.first_node);
     build_unit(builder, fabric, unit);

@@ -153,6 +153,16 @@ TEST_F(Graphml, AFileThatIsNotThereIsShownWhereItIsNamed) {
   EXPECT_THROW(include_files(document, ""), ConfigError);
 }
 
+TEST(Edges, AreThereOnceHoweverManySupernodesThereAre) {
+  ConfigDocument document = open_platform(CMSIM_SOURCE_DIR "/platforms/cloudmatrix384.json");
+  for (const char* set : {"/supernodes=2", "/nodes=1", "/npus_per_node=1", "/dies_per_npu=1",
+                          R"(/ub/fabric={"builder": "edges", "edges": [
+                             {"from": "die:0", "to": "die:1", "bandwidth": "1GB/s"}]})"}) {
+    document.apply_set(set);
+  }
+  EXPECT_EQ(Topology(read_platform(ConfigNode(document))).count("die_ub"), 2);
+}
+
 TEST(Edges, SwitchesAreThoseThatLinksLeadTo) {
   const auto complaint = [](const std::string& switches) {
     ConfigDocument document = open_platform(CMSIM_SOURCE_DIR "/platforms/cloudmatrix384.json");
