@@ -126,7 +126,7 @@ int execute(const CollectiveCommand& command, const CLI::App& sub) {
         platform, {"/die", "/ub", "/rdma", "/token_exchange", "/operators/hbm_efficiency"});
     if (command.json) {
       run::Digest digest;
-      digest.add(document.value().dump());
+      digest.add(run::without_costs(document.value()).dump());
       digest.add(ConfigDocument::from_file(model).value().dump());
       auto json = to_json(command, spec, result);
       json["provenance"] =

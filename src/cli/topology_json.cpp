@@ -89,6 +89,23 @@ nlohmann::ordered_json traffic_json(const TrafficReport& traffic) {
   return json;
 }
 
+nlohmann::ordered_json costs_json(const hw::Platform& platform) {
+  const hw::CostSpec& costs = platform.costs;
+  nlohmann::ordered_json json = nlohmann::ordered_json::object();
+  const auto add = [&](const char* name, const std::optional<double>& an_npu) {
+    if (an_npu) json[name] = {{"per_npu", *an_npu}, {"machine", *an_npu * platform.npus()}};
+  };
+  add("power_w", costs.power_w);
+  add("network_power_w", costs.network_power_w);
+  add("network_price_usd", costs.network_price_usd);
+  add("price_least_usd", costs.price_least_usd);
+  add("price_most_usd", costs.price_most_usd);
+  add("hour_least_usd", costs.hour_least_usd);
+  add("hour_most_usd", costs.hour_most_usd);
+  add("optics", costs.optics);
+  return json;
+}
+
 }  // namespace
 
 nlohmann::ordered_json to_json(const hw::Platform& platform, const TopologyReport& report) {
@@ -126,6 +143,7 @@ nlohmann::ordered_json to_json(const hw::Platform& platform, const TopologyRepor
                               {"links", std::move(links)},
                               {"switches", tiers_json(report)},
                               {"switch_plan", nullptr},
+                              {"costs", costs_json(platform)},
                               {"planes", planes_json(report)},
                               {"distances", std::move(distances)}};
   if (report.plan) {

@@ -42,6 +42,42 @@ void add_links(std::string& text, const TopologyReport& report) {
   }
 }
 
+/// "$1.3 to $1.69", "up to $21,354", "from $5".
+std::string dollars(const std::optional<double>& least, const std::optional<double>& most,
+                    double times) {
+  const auto one = [&](double value) { return "$" + figure(value * times); };
+  if (least && most) {
+    return *least == *most ? one(*least) : one(*least) + " to " + one(*most);
+  }
+  return least ? "from " + one(*least) : "up to " + one(*most);
+}
+
+/// Where the platform file knows them, at what it says of an NPU.
+void add_costs(std::string& text, const hw::Platform& platform) {
+  const hw::CostSpec& costs = platform.costs;
+  std::string rows;
+  const auto add = [&](const char* name, const std::string& an_npu, const std::string& all) {
+    rows += fmt::format("{:<26}{:>22}{:>28}\n", name, an_npu, all);
+  };
+  const double npus = platform.npus();
+  const auto add_range = [&](const char* name, const auto& least, const auto& most) {
+    if (least || most) add(name, dollars(least, most, 1), dollars(least, most, npus));
+  };
+  const auto add_power = [&](const char* name, const std::optional<double>& watts) {
+    if (watts) add(name, figure(*watts) + " W", figure(*watts * npus / 1e3) + " kW");
+  };
+  add_power("power, all-in", costs.power_w);
+  add_power("power of the network", costs.network_power_w);
+  if (costs.network_price_usd) {
+    add_range("price of the network", costs.network_price_usd, costs.network_price_usd);
+  }
+  add_range("price", costs.price_least_usd, costs.price_most_usd);
+  add_range("an hour of use", costs.hour_least_usd, costs.hour_most_usd);
+  if (costs.optics) add("optical modules", figure(*costs.optics), figure(*costs.optics * npus));
+  if (rows.empty()) return;
+  text += fmt::format("\n{:<26}{:>22}{:>28}\n", "costs", "an NPU", "the machine") + rows;
+}
+
 void add_tiers(std::string& text, const TopologyReport& report) {
   text += fmt::format("\n{:<18}{:>9}{:>14}{:>14}{:>12}{:>12}\n", "switches", "number", "from below",
                       "upwards", "over-sub.", "with CPUs");
@@ -152,6 +188,7 @@ std::string to_text(const hw::Platform& platform, const TopologyReport& report) 
   add_tiers(text, report);
   add_planes(text, platform, report);
   add_distances(text, report);
+  add_costs(text, platform);
   if (report.traffic) add_traffic(text, *report.traffic);
   return lines_within(text, kWidest);
 }

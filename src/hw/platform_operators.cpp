@@ -7,6 +7,7 @@ namespace {
 
 constexpr Seconds kLongestOverhead = 1.0;
 constexpr int kMostCores = 4096;
+constexpr double kMostCost = 1e9;
 
 }  // namespace
 
@@ -20,6 +21,23 @@ OperatorSpec read_operators(const ConfigNode& node) {
       node.quantity("operator_overhead", Dimension::kTime, 0, kLongestOverhead);
   spec.hbm_reserved = static_cast<Bytes>(
       node.quantity("hbm_reserved", Dimension::kBytes, 0, static_cast<double>(kMostHbm)));
+  node.close();
+  return spec;
+}
+
+CostSpec read_costs(const ConfigNode& node) {
+  const auto given = [&](std::string_view key) {
+    return node.has(key) ? std::optional(node.number(key, 0, kMostCost)) : std::nullopt;
+  };
+  CostSpec spec;
+  spec.power_w = given("power_w");
+  spec.network_power_w = given("network_power_w");
+  spec.network_price_usd = given("network_price_usd");
+  spec.price_least_usd = given("price_least_usd");
+  spec.price_most_usd = given("price_most_usd");
+  spec.hour_least_usd = given("hour_least_usd");
+  spec.hour_most_usd = given("hour_most_usd");
+  spec.optics = given("optics");
   node.close();
   return spec;
 }

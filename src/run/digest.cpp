@@ -20,4 +20,9 @@ std::string digest_of(const work::Trace& trace) {
   return digest.hex();
 }
 
+nlohmann::json without_costs(nlohmann::json platform) {
+  if (platform.is_object()) platform.erase("costs");
+  return platform;
+}
+
 }  // namespace cmsim::run

@@ -236,6 +236,7 @@ std::string scenario_digest(const ConfigDocument& document) {
   nlohmann::json resolved = document.value();
   const fs::path trace = trace_of(document);
   if (!trace.empty()) resolved["workload"]["trace"] = trace.filename().string();
+  resolved["platform"] = without_costs(std::move(resolved["platform"]));
   Digest digest;
   digest.add(resolved.dump());
   return digest.hex();

@@ -123,6 +123,42 @@ TEST(TopologyCommand, DistancesAreFromTheFirstDieThatIsLeft) {
   EXPECT_EQ(distances({"--fail", "node:0"}), whole);
 }
 
+TEST(TopologyCommand, ShowsTheCostsThatThePlatformKnows) {
+  const WorkDirectory work;
+  const Outcome run = work.cmsim(topology());
+  EXPECT_THAT(run.out, HasSubstr("costs"));
+  EXPECT_THAT(run.out, HasSubstr("up to $21,354"));
+  expect_narrow(run.out);
+  const Outcome hours = work.cmsim({"topology", "h100"});
+  EXPECT_THAT(hours.out, HasSubstr("$1.3 to $1.69"));
+  expect_narrow(hours.out);
+  const auto json = nlohmann::json::parse(work.cmsim(topology({"--json"})).out);
+  EXPECT_EQ(json["costs"]["optics"]["machine"], 19 * 384);  // 5,760 + 1,536
+  EXPECT_FALSE(json["costs"].contains("price_least_usd"));
+  const Outcome none = work.cmsim({"topology", "ub-mesh"});
+  EXPECT_THAT(none.out, ::testing::Not(HasSubstr("costs")));
+}
+
+// No result depends on what the machine costs.
+TEST(TopologyCommand, CostsAreNotDigested) {
+  const WorkDirectory work;
+  const auto digest = [&](std::vector<std::string> arguments) {
+    const Outcome run = work.cmsim(arguments);
+    EXPECT_EQ(run.code, 0) << run.err;
+    return nlohmann::json::parse(run.out)["provenance"]["digest"];
+  };
+  const std::vector<std::string> commands[] = {
+      {"p2p", kPlatform, "--from", "0", "--to", "9", "--bytes", "1MB", "--json"},
+      {"collective", kPlatform, "--op", "dispatch", "--ep", "8", "--tokens", "8", "--json"},
+      {"step", kScenario, "--phase", "decode", "--json"}};
+  for (const std::vector<std::string>& command : commands) {
+    std::vector<std::string> dearer = command;
+    const std::string platform = command.front() == "step" ? "/platform" : "";
+    dearer.insert(dearer.end(), {"--set", platform + "/costs/power_w=2000"});
+    EXPECT_EQ(digest(command), digest(dearer)) << command.front();
+  }
+}
+
 TEST(TopologyCommand, ReadsTheGraphThatItWrote) {
   const WorkDirectory work;
   ASSERT_EQ(work.cmsim(topology({"--set", "/nodes=2", "--export", "two.graphml"})).code, 0);

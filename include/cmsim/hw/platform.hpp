@@ -91,6 +91,16 @@ struct TokenExchangeSpec {
   Seconds sdma_startup = 0;  // one SDMA all-to-all
 };
 
+/// What one NPU with its share of the machine costs, where that is known.
+struct CostSpec {
+  std::optional<double> power_w;          // all-in
+  std::optional<double> network_power_w;  // of it
+  std::optional<double> network_price_usd;
+  std::optional<double> price_least_usd, price_most_usd;
+  std::optional<double> hour_least_usd, hour_most_usd;  // of use
+  std::optional<double> optics;                         // optical modules of the fabric
+};
+
 struct Platform {
   std::string name;
   int supernodes = 1;
@@ -106,6 +116,7 @@ struct Platform {
   VpcSpec vpc;
   OperatorSpec operators;
   TokenExchangeSpec token_exchange;
+  CostSpec costs;
   std::vector<Fault> faults;          // see add_faults()
   Lost lost;                          // by them
   std::vector<std::string> borrowed;  // pointers of figures that were measured on another device

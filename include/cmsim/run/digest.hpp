@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <nlohmann/json.hpp>
 #include <string>
 #include <string_view>
 
@@ -27,5 +28,8 @@ class Digest {
 
 /// Of the rows (arrival in ns, lengths, blocks), so that equal requests have equal digests.
 std::string digest_of(const work::Trace& trace);
+
+/// What results depend on in a platform: all but its costs.
+nlohmann::json without_costs(nlohmann::json platform);
 
 }  // namespace cmsim::run
