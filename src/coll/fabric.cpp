@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <boost/range/iterator_range.hpp>
 #include <stdexcept>
 
 #include "port_graph.hpp"
@@ -93,6 +94,25 @@ std::string Fabric::name_of(PortId id) const {
   if (port.lane >= 0) name += fmt::format(" plane {}", port.lane);
   if (port.chip >= 0) name += fmt::format(" chip {}", port.chip);
   return name;
+}
+
+std::vector<BytesPerSecond> Fabric::capacities_under(std::span<const hw::Fault> faults) const {
+  const hw::Topology& topology = routes_->topology;
+  const hw::Graph& graph = topology.graph();
+  std::vector<BytesPerSecond> capacities(ports().size(), 0);
+  auto port = routes_->graph.port_of_link().begin();
+  for (const auto& edge : boost::make_iterator_range(boost::edges(graph))) {
+    const double left =
+        topology.left_of(faults, boost::source(edge, graph), boost::target(edge, graph));
+    capacities[static_cast<std::size_t>(*port++)] += left * graph[edge].bandwidth;
+  }
+  if (const auto left_out = routes_->graph.left_out_but_binding(capacities)) {
+    throw std::invalid_argument(fmt::format(
+        "the paths leave out {}, which would slow flows down under these faults: the fabric must "
+        "be made with all uplinks in its paths",
+        name_of(*left_out)));
+  }
+  return capacities;
 }
 
 bool Fabric::is_uniform(Plane plane) const {

@@ -57,6 +57,7 @@ PortGraph::PortGraph(const hw::Topology& topology, hw::Spread spread, Uplinks up
   struct Made {
     Port port;
     std::int32_t from, to;
+    std::size_t number;
   };
   std::vector<Made> made;
   std::unordered_map<std::uint64_t, std::size_t> known;  // by ends; ends of one class have one port
@@ -69,6 +70,7 @@ PortGraph::PortGraph(const hw::Topology& topology, hw::Spread spread, Uplinks up
                                static_cast<std::uint32_t>(b)) ^
                               (static_cast<std::uint64_t>(link.cls) << 56);
     const auto [place, is_new] = known.try_emplace(key, made.size());
+    port_of_link_.push_back(static_cast<PortId>(place->second));
     if (!is_new) {
       made[place->second].port.capacity += link.bandwidth;
       continue;
@@ -99,7 +101,7 @@ PortGraph::PortGraph(const hw::Topology& topology, hw::Spread spread, Uplinks up
     if (spread == hw::Spread::kHash && is_switch(owner) && other.tier > owner.tier) {
       port.chip = static_cast<std::int16_t>(other.index);
     }
-    made.push_back({port, a, b});
+    made.push_back({port, a, b, made.size()});
   }
 
   // By class, owner, sub-plane and chip, out before in.
@@ -110,39 +112,72 @@ PortGraph::PortGraph(const hw::Topology& topology, hw::Spread spread, Uplinks up
   std::stable_sort(made.begin(), made.end(),
                    [&](const Made& a, const Made& b) { return order(a) < order(b); });
 
-  // A port between switches cannot bind when all that enters its lower end from dies and switches
-  // below is no more than it carries.
-  std::vector<std::int8_t> tier(quotient.size(), -1);
+  std::vector<PortId> place_of(made.size());
+  for (std::size_t i = 0; i < made.size(); ++i) {
+    const Made& one = made[i];
+    place_of[one.number] = static_cast<PortId>(i);
+    ports_.push_back(one.port);
+    ends_.emplace_back(one.from, one.to);
+  }
+  for (PortId& port : port_of_link_) port = place_of[static_cast<std::size_t>(port)];
+
+  height_.assign(quotient.size(), -1);
   is_cpu_.assign(quotient.size(), 0);
   for (const hw::VertexId id : boost::make_iterator_range(boost::vertices(graph))) {
     const auto place = static_cast<std::size_t>(quotient.of(id));
-    tier[place] = static_cast<std::int8_t>(height(graph[id]));
+    height_[place] = static_cast<std::int8_t>(height(graph[id]));
     is_cpu_[place] = graph[id].kind == VertexKind::kCpu;
   }
   if (uplinks == Uplinks::kWhenNpusCanFillThem && spread != hw::Spread::kHash) {
-    std::vector<double> from_below(quotient.size(), 0);
-    for (const Made& one : made) {
-      const auto a = static_cast<std::size_t>(one.from), b = static_cast<std::size_t>(one.to);
-      if (tier[b] > 0 && tier[a] < tier[b] && is_cpu_[a] == 0) from_below[b] += one.port.capacity;
-    }
-    for (Made& one : made) {
-      const auto a = static_cast<std::size_t>(one.from), b = static_cast<std::size_t>(one.to);
-      if (tier[a] < 1 || tier[b] < 1 || tier[a] == tier[b]) continue;
-      const std::size_t lower = tier[a] < tier[b] ? a : b;
-      if (from_below[lower] <= one.port.capacity * kRounding) one.port.in_paths = false;
+    std::vector<BytesPerSecond> capacities;
+    for (const Port& port : ports_) capacities.push_back(port.capacity);
+    const std::vector<char> binding = binding_uplinks(capacities);
+    for (std::size_t i = 0; i < ports_.size(); ++i) {
+      if (is_uplink(i) && binding[i] == 0) ports_[i].in_paths = false;
     }
   }
-
-  std::vector<std::pair<std::int32_t, std::int32_t>> ends;
-  for (const Made& one : made) {
-    ports_.push_back(one.port);
-    ends.emplace_back(one.from, one.to);
-  }
-  add_planes(ends, topology.classes(), quotient.size());
+  add_planes(topology.classes());
 }
 
-void PortGraph::add_planes(const std::vector<std::pair<std::int32_t, std::int32_t>>& ends,
-                           std::span<const hw::LinkClassInfo> classes, std::size_t vertices) {
+bool PortGraph::is_uplink(std::size_t port) const {
+  const auto a = static_cast<std::size_t>(ends_[port].first);
+  const auto b = static_cast<std::size_t>(ends_[port].second);
+  return height_[a] > 0 && height_[b] > 0 && height_[a] != height_[b];
+}
+
+/// A port between switches cannot bind when all that enters its lower end from dies and switches
+/// below is no more than it carries.
+std::vector<char> PortGraph::binding_uplinks(std::span<const BytesPerSecond> capacities) const {
+  std::vector<double> from_below(height_.size(), 0);
+  for (std::size_t i = 0; i < ends_.size(); ++i) {
+    const auto a = static_cast<std::size_t>(ends_[i].first);
+    const auto b = static_cast<std::size_t>(ends_[i].second);
+    if (height_[b] > 0 && height_[a] < height_[b] && is_cpu_[a] == 0) {
+      from_below[b] += capacities[i];
+    }
+  }
+  std::vector<char> binding(ends_.size(), 0);
+  for (std::size_t i = 0; i < ends_.size(); ++i) {
+    if (!is_uplink(i)) continue;
+    const auto a = static_cast<std::size_t>(ends_[i].first);
+    const auto b = static_cast<std::size_t>(ends_[i].second);
+    const std::size_t lower = height_[a] < height_[b] ? a : b;
+    binding[i] = from_below[lower] > capacities[i] * kRounding;
+  }
+  return binding;
+}
+
+std::optional<PortId> PortGraph::left_out_but_binding(
+    std::span<const BytesPerSecond> capacities) const {
+  const std::vector<char> binding = binding_uplinks(capacities);
+  for (std::size_t i = 0; i < ports_.size(); ++i) {
+    if (binding[i] != 0 && !ports_[i].in_paths) return static_cast<PortId>(i);
+  }
+  return std::nullopt;
+}
+
+void PortGraph::add_planes(std::span<const hw::LinkClassInfo> classes) {
+  const std::size_t vertices = height_.size();
   for (PlaneGraph& graph : planes_) {
     graph.first.assign(vertices + 1, 0);
     graph.first_in.assign(vertices + 1, 0);
@@ -150,9 +185,9 @@ void PortGraph::add_planes(const std::vector<std::pair<std::int32_t, std::int32_
   const auto plane_of = [&](std::size_t port) -> PlaneGraph& {
     return planes_[static_cast<std::size_t>(classes[ports_[port].cls].plane)];
   };
-  for (std::size_t port = 0; port < ends.size(); ++port) {
-    ++plane_of(port).first[static_cast<std::size_t>(ends[port].first) + 1];
-    ++plane_of(port).first_in[static_cast<std::size_t>(ends[port].second) + 1];
+  for (std::size_t port = 0; port < ends_.size(); ++port) {
+    ++plane_of(port).first[static_cast<std::size_t>(ends_[port].first) + 1];
+    ++plane_of(port).first_in[static_cast<std::size_t>(ends_[port].second) + 1];
   }
   std::vector<std::uint32_t> next[hw::kPlanes], next_in[hw::kPlanes];
   for (std::size_t plane = 0; plane < hw::kPlanes; ++plane) {
@@ -164,9 +199,9 @@ void PortGraph::add_planes(const std::vector<std::pair<std::int32_t, std::int32_
     next[plane] = graph.first;
     next_in[plane] = graph.first_in;
   }
-  for (std::size_t port = 0; port < ends.size(); ++port) {
+  for (std::size_t port = 0; port < ends_.size(); ++port) {
     const auto plane = static_cast<std::size_t>(classes[ports_[port].cls].plane);
-    const auto [from, to] = ends[port];
+    const auto [from, to] = ends_[port];
     planes_[plane].edges[next[plane][static_cast<std::size_t>(from)]++] = {
         to, static_cast<PortId>(port)};
     planes_[plane].edges_in[next_in[plane][static_cast<std::size_t>(to)]++] = {

@@ -2,6 +2,7 @@
 // the ports. Knows all shortest ways; internal to Fabric.
 #pragma once
 
+#include <optional>
 #include <vector>
 
 #include "cmsim/coll/fabric.hpp"
@@ -13,6 +14,10 @@ class PortGraph {
   PortGraph(const hw::Topology& topology, hw::Spread spread, Uplinks uplinks);
 
   std::span<const Port> ports() const { return ports_; }
+  /// In the order of boost::edges() of the topology.
+  std::span<const PortId> port_of_link() const { return port_of_link_; }
+  /// A port between switches that no path names, though it could bind with these capacities.
+  std::optional<PortId> left_out_but_binding(std::span<const BytesPerSecond> capacities) const;
   /// Appends the ways from one vertex to another, port by port and one after the other, at most
   /// kMostWays; with a hash, the one that it chooses. Returns how many; 0 when there is none.
   int ways(Plane plane, std::int32_t from, std::int32_t to, std::vector<PortId>& ports) const;
@@ -40,8 +45,9 @@ class PortGraph {
   };
   class Quotient;
 
-  void add_planes(const std::vector<std::pair<std::int32_t, std::int32_t>>& ends,
-                  std::span<const hw::LinkClassInfo> classes, std::size_t vertices);
+  bool is_uplink(std::size_t port) const;
+  std::vector<char> binding_uplinks(std::span<const BytesPerSecond> capacities) const;
+  void add_planes(std::span<const hw::LinkClassInfo> classes);
   static void find_components(PlaneGraph& graph, std::size_t vertices);
   /// Null when `from` does not reach `to`.
   const std::vector<Distance>* distances_to(const PlaneGraph& graph, std::int32_t from,
@@ -56,7 +62,10 @@ class PortGraph {
             int& count) const;
 
   std::vector<Port> ports_;
-  std::vector<char> is_cpu_;  // by vertex; a CPU passes nothing on
+  std::vector<std::pair<std::int32_t, std::int32_t>> ends_;  // of the ports
+  std::vector<PortId> port_of_link_;
+  std::vector<std::int8_t> height_;  // by vertex
+  std::vector<char> is_cpu_;         // by vertex; a CPU passes nothing on
   PlaneGraph planes_[hw::kPlanes];
 };
 

@@ -20,10 +20,11 @@ LoadedExchange run_exchange(SimGridRuntime& runtime, const coll::PairTraffic& tr
   LoadedExchange result;
   result.background.resize(background.size());
   for (std::size_t i = 0; i < background.size(); ++i) {
-    runtime.transfer(background[i], [&, i] { result.background[i] = runtime.now() - start; });
+    runtime.transfer(background[i],
+                     [&, i](const coll::Outcome& end) { result.background[i] = end.at - start; });
   }
   Seconds duration = 0;
-  const auto done = [&] { duration = runtime.now() - start; };
+  const auto done = [&](const coll::Outcome& end) { duration = end.at - start; };
   switch (network) {
     case coll::Network::kAnalytic:
       duration = coll::analytic_exchange(fabric, loads).duration;

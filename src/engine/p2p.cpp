@@ -10,7 +10,7 @@ constexpr Bytes kLatencyProbe = 512;  // the size at which P Table 1 states late
 Seconds time_alone(SimGridRuntime& runtime, const coll::Transfer& transfer) {
   const Seconds start = runtime.now();
   Seconds end = start;
-  runtime.transfer(transfer, [&] { end = runtime.now(); });
+  runtime.transfer(transfer, [&](const coll::Outcome& outcome) { end = outcome.at; });
   runtime.run();
   return end - start;
 }

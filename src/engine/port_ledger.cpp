@@ -25,6 +25,7 @@ PortLedger::PortLedger(const coll::Fabric& fabric)
     : fabric_(fabric),
       begun_(fabric.ports().size()),
       ended_(fabric.ports().size()),
+      abandoned_(fabric.ports().size()),
       wire_(fabric.ports().size()),
       open_flows_(fabric.ports().size()),
       node_potential_(static_cast<std::size_t>(fabric.platform().nodes) * 2),
@@ -44,14 +45,10 @@ PortLedger::PortLedger(const coll::Fabric& fabric)
   }
 }
 
-void PortLedger::add_begun(const FlowRecord& flow, Bytes sign) {
-  for (std::size_t i = 0; i < flow.ports.size(); ++i) {
-    begun_[static_cast<std::size_t>(flow.ports[i])] += sign * part_of(flow, i);
-  }
-}
-
 void PortLedger::begin(const FlowRecord& flow) {
-  add_begun(flow, 1);
+  for (std::size_t i = 0; i < flow.ports.size(); ++i) {
+    begun_[static_cast<std::size_t>(flow.ports[i])] += part_of(flow, i);
+  }
   if (flow.may_leave_node) open(flow, 1);
 }
 
@@ -69,9 +66,15 @@ void PortLedger::end(const FlowRecord& flow) {
   if (flow.may_leave_node) open(flow, -1);
 }
 
-void PortLedger::abandon(const FlowRecord& flow) {
-  add_begun(flow, -1);
-  if (flow.may_leave_node) open(flow, -1);
+void PortLedger::cut(const FlowRecord& flow, Bytes delivered) {
+  FlowRecord arrived = flow;
+  arrived.bytes = delivered;
+  arrived.wire_bytes *=
+      static_cast<double>(delivered) / static_cast<double>(std::max<Bytes>(flow.bytes, 1));
+  for (std::size_t i = 0; i < flow.ports.size(); ++i) {
+    abandoned_[static_cast<std::size_t>(flow.ports[i])] += part_of(flow, i) - part_of(arrived, i);
+  }
+  end(arrived);
 }
 
 void PortLedger::open(const FlowRecord& flow, int step) {
@@ -120,10 +123,10 @@ std::vector<PortUse> PortLedger::busiest_ports(int count, Seconds elapsed) const
 
 void PortLedger::check_bytes_conserved() const {
   for (std::size_t i = 0; i < begun_.size(); ++i) {
-    if (begun_[i] == ended_[i]) continue;
-    throw SimulationError(
-        fmt::format("bytes into a link are not bytes out: {} took in {} B, {} B came out",
-                    fabric_.name_of(static_cast<coll::PortId>(i)), begun_[i], ended_[i]));
+    if (begun_[i] == ended_[i] + abandoned_[i]) continue;
+    throw SimulationError(fmt::format(
+        "bytes into a link are not bytes out: {} took in {} B, {} B came out, {} B were cut off",
+        fabric_.name_of(static_cast<coll::PortId>(i)), begun_[i], ended_[i], abandoned_[i]));
   }
 }
 

@@ -1,6 +1,7 @@
-// What every port has carried: bytes of flows begun and ended, wire bytes, and the pressure on
-// uplinks that the paths leave out. Payload is counted in whole bytes, so that conservation is
-// exact.
+// What every port has carried: bytes of flows begun, ended and abandoned, wire bytes, and the
+// pressure on uplinks that the paths leave out. Payload is counted in whole bytes, so that
+// conservation is exact: when no flow is open, bytes begun = bytes ended + bytes abandoned. Shares
+// of the wire are of what ports carry when nothing of them is lost.
 #pragma once
 
 #include <span>
@@ -26,8 +27,8 @@ class PortLedger {
 
   void begin(const FlowRecord& flow);
   void end(const FlowRecord& flow);
-  /// A flow that was cut off: as if it had never begun.
-  void abandon(const FlowRecord& flow);
+  /// A flow that was cut off: what had been delivered has ended, the rest is abandoned.
+  void cut(const FlowRecord& flow, Bytes delivered);
 
   double uplink_pressure() const { return uplink_pressure_; }
   std::span<const ClassUse> class_use() const { return classes_; }
@@ -35,13 +36,13 @@ class PortLedger {
   void check_bytes_conserved() const;
 
  private:
-  void add_begun(const FlowRecord& flow, Bytes sign);
   void open(const FlowRecord& flow, int step);
   PortUse use_of(std::size_t port, Seconds elapsed) const;
 
   const coll::Fabric& fabric_;
   std::vector<Bytes> begun_;
   std::vector<Bytes> ended_;
+  std::vector<Bytes> abandoned_;
   std::vector<double> wire_;
   std::vector<int> open_flows_;         // of those that may leave their node
   std::vector<double> node_potential_;  // [node][direction]: capacity of the ports with such flows

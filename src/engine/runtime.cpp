@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "cmsim/base/error.hpp"
+#include "cmsim/hw/fault.hpp"
 #include "event_queue.hpp"
 #include "flow_pool.hpp"
 #include "pair_exchange.hpp"
@@ -22,6 +23,14 @@
 namespace cmsim::engine {
 
 using simgrid::kernel::timer::Timer;
+using End = coll::Outcome::End;
+
+namespace {
+
+// In the number of a transfer without a flow, which is an event.
+constexpr std::uint64_t kTimed = std::uint64_t{1} << 63;
+
+}  // namespace
 
 class SimGridRuntime::Impl {
  public:
@@ -30,49 +39,77 @@ class SimGridRuntime::Impl {
         engine_(options),
         zone_(new SimGridZone(fabric_, options.planes)),
         ledger_(fabric_),
-        flows_(*zone_, ledger_, [this](Callback done) { finish(std::move(done)); }) {}
+        flows_(*zone_, ledger_, [this](FlowPool::Place place) { finish(place); }) {}
 
   Seconds now() const { return now_; }
 
-  void schedule_at(Seconds when, coll::Priority priority, Callback callback) {
+  coll::EventId schedule_at(Seconds when, coll::Priority priority, Callback callback) {
     if (!(when >= now_)) {
       throw std::logic_error(fmt::format("an event at {} s was scheduled at {} s", when, now_));
     }
-    if (stopped_) return;
-    queue_.push(when, priority, std::move(callback));
+    if (stopped_) return {};
+    const coll::EventId event = queue_.push(when, priority, std::move(callback));
     if (!pumping_) set_alarm();
+    return event;
   }
 
-  void transfer(const coll::Transfer& t, Callback done) {
+  void cancel(coll::EventId event) {
+    const Callback dropped = queue_.take(event);
+    if (dropped && !pumping_) set_alarm();
+  }
+
+  coll::TransferId transfer(const coll::Transfer& t, Ended ended) {
     if (t.bytes < 0) throw std::invalid_argument("a transfer of negative size");
     const hw::Endpoint from = coll::source_of(t);
     const hw::Endpoint to = coll::destination_of(t);
     coll::Path path = fabric_.path(from, to, t.plane, t.op);
-    if (stopped_) return;
+    if (stopped_) return {};
     if (path.ports.empty()) {
-      finish_after(static_cast<double>(t.bytes) / local_bandwidth(from), std::move(done));
-    } else if (t.bytes == 0) {
-      finish_after(path.latency, std::move(done));
-    } else {
-      flows_.start({.ports = std::move(path.ports),
-                    .stripes = static_cast<int>(path.stripes),
-                    .bytes = t.bytes,
-                    .wire_bytes = static_cast<double>(t.bytes) / path.efficiency,
-                    .latency = path.latency,
-                    .weight = 1,
-                    .may_leave_node =
-                        t.plane == coll::Plane::kUb && fabric_.node_of(from) != fabric_.node_of(to),
-                    .done = std::move(done)});
+      return start_timed(t.bytes, static_cast<double>(t.bytes) / local_bandwidth(from),
+                         std::move(ended));
+    }
+    if (t.bytes == 0 && zone_->carries(path.ports)) {
+      return start_timed(0, path.latency, std::move(ended));
+    }
+    return flows_.start({.ports = std::move(path.ports),
+                         .stripes = static_cast<int>(path.stripes),
+                         .bytes = t.bytes,
+                         .wire_bytes = static_cast<double>(t.bytes) / path.efficiency,
+                         .latency = path.latency,
+                         .weight = 1,
+                         .may_leave_node = t.plane == coll::Plane::kUb &&
+                                           fabric_.node_of(from) != fabric_.node_of(to),
+                         .ended = std::move(ended)});
+  }
+
+  void cancel(coll::TransferId transfer) {
+    if (stopped_) return;
+    if ((transfer.number & kTimed) == 0) {
+      flows_.cancel(transfer);
+    } else if (Callback end = queue_.take({transfer.place, transfer.number & ~kTimed})) {
+      schedule_at(now_, coll::Priority::kTransferDone, std::move(end));
     }
   }
 
-  void exchange(const coll::PortLoads& loads, Callback done) {
+  void apply(const hw::Fault& fault) {
+    if (!(fault.left >= 0 && fault.left <= 1)) {
+      throw std::invalid_argument(fmt::format("a fault that leaves {} of a link", fault.left));
+    }
+    std::vector<hw::Fault> faults = faults_;
+    std::erase_if(faults, [&](const hw::Fault& other) { return same_part(fault, other); });
+    if (fault.left < 1) faults.push_back(fault);
+    const std::vector<BytesPerSecond> capacities = fabric_.capacities_under(faults);
+    faults_ = std::move(faults);
+    if (!stopped_) flows_.set_capacities(capacities);
+  }
+
+  void exchange(const coll::PortLoads& loads, Ended ended) {
     if (stopped_) return;
-    const auto left = std::make_shared<int>(0);
-    const auto all_done = std::make_shared<Callback>(std::move(done));
+    const auto exchange = std::make_shared<Exchange>();
+    exchange->ended = std::move(ended);
     for (std::size_t i = 0; i < loads.wire_bytes.size(); ++i) {
       if (loads.wire_bytes[i] <= 0) continue;
-      ++*left;
+      ++exchange->open;
       flows_.start({.ports = {static_cast<coll::PortId>(i)},
                     .stripes = 1,
                     .bytes = std::llround(loads.bytes[i]),
@@ -80,20 +117,23 @@ class SimGridRuntime::Impl {
                     .latency = loads.latency,
                     .weight = loads.flows[i],
                     .may_leave_node = true,
-                    .done = [left, all_done] {
-                      if (--*left == 0) (*all_done)();
-                    }});
+                    .ended = [exchange](const coll::Outcome& one) { exchange->add(one); }});
     }
-    if (*left == 0) finish_after(loads.latency, std::move(*all_done));
+    if (exchange->open == 0) start_timed(0, loads.latency, std::move(exchange->ended));
   }
 
-  void exchange(const coll::PairTraffic& traffic, Seconds latency, Callback done) {
+  void exchange(const coll::PairTraffic& traffic, Seconds latency, Ended ended) {
     if (stopped_) return;
     if (pair_exchange_open_) throw std::logic_error("one pair exchange at a time");
     pair_exchange_open_ = true;
-    start_pair_exchange(*zone_, traffic, latency, [this, done = std::move(done)]() mutable {
+    start_pair_exchange(*zone_, traffic, latency, [this, ended = std::move(ended)]() mutable {
       pair_exchange_open_ = false;
-      if (!stopped_) finish(std::move(done));
+      if (stopped_) return;
+      queue_.push(std::max(now_, clock()), coll::Priority::kTransferDone,
+                  [this, done = std::move(ended)] {
+                    done({End::kDone, 0, now_});
+                  });
+      set_alarm();
     });
   }
 
@@ -112,9 +152,6 @@ class SimGridRuntime::Impl {
     flows_.sweep();
     if (failure_) std::rethrow_exception(std::exchange(failure_, nullptr));
     if (stopped_) return;
-    if (flows_.failed() > 0) {
-      throw SimulationError(fmt::format("{} transfers failed in SimGrid", flows_.failed()));
-    }
     if (flows_.open() > 0 || pair_exchange_open_) {
       throw SimulationError(fmt::format("the simulation stopped at {} s with {} transfers open",
                                         now_, flows_.open()));
@@ -133,6 +170,19 @@ class SimGridRuntime::Impl {
   std::int64_t events_run_ = 0;
 
  private:
+  /// The flows of an exchange: it ends with the last of them, failed when one failed.
+  struct Exchange {
+    void add(const coll::Outcome& one) {
+      if (one.end != End::kDone) outcome.end = one.end;
+      outcome.delivered += one.delivered;
+      outcome.at = one.at;
+      if (--open == 0) ended(outcome);
+    }
+    int open = 0;
+    coll::Outcome outcome;
+    Ended ended;
+  };
+
   Seconds clock() const { return simgrid::s4u::Engine::get_clock() - engine_.epoch(); }
 
   BytesPerSecond local_bandwidth(hw::Endpoint endpoint) const {
@@ -140,24 +190,32 @@ class SimGridRuntime::Impl {
     return endpoint.kind == hw::EndpointKind::kDie ? p.die.hbm_bandwidth : p.ub.cpu_bandwidth;
   }
 
-  void finish_after(Seconds delay, Callback done) {
-    schedule_at(now_ + delay, coll::Priority::kTransferDone, std::move(done));
+  /// A transfer that nothing slows down. Before its time it can only end because it is cancelled.
+  coll::TransferId start_timed(Bytes bytes, Seconds duration, Ended ended) {
+    auto end = [this, bytes, start = now_, duration, ended = std::move(ended)] {
+      if (now_ >= start + duration) return ended({End::kDone, bytes, now_});
+      const double share = (now_ - start) / duration;
+      ended({End::kCancelled, static_cast<Bytes>(share * static_cast<double>(bytes)), now_});
+    };
+    const coll::EventId event =
+        schedule_at(now_ + duration, coll::Priority::kTransferDone, std::move(end));
+    return {event.place, event.number | kTimed};
   }
 
   /// Called by SimGrid while it reports ends: only queues, so nothing can throw through it.
-  void finish(Callback done) {
-    queue_.push(std::max(now_, clock()), coll::Priority::kTransferDone, std::move(done));
-    set_alarm();
+  void finish(FlowPool::Place place) {
+    queue_.push(std::max(now_, clock()), coll::Priority::kTransferDone,
+                [this, place] { flows_.tell(place, now_); });
+    if (!pumping_) set_alarm();
   }
 
-  /// Makes the alarm ring at the head of the queue.
+  /// Makes the alarm ring at the head of the queue, and at no other date.
   void set_alarm() {
+    const bool is_set = alarm_ != nullptr;
+    if (is_set && !queue_.empty() && alarm_time_ == queue_.next_time()) return;
+    if (is_set) std::exchange(alarm_, nullptr)->remove();
     if (queue_.empty()) return;
     const Seconds when = queue_.next_time();
-    if (alarm_ != nullptr) {
-      if (alarm_time_ <= when) return;
-      alarm_->remove();
-    }
     alarm_time_ = when;
     alarm_ = Timer::set(when + engine_.epoch(), [this] { ring(); });
   }
@@ -203,6 +261,7 @@ class SimGridRuntime::Impl {
   bool pumping_ = false;
   bool stopped_ = false;
   bool pair_exchange_open_ = false;
+  std::vector<hw::Fault> faults_;  // that were applied and not taken back
   std::exception_ptr failure_;
 };
 
@@ -213,17 +272,21 @@ SimGridRuntime::SimGridRuntime(const hw::Platform& platform, RuntimeOptions opti
 SimGridRuntime::~SimGridRuntime() = default;
 
 Seconds SimGridRuntime::now() const { return impl_->now(); }
-void SimGridRuntime::schedule_at(Seconds when, coll::Priority priority, Callback callback) {
-  impl_->schedule_at(when, priority, std::move(callback));
+coll::EventId SimGridRuntime::schedule_at(Seconds when, coll::Priority priority,
+                                          Callback callback) {
+  return impl_->schedule_at(when, priority, std::move(callback));
 }
-void SimGridRuntime::transfer(const coll::Transfer& transfer, Callback done) {
-  impl_->transfer(transfer, std::move(done));
+void SimGridRuntime::cancel(coll::EventId event) { impl_->cancel(event); }
+coll::TransferId SimGridRuntime::transfer(const coll::Transfer& transfer, Ended ended) {
+  return impl_->transfer(transfer, std::move(ended));
 }
-void SimGridRuntime::exchange(const coll::PortLoads& loads, Callback done) {
-  impl_->exchange(loads, std::move(done));
+void SimGridRuntime::cancel(coll::TransferId transfer) { impl_->cancel(transfer); }
+void SimGridRuntime::apply(const hw::Fault& fault) { impl_->apply(fault); }
+void SimGridRuntime::exchange(const coll::PortLoads& loads, Ended ended) {
+  impl_->exchange(loads, std::move(ended));
 }
-void SimGridRuntime::exchange(const coll::PairTraffic& traffic, Seconds latency, Callback done) {
-  impl_->exchange(traffic, latency, std::move(done));
+void SimGridRuntime::exchange(const coll::PairTraffic& traffic, Seconds latency, Ended ended) {
+  impl_->exchange(traffic, latency, std::move(ended));
 }
 void SimGridRuntime::stop() { impl_->stop(); }
 void SimGridRuntime::run() { impl_->run(); }

@@ -30,12 +30,34 @@ SimGridZone::SimGridZone(const coll::Fabric& fabric, std::span<const coll::Plane
   links_.resize(fabric.ports().size());
   for (std::size_t i = 0; i < links_.size(); ++i) {
     const coll::Port& port = fabric.ports()[i];
+    capacities_.push_back(port.capacity);
     const coll::Plane plane = fabric.classes()[port.cls].plane;
     if (!port.in_paths || std::ranges::find(planes, plane) == planes.end()) continue;
-    links_[i] = zone->create_link(fmt::format("p{}", i), port.capacity)->seal()->get_impl();
+    sg::Link* link = zone->create_link(fmt::format("p{}", i), port.capacity)->seal();
+    links_[i] = {link, link->get_impl()};
   }
   zone->seal();
   install_factors();
+}
+
+void SimGridZone::set_capacities(std::span<const BytesPerSecond> capacities) {
+  for (std::size_t i = 0; i < links_.size(); ++i) {
+    if (capacities[i] == capacities_[i]) continue;
+    capacities_[i] = capacities[i];
+    sg::Link* link = links_[i].link;
+    if (link == nullptr) continue;
+    if (capacities[i] <= 0) {
+      link->turn_off();
+    } else {
+      link->turn_on();
+      link->set_bandwidth(capacities[i]);
+    }
+  }
+}
+
+bool SimGridZone::carries(std::span<const coll::PortId> ports) const {
+  return std::ranges::none_of(
+      ports, [this](coll::PortId id) { return capacities_[static_cast<std::size_t>(id)] <= 0; });
 }
 
 int SimGridZone::die_of(const sg::Host* host) const {
@@ -70,7 +92,7 @@ void SimGridZone::get_local_route(const kernel::routing::NetPoint* from,
                                   kernel::routing::Route* route, double* latency) {
   const auto add = [&](std::span<const coll::PortId> ports) {
     for (const coll::PortId id : ports) {
-      auto* link = links_[static_cast<std::size_t>(id)];
+      auto* link = links_[static_cast<std::size_t>(id)].impl;
       if (link == nullptr) throw std::logic_error("a flow over a plane that has no links");
       route->link_list_.push_back(link);
     }

@@ -40,6 +40,11 @@ class SimGridZone : public simgrid::kernel::routing::NetZoneImpl {
   simgrid::s4u::Host* host(int die) const { return hosts_[static_cast<std::size_t>(die)]; }
   /// Flows have ended at the current date, and SimGrid has not yet reported them.
   bool has_unreported_ends() const { return !model_->get_finished_action_set()->empty(); }
+  bool has_unreported_failures() const { return !model_->get_failed_action_set()->empty(); }
+
+  /// What each port carries from now on, by PortId; 0 turns its link off and fails its flows.
+  void set_capacities(std::span<const BytesPerSecond> capacities);
+  bool carries(std::span<const coll::PortId> ports) const;
 
  private:
   void get_local_route(const simgrid::kernel::routing::NetPoint* from,
@@ -53,8 +58,13 @@ class SimGridZone : public simgrid::kernel::routing::NetZoneImpl {
   const FlowRoute* route_ = nullptr;
   PairRoutes pair_routes_;
   simgrid::kernel::resource::Model* model_ = nullptr;
-  std::vector<simgrid::s4u::Host*> hosts_;                           // one a die
-  std::vector<simgrid::kernel::resource::StandardLinkImpl*> links_;  // by PortId; null: none
+  std::vector<simgrid::s4u::Host*> hosts_;  // one a die
+  struct ZoneLink {
+    simgrid::s4u::Link* link = nullptr;
+    simgrid::kernel::resource::StandardLinkImpl* impl = nullptr;
+  };
+  std::vector<ZoneLink> links_;             // by PortId; null: none
+  std::vector<BytesPerSecond> capacities_;  // by PortId
 };
 
 }  // namespace cmsim::engine

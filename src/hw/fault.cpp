@@ -199,6 +199,10 @@ bool touches(const Fault& fault, const Vertex& vertex) {
 
 }  // namespace
 
+bool same_part(const Fault& a, const Fault& b) {
+  return a.kind == b.kind && a.at == b.at && a.part == b.part && a.from == b.from && a.to == b.to;
+}
+
 std::vector<Fault> read_faults(const ConfigNode& node, const Platform& platform) {
   std::vector<Fault> faults;
   LinkNames links(platform);

@@ -1,9 +1,25 @@
 #include "cmsim/serve/cluster_state.hpp"
 
+#include <fmt/format.h>
+
 #include <string>
 #include <utility>
 
+#include "cmsim/base/error.hpp"
+
 namespace cmsim::serve {
+namespace {
+
+/// Nothing here sends the rest of a transfer again, so a run cannot go on without it.
+void require_done(const coll::Outcome& outcome, const coll::Transfer& transfer) {
+  if (outcome.end == coll::Outcome::End::kDone) return;
+  throw SimulationError(fmt::format(
+      "a transfer from {} to {} was cut off at {:.9g} s, after {} of {} B",
+      hw::to_string(coll::source_of(transfer)), hw::to_string(coll::destination_of(transfer)),
+      outcome.at, outcome.delivered, transfer.bytes));
+}
+
+}  // namespace
 
 void require(bool holds, const char* what) {
   if (!holds) throw InvariantError(std::string("broken invariant: ") + what);
@@ -28,8 +44,10 @@ void ClusterState::flush_queue() {
 void ClusterState::transfer(const coll::Transfer& what, TransferKind kind,
                             coll::Runtime::Callback done) {
   ++totals.transfers;
-  runtime.transfer(what, [this, start = now(), bytes = what.bytes, kind, done = std::move(done)] {
-    listeners.emit(&Listener::on_transfer, TransferEvent{start, now(), kind, bytes});
+  runtime.transfer(what, [this, what, start = now(), kind,
+                          done = std::move(done)](const coll::Outcome& outcome) {
+    require_done(outcome, what);
+    listeners.emit(&Listener::on_transfer, TransferEvent{start, outcome.at, kind, what.bytes});
     done();
     flush_queue();
   });

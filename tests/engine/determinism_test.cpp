@@ -37,7 +37,7 @@ class Churn {
     const int number = next_++;
     runtime_.transfer({hw::die(from), hw::die(to), random_.uniform_int(1, 100'000'000),
                        coll::Plane::kRdma, coll::Op::kRead},
-                      [this, number] {
+                      [this, number](const coll::Outcome&) {
                         ended_(number);
                         start();
                       });

@@ -11,7 +11,7 @@
 
 #include "cmsim/base/error.hpp"
 #include "cmsim/base/random.hpp"
-#include "tests/hw/machines.hpp"
+#include "tests/engine/plain.hpp"
 
 namespace cmsim::engine {
 namespace {
@@ -20,29 +20,12 @@ using coll::Priority;
 
 using hw::cloudmatrix;
 
-/// A platform whose efficiencies are 1 and latencies 1 us, so that times are plain arithmetic.
-hw::Platform plain() {
-  hw::Platform p = cloudmatrix();
-  for (hw::PathSpec* path :
-       {&p.ub.npu_npu_read, &p.ub.npu_npu_write, &p.ub.npu_cpu_read, &p.ub.npu_cpu_write}) {
-    *path = {.inter_node_efficiency = 1,
-             .intra_node_efficiency = 1,
-             .inter_node_latency = 1e-6,
-             .intra_node_latency = 1e-6};
-  }
-  return p;
-}
-
-coll::Transfer write(int from, int to, Bytes bytes) {
-  return {hw::die(from), hw::die(to), bytes, coll::Plane::kUb, coll::Op::kWrite};
-}
-
 /// Runs the transfers, all started at 0, and returns when each ended.
 std::vector<Seconds> ends_of(SimGridRuntime& runtime,
                              const std::vector<coll::Transfer>& transfers) {
   std::vector<Seconds> ends(transfers.size());
   for (std::size_t i = 0; i < transfers.size(); ++i) {
-    runtime.transfer(transfers[i], [&ends, &runtime, i] { ends[i] = runtime.now(); });
+    runtime.transfer(transfers[i], [&ends, i](const coll::Outcome& end) { ends[i] = end.at; });
   }
   runtime.run();
   return ends;
@@ -99,7 +82,8 @@ TEST(Events, NoEventInThePast) {
 TEST(Events, StopEndsTheRunAfterTheCurrentCallback) {
   SimGridRuntime runtime(plain());
   int ran = 0;
-  runtime.transfer(write(0, 16, 196'000'000'000), [&] { ran += 100; });  // would end at 1 s
+  runtime.transfer(write(0, 16, 196'000'000'000),
+                   [&](const coll::Outcome&) { ran += 100; });  // would end at 1 s
   runtime.schedule_at(0.5, Priority::kArrival, [&] {
     runtime.stop();
     ++ran;
@@ -140,7 +124,7 @@ TEST(Events, ATransferThatEndsAtTheDateOfAnEventComesFirst) {
   EXPECT_NEAR(end, 1e-3, 1e-14);  // 1 us + 195.804 MB / 196 GB/s
   std::string order;
   const Seconds start = runtime.now();
-  runtime.transfer(write(0, 16, 195'804'000), [&] { order += 't'; });
+  runtime.transfer(write(0, 16, 195'804'000), [&](const coll::Outcome&) { order += 't'; });
   runtime.schedule_at(start + end, Priority::kArrival, [&] { order += 'a'; });
   runtime.run();
   EXPECT_EQ(order, "ta");
@@ -213,7 +197,7 @@ TEST(Transfers, NeedThePlaneThatTheRuntimeWasMadeWith) {
   RuntimeOptions options;
   options.planes = {coll::Plane::kRdma};
   SimGridRuntime runtime(plain(), options);
-  EXPECT_THROW(runtime.transfer(write(0, 16, 1'000'000), [] {}), std::logic_error);
+  EXPECT_THROW(runtime.transfer(write(0, 16, 1'000'000), kIgnore), std::logic_error);
 }
 
 TEST(Transfers, TakeAsLongWhenOtherPlanesHaveNoLinks) {
@@ -232,8 +216,8 @@ TEST(Transfers, TakeAsLongWhenOtherPlanesHaveNoLinks) {
 TEST(Transfers, CanStartInTheCallbackOfAnother) {
   SimGridRuntime runtime(plain());
   Seconds end = 0;
-  runtime.transfer(write(0, 16, 196'000'000), [&] {
-    runtime.transfer(write(16, 32, 196'000'000), [&] { end = runtime.now(); });
+  runtime.transfer(write(0, 16, 196'000'000), [&](const coll::Outcome&) {
+    runtime.transfer(write(16, 32, 196'000'000), [&](const coll::Outcome& o) { end = o.at; });
   });
   runtime.run();
   EXPECT_NEAR(end, 2 * 1.001e-3, 1e-12);
@@ -256,13 +240,13 @@ TEST(Transfers, UplinkPressureTellsWhetherLeavingUplinksOutWasExact) {
   // (4 * 160 = 640) the demand is 3,776 / 3,136 = 1.204.
   SimGridRuntime runtime(cloudmatrix());
   EXPECT_FALSE(runtime.fabric().uplinks_in_paths());
-  for (int i = 0; i < 16; ++i) runtime.transfer(write(i, 16 + i, 1'000'000), [] {});
+  for (int i = 0; i < 16; ++i) runtime.transfer(write(i, 16 + i, 1'000'000), kIgnore);
   runtime.run();
   EXPECT_NEAR(runtime.uplink_pressure(), 1.0, 1e-12);
-  for (int i = 0; i < 16; ++i) runtime.transfer(write(i, 16 + i, 1'000'000), [] {});
+  for (int i = 0; i < 16; ++i) runtime.transfer(write(i, 16 + i, 1'000'000), kIgnore);
   for (int i = 0; i < 4; ++i) {
     runtime.transfer({hw::cpu(i), hw::die(32 + i), 1'000'000, coll::Plane::kUb, coll::Op::kWrite},
-                     [] {});
+                     kIgnore);
   }
   runtime.run();
   EXPECT_NEAR(runtime.uplink_pressure(), 3776.0 / 3136.0, 1e-12);
@@ -277,7 +261,7 @@ TEST(Statistics, BytesInAreBytesOutAndUtilisationIsWireTime) {
     const int to = (from + 2 * static_cast<int>(random.uniform_int(1, 300))) % 768;
     const Bytes bytes = random.uniform_int(1, 50'000'000);
     sent += bytes;
-    runtime.transfer(write(from, to, bytes), [] {});
+    runtime.transfer(write(from, to, bytes), kIgnore);
   }
   runtime.run();
   EXPECT_NO_THROW(runtime.check_bytes_conserved());
@@ -303,7 +287,7 @@ TEST(Statistics, StripedBytesAreConserved) {
   hw::Platform p = cloudmatrix();
   p.ub.spread = hw::Spread::kStripe;
   SimGridRuntime runtime(p);
-  runtime.transfer(write(0, 16, 1'000'003), [] {});  // does not divide by 7
+  runtime.transfer(write(0, 16, 1'000'003), kIgnore);  // does not divide by 7
   runtime.run();
   EXPECT_NO_THROW(runtime.check_bytes_conserved());
   Bytes out = 0;
@@ -315,7 +299,7 @@ TEST(Statistics, StripedBytesAreConserved) {
 
 TEST(Statistics, OpenFlowsBreakConservation) {
   SimGridRuntime runtime(cloudmatrix());
-  runtime.transfer(write(0, 16, 1000), [] {});
+  runtime.transfer(write(0, 16, 1000), kIgnore);
   EXPECT_THROW(runtime.check_bytes_conserved(), SimulationError);
   runtime.run();
   EXPECT_NO_THROW(runtime.check_bytes_conserved());

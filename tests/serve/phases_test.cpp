@@ -43,6 +43,24 @@ TEST(Phases, PullRunsOnTheRdmaPlaneFromPrefillDieToDecodeDie) {
   EXPECT_EQ(pull.bytes, 100'000);
 }
 
+TEST(Phases, ARunCannotGoOnWithoutATransferThatWasCutOff) {
+  // The pull of 100,000 B runs from 0.100 to 0.200 and loses its source half way.
+  Harness h;
+  h.runtime.schedule_at(0.150, coll::Priority::kSample, [&] {
+    hw::Fault fault;
+    fault.kind = hw::Fault::Kind::kDie;
+    fault.at = 0;
+    h.runtime.apply(fault);
+  });
+  try {
+    h.run({{0, 100, 1}});
+    FAIL() << "went on";
+  } catch (const SimulationError& error) {
+    EXPECT_STREQ(error.what(),
+                 "a transfer from die:0 to die:2 was cut off at 0.15 s, after 50000 of 100000 B");
+  }
+}
+
 TEST(Phases, ARequestJoinsAtTheNextStepBoundary) {
   // Request 0 is pulled at 0.200 and steps end at 0.250, 0.300, ... Request 1 (20 tokens) is
   // prefilled from 0.190 to 0.210 and pulled by 0.230, in the middle of a step.

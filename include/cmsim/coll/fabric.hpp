@@ -75,6 +75,11 @@ class Fabric {
   /// Capacity, one way, of all uplinks of a node together; 0 when nodes have none of their own.
   BytesPerSecond node_uplink_capacity() const;
 
+  /// What each port carries, by PortId, when these faults come on top of those of the platform.
+  /// Throws std::invalid_argument when a port between switches that the paths leave out could then
+  /// slow a flow down; with Uplinks::kAlways there are none.
+  std::vector<BytesPerSecond> capacities_under(std::span<const hw::Fault> faults) const;
+
   /// The path that data takes from `from` to `to`; dies that the scale-up plane does not join are
   /// joined by the scale-out plane. Throws std::invalid_argument when there is none: an endpoint
   /// that does not exist, or that the plane does not reach.
@@ -92,13 +97,5 @@ class Fabric {
   hw::Platform platform_;
   std::shared_ptr<Routes> routes_;  // shared by copies; it remembers distances
 };
-
-/// Data source and destination of a transfer: a read moves target -> initiator.
-inline hw::Endpoint source_of(const Transfer& t) {
-  return t.op == Op::kRead ? t.target : t.initiator;
-}
-inline hw::Endpoint destination_of(const Transfer& t) {
-  return t.op == Op::kRead ? t.initiator : t.target;
-}
 
 }  // namespace cmsim::coll

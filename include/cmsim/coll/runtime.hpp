@@ -2,8 +2,8 @@
 // wires.
 //
 // engine/ implements it on SimGrid; unit tests use tests/coll/fake_runtime.hpp. Callbacks run in
-// (time, priority, sequence) order, one at a time, never re-entrantly, and may schedule or
-// transfer.
+// (time, priority, sequence) order, one at a time, never re-entrantly, and may ask for anything
+// here. Invariant: unless the run is stopped, every transfer ends once and says how.
 #pragma once
 
 #include <cstdint>
@@ -13,6 +13,10 @@
 #include "cmsim/base/units.hpp"
 #include "cmsim/hw/endpoint.hpp"
 #include "cmsim/hw/plane.hpp"
+
+namespace cmsim::hw {
+struct Fault;
+}
 
 namespace cmsim::coll {
 
@@ -31,19 +35,55 @@ struct Transfer {
   Op op = Op::kRead;
 };
 
+/// Data source and destination of a transfer: a read moves target -> initiator.
+inline hw::Endpoint source_of(const Transfer& t) {
+  return t.op == Op::kRead ? t.target : t.initiator;
+}
+inline hw::Endpoint destination_of(const Transfer& t) {
+  return t.op == Op::kRead ? t.initiator : t.target;
+}
+
+/// How a transfer ended. Delivered is what had arrived of its payload: all of it when it is done.
+struct Outcome {
+  enum class End : std::uint8_t { kDone, kCancelled, kFailed };
+  End end = End::kDone;
+  Bytes delivered = 0;
+  Seconds at = 0;
+};
+
+/// Name an event to come, or a transfer under way. Those that have run, ended or been cancelled
+/// have no name any more, and the default was never one.
+struct EventId {
+  std::uint32_t place = 0;
+  std::uint64_t number = 0;
+};
+struct TransferId {
+  std::uint32_t place = 0;
+  std::uint64_t number = 0;
+};
+
 /// Events of one date run in this order (then by sequence of scheduling).
 enum class Priority : std::uint8_t { kTransferDone, kIterationDone, kArrival, kDecision, kSample };
 
 class Runtime {
  public:
   using Callback = std::function<void()>;
+  using Ended = std::function<void(const Outcome&)>;
   virtual ~Runtime() = default;
 
   virtual Seconds now() const = 0;
   /// Runs `callback` at simulated time `when` >= now().
-  virtual void schedule_at(Seconds when, Priority priority, Callback callback) = 0;
-  /// Starts the transfer now; `done` runs when its last byte has arrived. bytes >= 0.
-  virtual void transfer(const Transfer& transfer, Callback done) = 0;
+  virtual EventId schedule_at(Seconds when, Priority priority, Callback callback) = 0;
+  /// The event will not run. Nothing happens when it has no name any more.
+  virtual void cancel(EventId event) = 0;
+  /// Starts the transfer now; `ended` runs when its last byte has arrived, or when it is cancelled
+  /// or a link of its path is lost. bytes >= 0.
+  virtual TransferId transfer(const Transfer& transfer, Ended ended) = 0;
+  /// Ends the transfer now, cancelled. Nothing happens when it has no name any more.
+  virtual void cancel(TransferId transfer) = 0;
+  /// From now on `fault.left` (0 to 1) is left of the bandwidth of every link of this part, in
+  /// place of what was said of the part before: 0 fails the transfers over them, 1 makes it whole.
+  virtual void apply(const hw::Fault& fault) = 0;
   /// Ends run() after the current callback.
   virtual void stop() = 0;
 };

@@ -35,7 +35,7 @@ struct PortUse {
   std::string name;
   std::string cls;  // "die_ub"
   coll::Direction direction = coll::Direction::kOut;
-  Bytes bytes = 0;         // payload, of flows that have ended
+  Bytes bytes = 0;         // payload delivered, of flows that have ended
   double wire_bytes = 0;   // what they took of the wire: payload / efficiency
   double utilisation = 0;  // wire_bytes / (capacity * elapsed)
 };
@@ -45,7 +45,7 @@ struct ClassUse {
   std::string cls;  // "die_ub"
   coll::Direction direction = coll::Direction::kOut;
   int ports = 0;
-  Bytes bytes = 0;   // payload, of flows that have ended
+  Bytes bytes = 0;   // payload delivered, of flows that have ended
   Seconds busy = 0;  // what they took of the wire, wire bytes / capacity, mean over the ports
 };
 
@@ -58,17 +58,23 @@ class SimGridRuntime : public coll::Runtime {
   SimGridRuntime& operator=(const SimGridRuntime&) = delete;
 
   Seconds now() const override;
-  void schedule_at(Seconds when, coll::Priority priority, Callback callback) override;
-  void transfer(const coll::Transfer& transfer, Callback done) override;
+  coll::EventId schedule_at(Seconds when, coll::Priority priority, Callback callback) override;
+  void cancel(coll::EventId event) override;
+  /// Goes the way that the whole fabric has: a way of which a fault leaves nothing is not avoided.
+  coll::TransferId transfer(const coll::Transfer& transfer, Ended ended) override;
+  void cancel(coll::TransferId transfer) override;
+  /// Throws std::invalid_argument as coll::Fabric::capacities_under().
+  void apply(const hw::Fault& fault) override;
   void stop() override;
 
   /// An exchange as weighted hose flows (one per loaded port), contending with all other transfers.
-  void exchange(const coll::PortLoads& loads, Callback done);
+  /// It ends with the last of them, failed when one has failed; delivered is over all ports.
+  void exchange(const coll::PortLoads& loads, Ended ended);
   /// An exchange as one flow per pair, each charged `latency`; exact and slow (some 1,000 pairs).
-  void exchange(const coll::PairTraffic& traffic, Seconds latency, Callback done);
+  void exchange(const coll::PairTraffic& traffic, Seconds latency, Ended ended);
 
   /// Runs until nothing is left to do, or stop(). May be called again. What a callback throws comes
-  /// out of here. Throws SimulationError when a transfer failed or was never finished.
+  /// out of here. Throws SimulationError when a transfer has never ended.
   void run();
 
   /// run() ends as by stop() soon after the flag is set; the flag must outlive the runtime.
@@ -96,7 +102,7 @@ class SimGridRuntime : public coll::Runtime {
   std::span<const ClassUse> class_use() const;
   /// The `count` busiest ports, busiest first. Utilisations are of `elapsed` seconds.
   std::vector<PortUse> busiest_ports(int count, Seconds elapsed) const;
-  /// Invariant: on every port, the bytes of flows begun = the bytes of flows ended. Throws
+  /// Invariant: on every port, the bytes of flows begun = those delivered + those cut off. Throws
   /// SimulationError naming the port; meant for when no flow is open.
   void check_bytes_conserved() const;
 

@@ -1,5 +1,5 @@
-// Parts of a machine that are lost or slow from the start: "plane:3", "l2:3/5", "l1:12/2",
-// "node:7", "die:100", "cpu:3", "link:A-B".
+// Parts of a machine that are lost or slow, from the start or from a date on: "plane:3", "l2:3/5",
+// "l1:12/2", "node:7", "die:100", "cpu:3", "link:A-B".
 #pragma once
 
 #include <cstdint>
@@ -21,6 +21,8 @@ struct Fault {
   double left = 0;           // of the bandwidth of every link that it touches
   std::string text{};        // as written
 };
+
+bool same_part(const Fault& a, const Fault& b);
 
 /// Reads {"fail": "plane:3 die:100", "degrade": "l2:3/5=50%"}. What the platform does not have is a
 /// ConfigError.

@@ -62,6 +62,8 @@ class Topology {
   std::span<const std::string> switch_names() const { return switch_names_; }
   VertexId vertex_of(Endpoint endpoint) const;
   std::string name_of(VertexId vertex) const;
+  /// Share of its bandwidth that faults leave to a link, on top of those of the platform.
+  double left_of(std::span<const Fault> faults, VertexId from, VertexId to) const;
 
   int count(VertexKind kind) const;
   int switches(int tier) const;
