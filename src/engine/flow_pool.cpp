@@ -71,7 +71,7 @@ void FlowPool::start_comm(Slot& slot) {
   const auto size = static_cast<std::uint64_t>(std::max(1.0, std::ceil(wire)));
   const FlowRoute route{f.ports, f.latency, static_cast<double>(size) / wire, f.weight};
   zone_.set_route(&route);
-  slot.comm = sg::Comm::sendto_init(zone_.host(0), zone_.host(1));
+  slot.comm = sg::Comm::sendto_init(f.ends.from, f.ends.to);
   slot.comm->set_data(&slot);
   slot.comm->set_payload_size(size)->start();
   zone_.set_route(nullptr);

@@ -17,6 +17,7 @@
 namespace cmsim::engine {
 
 struct Flow {
+  FlowEnds ends;
   std::vector<coll::PortId> ports;
   int stripes = 1;
   Bytes bytes = 0;  // payload

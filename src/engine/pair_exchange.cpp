@@ -60,7 +60,7 @@ void start_pair_exchange(SimGridZone& zone, const coll::PairTraffic& traffic, Se
   const auto left = std::make_shared<std::size_t>(ranks.size());
   const auto all_done = std::make_shared<std::function<void()>>(std::move(done));
   for (auto& [die, rank] : ranks) {
-    sg::Actor::create("rank", zone.host(die), [die = die, left, all_done, r = std::move(rank)] {
+    sg::Actor::create("rank", zone.host(hw::die(die)), [die = die, left, all_done, r = std::move(rank)] {
       exchange_all(die, r);
       if (--*left == 0) (*all_done)();
     });

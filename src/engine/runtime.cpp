@@ -71,7 +71,8 @@ class SimGridRuntime::Impl {
     if (t.bytes == 0 && zone_->carries(path.ports)) {
       return start_timed(0, path.latency, std::move(ended));
     }
-    return flows_.start({.ports = std::move(path.ports),
+    return flows_.start({.ends = {zone_->host(from), zone_->host(to)},
+                         .ports = std::move(path.ports),
                          .stripes = static_cast<int>(path.stripes),
                          .bytes = t.bytes,
                          .wire_bytes = static_cast<double>(t.bytes) / path.efficiency,
@@ -110,7 +111,9 @@ class SimGridRuntime::Impl {
     for (std::size_t i = 0; i < loads.wire_bytes.size(); ++i) {
       if (loads.wire_bytes[i] <= 0) continue;
       ++exchange->open;
-      flows_.start({.ports = {static_cast<coll::PortId>(i)},
+      const auto port = static_cast<coll::PortId>(i);
+      flows_.start({.ends = zone_->ends_of(port),
+                    .ports = {port},
                     .stripes = 1,
                     .bytes = std::llround(loads.bytes[i]),
                     .wire_bytes = loads.wire_bytes[i],
@@ -195,7 +198,7 @@ class SimGridRuntime::Impl {
     auto end = [this, bytes, start = now_, duration, ended = std::move(ended)] {
       if (now_ >= start + duration) return ended({End::kDone, bytes, now_});
       const double share = (now_ - start) / duration;
-      ended({End::kCancelled, static_cast<Bytes>(share * static_cast<double>(bytes)), now_});
+      ended({End::kCancelled, std::llround(share * static_cast<double>(bytes)), now_});
     };
     const coll::EventId event =
         schedule_at(now_ + duration, coll::Priority::kTransferDone, std::move(end));

@@ -18,26 +18,64 @@ namespace {
 constexpr double kRawLatency =
     1e-6;  // of a route of weight 1; any value does, if all have the same
 
+/// Fabric's name without spaces. Two ports of a fabric that a file lists may have one name; SimGrid
+/// would end the program over it.
+class LinkNames {
+ public:
+  std::string name_of(const coll::Fabric& fabric, coll::PortId port) {
+    std::string name = fabric.name_of(port);
+    std::ranges::replace(name, ' ', '.');
+    while (!known_.insert(name).second) name += fmt::format(".{}", port);
+    return name;
+  }
+
+ private:
+  std::unordered_set<std::string> known_;
+};
+
 }  // namespace
 
 SimGridZone::SimGridZone(const coll::Fabric& fabric, std::span<const coll::Plane> planes)
     : NetZoneImpl("supernode"), fabric_(fabric) {
   sg::NetZone* zone = get_iface();
-  for (int die = 0; die < fabric.platform().dies(); ++die) {
-    hosts_.push_back(zone->create_host(fmt::format("d{}", die), 1.0)->seal());
+  const auto add_host = [zone](const std::string& name) {
+    return zone->create_host(name, 1.0)->seal();
+  };
+  for (int i = 0; i < fabric.platform().dies(); ++i) {
+    dies_.push_back(add_host(hw::to_string(hw::die(i))));
   }
-  if (hosts_.size() == 1) hosts_.push_back(zone->create_host("other", 1.0)->seal());
+  for (int i = 0; i < fabric.platform().cpus(); ++i) {
+    cpus_.push_back(add_host(hw::to_string(hw::cpu(i))));
+  }
+  switches_ = add_host("switches");
+  more_switches_ = add_host("more_switches");
+  LinkNames names;
   links_.resize(fabric.ports().size());
   for (std::size_t i = 0; i < links_.size(); ++i) {
     const coll::Port& port = fabric.ports()[i];
     capacities_.push_back(port.capacity);
     const coll::Plane plane = fabric.classes()[port.cls].plane;
     if (!port.in_paths || std::ranges::find(planes, plane) == planes.end()) continue;
-    sg::Link* link = zone->create_link(fmt::format("p{}", i), port.capacity)->seal();
+    const std::string name = names.name_of(fabric, static_cast<coll::PortId>(i));
+    sg::Link* link = zone->create_link(name, port.capacity)->seal();
     links_[i] = {link, link->get_impl()};
   }
   zone->seal();
   install_factors();
+}
+
+sg::Host* SimGridZone::host(hw::Endpoint endpoint) const {
+  const auto& hosts = endpoint.kind == hw::EndpointKind::kDie ? dies_ : cpus_;
+  return hosts[static_cast<std::size_t>(endpoint.index)];
+}
+
+FlowEnds SimGridZone::ends_of(coll::PortId id) const {
+  const coll::Port& port = fabric_.ports()[static_cast<std::size_t>(id)];
+  sg::Host* owner = more_switches_;
+  if (port.kind == coll::Port::Owner::kDie) owner = host(hw::die(port.owner));
+  if (port.kind == coll::Port::Owner::kCpu) owner = host(hw::cpu(port.owner));
+  if (port.direction == coll::Direction::kOut) return {owner, switches_};
+  return {switches_, owner};
 }
 
 void SimGridZone::set_capacities(std::span<const BytesPerSecond> capacities) {

@@ -1,7 +1,8 @@
-// The one SimGrid zone: links are the ports of coll::Fabric, and a route is what the flow being
-// started says it is. Every route has the raw latency 1 us / weight, because SimGrid shares
-// bandwidth in inverse proportion to it; the true latency and the efficiency of the path come in
-// through its factors.
+// The one SimGrid zone: links are the ports of coll::Fabric, hosts the dies and CPUs, each under
+// its name ("die:17", "cpu:3", "die:17.die_ub.out"), and a route is what the flow being started
+// says it is. Every route has the raw latency 1 us / weight, because SimGrid shares bandwidth in
+// inverse proportion to it; the true latency and the efficiency of the path come in through its
+// factors.
 #pragma once
 
 #include <simgrid/kernel/resource/Model.hpp>
@@ -30,6 +31,12 @@ struct PairRoutes {
   double scale = 1;    // simulated size / bytes
 };
 
+/// Where a flow begins and ends, for whoever listens to SimGrid: nothing of its cost depends on it.
+struct FlowEnds {
+  simgrid::s4u::Host* from = nullptr;
+  simgrid::s4u::Host* to = nullptr;
+};
+
 class SimGridZone : public simgrid::kernel::routing::NetZoneImpl {
  public:
   /// With the links of these planes alone.
@@ -37,7 +44,9 @@ class SimGridZone : public simgrid::kernel::routing::NetZoneImpl {
 
   void set_route(const FlowRoute* route) { route_ = route; }
   void set_pair_routes(const PairRoutes& routes) { pair_routes_ = routes; }
-  simgrid::s4u::Host* host(int die) const { return hosts_[static_cast<std::size_t>(die)]; }
+  simgrid::s4u::Host* host(hw::Endpoint endpoint) const;
+  /// Of a flow over one port alone: from its owner, or to it. What is no die or CPU is "switches".
+  FlowEnds ends_of(coll::PortId port) const;
   /// Flows have ended at the current date, and SimGrid has not yet reported them.
   bool has_unreported_ends() const { return !model_->get_finished_action_set()->empty(); }
   bool has_unreported_failures() const { return !model_->get_failed_action_set()->empty(); }
@@ -58,7 +67,9 @@ class SimGridZone : public simgrid::kernel::routing::NetZoneImpl {
   const FlowRoute* route_ = nullptr;
   PairRoutes pair_routes_;
   simgrid::kernel::resource::Model* model_ = nullptr;
-  std::vector<simgrid::s4u::Host*> hosts_;  // one a die
+  std::vector<simgrid::s4u::Host*> dies_, cpus_;
+  simgrid::s4u::Host* switches_ = nullptr;
+  simgrid::s4u::Host* more_switches_ = nullptr;  // SimGrid has no flow from a host to itself
   struct ZoneLink {
     simgrid::s4u::Link* link = nullptr;
     simgrid::kernel::resource::StandardLinkImpl* impl = nullptr;

@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <map>
 #include <stdexcept>
 #include <tuple>
@@ -131,7 +132,7 @@ class FakeRuntime : public Runtime {
       const double share =
           open.end > open.start ? (now_ - open.start) / (open.end - open.start) : 0;
       outcome.delivered =
-          static_cast<Bytes>(std::max(0.0, share) * static_cast<double>(open.transfer.bytes));
+          std::llround(std::max(0.0, share) * static_cast<double>(open.transfer.bytes));
     }
     open.ended(outcome);
   }
