@@ -71,28 +71,29 @@ BytesPerSecond Fabric::node_uplink_capacity() const { return routes_->node_uplin
 std::string Fabric::name_of(PortId id) const {
   const Port& port = ports()[static_cast<std::size_t>(id)];
   std::string name;
+  name.reserve(48);
   switch (port.kind) {
     case Port::Owner::kDie:
-      name = hw::to_string(hw::die(port.owner));
+      name += hw::to_string(hw::die(port.owner));
       break;
     case Port::Owner::kCpu:
-      name = hw::to_string(hw::cpu(port.owner));
+      name += hw::to_string(hw::cpu(port.owner));
       break;
     case Port::Owner::kNode:
-      name = fmt::format("node:{}", port.owner);
+      name.append("node:").append(std::to_string(port.owner));
       break;
     case Port::Owner::kSwitch:
-      name = routes_->topology.name_of(static_cast<hw::VertexId>(port.owner));
+      name += routes_->topology.name_of(static_cast<hw::VertexId>(port.owner));
       break;
   }
-  name += " " + classes()[port.cls].name;
+  name.append(" ").append(classes()[port.cls].name);
   if (port.peer < 0) {
-    name += fmt::format(" {}", to_string(port.direction));
+    name.append(" ").append(to_string(port.direction));
   } else {
-    name += " to " + routes_->topology.name_of(static_cast<hw::VertexId>(port.peer));
+    name.append(" to ").append(routes_->topology.name_of(static_cast<hw::VertexId>(port.peer)));
   }
-  if (port.lane >= 0) name += fmt::format(" plane {}", port.lane);
-  if (port.chip >= 0) name += fmt::format(" chip {}", port.chip);
+  if (port.lane >= 0) name.append(" plane ").append(std::to_string(port.lane));
+  if (port.chip >= 0) name.append(" chip ").append(std::to_string(port.chip));
   return name;
 }
 

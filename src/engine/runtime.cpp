@@ -129,15 +129,11 @@ class SimGridRuntime::Impl {
     if (stopped_) return;
     if (pair_exchange_open_) throw std::logic_error("one pair exchange at a time");
     pair_exchange_open_ = true;
-    start_pair_exchange(*zone_, traffic, latency, [this, ended = std::move(ended)]() mutable {
-      pair_exchange_open_ = false;
-      if (stopped_) return;
-      queue_.push(std::max(now_, clock()), coll::Priority::kTransferDone,
-                  [this, done = std::move(ended)] {
-                    done({End::kDone, 0, now_});
-                  });
-      set_alarm();
-    });
+    start_pair_exchange(*zone_, traffic, latency,
+                        [this, ended = std::move(ended)](coll::Outcome outcome) {
+                          pair_exchange_open_ = false;
+                          if (!stopped_) finish(outcome, ended);
+                        });
   }
 
   void stop() {
@@ -210,6 +206,12 @@ class SimGridRuntime::Impl {
     queue_.push(std::max(now_, clock()), coll::Priority::kTransferDone,
                 [this, place] { flows_.tell(place, now_); });
     if (!pumping_) set_alarm();
+  }
+
+  void finish(coll::Outcome outcome, const Ended& ended) {
+    outcome.at = std::max(now_, clock());
+    queue_.push(outcome.at, coll::Priority::kTransferDone, [outcome, ended] { ended(outcome); });
+    set_alarm();
   }
 
   /// Makes the alarm ring at the head of the queue, and at no other date.

@@ -18,21 +18,6 @@ namespace {
 constexpr double kRawLatency =
     1e-6;  // of a route of weight 1; any value does, if all have the same
 
-/// Fabric's name without spaces. Two ports of a fabric that a file lists may have one name; SimGrid
-/// would end the program over it.
-class LinkNames {
- public:
-  std::string name_of(const coll::Fabric& fabric, coll::PortId port) {
-    std::string name = fabric.name_of(port);
-    std::ranges::replace(name, ' ', '.');
-    while (!known_.insert(name).second) name += fmt::format(".{}", port);
-    return name;
-  }
-
- private:
-  std::unordered_set<std::string> known_;
-};
-
 }  // namespace
 
 SimGridZone::SimGridZone(const coll::Fabric& fabric, std::span<const coll::Plane> planes)
@@ -49,19 +34,27 @@ SimGridZone::SimGridZone(const coll::Fabric& fabric, std::span<const coll::Plane
   }
   switches_ = add_host("switches");
   more_switches_ = add_host("more_switches");
-  LinkNames names;
   links_.resize(fabric.ports().size());
   for (std::size_t i = 0; i < links_.size(); ++i) {
     const coll::Port& port = fabric.ports()[i];
     capacities_.push_back(port.capacity);
     const coll::Plane plane = fabric.classes()[port.cls].plane;
     if (!port.in_paths || std::ranges::find(planes, plane) == planes.end()) continue;
-    const std::string name = names.name_of(fabric, static_cast<coll::PortId>(i));
+    const std::string name = link_name(static_cast<coll::PortId>(i));
     sg::Link* link = zone->create_link(name, port.capacity)->seal();
     links_[i] = {link, link->get_impl()};
   }
   zone->seal();
   install_factors();
+}
+
+/// Fabric's name without spaces. Two ports of a fabric that a file lists may have one name; SimGrid
+/// would end the program over it.
+std::string SimGridZone::link_name(coll::PortId port) const {
+  std::string name = fabric_.name_of(port);
+  std::ranges::replace(name, ' ', '.');
+  while (get_link_by_name_or_null(name) != nullptr) name += fmt::format(".{}", port);
+  return name;
 }
 
 sg::Host* SimGridZone::host(hw::Endpoint endpoint) const {

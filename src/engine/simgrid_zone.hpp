@@ -9,6 +9,7 @@
 #include <simgrid/kernel/routing/NetZoneImpl.hpp>
 #include <simgrid/s4u.hpp>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "cmsim/coll/fabric.hpp"
@@ -59,6 +60,7 @@ class SimGridZone : public simgrid::kernel::routing::NetZoneImpl {
   void get_local_route(const simgrid::kernel::routing::NetPoint* from,
                        const simgrid::kernel::routing::NetPoint* to,
                        simgrid::kernel::routing::Route* route, double* latency) override;
+  std::string link_name(coll::PortId port) const;
   void install_factors();
   coll::Path pair_path(int from, int to) const;
   int die_of(const simgrid::s4u::Host* host) const;

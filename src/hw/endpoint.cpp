@@ -32,7 +32,7 @@ bool is_endpoint_name(std::string_view name) {
 }
 
 std::string to_string(Endpoint endpoint) {
-  return fmt::format("{}:{}", endpoint.kind == EndpointKind::kDie ? "die" : "cpu", endpoint.index);
+  return (endpoint.kind == EndpointKind::kDie ? "die:" : "cpu:") + std::to_string(endpoint.index);
 }
 
 }  // namespace cmsim::hw

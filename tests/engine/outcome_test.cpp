@@ -302,6 +302,27 @@ TEST(Faults, FailAnExchangeAndKeepItsBytes) {
   EXPECT_NO_THROW(runtime.check_bytes_conserved());
 }
 
+TEST(Faults, FailAnExchangeOfPairsAndNotTheRun) {
+  // 10 MB each at 196 GB/s take 51 us; die 32 is lost at 10 us.
+  SimGridRuntime runtime(plain());
+  coll::PairTraffic traffic;
+  traffic.pairs = {{0, 16, 10e6}, {2, 32, 10e6}, {32, 4, 10e6}};
+  std::vector<Outcome> ends;
+  runtime.exchange(traffic, 1e-6, [&](const Outcome& outcome) { ends.push_back(outcome); });
+  at(runtime, 10e-6, [&] { runtime.apply(fault(Kind::kDie, 32, 0)); });
+  at(runtime, 1e-3, [&] {  // and over a link that is lost already
+    runtime.exchange(traffic, 1e-6, [&](const Outcome& outcome) { ends.push_back(outcome); });
+  });
+  runtime.run();
+  ASSERT_EQ(ends.size(), 2u);
+  EXPECT_EQ(ends[0].end, End::kFailed);
+  EXPECT_EQ(ends[0].delivered, 10'000'000);
+  EXPECT_NEAR(ends[0].at, 1e-6 + 10e6 / 196e9, 1e-9);
+  EXPECT_EQ(ends[1].end, End::kFailed);
+  EXPECT_EQ(ends[1].delivered, 10'000'000);
+  EXPECT_NEAR(ends[1].at, 1e-3 + 1e-6 + 10e6 / 196e9, 1e-9);
+}
+
 /// Transfers that come, end, are cancelled and fail at random.
 TEST(Faults, BytesAreConservedThroughCutsOfAllKinds) {
   hw::Platform platform = plain();

@@ -71,6 +71,8 @@ class SimGridRuntime : public coll::Runtime {
   /// It ends with the last of them, failed when one has failed; delivered is over all ports.
   void exchange(const coll::PortLoads& loads, Ended ended);
   /// An exchange as one flow per pair, each charged `latency`; exact and slow (some 1,000 pairs).
+  /// One at a time. Its bytes are not counted at the ports; delivered is over the pairs that went
+  /// through.
   void exchange(const coll::PairTraffic& traffic, Seconds latency, Ended ended);
 
   /// Runs until nothing is left to do, or stop(). May be called again. What a callback throws comes
