@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <boost/range/iterator_range.hpp>
 #include <stdexcept>
+#include <utility>
 
 #include "port_graph.hpp"
 
@@ -36,12 +37,13 @@ const char* to_string(Direction direction) { return direction == Direction::kOut
 class Fabric::Routes {
  public:
   Routes(const hw::Platform& platform, Uplinks uplinks)
-      : topology(platform), graph(topology, platform.ub.spread, uplinks) {
+      : topology(std::make_shared<hw::Topology>(platform)),
+        graph(*topology, platform.ub.spread, uplinks) {
     double of_nodes = 0;
     for (const Port& port : graph.ports()) {
       const bool between_switches =
           port.kind == Port::Owner::kNode || port.kind == Port::Owner::kSwitch;
-      const bool scale_up = topology.classes()[port.cls].plane == Plane::kUb;
+      const bool scale_up = topology->classes()[port.cls].plane == Plane::kUb;
       if (!between_switches || !scale_up) continue;
       if (!port.in_paths) uplinks_in_paths = false;
       if (port.kind == Port::Owner::kNode && port.direction == Direction::kOut) {
@@ -51,7 +53,7 @@ class Fabric::Routes {
     node_uplink_capacity = of_nodes / platform.nodes;
   }
 
-  hw::Topology topology;
+  std::shared_ptr<const hw::Topology> topology;  // shared by fabrics of the same ports
   PortGraph graph;
   bool uplinks_in_paths = true;
   double node_uplink_capacity = 0;
@@ -59,12 +61,14 @@ class Fabric::Routes {
 
 Fabric::Fabric(const hw::Platform& platform, Uplinks uplinks)
     : platform_(platform), routes_(std::make_shared<Routes>(platform, uplinks)) {}
+Fabric::Fabric(const hw::Platform& platform, std::shared_ptr<Routes> routes)
+    : platform_(platform), routes_(std::move(routes)) {}
 Fabric::~Fabric() = default;
 Fabric::Fabric(const Fabric& other) = default;
 
-const hw::Topology& Fabric::topology() const { return routes_->topology; }
+const hw::Topology& Fabric::topology() const { return *routes_->topology; }
 std::span<const Port> Fabric::ports() const { return routes_->graph.ports(); }
-std::span<const hw::LinkClassInfo> Fabric::classes() const { return routes_->topology.classes(); }
+std::span<const hw::LinkClassInfo> Fabric::classes() const { return routes_->topology->classes(); }
 bool Fabric::uplinks_in_paths() const { return routes_->uplinks_in_paths; }
 BytesPerSecond Fabric::node_uplink_capacity() const { return routes_->node_uplink_capacity; }
 
@@ -83,14 +87,14 @@ std::string Fabric::name_of(PortId id) const {
       name.append("node:").append(std::to_string(port.owner));
       break;
     case Port::Owner::kSwitch:
-      name += routes_->topology.name_of(static_cast<hw::VertexId>(port.owner));
+      name += routes_->topology->name_of(static_cast<hw::VertexId>(port.owner));
       break;
   }
   name.append(" ").append(classes()[port.cls].name);
   if (port.peer < 0) {
     name.append(" ").append(to_string(port.direction));
   } else {
-    name.append(" to ").append(routes_->topology.name_of(static_cast<hw::VertexId>(port.peer)));
+    name.append(" to ").append(routes_->topology->name_of(static_cast<hw::VertexId>(port.peer)));
   }
   if (port.lane >= 0) name.append(" plane ").append(std::to_string(port.lane));
   if (port.chip >= 0) name.append(" chip ").append(std::to_string(port.chip));
@@ -98,7 +102,7 @@ std::string Fabric::name_of(PortId id) const {
 }
 
 std::vector<BytesPerSecond> Fabric::capacities_under(std::span<const hw::Fault> faults) const {
-  const hw::Topology& topology = routes_->topology;
+  const hw::Topology& topology = *routes_->topology;
   const hw::Graph& graph = topology.graph();
   std::vector<BytesPerSecond> capacities(ports().size(), 0);
   auto port = routes_->graph.port_of_link().begin();
@@ -114,6 +118,12 @@ std::vector<BytesPerSecond> Fabric::capacities_under(std::span<const hw::Fault> 
         name_of(*left_out)));
   }
   return capacities;
+}
+
+Fabric Fabric::avoiding_lost(std::span<const BytesPerSecond> capacities) const {
+  auto routes = std::make_shared<Routes>(*routes_);
+  routes->graph.drop_lost(capacities);
+  return {platform_, std::move(routes)};
 }
 
 bool Fabric::is_uniform(Plane plane) const {
@@ -144,8 +154,8 @@ Path Fabric::path(hw::Endpoint from, hw::Endpoint to, Plane plane, Op op) const 
                                 hw::to_string(end));
   }
   if (from == to) return path;
-  const auto a = static_cast<std::int32_t>(routes_->topology.vertex_of(from));
-  const auto b = static_cast<std::int32_t>(routes_->topology.vertex_of(to));
+  const auto a = static_cast<std::int32_t>(routes_->topology->vertex_of(from));
+  const auto b = static_cast<std::int32_t>(routes_->topology->vertex_of(to));
   const bool between_dies = is_die(from) && is_die(to);
   const auto route = [&] {
     path.stripes = platform_.ub.spread == hw::Spread::kHash

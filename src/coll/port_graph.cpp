@@ -176,6 +176,25 @@ std::optional<PortId> PortGraph::left_out_but_binding(
   return std::nullopt;
 }
 
+void PortGraph::drop_lost(std::span<const BytesPerSecond> capacities) {
+  const auto drop = [&](std::vector<std::uint32_t>& first, std::vector<Edge>& edges) {
+    std::uint32_t at = 0, kept = 0;
+    for (std::size_t vertex = 0; vertex + 1 < first.size(); ++vertex) {
+      first[vertex] = kept;
+      for (const std::uint32_t end = first[vertex + 1]; at < end; ++at) {
+        if (capacities[static_cast<std::size_t>(edges[at].port)] > 0) edges[kept++] = edges[at];
+      }
+    }
+    first.back() = kept;
+    edges.resize(kept);
+  };
+  for (PlaneGraph& graph : planes_) {
+    drop(graph.first, graph.edges);
+    drop(graph.first_in, graph.edges_in);
+    graph.distances.clear();
+  }
+}
+
 void PortGraph::add_planes(std::span<const hw::LinkClassInfo> classes) {
   const std::size_t vertices = height_.size();
   for (PlaneGraph& graph : planes_) {

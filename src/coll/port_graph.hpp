@@ -18,6 +18,8 @@ class PortGraph {
   std::span<const PortId> port_of_link() const { return port_of_link_; }
   /// A port between switches that no path names, though it could bind with these capacities.
   std::optional<PortId> left_out_but_binding(std::span<const BytesPerSecond> capacities) const;
+  /// From now on no way goes over a port that carries nothing.
+  void drop_lost(std::span<const BytesPerSecond> capacities);
   /// Appends the ways from one vertex to another, port by port and one after the other, at most
   /// kMostWays; with a hash, the one that it chooses. Returns how many; 0 when there is none.
   int ways(Plane plane, std::int32_t from, std::int32_t to, std::vector<PortId>& ports) const;

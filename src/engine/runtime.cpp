@@ -64,11 +64,19 @@ class SimGridRuntime::Impl {
     const hw::Endpoint to = coll::destination_of(t);
     coll::Path path = fabric_.path(from, to, t.plane, t.op);
     if (stopped_) return {};
+    if (detour_) {
+      try {
+        path = detour_->path(from, to, t.plane, t.op);
+      } catch (const std::invalid_argument&) {  // no way is left
+        return start_failed(std::move(ended));
+      }
+      if (!zone_->has_links(path.ports)) return start_failed(std::move(ended));
+    }
     if (path.ports.empty()) {
       return start_timed(t.bytes, static_cast<double>(t.bytes) / local_bandwidth(from),
                          std::move(ended));
     }
-    if (t.bytes == 0 && zone_->carries(path.ports)) {
+    if (t.bytes == 0) {
       return start_timed(0, path.latency, std::move(ended));
     }
     return flows_.start({.ends = {zone_->host(from), zone_->host(to)},
@@ -101,6 +109,10 @@ class SimGridRuntime::Impl {
     if (fault.left < 1) faults.push_back(fault);
     const std::vector<BytesPerSecond> capacities = fabric_.capacities_under(faults);
     faults_ = std::move(faults);
+    detour_.reset();
+    if (std::ranges::any_of(capacities, [](BytesPerSecond left) { return left <= 0; })) {
+      detour_ = std::make_unique<coll::Fabric>(fabric_.avoiding_lost(capacities));
+    }
     if (!stopped_) flows_.set_capacities(capacities);
   }
 
@@ -201,6 +213,14 @@ class SimGridRuntime::Impl {
     return {event.place, event.number | kTimed};
   }
 
+  coll::TransferId start_failed(Ended ended) {
+    const coll::EventId event =
+        schedule_at(now_, coll::Priority::kTransferDone, [this, ended = std::move(ended)] {
+          ended({End::kFailed, 0, now_});
+        });
+    return {event.place, event.number | kTimed};
+  }
+
   /// Called by SimGrid while it reports ends: only queues, so nothing can throw through it.
   void finish(FlowPool::Place place) {
     queue_.push(std::max(now_, clock()), coll::Priority::kTransferDone,
@@ -266,7 +286,8 @@ class SimGridRuntime::Impl {
   bool pumping_ = false;
   bool stopped_ = false;
   bool pair_exchange_open_ = false;
-  std::vector<hw::Fault> faults_;  // that were applied and not taken back
+  std::vector<hw::Fault> faults_;         // that were applied and not taken back
+  std::unique_ptr<coll::Fabric> detour_;  // around what they take away; null when that is nothing
   std::exception_ptr failure_;
 };
 

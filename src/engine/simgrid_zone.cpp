@@ -86,6 +86,12 @@ void SimGridZone::set_capacities(std::span<const BytesPerSecond> capacities) {
   }
 }
 
+bool SimGridZone::has_links(std::span<const coll::PortId> ports) const {
+  return std::ranges::all_of(ports, [this](coll::PortId id) {
+    return links_[static_cast<std::size_t>(id)].link != nullptr;
+  });
+}
+
 bool SimGridZone::carries(std::span<const coll::PortId> ports) const {
   return std::ranges::none_of(
       ports, [this](coll::PortId id) { return capacities_[static_cast<std::size_t>(id)] <= 0; });

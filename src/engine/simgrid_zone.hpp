@@ -54,6 +54,7 @@ class SimGridZone : public simgrid::kernel::routing::NetZoneImpl {
 
   /// What each port carries from now on, by PortId; 0 turns its link off and fails its flows.
   void set_capacities(std::span<const BytesPerSecond> capacities);
+  bool has_links(std::span<const coll::PortId> ports) const;
   bool carries(std::span<const coll::PortId> ports) const;
 
  private:

@@ -5,6 +5,7 @@
 #include <numeric>
 
 #include "cmsim/coll/analytic.hpp"
+#include "cmsim/hw/platform_files.hpp"
 #include "tests/coll/ranks.hpp"
 #include "tests/hw/machines.hpp"
 
@@ -34,8 +35,7 @@ ExchangeCost cost(const ExchangeNetwork& network, const std::vector<std::int32_t
 }
 
 hw::Platform with(const std::string& set) {
-  ConfigDocument document =
-      ConfigDocument::from_file(CMSIM_SOURCE_DIR "/platforms/cloudmatrix384.json");
+  ConfigDocument document = hw::open_platform(CMSIM_SOURCE_DIR "/platforms/cloudmatrix384.json");
   document.apply_set(set);
   return hw::read_platform(ConfigNode(document));
 }

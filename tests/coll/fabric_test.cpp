@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "cmsim/hw/fault.hpp"
 #include "tests/hw/machines.hpp"
 
 namespace cmsim::coll {
@@ -109,6 +110,53 @@ TEST(Fabric, UplinksJoinThePathsWhenDiesAloneCanFillThem) {
       (Names{"die:0 die_ub out", "node:0 uplink out", "node:1 uplink in", "die:16 die_ub in"}));
   // Inside a node they are not used.
   EXPECT_EQ(thin.path(hw::die(0), hw::die(2), Plane::kUb, Op::kRead).ports.size(), 2u);
+}
+
+TEST(Fabric, WithoutLostPortsItIsTheMachineThatNeverHadThem) {
+  hw::Fault fault;
+  fault.kind = hw::Fault::Kind::kL1;
+  fault.at = 1;
+  fault.part = 3;
+  for (const hw::Spread spread : {hw::Spread::kAdaptive, hw::Spread::kStripe}) {
+    hw::Platform platform = cloudmatrix(spread);
+    const Fabric whole(platform, Uplinks::kAlways);
+    const std::vector<BytesPerSecond> capacities = whole.capacities_under({&fault, 1});
+    const Fabric now = whole.avoiding_lost(capacities);
+    platform.faults.push_back(fault);
+    const Fabric always(platform, Uplinks::kAlways);
+    EXPECT_EQ(now.ports().size(), whole.ports().size());
+    for (const hw::Endpoint to : {hw::die(16), hw::die(18), hw::die(700), hw::cpu(5)}) {
+      const Path a = now.path(hw::die(17), to, Plane::kUb, Op::kWrite);
+      const Path b = always.path(hw::die(17), to, Plane::kUb, Op::kWrite);
+      EXPECT_EQ(a.stripes, b.stripes);
+      EXPECT_EQ(names(now, a), names(always, b));
+      for (std::size_t i = 0; i < a.ports.size(); ++i) {
+        EXPECT_DOUBLE_EQ(capacities[static_cast<std::size_t>(a.ports[i])],
+                         always.ports()[static_cast<std::size_t>(b.ports[i])].capacity);
+      }
+    }
+  }
+}
+
+TEST(Fabric, CapacitiesUnderFaultsAreThoseOfTheMachineWithThem) {
+  const Fabric fabric(cloudmatrix(), Uplinks::kAlways);
+  hw::Fault half, chip;
+  half.at = 3;  // sub-plane 3
+  half.left = 0.5;
+  chip.kind = hw::Fault::Kind::kL2;
+  chip.at = 3;
+  chip.part = 5;
+  const auto of = [&](const std::vector<BytesPerSecond>& capacities, const char* name) {
+    for (std::size_t i = 0; i < capacities.size(); ++i) {
+      if (fabric.name_of(static_cast<PortId>(i)) == name) return capacities[i];
+    }
+    return -1.0;
+  };
+  const std::vector<hw::Fault> both = {half, chip};
+  const std::vector<BytesPerSecond> capacities = fabric.capacities_under(both);
+  EXPECT_NEAR(of(capacities, "die:17 die_ub in"), 6.5 * 28e9, 1);
+  EXPECT_NEAR(of(capacities, "node:7 uplink out"), (6 * 16 + 15 * 0.5) * 28e9, 10);
+  EXPECT_NEAR(of(capacities, "die:17 rdma out"), 25e9, 1);
 }
 
 TEST(Fabric, SourceAndDestinationFollowTheOperation) {

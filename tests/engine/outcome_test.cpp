@@ -269,6 +269,49 @@ TEST(Faults, ALostL2ChipNarrowsTheUplinks) {
   for (const Outcome& one : ends) EXPECT_NEAR(one.at, 0.501e-3 + 49e6 / 84e9, 1e-12);
 }
 
+TEST(Faults, TransfersThatStartGoAroundWhatIsLost) {
+  // Hashed: a flow takes one link of a die. It fails with the plane of that link; the next one goes
+  // another way, and a machine that had lost the plane from the start takes as long.
+  hw::Platform platform = plain();
+  platform.ub.spread = hw::Spread::kHash;
+  const coll::Fabric fabric(platform);
+  const coll::Path path = fabric.path(hw::die(0), hw::die(16), coll::Plane::kUb, coll::Op::kWrite);
+  const int plane = fabric.ports()[static_cast<std::size_t>(path.ports[0])].lane;
+  SimGridRuntime runtime(fabric);
+  std::vector<Outcome> ends;
+  start(runtime, write(0, 16, 28'000'000), ends);  // 1.001 ms at 28 GB/s
+  at(runtime, 0.501e-3, [&] {
+    runtime.apply(fault(Kind::kPlane, plane, 0));
+    start(runtime, write(0, 16, 28'000'000), ends);
+  });
+  at(runtime, 3e-3, [&] {
+    runtime.apply(fault(Kind::kPlane, plane, 1));
+    start(runtime, write(0, 16, 28'000'000), ends);
+  });
+  runtime.run();
+  ASSERT_EQ(ends.size(), 3u);
+  EXPECT_EQ(ends[0].end, End::kFailed);
+  EXPECT_EQ(ends[0].delivered, 14'000'000);
+  EXPECT_EQ(ends[1].end, End::kDone);
+  EXPECT_NEAR(ends[1].at, 0.501e-3 + 1.001e-3, 1e-12);
+  EXPECT_EQ(ends[2].end, End::kDone);
+  EXPECT_NO_THROW(runtime.check_bytes_conserved());
+}
+
+TEST(Faults, StripesGoOverThePlanesThatAreLeft) {
+  // 168 MB over six planes of 28 GB/s: 1 us + 1 ms.
+  hw::Platform platform = plain();
+  platform.ub.spread = hw::Spread::kStripe;
+  SimGridRuntime runtime(platform);
+  runtime.apply(fault(Kind::kPlane, 2, 0));
+  std::vector<Outcome> ends;
+  start(runtime, write(0, 16, 168'000'000), ends);
+  runtime.run();
+  ASSERT_EQ(ends.size(), 1u);
+  EXPECT_EQ(ends[0].end, End::kDone);
+  EXPECT_NEAR(ends[0].at, 1.001e-3, 1e-12);
+}
+
 TEST(Faults, UplinksThatPathsLeaveOutMustNotComeToBind) {
   {
     SimGridRuntime runtime(plain());

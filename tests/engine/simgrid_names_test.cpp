@@ -80,7 +80,7 @@ TEST(SimGridNames, PortsOfOneNameAreTwoLinks) {
   for (int die = 0; die < platform.dies(); ++die) {
     for (const char* to : {"a", "b"}) {
       platform.ub.fabric.edges.push_back(
-          {.from = fmt::format("die:{}", die), .to = to, .bandwidth = 50e9});
+          {.from = fmt::format("die:{}", die), .to = to, .bandwidth = 50e9, .cls = {}});
     }
   }
   const coll::Fabric fabric(platform);

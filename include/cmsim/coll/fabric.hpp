@@ -80,6 +80,9 @@ class Fabric {
   /// slow a flow down; with Uplinks::kAlways there are none.
   std::vector<BytesPerSecond> capacities_under(std::span<const hw::Fault> faults) const;
 
+  /// The same ports, and paths that avoid those that carry nothing; `capacities` by PortId.
+  Fabric avoiding_lost(std::span<const BytesPerSecond> capacities) const;
+
   /// The path that data takes from `from` to `to`; dies that the scale-up plane does not join are
   /// joined by the scale-out plane. Throws std::invalid_argument when there is none: an endpoint
   /// that does not exist, or that the plane does not reach.
@@ -93,6 +96,7 @@ class Fabric {
 
  private:
   class Routes;
+  Fabric(const hw::Platform& platform, std::shared_ptr<Routes> routes);
 
   hw::Platform platform_;
   std::shared_ptr<Routes> routes_;  // shared by copies; it remembers distances

@@ -60,7 +60,7 @@ class SimGridRuntime : public coll::Runtime {
   Seconds now() const override;
   coll::EventId schedule_at(Seconds when, coll::Priority priority, Callback callback) override;
   void cancel(coll::EventId event) override;
-  /// Goes the way that the whole fabric has: a way of which a fault leaves nothing is not avoided.
+  /// Goes by what faults have left of the fabric when it starts; fails at once where nothing leads.
   coll::TransferId transfer(const coll::Transfer& transfer, Ended ended) override;
   void cancel(coll::TransferId transfer) override;
   /// Throws std::invalid_argument as coll::Fabric::capacities_under().
@@ -68,11 +68,12 @@ class SimGridRuntime : public coll::Runtime {
   void stop() override;
 
   /// An exchange as weighted hose flows (one per loaded port), contending with all other transfers.
-  /// It ends with the last of them, failed when one has failed; delivered is over all ports.
+  /// It ends with the last of them, failed when one has failed; delivered is over all ports. It
+  /// does not go around what is lost.
   void exchange(const coll::PortLoads& loads, Ended ended);
   /// An exchange as one flow per pair, each charged `latency`; exact and slow (some 1,000 pairs).
-  /// One at a time. Its bytes are not counted at the ports; delivered is over the pairs that went
-  /// through.
+  /// One at a time, not around what is lost. Its bytes are not counted at the ports; delivered is
+  /// over the pairs that went through.
   void exchange(const coll::PairTraffic& traffic, Seconds latency, Ended ended);
 
   /// Runs until nothing is left to do, or stop(). May be called again. What a callback throws comes
