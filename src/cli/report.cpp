@@ -232,6 +232,9 @@ void add_links(Report& report, std::vector<metrics::LinkResult> links,
                         percent(link.utilisation));
   }
   if (!text.empty()) report.row("Links", text);
+  std::erase_if(links, [](const metrics::LinkResult& link) {
+    return link.transfer_bytes <= 0 || link.exchange_bytes <= 0;
+  });
   std::ranges::stable_sort(links, std::ranges::greater{},
                            &metrics::LinkResult::busiest_utilisation);
   if (!links.empty() && links.front().busiest_utilisation > kCrowded) {

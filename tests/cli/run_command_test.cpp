@@ -142,6 +142,19 @@ TEST(RunCommand, ShowsThePercentilesAskedFor) {
   EXPECT_EQ(run("fifty").code, 2);
 }
 
+// Cache reads and exchanges share the ports of dies but do not wait for each other.
+TEST(RunCommand, WarnsWhereTransfersAndExchangesWouldCrowdALink) {
+  const WorkDirectory here;
+  const auto table = [&](const std::string& bandwidth) {
+    return here
+        .cmsim({"run", kScenario, "--set", "/horizon=20s", "--set",
+                "/platform/ub/link_bandwidth=" + bandwidth, "--force"})
+        .out;
+  };
+  EXPECT_THAT(table("28GB/s"), testing::Not(HasSubstr("Crowded")));
+  EXPECT_THAT(table("1GB/s"), HasSubstr("Crowded     the busiest die_ub out would be in use"));
+}
+
 TEST(RunCommand, QuietPrintsNothing) {
   const WorkDirectory here;
   const Outcome run = here.cmsim({"run", kScenario, "--set", kSmall, "--quiet"});

@@ -40,20 +40,21 @@ hw::Platform with(const std::string& set) {
   return hw::read_platform(ConfigNode(document));
 }
 
-struct Case {
+struct Machine {
   const char* name;
   const char* set;
 };
 
-class AnyFabric : public testing::TestWithParam<Case> {};
+class AnyFabric : public testing::TestWithParam<Machine> {};
 INSTANTIATE_TEST_SUITE_P(
     Builders, AnyFabric,
-    testing::Values(Case{"clos", "/ub/spread=adaptive"}, Case{"stripes", "/ub/spread=stripe"},
-                    Case{"hash", "/ub/spread=hash"}, Case{"thin", "/ub/l2_chips_per_plane=4"},
-                    Case{"quad", "/dies_per_npu=4"},
-                    Case{"mesh", R"(/ub/fabric={"builder": "full_mesh", "dimensions": [
+    testing::Values(Machine{"clos", "/ub/spread=adaptive"}, Machine{"stripes", "/ub/spread=stripe"},
+                    Machine{"hash", "/ub/spread=hash"}, Machine{"thin", "/ub/l2_chips_per_plane=4"},
+                    Machine{"quad", "/dies_per_npu=4"},
+                    Machine{"mesh", R"(/ub/fabric={"builder": "full_mesh", "dimensions": [
               {"size": 16, "bandwidth": "9GB/s"}, {"size": 48, "bandwidth": "1.3GB/s"}]})"},
-                    Case{"tree", R"(/ub/fabric={"builder": "fat_tree", "link_bandwidth": "100GB/s",
+                    Machine{"tree",
+                            R"(/ub/fabric={"builder": "fat_tree", "link_bandwidth": "100GB/s",
               "leaf_ports": 32, "spines": 4, "uplink_bandwidth": "200GB/s"})"}),
     [](const auto& one) { return std::string(one.param.name); });
 
