@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Holds README.md to what the program does: every `$ command` of its ```console blocks is run, and what
-follows it must be what the command prints (stdout, then stderr); every ```cpp block must stand in the
-policy example of tests/package/.
+"""Holds README.md and docs/studies/ to what the program does: every `$ command` of their ```console blocks
+is run, and what follows it must be what the command prints (stdout, then stderr); every ```cpp block must stand
+in the policy example of tests/package/.
 
-Usage: readme.py CMSIM [--update]      --update writes the outputs into README.md
+Usage: readme.py CMSIM [--update]      --update writes the outputs into the pages
 """
 import difflib
 import os
@@ -32,22 +32,29 @@ def replay(block, folder, binary):
     return "".join(f"$ {command}\n{run(command, folder, binary)}" for command in commands)
 
 
-def main():
-    binary = pathlib.Path(sys.argv[1]).resolve()
-    page = (ROOT / "README.md").read_text(encoding="utf-8")
+def judge(path, binary, update):
+    """Whether the page is as it should be; says what is not."""
+    page = path.read_text(encoding="utf-8")
     with tempfile.TemporaryDirectory() as folder:
         for name in ("platforms", "workloads"):
             (pathlib.Path(folder) / name).symlink_to(ROOT / name)
         now = CONSOLE.sub(lambda block: replay(block[0], folder, binary), page)
-    if "--update" in sys.argv:
-        (ROOT / "README.md").write_text(now, encoding="utf-8")
-        return
+    if update:
+        path.write_text(now, encoding="utf-8")
+        return True
     policy = POLICY.read_text(encoding="utf-8")
     strangers = [block for block in CPP.findall(page) if block not in policy]
     print(*(f"not in {POLICY.name}:\n{block}" for block in strangers), sep="\n")
-    print(*difflib.unified_diff(page.splitlines(), now.splitlines(), "README.md", "now", lineterm=""),
+    print(*difflib.unified_diff(page.splitlines(), now.splitlines(), path.name, "now", lineterm=""),
           sep="\n")
-    sys.exit(1 if strangers or page != now else 0)
+    return not strangers and page == now
+
+
+def main():
+    binary = pathlib.Path(sys.argv[1]).resolve()
+    pages = [ROOT / "README.md", *sorted((ROOT / "docs/studies").glob("*.md"))]
+    held = [judge(path, binary, "--update" in sys.argv) for path in pages]
+    sys.exit(0 if all(held) else 1)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,86 @@
+#!/usr/bin/env python3
+"""Draws a study as bars, one panel a metric: for docs/studies/ and for studies of your own.
+
+    plot_study.py DIR -o FILE.svg [--metric NAME[*FACTOR][:LABEL] ...] [--names A B ...]
+
+DIR is what `cmsim sweep --out DIR` made. A bar is a cell, its value the mean over the seeds, and a line on it
+goes from the least seed to the most. --metric "duration*1e-3:step, ms" multiplies and names; --names replaces
+the values of the axes, in order of the cells. Needs matplotlib (Debian: python3-matplotlib).
+"""
+from __future__ import annotations
+
+import argparse
+import collections
+import csv
+import pathlib
+import sys
+
+
+def cells(directory: pathlib.Path) -> tuple[list[str], dict[str, dict[str, list[float]]]]:
+    """The axes, and by cell and metric the values of the seeds."""
+    with open(directory / "points.csv", encoding="utf-8", newline="") as stream:
+        rows = [row for row in csv.DictReader(stream) if row["state"] == "done"]
+    if not rows:
+        sys.exit(f"{directory}: no point is done")
+    axes = [name for name in rows[0] if name.startswith("params_")]
+    metrics = [name for name in rows[0] if name.startswith("values_")]
+    found: dict[str, dict[str, list[float]]] = collections.defaultdict(
+        lambda: collections.defaultdict(list))
+    for row in rows:
+        cell = ", ".join(row[axis] for axis in axes)
+        for metric in metrics:
+            if row[metric]:
+                found[cell][metric.removeprefix("values_")].append(float(row[metric]))
+    return [axis.removeprefix("params_") for axis in axes], found
+
+
+def parts(metric: str) -> tuple[str, float, str]:
+    """Name, factor and label of NAME[*FACTOR][:LABEL]."""
+    rest, _, label = metric.partition(":")
+    name, _, factor = rest.partition("*")
+    return name, float(factor or 1), label or name
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("directory", type=pathlib.Path)
+    parser.add_argument("-o", "--output", required=True)
+    parser.add_argument("--metric", nargs="+")
+    parser.add_argument("--names", nargs="+")
+    arguments = parser.parse_args()
+    try:
+        import matplotlib
+        matplotlib.use("Agg")
+        import matplotlib.pyplot as plot
+    except ImportError:
+        sys.exit("matplotlib is missing: apt-get install python3-matplotlib")
+    axes, found = cells(arguments.directory)
+    names = arguments.names or list(found)
+    if len(names) != len(found):
+        sys.exit(f"--names: found {len(names)}, the study has {len(found)} cells")
+    metrics = [parts(metric) for metric in arguments.metric or next(iter(found.values()))]
+    for name, _, _ in metrics:
+        if any(name not in values for values in found.values()):
+            sys.exit(f"--metric: not every cell has \"{name}\"")
+    matplotlib.rcParams |= {"svg.hashsalt": "cmsim", "font.size": 9, "svg.fonttype": "none"}
+    width = max(3.2, 0.55 * len(names))
+    figure, panels = plot.subplots(1, len(metrics), figsize=(width * len(metrics), 2.6), squeeze=False)
+    for panel, (metric, factor, label) in zip(panels[0], metrics):
+        values = [[factor * value for value in cell[metric]] for cell in found.values()]
+        means = [sum(seeds) / len(seeds) for seeds in values]
+        reach = [[mean - min(seeds) for mean, seeds in zip(means, values)],
+                 [max(seeds) - mean for mean, seeds in zip(means, values)]]
+        several = any(len(seeds) > 1 for seeds in values)
+        bars = panel.bar(names, means, color="#3b6ea5", yerr=reach if several else None, capsize=3)
+        panel.bar_label(bars, fmt="%.3g", fontsize=7, padding=2)
+        panel.set_title(label, fontsize=9)
+        panel.set_ylim(0, 1.15 * max(means))
+        panel.set_xlabel(", ".join(axis.rsplit("/", 1)[-1] for axis in axes))
+        panel.tick_params(axis="x", labelrotation=20 if max(map(len, names)) > 6 else 0)
+        panel.spines[["top", "right"]].set_visible(False)
+    figure.tight_layout()
+    figure.savefig(arguments.output, metadata={"Date": None})
+
+
+if __name__ == "__main__":
+    main()
