@@ -29,8 +29,14 @@ inline json without_sources(const json& document) {
   return bare;
 }
 
+/// With its device inline.
 inline json shipped_platform() {
-  return without_sources(read_shipped("platforms/cloudmatrix384.json"));
+  const json platform = without_sources(read_shipped("platforms/cloudmatrix384.json"));
+  json whole =
+      without_sources(read_shipped("platforms/" + platform.at("device").get<std::string>()));
+  whole.update(platform);
+  whole.erase("device");
+  return whole;
 }
 inline json shipped_model() {
   return without_sources(read_shipped("workloads/models/deepseek-r1.json"));
