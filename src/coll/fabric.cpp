@@ -133,7 +133,9 @@ bool Fabric::is_uniform(Plane plane) const {
   const hw::UbSpec& ub = platform_.ub;
   if (plane != Plane::kUb) return uniform(platform_.rdma.fabric.builder);
   const bool beyond = platform_.nodes_in(ub.fabric.scope) < platform_.nodes;
-  return ub.spread != hw::Spread::kHash && uniform(ub.fabric.builder) &&
+  // Striped, a part that is lost in one node leaves it fewer ways than others have.
+  const bool whole = platform_.faults.empty() || ub.spread != hw::Spread::kStripe;
+  return whole && ub.spread != hw::Spread::kHash && uniform(ub.fabric.builder) &&
          (!ub.inside_node || uniform(ub.inside_node->builder)) &&
          (!beyond || uniform(platform_.rdma.fabric.builder)) && ub.fabric.scope != hw::Scope::kRack;
 }

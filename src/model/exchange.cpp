@@ -92,13 +92,15 @@ class FusedExchange : public ExchangeBase {
   }
 
   // Nothing is quantised on the way back, so a saturated AIV group keeps up with the wire; when it
-  // is starved it slows the wire in proportion.
+  // is starved it slows the ports of
+  // its own die in proportion.
   ExchangeTime combine(const ExchangeLoad& load) const override {
     const double starved =
         std::max(1.0, platform_.token_exchange.saturating_aiv_cores / load.aiv_cores);
-    const Seconds on_wire =
-        wire(costs_.combine(load.layer), load, operators_.combine_message_bytes());
-    return {startup(), on_wire * starved, on_wire, reduction(load)};
+    const double bytes = operators_.combine_message_bytes();
+    const ExchangeCost& cost = costs_.combine(load.layer);
+    const Seconds own = bytes * (cost.per_rank * busiest_rows(load));
+    return {startup(), own * starved, wire(cost, load, bytes), reduction(load)};
   }
 };
 

@@ -148,8 +148,9 @@ coll::ProductTraffic sdma_traffic(const hw::Platform& platform,
 /// The analytic network, but for the one exchange that was measured.
 class MeasuredNetwork : public coll::ExchangeNetwork {
  public:
-  MeasuredNetwork(const hw::Platform& platform, const coll::ProductTraffic& traffic, Seconds wire)
-      : analytic_(platform), measured_{{traffic.send, traffic.receive}, 0} {
+  MeasuredNetwork(const hw::Platform& platform, coll::ExchangeGroup::Shape shape,
+                  const coll::ProductTraffic& traffic, Seconds wire)
+      : analytic_(platform), measured_{std::move(shape), 0} {
     double bytes = 0;
     for (const double sent : traffic.send) bytes += sent;
     double shares = 0;
@@ -199,7 +200,11 @@ CollectiveResult token_exchange(const hw::Platform& platform,
   const auto tokens = static_cast<double>(spec.tokens);
   const coll::ExchangeResult fabric =
       engine::measure_exchange(coll::Fabric(platform), tokens_of.traffic, spec.network);
-  const MeasuredNetwork network(platform, tokens_of.traffic, fabric.duration - fabric.latency);
+  const std::vector<double> ones(tokens_of.share.size(), 1);
+  coll::ExchangeGroup::Shape shape{ones, tokens_of.share};
+  if (!forward) std::swap(shape.send, shape.receive);
+  const MeasuredNetwork network(platform, std::move(shape), tokens_of.traffic,
+                                fabric.duration - fabric.latency);
   const auto exchange = model::make_exchange(spec.exchange, platform, tokens_of.operators, network,
                                              tokens_of.traffic.dies, {tokens_of.share});
   const double aiv = spec.aiv_cores > 0 ? spec.aiv_cores : platform.die.aiv_cores;

@@ -81,6 +81,8 @@ void add_exchanges(std::vector<metrics::LinkResult>& links, const coll::Fabric& 
       link.exchange_bytes += bytes * load.bytes;
       link.utilisation += bytes * load.busy / length;
       link.busiest_utilisation += bytes / exchanges.instances * load.busiest / length;
+      // Instances may share a port; together they use it no less than all are used on average.
+      link.busiest_utilisation = std::max(link.busiest_utilisation, link.utilisation);
     }
   }
 }

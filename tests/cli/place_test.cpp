@@ -62,11 +62,11 @@ TEST(Place, AnotherTraceOfTheSameNameIsNotReplaced) {
 
 TEST(Place, APartialResultIsWrittenBesideAWholeOne) {
   const WorkDirectory here;
-  const std::string many = R"(/workload={"requests": 20000, "prompt_length": 500,
+  const std::string many = R"(/workload={"requests": 40000, "prompt_length": 500,
       "output_length": 400, "arrivals": {"kind": "constant", "rate": 20}})";
   const std::vector<std::string> words{"run", kScenario, "--set", many, "--out", "o", "--quiet"};
   const auto interrupt = [](pid_t child) {
-    std::this_thread::sleep_for(std::chrono::milliseconds(700));
+    std::this_thread::sleep_for(std::chrono::milliseconds(1500));
     kill(child, SIGINT);
   };
   ASSERT_EQ(here.cmsim(words).code, 0);

@@ -147,7 +147,7 @@ class PartFigures(View):
             stays = sent * ratio(siblings, ep - facts.dies_per_npu)
             low["die_to_die"] += stays if exact else 0
             high["die_to_die"] += stays if exact else math.inf
-        return {name: (low[name] * (1 - 1e-6), high[name] * (1 + 1e-6)) for name in low}
+        return {name: (low[name] * (1 - 1e-4), high[name] * (1 + 1e-4)) for name in low}
 
     def links(self) -> None:
         ledger, facts, part, exchanged = self.ledger, self.facts, self.part, self.exchanged()
