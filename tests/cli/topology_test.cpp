@@ -227,6 +227,9 @@ TEST(TopologyCommand, RefusesWhatItCannotDo) {
   EXPECT_THAT(refused({"--export", "nowhere/machine.svg"}), HasSubstr("nowhere"));
   EXPECT_THAT(refused({"--set", "/supernodes=4", "--export", "large.dot"}),
               HasSubstr("vertices, allowed are at most 5000"));
+  std::ofstream(work / "bad.graphml") << "<graphml>\n<graph>\n<node></graph></graphml>";
+  EXPECT_THAT(refused({"--set", R"(/ub/fabric={"builder": "edges", "file": "bad.graphml"})"}),
+              HasSubstr("bad.graphml:3: not valid XML"));
   EXPECT_THAT(refused({"--traffic", "gossip"}), HasSubstr("found \"gossip\""));
   EXPECT_THAT(refused({"--model", "m.json"}), HasSubstr("without a --traffic"));
   EXPECT_THAT(refused({"--set", "/ub/sub_planez=2"}), HasSubstr("sub_planez"));

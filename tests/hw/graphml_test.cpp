@@ -50,7 +50,7 @@ class Graphml : public ::testing::Test {
          {"/nodes=1", "/npus_per_node=2", "/dies_per_npu=1", "/cpus_per_node=1"}) {
       document.apply_set(set);
     }
-    document.replace_text("/ub/fabric/file", (directory_ / "my.graphml").string());
+    anchor_files(document, "", directory_);
     include_files(document, "");
     return read_platform(ConfigNode(document));
   }

@@ -23,6 +23,10 @@ workload=(/workload/max_requests=300 /workload/arrivals/kind=all_at_once
 sets=("${workload[@]/#/--set=}")
 policy=--set=/policies/prefill_batching=shortest_prompt_first
 
+# Machines and their devices are installed too, and found by name.
+"$cmsim" topology h800 >topology.txt
+"$cmsim" p2p gb200-nvl72 --set /device=h200 --from die:0 --to die:9 --bytes 1MB >p2p.txt
+
 if "$cmsim" run "$scenario" "${sets[@]}" "$policy" --json >unknown.json 2>unknown.log; then
   echo "a policy that nobody registered was accepted" >&2
   exit 1
