@@ -13,14 +13,8 @@ PortLoads loads_of_pairs(const Fabric& fabric, const Traffic& traffic) {
   PortLoads loads = no_loads(fabric);
   for (const auto& pair : traffic.pairs) {
     if (pair.bytes <= 0 || pair.from == pair.to) continue;
-    const Path path = fabric.path(end_of(pair.from), end_of(pair.to), traffic.plane, traffic.op);
-    loads.latency = std::max(loads.latency, path.latency);
-    for (const PortId id : path.ports) {
-      const auto i = static_cast<std::size_t>(id);
-      loads.bytes[i] += pair.bytes / path.stripes;
-      loads.wire_bytes[i] += pair.bytes / (path.efficiency * path.stripes);
-      loads.flows[i] += 1;
-    }
+    add_path(loads, fabric.path(end_of(pair.from), end_of(pair.to), traffic.plane, traffic.op),
+             pair.bytes);
   }
   return loads;
 }

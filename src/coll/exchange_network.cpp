@@ -138,6 +138,12 @@ ExchangeGroup::Shape even_shape(const ExchangeNetwork::Subgroups& subgroups) {
   return shape;
 }
 
+ExchangeCost even_cost(const ExchangeNetwork& network,
+                       const ExchangeNetwork::Subgroups& subgroups) {
+  const ExchangeGroup::Shape even = even_shape(subgroups);
+  return network.group(subgroups)->costs({&even, 1}).front();
+}
+
 AnalyticNetwork::AnalyticNetwork(const hw::Platform& platform)
     : fabric_(std::make_shared<const Fabric>(platform, Uplinks::kAlways)) {}
 

@@ -18,6 +18,16 @@ PortLoads no_loads(const Fabric& fabric) {
   return {.bytes = none, .wire_bytes = none, .flows = none};
 }
 
+void add_path(PortLoads& loads, const Path& path, double bytes) {
+  loads.latency = std::max(loads.latency, path.latency);
+  for (const PortId port : path.ports) {
+    const auto i = static_cast<std::size_t>(port);
+    loads.bytes[i] += bytes / path.stripes;
+    loads.wire_bytes[i] += bytes / (path.efficiency * path.stripes);
+    loads.flows[i] += 1;
+  }
+}
+
 GroupRoutes::GroupRoutes(const Fabric& fabric, std::vector<std::int32_t> dies, Plane plane, Op op)
     : fabric_(fabric),
       dies_(std::move(dies)),
@@ -25,7 +35,6 @@ GroupRoutes::GroupRoutes(const Fabric& fabric, std::vector<std::int32_t> dies, P
       op_(op),
       uniform_(fabric.is_uniform(plane)) {
   if (uniform_) find_distances();
-  find_own_ports();
 }
 
 Path GroupRoutes::path(int from, int to) const {
@@ -33,10 +42,10 @@ Path GroupRoutes::path(int from, int to) const {
                       hw::die(dies_[static_cast<std::size_t>(to)]), plane_, op_);
 }
 
-GroupRoutes::Way GroupRoutes::way(const Path& path, Direction side) const {
+GroupRoutes::Way GroupRoutes::way(const Path& path, std::optional<Direction> side) const {
   Way way{.parts = {}, .latency = path.latency};
   for (const PortId port : path.ports) {
-    if (fabric_.ports()[static_cast<std::size_t>(port)].direction != side) continue;
+    if (side && fabric_.ports()[static_cast<std::size_t>(port)].direction != *side) continue;
     way.parts.push_back({port, 1 / path.stripes, 1 / (path.efficiency * path.stripes)});
   }
   return way;
@@ -74,13 +83,7 @@ void GroupRoutes::find_distances() {
     Rank& rank = ranks_[static_cast<std::size_t>(r)];
     const int package = dies_[static_cast<std::size_t>(r)] / platform.dies_per_npu;
     for (const int other : packages[package]) {
-      if (other == r) continue;
-      const Path pair = path(r, other);
-      Way all{.parts = {}, .latency = pair.latency};
-      for (const PortId port : pair.ports) {
-        all.parts.push_back({port, 1 / pair.stripes, 1 / (pair.efficiency * pair.stripes)});
-      }
-      rank.siblings.push_back({other, std::move(all)});
+      if (other != r) rank.siblings.push_back({other, way(path(r, other))});
     }
     for (std::size_t level = 1; level < 4; ++level) {
       const auto& example = examples[level][static_cast<std::size_t>(rank.group[level])];
@@ -97,7 +100,7 @@ void GroupRoutes::find_distances() {
 
 /// Every peer gets an equal part of a rank's byte, over the first port of its way, and sends one
 /// over the last.
-void GroupRoutes::find_own_ports() {
+double GroupRoutes::per_rank() const {
   const double part = 1.0 / ranks();
   std::map<PortId, double> first, last;
   const auto add_ends = [&](const Path& path, double bytes) {
@@ -110,13 +113,15 @@ void GroupRoutes::find_own_ports() {
       last[path.ports[(s + 1) * length - 1]] += wire;
     }
   };
-  const auto take_slowest = [&] {
+  const auto slowest = [&] {
+    Seconds worst = 0;
     for (const auto* loads : {&first, &last}) {
       for (const auto& [port, bytes] : *loads) {
-        const auto& of = fabric_.ports()[static_cast<std::size_t>(port)];
-        per_rank_ = std::max(per_rank_, bytes / of.capacity);
+        const Port& of = fabric_.ports()[static_cast<std::size_t>(port)];
+        worst = std::max(worst, bytes / of.capacity);
       }
     }
+    return worst;
   };
   if (!uniform_) {
     for (int i = 0; i < ranks(); ++i) {
@@ -124,8 +129,7 @@ void GroupRoutes::find_own_ports() {
         if (i != j) add_ends(path(i, j), part);
       }
     }
-    take_slowest();
-    return;
+    return slowest();
   }
   std::array<std::vector<int>, 4> sizes;
   for (std::size_t level = 0; level < 4; ++level) {
@@ -152,7 +156,7 @@ void GroupRoutes::find_own_ports() {
       }
     }
   }
-  take_slowest();
+  return slowest();
 }
 
 void GroupRoutes::add(PortLoads& loads, const Way& way, double bytes, double flows) {
@@ -256,14 +260,7 @@ PortLoads GroupRoutes::pair_loads(std::span<const double> send,
         const double bytes =
             send[static_cast<std::size_t>(i)] * receive[static_cast<std::size_t>(j)];
         if (i == j || bytes <= 0) continue;
-        const Path way = path(i, j);
-        loads.latency = std::max(loads.latency, way.latency);
-        for (const PortId port : way.ports) {
-          const auto p = static_cast<std::size_t>(port);
-          loads.bytes[p] += bytes / way.stripes;
-          loads.wire_bytes[p] += bytes / (way.efficiency * way.stripes);
-          loads.flows[p] += 1;
-        }
+        add_path(loads, path(i, j), bytes);
       }
     }
   }

@@ -61,7 +61,9 @@ void PortLedger::end(const FlowRecord& flow) {
     wire_[port] += wire;
     ClassUse& use = classes_[class_of_[port]];
     use.bytes += bytes;
-    use.busy += wire / (fabric_.ports()[port].capacity * use.ports);
+    const BytesPerSecond capacity = fabric_.ports()[port].capacity;
+    use.busy += wire / (capacity * use.ports);
+    use.busiest = std::max(use.busiest, wire_[port] / capacity);
   }
   if (flow.may_leave_node) open(flow, -1);
 }

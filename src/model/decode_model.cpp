@@ -67,11 +67,12 @@ DecodePipeline::DecodePipeline(const hw::Platform& platform, const Architecture&
       experts_(std::move(experts)),
       layout_(experts_->layout()),
       memory_(plan_memory(platform, architecture, options, layout_.ranks, max_sequences_per_rank)) {
+  const RowShares received = experts_->received_shares();
   const auto make_place = [&](const std::vector<std::int32_t>& dies) {
-    return Place{make_exchange(options_.exchange, platform_, operators_, places.network, dies,
-                               experts_->received_shares()),
-                 {},
-                 std::make_shared<BusiestRankTables>()};
+    return Place{
+        make_exchange(options_.exchange, platform_, operators_, places.network, dies, received),
+        {},
+        std::make_shared<BusiestRankTables>()};
   };
   places_ = by_place<Place>(places, make_place);
   for (const auto& place : places_) {

@@ -29,7 +29,7 @@ class ExchangeBase : public TokenExchange {
  public:
   ExchangeBase(const hw::Platform& platform, const OperatorList& operators,
                const coll::ExchangeNetwork& network, const std::vector<std::int32_t>& dies,
-               const std::vector<std::vector<double>>& received)
+               const RowShares& received)
       : platform_(platform),
         operators_(operators),
         ranks_(static_cast<int>(dies.size())),
@@ -45,9 +45,7 @@ class ExchangeBase : public TokenExchange {
     return tokens * copies * messages(operators_);
   }
   LinkLoads links(double) const override {
-    const double dispatch = operators_.dispatch_message_bytes() / messages(operators_);
-    LinkLoads links = costs_.dispatch_links() * dispatch;
-    return links += costs_.combine_links() * (1 - dispatch);
+    return costs_.links(operators_.dispatch_message_bytes(), operators_.combine_message_bytes());
   }
 
  protected:
@@ -133,8 +131,7 @@ class BasicExchange : public ExchangeBase {
     return tokens * copies * 2 * operators_.combine_message_bytes();
   }
   LinkLoads links(double) const override {
-    LinkLoads links = costs_.dispatch_links() * 0.5;
-    return links += costs_.combine_links() * 0.5;
+    return costs_.links(operators_.combine_message_bytes(), operators_.combine_message_bytes());
   }
 
  private:
@@ -149,7 +146,7 @@ class TwoLevelExchange : public ExchangeBase {
  public:
   TwoLevelExchange(const hw::Platform& platform, const OperatorList& operators,
                    const coll::ExchangeNetwork& network, const std::vector<std::int32_t>& dies,
-                   const std::vector<std::vector<double>>& received)
+                   const RowShares& received)
       : ExchangeBase(platform, operators, network, dies, received) {
     const Subgroups by_node = ranks_by_node(platform, dies);
     nodes_ = static_cast<int>(by_node.size());
@@ -159,17 +156,9 @@ class TwoLevelExchange : public ExchangeBase {
       for (std::size_t i = 0; i < node.size(); ++i) by_place[i].push_back(node[i]);
     }
     kept_by_place_ = static_cast<double>(by_place.size()) / static_cast<double>(dies.size());
-    for (const std::vector<std::int32_t>& node : by_node) {
-      const PeerShares shares = peer_shares(platform, node);
-      const double ranks = static_cast<double>(node.size()) / static_cast<double>(dies.size());
-      forward_share_ += ranks * (1 - shares.package);
-    }
-    const auto even_cost = [&](const Subgroups& subgroups) {
-      const coll::ExchangeGroup::Shape even = coll::even_shape(subgroups);
-      return network.group(subgroups)->costs({&even, 1}).front();
-    };
-    inside_ = even_cost(by_node);
-    between_ = even_cost(by_place);
+    forward_share_ = leaving_package(platform, by_node);
+    inside_ = coll::even_cost(network, by_node);
+    between_ = coll::even_cost(network, by_place);
   }
 
   ExchangeTime dispatch(const ExchangeLoad& load) const override {
@@ -250,9 +239,18 @@ PeerShares peer_shares(const hw::Platform& platform, const std::vector<std::int3
   return {package, node - package, 1 - node};
 }
 
+double leaving_package(const hw::Platform& platform, const Subgroups& subgroups) {
+  double leaving = 0, ranks = 0;
+  for (const std::vector<std::int32_t>& dies : subgroups) {
+    const auto size = static_cast<double>(dies.size());
+    leaving += size * (1 - peer_shares(platform, dies).package);
+    ranks += size;
+  }
+  return leaving / ranks;
+}
+
 ExchangeCosts::ExchangeCosts(const coll::ExchangeNetwork& network,
-                             const std::vector<std::int32_t>& dies,
-                             const std::vector<std::vector<double>>& received) {
+                             const std::vector<std::int32_t>& dies, const RowShares& received) {
   std::vector<coll::ExchangeGroup::Shape> there{coll::even_shape({dies})};
   const std::vector<double> ones(dies.size(), 1);
   for (const std::vector<double>& of_layer : received) there.push_back({ones, of_layer});
@@ -285,11 +283,17 @@ double exchange_buffer_bytes(ExchangeKind kind, const hw::Platform& platform,
   return 0;
 }
 
+coll::LinkLoads ExchangeCosts::links(double dispatch_bytes, double combine_bytes) const {
+  const double dispatch = dispatch_bytes / (dispatch_bytes + combine_bytes);
+  LinkLoads links = dispatch_links_ * dispatch;
+  return links += combine_links_ * (1 - dispatch);
+}
+
 std::unique_ptr<TokenExchange> make_exchange(ExchangeKind kind, const hw::Platform& platform,
                                              const OperatorList& operators,
                                              const coll::ExchangeNetwork& network,
                                              const std::vector<std::int32_t>& dies,
-                                             const std::vector<std::vector<double>>& received) {
+                                             const RowShares& received) {
   switch (kind) {
     case ExchangeKind::kFused:
       return std::make_unique<FusedExchange>(platform, operators, network, dies, received);

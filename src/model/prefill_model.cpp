@@ -48,23 +48,23 @@ PrefillPipeline::PrefillPipeline(const hw::Platform& platform, const Architectur
       device_(platform),
       experts_(std::move(experts)),
       layout_(experts_->layout()),
-      memory_(plan_memory(platform, architecture, options, layout_.ranks, max_tokens_per_rank)),
-      places_(by_place<Place>(places, [&](const std::vector<std::int32_t>& dies) {
-        return make_place(places, dies);
-      })) {
-  const double dispatch =
-      operators_.dispatch_message_bytes() /
-      (operators_.dispatch_message_bytes() + operators_.combine_message_bytes());
+      memory_(plan_memory(platform, architecture, options, layout_.ranks, max_tokens_per_rank)) {
+  const auto received = experts_->received_shares();
+  places_ = by_place<Place>(places, [&](const std::vector<std::int32_t>& dies) {
+    return make_place(places, dies, received);
+  });
   for (const auto& place : places_) {
     const double part = 1 / static_cast<double>(places_.size());
-    exchange_links_ += place->exchange.dispatch_links() * (part * dispatch);
-    exchange_links_ += place->exchange.combine_links() * (part * (1 - dispatch));
+    exchange_links_ += place->exchange.links(operators_.dispatch_message_bytes(),
+                                             operators_.combine_message_bytes()) *
+                       part;
     collective_links_ += place->collective.links * part;
   }
 }
 
 PrefillPipeline::Place PrefillPipeline::make_place(const InstancePlaces& places,
-                                                   const std::vector<std::int32_t>& dies) const {
+                                                   const std::vector<std::int32_t>& dies,
+                                                   const RowShares& received) const {
   // As many ranks as heads are a tensor-parallel group.
   const auto tp =
       static_cast<std::size_t>(std::min(layout_.ranks, operators_.architecture().heads));
@@ -74,16 +74,10 @@ PrefillPipeline::Place PrefillPipeline::make_place(const InstancePlaces& places,
     const auto size = static_cast<std::ptrdiff_t>(std::min(tp, dies.size() - first));
     groups.emplace_back(begin, begin + size);
   }
-  const coll::ExchangeGroup::Shape even = coll::even_shape(groups);
-  double collective_leaves = 0;
-  for (const std::vector<std::int32_t>& group : groups) {
-    const double ranks = static_cast<double>(group.size()) / static_cast<double>(dies.size());
-    collective_leaves += ranks * (1 - peer_shares(platform_, group).package);
-  }
-  return {ExchangeCosts(places.network, dies, experts_->received_shares()),
-          places.network.group(groups)->costs({&even, 1}).front(),
-          1 - peer_shares(platform_, dies).package,
-          collective_leaves,
+  return {ExchangeCosts(places.network, dies, received),
+          coll::even_cost(places.network, groups),
+          leaving_package(platform_, {dies}),
+          leaving_package(platform_, groups),
           {},
           {}};
 }

@@ -26,7 +26,7 @@ class FlowNetwork : public coll::ExchangeNetwork {
   std::shared_ptr<const coll::ExchangeGroup> group(const Subgroups& subgroups) const override;
 
   /// "exchanges take up to 1.0004 times their analytic bound on the wire (64 of 320 ranks)"
-  std::string note() const;
+  std::string note() const override;
 
  private:
   struct Worst {

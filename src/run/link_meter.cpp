@@ -1,9 +1,6 @@
 #include "link_meter.hpp"
 
 #include <algorithm>
-#include <limits>
-#include <map>
-#include <string>
 #include <utility>
 
 namespace cmsim::run {
@@ -45,12 +42,6 @@ LinkMeter::Reading LinkMeter::reading_at(Seconds at, const Reading& present) con
 std::vector<metrics::LinkResult> LinkMeter::links(Seconds from, Seconds to) const {
   const Reading present = read(runtime_.now());
   const Reading first = reading_at(from, present), last = reading_at(to, present);
-  using Class = std::pair<std::string, coll::Direction>;
-  std::map<Class, double> busiest;  // seconds, in the whole run
-  for (const engine::PortUse& port :
-       runtime_.busiest_ports(std::numeric_limits<int>::max(), runtime_.now())) {
-    busiest.emplace(Class(port.cls, port.direction), port.utilisation * runtime_.now());
-  }
   std::vector<metrics::LinkResult> links;
   std::size_t cls = 0;
   for (const engine::ClassUse& use : runtime_.class_use()) {
@@ -61,7 +52,7 @@ std::vector<metrics::LinkResult> LinkMeter::links(Seconds from, Seconds to) cons
         .transfer_bytes = last.bytes[cls] - first.bytes[cls],
         .utilisation = to > from ? (last.busy[cls] - first.busy[cls]) / (to - from) : 0};
     if (use.busy > 0) {
-      link.busiest_utilisation = link.utilisation * busiest[{use.cls, use.direction}] / use.busy;
+      link.busiest_utilisation = link.utilisation * use.busiest / use.busy;
     }
     links.push_back(std::move(link));
     ++cls;

@@ -37,14 +37,9 @@ int sequences_per_die(const Scenario& scenario) {
   return scenario.deployment.decode.max_num_seqs / scenario.platform.dies_per_npu;
 }
 
-template <class Group>
-std::vector<std::vector<std::int32_t>> dies_of(int instances, const Group& group) {
-  std::vector<std::vector<std::int32_t>> dies;
-  for (int instance = 0; instance < instances; ++instance) {
-    const auto of_instance = group(instance);
-    dies.emplace_back(of_instance.begin(), of_instance.end());
-  }
-  return dies;
+std::unique_ptr<coll::ExchangeNetwork> make_network(const Scenario& scenario) {
+  if (scenario.network == Network::kFlow) return std::make_unique<FlowNetwork>(scenario.platform);
+  return std::make_unique<coll::AnalyticNetwork>(scenario.platform);
 }
 
 double tokens_per_die(const Scenario& scenario) {
@@ -57,31 +52,19 @@ double tokens_per_die(const Scenario& scenario) {
 StepModels make_step_models(const Scenario& scenario, const RoleExperts& experts) {
   const hw::Platform& platform = scenario.platform;
   const serve::Placement placement = serve::place(scenario.deployment, platform, scenario.role);
-  std::unique_ptr<coll::ExchangeNetwork> network;
-  const FlowNetwork* flows = nullptr;
-  if (scenario.network == Network::kFlow) {
-    auto flow_network = std::make_unique<FlowNetwork>(platform);
-    flows = flow_network.get();
-    network = std::move(flow_network);
-  } else {
-    network = std::make_unique<coll::AnalyticNetwork>(platform);
-  }
+  const auto network = make_network(scenario);
   StepModels models;
   if (experts.prefill) {
     models.prefill = std::make_unique<model::PrefillPipeline>(
         platform, scenario.model, scenario.options, experts.prefill, tokens_per_die(scenario),
-        model::InstancePlaces{*network, dies_of(placement.prefill_instances, [&](int instance) {
-                                return placement.prefill_group(instance);
-                              })});
+        model::InstancePlaces{*network, placement.prefill_groups()});
   }
   if (experts.decode) {
     models.decode = std::make_unique<model::DecodePipeline>(
         platform, scenario.model, scenario.options, experts.decode, sequences_per_die(scenario),
-        model::InstancePlaces{*network, dies_of(placement.decode_instances, [&](int instance) {
-                                return placement.decode_group(instance);
-                              })});
+        model::InstancePlaces{*network, placement.decode_groups()});
   }
-  if (flows != nullptr) models.network_note = flows->note();
+  models.network_note = network->note();
   return models;
 }
 

@@ -21,28 +21,24 @@ inline std::unique_ptr<TokenExchange> make_exchange(
                        first_dies(ranks), received);
 }
 
-inline DecodePipeline make_decode(const hw::Platform& platform, const Architecture& architecture,
-                                  const ModelOptions& options, int ranks,
-                                  int max_sequences_per_rank) {
+/// One instance; `most_per_rank`: sequences or tokens of a rank at once.
+template <class Pipeline, class Most>
+Pipeline make_pipeline(Phase phase, const hw::Platform& platform, const Architecture& architecture,
+                       const ModelOptions& options, int ranks, Most most_per_rank) {
   const coll::AnalyticNetwork network(platform);
-  return {platform,
-          architecture,
-          options,
-          make_expert_load(architecture, options, Phase::kDecode, ranks),
-          max_sequences_per_rank,
-          {network, {first_dies(ranks)}}};
+  return {platform,      architecture,
+          options,       make_expert_load(architecture, options, phase, ranks),
+          most_per_rank, {network, {first_dies(ranks)}}};
 }
-
+inline DecodePipeline make_decode(const hw::Platform& platform, const Architecture& architecture,
+                                  const ModelOptions& options, int ranks, int most_sequences) {
+  return make_pipeline<DecodePipeline>(Phase::kDecode, platform, architecture, options, ranks,
+                                       most_sequences);
+}
 inline PrefillPipeline make_prefill(const hw::Platform& platform, const Architecture& architecture,
-                                    const ModelOptions& options, int ranks,
-                                    double max_tokens_per_rank) {
-  const coll::AnalyticNetwork network(platform);
-  return {platform,
-          architecture,
-          options,
-          make_expert_load(architecture, options, Phase::kPrefill, ranks),
-          max_tokens_per_rank,
-          {network, {first_dies(ranks)}}};
+                                    const ModelOptions& options, int ranks, double most_tokens) {
+  return make_pipeline<PrefillPipeline>(Phase::kPrefill, platform, architecture, options, ranks,
+                                        most_tokens);
 }
 
 }  // namespace cmsim::model

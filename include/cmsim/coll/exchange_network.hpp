@@ -10,6 +10,7 @@
 #include <map>
 #include <memory>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "cmsim/coll/group_routes.hpp"
@@ -62,10 +63,13 @@ class ExchangeNetwork {
   /// Writes between dies over the scale-up plane, and beyond it over the scale-out plane. Groups
   /// whose places are alike are one.
   virtual std::shared_ptr<const ExchangeGroup> group(const Subgroups& subgroups) const = 0;
+  /// What it adds to the analytic bound of what was asked so far, in words; empty when nothing.
+  virtual std::string note() const { return ""; }
 };
 
 /// What every rank sends is spread evenly over its subgroup.
 ExchangeGroup::Shape even_shape(const ExchangeNetwork::Subgroups& subgroups);
+ExchangeCost even_cost(const ExchangeNetwork& network, const ExchangeNetwork::Subgroups& subgroups);
 
 /// The analytic bound: an exchange lasts until its busiest port is through, uplinks included, and
 /// meets nothing else. Shapes and groups that were seen before are remembered.

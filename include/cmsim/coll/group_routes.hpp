@@ -4,6 +4,7 @@
 
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -20,6 +21,8 @@ struct PortLoads {
   Seconds latency = 0;  // the largest of the pairs that exchange anything
 };
 PortLoads no_loads(const Fabric& fabric);
+/// One more flow, of `bytes` along the path.
+void add_path(PortLoads& loads, const Path& path, double bytes);
 
 /// Throws std::invalid_argument where there is no way between two of the ranks.
 class GroupRoutes {
@@ -34,7 +37,7 @@ class GroupRoutes {
   /// s/B: until the ports of a rank alone have carried what it spreads evenly over the group,
   /// itself included, or gets so; of the slowest rank and direction. What others send through the
   /// same ports is not counted.
-  double per_rank() const { return per_rank_; }
+  double per_rank() const;
 
  private:
   struct Part {  // of a flow on a port, for each of its bytes
@@ -68,9 +71,9 @@ class GroupRoutes {
 
   int ranks() const { return static_cast<int>(dies_.size()); }
   Path path(int from, int to) const;
-  Way way(const Path& path, Direction side) const;
+  /// On one side of the path, or on all of it.
+  Way way(const Path& path, std::optional<Direction> side = std::nullopt) const;
   void find_distances();
-  void find_own_ports();
   PortLoads distance_loads(std::span<const double> send, std::span<const double> receive) const;
   PortLoads pair_loads(std::span<const double> send, std::span<const double> receive) const;
   /// Of the pairs that end (or begin) at each rank, a byte for each of them.
@@ -85,7 +88,6 @@ class GroupRoutes {
   std::vector<Rank> ranks_;                 // where the fabric is uniform
   std::array<int, 4> groups_{};             // how many packages, nodes, supernodes, and 1
   mutable ByRank by_sender_, by_receiver_;  // where it is not; made when first asked for
-  double per_rank_ = 0;
 };
 
 }  // namespace cmsim::coll

@@ -45,8 +45,9 @@ struct ClassUse {
   std::string cls;  // "die_ub"
   coll::Direction direction = coll::Direction::kOut;
   int ports = 0;
-  Bytes bytes = 0;   // payload delivered, of flows that have ended
-  Seconds busy = 0;  // what they took of the wire, wire bytes / capacity, mean over the ports
+  Bytes bytes = 0;      // payload delivered, of flows that have ended
+  Seconds busy = 0;     // what they took of the wire, wire bytes / capacity, mean over the ports
+  Seconds busiest = 0;  // the same of the busiest port
 };
 
 class SimGridRuntime : public coll::Runtime {

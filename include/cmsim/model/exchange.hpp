@@ -32,15 +32,21 @@ struct PeerShares {
   double remote = 0;
 };
 PeerShares peer_shares(const hw::Platform& platform, const std::vector<std::int32_t>& dies);
+/// Of what ranks spread evenly over their subgroups, what leaves the package; mean over the ranks.
+double leaving_package(const hw::Platform& platform,
+                       const coll::ExchangeNetwork::Subgroups& subgroups);
+
+/// By layer, the fraction of all rows that each rank gets.
+using RowShares = std::vector<std::vector<double>>;
 
 /// Dispatch and combine between the ranks of a group, at their places.
 class ExchangeCosts {
  public:
   static constexpr int kEven = -1;  // in place of a layer: all ranks get the same
 
-  /// `received`: by layer, the fraction of all rows that each rank gets; may be empty.
+  /// `received` may be empty.
   ExchangeCosts(const coll::ExchangeNetwork& network, const std::vector<std::int32_t>& dies,
-                const std::vector<std::vector<double>>& received);
+                const RowShares& received);
 
   Seconds latency() const { return dispatch_.front().latency; }
   const coll::ExchangeCost& dispatch(int layer) const { return at(dispatch_, layer); }
@@ -50,9 +56,8 @@ class ExchangeCosts {
   /// same.
   double dispatch_spread(int layer) const { return spread(dispatch(layer)); }
   double combine_spread(int layer) const { return spread(combine(layer)); }
-  /// Means over the layers.
-  const coll::LinkLoads& dispatch_links() const { return dispatch_links_; }
-  const coll::LinkLoads& combine_links() const { return combine_links_; }
+  /// Of a byte, when a row takes so many on its way and back; mean over the layers.
+  coll::LinkLoads links(double dispatch_bytes, double combine_bytes) const;
 
  private:
   static const coll::ExchangeCost& at(const std::vector<coll::ExchangeCost>& costs, int layer) {
@@ -106,6 +111,6 @@ std::unique_ptr<TokenExchange> make_exchange(ExchangeKind kind, const hw::Platfo
                                              const OperatorList& operators,
                                              const coll::ExchangeNetwork& network,
                                              const std::vector<std::int32_t>& dies,
-                                             const std::vector<std::vector<double>>& received = {});
+                                             const RowShares& received = {});
 
 }  // namespace cmsim::model

@@ -76,7 +76,8 @@ class PrefillPipeline : public PrefillModel {
   Place& place_of(std::int32_t instance) const {
     return *places_[static_cast<std::size_t>(instance)];
   }
-  Place make_place(const InstancePlaces& places, const std::vector<std::int32_t>& dies) const;
+  Place make_place(const InstancePlaces& places, const std::vector<std::int32_t>& dies,
+                   const RowShares& received) const;
   /// Microbatches of a batch: as the options say, or the faster of one and two.
   int microbatches(const Totals& totals, std::int32_t instance) const;
 

@@ -6,7 +6,6 @@
 #pragma once
 
 #include <cstdint>
-#include <span>
 #include <vector>
 
 #include "cmsim/hw/platform.hpp"
@@ -29,18 +28,24 @@ struct Placement {
     return dies[static_cast<std::size_t>(prefill_instances * prefill_dies + instance * decode_dies +
                                          rank)];
   }
-  /// The dies of an instance, rank by rank.
-  std::span<const std::int32_t> prefill_group(int instance) const {
-    return std::span(dies).subspan(static_cast<std::size_t>(instance * prefill_dies),
-                                   static_cast<std::size_t>(prefill_dies));
+  /// Of each instance its dies, rank by rank.
+  std::vector<std::vector<std::int32_t>> prefill_groups() const {
+    return groups(0, prefill_instances, prefill_dies);
   }
-  std::span<const std::int32_t> decode_group(int instance) const {
-    return std::span(dies).subspan(
-        static_cast<std::size_t>(prefill_instances * prefill_dies + instance * decode_dies),
-        static_cast<std::size_t>(decode_dies));
+  std::vector<std::vector<std::int32_t>> decode_groups() const {
+    return groups(prefill_instances * prefill_dies, decode_instances, decode_dies);
   }
   int dies_used() const {
     return prefill_instances * prefill_dies + decode_instances * decode_dies;
+  }
+
+ private:
+  std::vector<std::vector<std::int32_t>> groups(int first, int instances, int size) const {
+    std::vector<std::vector<std::int32_t>> found;
+    for (auto begin = dies.begin() + first; instances > 0; --instances, begin += size) {
+      found.emplace_back(begin, begin + size);
+    }
+    return found;
   }
 };
 
