@@ -96,6 +96,7 @@ def an_interrupt_cancels_the_jobs(sweep: Sweep, cluster: Cluster) -> None:
 
 
 def no_slurm_is_said(sweep: Sweep) -> None:
+    (sweep.here / "none.conf").touch()  # where there is no file, scontrol looks again for a minute
     nowhere = {"PATH": "/usr/bin:/bin", "SLURM_CONF": str(sweep.here / "none.conf")}
     done = sweep.run("none", "--set", QUICK, "--executor", "slurm", environment=nowhere)
     expect(done.returncode == 3, f"exit code {done.returncode}: {done.stderr}")
