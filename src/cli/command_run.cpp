@@ -242,8 +242,10 @@ void add_run(CLI::App& app, Session& session) {
       ->check(number_from(1e-6, 1e6))
       ->excludes(rate);
   command->faults.add_to(*sub);
-  sub->add_option("--network", command->network, "Fidelity of the collectives")
-      ->type_name("analytic|hose|flow");
+  sub->add_option("--network", command->network,
+                  "Fidelity of exchanges: auto is the first rung that "
+                  "leaves out nothing the scenario has")
+      ->type_name("analytic|hose|flow|auto");
   sub->add_option(
          "--out", command->out,
          "Directory for result.json and requests.csv [out/<scenario>-<digest>; with --json "

@@ -221,10 +221,44 @@ std::span<const Row> first(const std::vector<Row>& rows, std::size_t most) {
 
 constexpr double kCrowded = 0.7;  // of the time that a port is in use
 
-/// The three busiest classes, and whether one port would be crowded.
-void add_links(Report& report, std::vector<metrics::LinkResult> links,
-               const metrics::UplinkUse& uplinks) {
-  std::ranges::stable_sort(links, std::ranges::greater{}, &metrics::LinkResult::utilisation);
+/// What comes of it that transfers and exchanges use links of one class.
+void add_sharing(Report& report, const Result& r) {
+  const metrics::Figures& w = r.measured;
+  const metrics::LinkResult* busiest = nullptr;
+  for (const metrics::LinkResult& link : w.links) {
+    if (link.transfer_bytes <= 0 || link.exchange_bytes <= 0) continue;
+    if (busiest == nullptr || link.busiest_utilisation > busiest->busiest_utilisation) {
+      busiest = &link;
+    }
+  }
+  if (busiest == nullptr) return;
+  const std::string port = fmt::format("the busiest {} {}", busiest->name, busiest->direction);
+  const std::string use = percent(busiest->busiest_utilisation);
+  if (r.provenance.network != "analytic") {
+    std::string lost;
+    if (w.prefill) lost += fmt::format("{} of prefill's time", percent(w.prefill->contention));
+    if (w.decode) {
+      lost +=
+          fmt::format("{}{} of decode's", lost.empty() ? "" : ", ", percent(w.decode->contention));
+    }
+    report.row("Contention",
+               fmt::format("waiting for others on the links takes {}; {} is in use {} of the time",
+                           lost, port, use));
+  } else if (busiest->busiest_utilisation > kCrowded) {
+    report.row("Crowded",
+               fmt::format("{} would be in use {} of the time by exchanges and transfers together, "
+                           "which do not wait for each other on network analytic: times are too "
+                           "short, and --network hose says by how much",
+                           port, use));
+  }
+}
+
+/// The three busiest classes.
+void add_links(Report& report, const Result& r) {
+  std::vector<metrics::LinkResult> links = r.measured.links;
+  std::ranges::stable_sort(links, std::ranges::greater{}, [](const metrics::LinkResult& link) {
+    return std::round(link.utilisation * 1e9);  // out before in where both are alike
+  });
   std::string text;
   for (const metrics::LinkResult& link : first(links, 3)) {
     if (link.utilisation <= 0) continue;
@@ -232,24 +266,12 @@ void add_links(Report& report, std::vector<metrics::LinkResult> links,
                         percent(link.utilisation));
   }
   if (!text.empty()) report.row("Links", text);
-  std::erase_if(links, [](const metrics::LinkResult& link) {
-    return link.transfer_bytes <= 0 || link.exchange_bytes <= 0;
-  });
-  std::ranges::stable_sort(links, std::ranges::greater{},
-                           &metrics::LinkResult::busiest_utilisation);
-  if (!links.empty() && links.front().busiest_utilisation > kCrowded) {
-    const metrics::LinkResult& link = links.front();
-    report.row("Crowded",
-               fmt::format("the busiest {} {} would be in use {} of the time by exchanges "
-                           "and transfers together, which do not wait for each other in "
-                           "this model: times are too short",
-                           link.name, link.direction, percent(link.busiest_utilisation)));
-  }
-  if (!uplinks.in_paths && uplinks.pressure > 1) {
+  add_sharing(report, r);
+  if (!r.uplinks.in_paths && r.uplinks.pressure > 1) {
     report.row("Uplinks",
                fmt::format("left out of the paths, though flows could have asked for up to {} of "
                            "them: transfers may come out too fast",
-                           percent(uplinks.pressure)));
+                           percent(r.uplinks.pressure)));
   }
 }
 
@@ -272,7 +294,7 @@ void add_use(Report& report, const Result& r) {
                                        percent(w.kv.peak_occupancy)));
   }
   add_cache(report, r.cache);
-  add_links(report, w.links, r.uplinks);
+  add_links(report, r);
   add_binds(report, w.binds);
 }
 

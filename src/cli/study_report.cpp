@@ -226,15 +226,21 @@ std::string cell_text(const study::CellFigure& figure) {
   return text.empty() ? "-" : text;
 }
 
+/// In percent, or as it is where the first is 0.
 std::string change_text(const study::Difference& difference) {
+  const double mean = difference.of.mean;
+  const std::string sign = mean > 0 ? "+" : "";
+  const bool has_base = mean == 0 || difference.relative != 0;
   if (!difference.p || difference.exact) {
-    return difference.of.mean == 0 ? "none" : signed_fixed(difference.relative * 100, 2) + " %";
+    if (mean == 0) return "none";
+    return has_base ? signed_fixed(difference.relative * 100, 2) + " %"
+                    : sign + with_interval(mean, 0);
   }
-  const double scale = difference.of.mean == 0 ? 0 : difference.relative / difference.of.mean;
+  const std::string chance = study::significant(difference) ? "" : " n.s.";
+  if (!has_base) return sign + with_interval(mean, *difference.of.half) + chance;
+  const double scale = mean == 0 ? 0 : difference.relative / mean;
   const double half = *difference.of.half * std::fabs(scale) * 100;
-  const std::string sign = difference.relative > 0 ? "+" : "";
-  return sign + with_interval(difference.relative * 100, half, 2) + " %" +
-         (study::significant(difference) ? "" : " n.s.");
+  return sign + with_interval(difference.relative * 100, half, 2) + " %" + chance;
 }
 
 std::string seeds_text(const Table& table) {

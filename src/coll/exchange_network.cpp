@@ -28,17 +28,22 @@ ExchangeNetwork::Subgroups arrangement(const hw::Platform& platform,
   return places;
 }
 
+double sum(std::span<const double> of) { return std::accumulate(of.begin(), of.end(), 0.0); }
+
+}  // namespace
+
 class AnalyticGroup : public ExchangeGroup {
  public:
   AnalyticGroup(std::shared_ptr<const Fabric> fabric, const ExchangeNetwork::Subgroups& subgroups)
-      : fabric_(std::move(fabric)) {
-    for (const auto& dies : subgroups) {
+      : fabric_(std::move(fabric)), subgroups_(subgroups) {
+    for (const auto& dies : subgroups_) {
       ranks_ += static_cast<double>(dies.size());
-      sizes_.push_back(dies.size());
       const GroupRoutes& routes = routes_.emplace_back(*fabric_, dies, Plane::kUb, Op::kWrite);
       per_rank_ = std::max(per_rank_, routes.per_rank());
     }
   }
+
+  const ExchangeNetwork::Subgroups& subgroups() const { return subgroups_; }
 
   std::vector<ExchangeCost> costs(std::span<const Shape> shapes) const override {
     std::vector<ExchangeCost> costs;
@@ -52,82 +57,39 @@ class AnalyticGroup : public ExchangeGroup {
     return costs;
   }
 
+  /// Of a byte that all send together.
+  PortLoads loads(const Shape& shape) const {
+    PortLoads all = no_loads(*fabric_);
+    double total = 0;
+    std::size_t first = 0;
+    for (std::size_t g = 0; g < subgroups_.size(); ++g) {
+      const auto send = std::span(shape.send).subspan(first, subgroups_[g].size());
+      const auto receive = std::span(shape.receive).subspan(first, subgroups_[g].size());
+      first += subgroups_[g].size();
+      total += sum(send) * sum(receive);
+      all += routes_[g].loads(send, receive);
+    }
+    return total > 0 ? all * (1 / total) : all;
+  }
+
  private:
   ExchangeCost cost(const Shape& shape) const {
-    ExchangeCost cost{.latency = 0,
-                      .per_mean = 0,
-                      .per_rank = per_rank_,
-                      .links = LinkLoads(fabric_->classes().size() * 2)};
-    const auto sum = [](std::span<const double> of) {
-      return std::accumulate(of.begin(), of.end(), 0.0);
-    };
-    const auto for_each_part = [&](const auto& use) {
-      std::size_t first = 0;
-      for (std::size_t g = 0; g < sizes_.size(); ++g) {
-        use(routes_[g], std::span(shape.send).subspan(first, sizes_[g]),
-            std::span(shape.receive).subspan(first, sizes_[g]));
-        first += sizes_[g];
-      }
-    };
-    double total = 0;
-    for_each_part(
-        [&](const GroupRoutes&, auto send, auto receive) { total += sum(send) * sum(receive); });
-    if (total <= 0) return cost;
-    std::vector<double> bytes(fabric_->ports().size(), 0), wire_bytes = bytes;
-    for_each_part([&](const GroupRoutes& routes, auto send, auto receive) {
-      const PortLoads loads = routes.loads(send, receive);
-      cost.latency = std::max(cost.latency, loads.latency);
-      for (std::size_t i = 0; i < bytes.size(); ++i) {
-        bytes[i] += loads.bytes[i];
-        wire_bytes[i] += loads.wire_bytes[i];
-      }
-    });
-    std::vector<int> ports(cost.links.size(), 0);
-    for (std::size_t i = 0; i < bytes.size(); ++i) {
-      const Port& port = fabric_->ports()[i];
-      const std::size_t row = std::size_t{port.cls} * 2 + static_cast<std::size_t>(port.direction);
-      ++ports[row];
-      if (wire_bytes[i] <= 0) continue;
-      const Seconds busy = wire_bytes[i] / total / port.capacity;
-      cost.per_mean = std::max(cost.per_mean, busy * ranks_);
-      cost.links[row].bytes += bytes[i] / total;
-      cost.links[row].busy += busy;
-      cost.links[row].busiest = std::max(cost.links[row].busiest, busy);
+    const PortLoads per_byte = loads(shape);
+    double busiest = 0;
+    for (std::size_t i = 0; i < per_byte.wire_bytes.size(); ++i) {
+      if (per_byte.wire_bytes[i] <= 0) continue;
+      busiest = std::max(busiest, per_byte.wire_bytes[i] / fabric_->ports()[i].capacity);
     }
-    for (std::size_t row = 0; row < ports.size(); ++row) {
-      if (ports[row] > 0) cost.links[row].busy /= ports[row];
-    }
-    return cost;
+    return {.latency = per_byte.latency, .per_mean = busiest * ranks_, .per_rank = per_rank_};
   }
 
   const std::shared_ptr<const Fabric> fabric_;
+  const ExchangeNetwork::Subgroups subgroups_;
   double ranks_ = 0;
-  std::vector<std::size_t> sizes_;  // of the subgroups
-  std::deque<GroupRoutes> routes_;
+  std::deque<GroupRoutes> routes_;  // of each subgroup
   double per_rank_ = 0;
   mutable std::map<std::pair<std::vector<double>, std::vector<double>>, ExchangeCost> known_;
 };
-
-}  // namespace
-
-LinkLoads& operator+=(LinkLoads& loads, const LinkLoads& others) {
-  loads.resize(std::max(loads.size(), others.size()));
-  for (std::size_t i = 0; i < others.size(); ++i) {
-    loads[i].bytes += others[i].bytes;
-    loads[i].busy += others[i].busy;
-    loads[i].busiest += others[i].busiest;
-  }
-  return loads;
-}
-
-LinkLoads operator*(LinkLoads loads, double factor) {
-  for (LinkLoad& load : loads) {
-    load.bytes *= factor;
-    load.busy *= factor;
-    load.busiest *= factor;
-  }
-  return loads;
-}
 
 ExchangeGroup::Shape even_shape(const ExchangeNetwork::Subgroups& subgroups) {
   ExchangeGroup::Shape shape;
@@ -147,12 +109,23 @@ ExchangeCost even_cost(const ExchangeNetwork& network,
 AnalyticNetwork::AnalyticNetwork(const hw::Platform& platform)
     : fabric_(std::make_shared<const Fabric>(platform, Uplinks::kAlways)) {}
 
-std::shared_ptr<const ExchangeGroup> AnalyticNetwork::group(const Subgroups& subgroups) const {
+PortLoads AnalyticNetwork::loads(const Subgroups& subgroups,
+                                 const ExchangeGroup::Shape& shape) const {
+  group(subgroups);
+  const AnalyticGroup& alike = *groups_.at(key_of(subgroups));
+  if (alike.subgroups() == subgroups) return alike.loads(shape);
+  return AnalyticGroup(fabric_, subgroups).loads(shape);
+}
+
+ExchangeNetwork::Subgroups AnalyticNetwork::key_of(const Subgroups& subgroups) const {
   const hw::Platform& platform = fabric_->platform();
   // Where all links of a class are equal, places of the same form are alike.
   const bool alike = fabric_->is_uniform(Plane::kUb) && platform.faults.empty();
-  std::shared_ptr<const ExchangeGroup>& group =
-      groups_[alike ? arrangement(platform, subgroups) : subgroups];
+  return alike ? arrangement(platform, subgroups) : subgroups;
+}
+
+std::shared_ptr<const ExchangeGroup> AnalyticNetwork::group(const Subgroups& subgroups) const {
+  std::shared_ptr<const AnalyticGroup>& group = groups_[key_of(subgroups)];
   if (group == nullptr) group = std::make_shared<const AnalyticGroup>(fabric_, subgroups);
   return group;
 }

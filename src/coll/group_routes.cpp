@@ -18,6 +18,22 @@ PortLoads no_loads(const Fabric& fabric) {
   return {.bytes = none, .wire_bytes = none, .flows = none};
 }
 
+PortLoads& operator+=(PortLoads& loads, const PortLoads& others) {
+  loads.latency = std::max(loads.latency, others.latency);
+  for (std::size_t i = 0; i < loads.bytes.size(); ++i) {
+    loads.bytes[i] += others.bytes[i];
+    loads.wire_bytes[i] += others.wire_bytes[i];
+    loads.flows[i] = std::max(loads.flows[i], others.flows[i]);
+  }
+  return loads;
+}
+
+PortLoads operator*(PortLoads loads, double factor) {
+  for (double& bytes : loads.bytes) bytes *= factor;
+  for (double& bytes : loads.wire_bytes) bytes *= factor;
+  return loads;
+}
+
 void add_path(PortLoads& loads, const Path& path, double bytes) {
   loads.latency = std::max(loads.latency, path.latency);
   for (const PortId port : path.ports) {

@@ -55,7 +55,7 @@ coll::TransferId FlowPool::start(Flow flow) {
   slot.number = static_cast<std::uint64_t>(++started_);
   slot.outcome = {};
   ++open_;
-  ledger_.begin(record_of(slot.flow));
+  if (slot.flow.is_transfer) ledger_.begin(record_of(slot.flow));
   if (zone_.carries(slot.flow.ports)) {
     start_comm(slot);
   } else {
@@ -109,15 +109,17 @@ void FlowPool::end(Slot& slot, End how) {
   slot.open = false;
   --open_;
   if (abandoned_) {
-    ledger_.cut(record_of(slot.flow), 0);
+    if (slot.flow.is_transfer) ledger_.cut(record_of(slot.flow), 0);
     return;
   }
   slot.outcome.end = how;
-  if (how == End::kDone) {
-    slot.outcome.delivered = slot.flow.bytes;
-    ledger_.end(record_of(slot.flow));
-  } else {
-    ledger_.cut(record_of(slot.flow), slot.outcome.delivered);
+  if (how == End::kDone) slot.outcome.delivered = slot.flow.bytes;
+  if (slot.flow.is_transfer) {
+    if (how == End::kDone) {
+      ledger_.end(record_of(slot.flow));
+    } else {
+      ledger_.cut(record_of(slot.flow), slot.outcome.delivered);
+    }
   }
   ended_(slot.place);
 }

@@ -25,6 +25,7 @@ struct Flow {
   double latency = 0;
   double weight = 1;
   bool may_leave_node = false;
+  bool is_transfer = true;  // false: the ledger does not count it
   coll::Runtime::Ended ended;
 };
 

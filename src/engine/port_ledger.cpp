@@ -27,6 +27,8 @@ PortLedger::PortLedger(const coll::Fabric& fabric)
       ended_(fabric.ports().size()),
       abandoned_(fabric.ports().size()),
       wire_(fabric.ports().size()),
+      flows_on_(fabric.ports().size()),
+      place_in_use_(fabric.ports().size()),
       open_flows_(fabric.ports().size()),
       node_potential_(static_cast<std::size_t>(fabric.platform().nodes) * 2),
       class_of_(fabric.ports().size()) {
@@ -45,7 +47,27 @@ PortLedger::PortLedger(const coll::Fabric& fabric)
   }
 }
 
+void PortLedger::use(std::span<const coll::PortId> ports) {
+  for (const coll::PortId id : ports) {
+    const auto port = static_cast<std::size_t>(id);
+    if (flows_on_[port]++ > 0) continue;
+    place_in_use_[port] = static_cast<std::uint32_t>(in_use_.size());
+    in_use_.push_back(id);
+  }
+}
+
+void PortLedger::leave(std::span<const coll::PortId> ports) {
+  for (const coll::PortId id : ports) {
+    const auto port = static_cast<std::size_t>(id);
+    if (--flows_on_[port] > 0) continue;
+    in_use_[place_in_use_[port]] = in_use_.back();
+    place_in_use_[static_cast<std::size_t>(in_use_.back())] = place_in_use_[port];
+    in_use_.pop_back();
+  }
+}
+
 void PortLedger::begin(const FlowRecord& flow) {
+  use(flow.ports);
   for (std::size_t i = 0; i < flow.ports.size(); ++i) {
     begun_[static_cast<std::size_t>(flow.ports[i])] += part_of(flow, i);
   }
@@ -53,6 +75,7 @@ void PortLedger::begin(const FlowRecord& flow) {
 }
 
 void PortLedger::end(const FlowRecord& flow) {
+  leave(flow.ports);
   for (std::size_t i = 0; i < flow.ports.size(); ++i) {
     const auto port = static_cast<std::size_t>(flow.ports[i]);
     const Bytes bytes = part_of(flow, i);

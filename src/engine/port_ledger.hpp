@@ -30,6 +30,8 @@ class PortLedger {
   /// A flow that was cut off: what had been delivered has ended, the rest is abandoned.
   void cut(const FlowRecord& flow, Bytes delivered);
 
+  /// With an open flow, in no order.
+  std::span<const coll::PortId> ports_in_use() const { return in_use_; }
   double uplink_pressure() const { return uplink_pressure_; }
   std::span<const ClassUse> class_use() const { return classes_; }
   std::vector<PortUse> busiest_ports(int count, Seconds elapsed) const;
@@ -37,6 +39,8 @@ class PortLedger {
 
  private:
   void open(const FlowRecord& flow, int step);
+  void use(std::span<const coll::PortId> ports);
+  void leave(std::span<const coll::PortId> ports);
   PortUse use_of(std::size_t port, Seconds elapsed) const;
 
   const coll::Fabric& fabric_;
@@ -44,6 +48,9 @@ class PortLedger {
   std::vector<Bytes> ended_;
   std::vector<Bytes> abandoned_;
   std::vector<double> wire_;
+  std::vector<int> flows_on_;           // open ones, by port
+  std::vector<coll::PortId> in_use_;    // where that is not 0
+  std::vector<std::uint32_t> place_in_use_;
   std::vector<int> open_flows_;         // of those that may leave their node
   std::vector<double> node_potential_;  // [node][direction]: capacity of the ports with such flows
   double uplink_pressure_ = 0;

@@ -7,6 +7,7 @@
 #include <cmath>
 #include <exception>
 #include <limits>
+#include <optional>
 #include <simgrid/kernel/Timer.hpp>
 #include <stdexcept>
 #include <utility>
@@ -15,6 +16,7 @@
 #include "cmsim/hw/fault.hpp"
 #include "event_queue.hpp"
 #include "flow_pool.hpp"
+#include "iterations.hpp"
 #include "pair_exchange.hpp"
 #include "port_ledger.hpp"
 #include "simgrid_engine.hpp"
@@ -34,12 +36,14 @@ constexpr std::uint64_t kTimed = std::uint64_t{1} << 63;
 
 class SimGridRuntime::Impl {
  public:
-  Impl(const coll::Fabric& fabric, const RuntimeOptions& options)
+  Impl(SimGridRuntime& self, const coll::Fabric& fabric, const RuntimeOptions& options)
       : fabric_(fabric),
         engine_(options),
         zone_(new SimGridZone(fabric_, options.planes)),
         ledger_(fabric_),
-        flows_(*zone_, ledger_, [this](FlowPool::Place place) { finish(place); }) {}
+        flows_(*zone_, ledger_, [this](FlowPool::Place place) { finish(place); }) {
+    if (options.contention) iterations_.emplace(self, fabric_, *zone_, ledger_, flows_);
+  }
 
   Seconds now() const { return now_; }
 
@@ -79,6 +83,7 @@ class SimGridRuntime::Impl {
     if (t.bytes == 0) {
       return start_timed(0, path.latency, std::move(ended));
     }
+    if (iterations_) iterations_->meet(path.ports);
     return flows_.start({.ends = {zone_->host(from), zone_->host(to)},
                          .ports = std::move(path.ports),
                          .stripes = static_cast<int>(path.stripes),
@@ -174,6 +179,7 @@ class SimGridRuntime::Impl {
   SimGridZone* zone_;  // owned by SimGrid
   PortLedger ledger_;
   FlowPool flows_;
+  std::optional<Iterations> iterations_;
   const std::atomic<bool>* interrupt_ = nullptr;
   bool interrupted_ = false;
   Seconds horizon_ = std::numeric_limits<double>::infinity();
@@ -292,7 +298,7 @@ class SimGridRuntime::Impl {
 };
 
 SimGridRuntime::SimGridRuntime(const coll::Fabric& fabric, RuntimeOptions options)
-    : impl_(std::make_unique<Impl>(fabric, options)) {}
+    : impl_(std::make_unique<Impl>(*this, fabric, options)) {}
 SimGridRuntime::SimGridRuntime(const hw::Platform& platform, RuntimeOptions options)
     : SimGridRuntime(coll::Fabric(platform), std::move(options)) {}
 SimGridRuntime::~SimGridRuntime() = default;
@@ -307,6 +313,13 @@ coll::TransferId SimGridRuntime::transfer(const coll::Transfer& transfer, Ended 
   return impl_->transfer(transfer, std::move(ended));
 }
 void SimGridRuntime::cancel(coll::TransferId transfer) { impl_->cancel(transfer); }
+void SimGridRuntime::iterate(coll::Iteration iteration, Callback ended) {
+  if (impl_->iterations_) {
+    impl_->iterations_->start(std::move(iteration), std::move(ended));
+  } else {
+    Runtime::iterate(std::move(iteration), std::move(ended));
+  }
+}
 void SimGridRuntime::apply(const hw::Fault& fault) { impl_->apply(fault); }
 void SimGridRuntime::exchange(const coll::PortLoads& loads, Ended ended) {
   impl_->exchange(loads, std::move(ended));

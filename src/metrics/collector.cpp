@@ -87,7 +87,8 @@ void Collector::on_prefill_batch(const serve::PrefillBatchEvent& event) {
                       .sequences = event.sequences,
                       .tokens = static_cast<std::int32_t>(event.new_tokens),
                       .context = event.cached_tokens,
-                      .bytes_per_die = event.bytes_per_die});
+                      .bytes_per_die = event.bytes_per_die,
+                      .late = event.late});
 }
 
 void Collector::on_decode_step(const serve::DecodeStepEvent& event) {
@@ -98,7 +99,8 @@ void Collector::on_decode_step(const serve::DecodeStepEvent& event) {
                     .continuing = static_cast<std::int32_t>(event.continuing),
                     .tokens = static_cast<std::int32_t>(event.tokens),
                     .context = event.kv_tokens,
-                    .bytes_per_die = event.bytes_per_die});
+                    .bytes_per_die = event.bytes_per_die,
+                    .late = event.late});
 }
 
 void Collector::on_transfer(const serve::TransferEvent& event) { timeline_.add(event); }

@@ -156,12 +156,13 @@ RoleResult Part::role(std::span<const Iteration> iterations, int instances, int 
   role.npus = instances * npus;
   const double dies = npus * facts_.dies_per_npu;
   std::vector<double> durations;
-  double busy = 0, sequence_seconds = 0, sequences = 0, tokens = 0, context = 0;
+  double busy = 0, late = 0, sequence_seconds = 0, sequences = 0, tokens = 0, context = 0;
   double tokens_inside = 0;
   for (const Iteration& i : iterations) {
     const double part = share(i.start, i.end);
     if (part <= 0) continue;
     busy += part * i.duration();
+    late += part * i.late;
     sequence_seconds += part * i.duration() * i.sequences;
     tokens_inside += part * i.tokens;
     role.hbm.bytes += part * static_cast<double>(i.bytes_per_die.hbm) * dies;
@@ -187,7 +188,10 @@ RoleResult Part::role(std::span<const Iteration> iterations, int instances, int 
     role.occupancy = sequence_seconds / (most * length() * instances);
     role.tokens_per_second = tokens_inside / length();
   }
-  if (busy > 0) role.hbm.busy_bandwidth = role.hbm.bytes / (busy * dies);
+  if (busy > 0) {
+    role.contention = late / busy;
+    role.hbm.busy_bandwidth = role.hbm.bytes / (busy * dies);
+  }
   if (facts_.hbm_bandwidth > 0) {
     role.hbm.busy_utilisation = role.hbm.busy_bandwidth / facts_.hbm_bandwidth;
     role.hbm.utilisation = role.hbm.busy_utilisation * role.utilisation;

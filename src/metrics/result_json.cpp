@@ -99,6 +99,7 @@ Json to_json(const std::optional<RoleResult>& role) {
           {"mean_tokens", finite(role->mean_tokens)},
           {"mean_context", finite(role->mean_context)},
           {"iteration_ms", milliseconds(role->iteration_ms)},
+          {"contention", role->contention},
           {"hbm",
            {{"bytes", role->hbm.bytes},
             {"busy_bandwidth_per_die", role->hbm.busy_bandwidth},

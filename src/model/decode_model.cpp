@@ -75,9 +75,13 @@ DecodePipeline::DecodePipeline(const hw::Platform& platform, const Architecture&
         std::make_shared<BusiestRankTables>()};
   };
   places_ = by_place<Place>(places, make_place);
-  for (const auto& place : places_) {
-    exchange_links_ +=
-        place->exchange->links(experts_->copies()) * (1 / static_cast<double>(places_.size()));
+  const int exchanges = architecture_.moe_layers() + options_.draft_tokens;
+  for (std::size_t i = 0; i < places_.size(); ++i) {
+    const std::vector<std::int32_t>& dies = places.dies[i];
+    wires_.push_back({exchanges,
+                      std::make_shared<const coll::PortLoads>(
+                          places_[i]->exchange->loads(places.network, dies, experts_->copies())),
+                      nullptr});
   }
 }
 
@@ -160,8 +164,12 @@ DecodePlan DecodePipeline::plan(const DecodeBatch& batch) const {
 }
 
 Seconds DecodePipeline::duration(const DecodeBatch& batch, const DecodePlan& plan,
-                                 const DecodeIdeal& ideal) const {
-  return DecodeStep(*this, plan, ideal).run(batch);
+                                 const StepVariant& variant) const {
+  return DecodeStep(*this, plan, variant).run(batch);
+}
+
+Seconds DecodePipeline::stretched(const DecodeBatch& batch, double wire_stretch) const {
+  return duration(batch, plan(batch), {.wire_stretch = wire_stretch});
 }
 
 DecodeIteration DecodePipeline::iteration(const DecodeBatch& batch) const {

@@ -11,10 +11,10 @@
 namespace cmsim::model {
 
 DecodeStep::DecodeStep(const DecodePipeline& pipeline, const DecodePlan& plan,
-                       const DecodeIdeal& ideal)
+                       const StepVariant& variant)
     : pipeline_(pipeline),
       plan_(plan),
-      ideal_(ideal),
+      variant_(variant),
       bandwidth_(pipeline.device_.hbm_bandwidth()) {
   const hw::DieSpec& die = pipeline.platform_.die;
   exchange_aiv_ = die.aiv_cores;
@@ -39,13 +39,13 @@ DecodeStep::DecodeStep(const DecodePipeline& pipeline, const DecodePlan& plan,
 
 OperatorCost DecodeStep::cost(const OperatorWork& work, double share) const {
   OperatorCost result = pipeline_.device_.cost(work, share);
-  if (ideal_.free_launch) result.fixed = 0;
+  if (variant_.free_launch) result.fixed = 0;
   return result;
 }
 
 OperatorCost DecodeStep::exchange_cost(Seconds duration, double bytes) const {
   OperatorCost result;
-  if (!ideal_.free_exchange) {
+  if (!variant_.free_exchange) {
     result.compute = duration;
     result.hbm_bytes = bytes;
   }
@@ -70,22 +70,23 @@ ExchangeLoad DecodeStep::exchange_load(double tokens, double rows) const {
   load.copies = pipeline_.experts_->copies();
   load.straggler_rows = rows;
   load.aiv_cores = exchange_aiv_;
+  load.stretch = variant_.wire_stretch;
   return load;
 }
 
 double DecodeStep::straggler_rows(int layer, double tokens) const {
   const ExpertLoad& experts = *pipeline_.experts_;
-  return ideal_.balanced ? experts.mean_rows(tokens) : experts.straggler_rows(layer, tokens);
+  return variant_.balanced ? experts.mean_rows(tokens) : experts.straggler_rows(layer, tokens);
 }
 
 Seconds DecodeStep::dispatch(double tokens) const {
-  if (ideal_.free_exchange) return 0;
+  if (variant_.free_exchange) return 0;
   return exchange().dispatch(exchange_load(tokens, 0)).total();
 }
 
 void DecodeStep::measure_exchange() {
   port_ = combine_ = {};
-  if (ideal_.free_exchange) return;
+  if (variant_.free_exchange) return;
   const auto port = [&](double rows) {
     return exchange().dispatch(exchange_load(0, rows)).total();
   };
@@ -112,7 +113,7 @@ double DecodeStep::received_rows(double rows, double tokens) const {
 
 DecodeStep::WireRows DecodeStep::wire_rows(int layer, double received, double tokens) const {
   const ExchangeCosts& costs = exchange().costs();
-  const int shape = ideal_.balanced ? ExchangeCosts::kEven : layer;
+  const int shape = variant_.balanced ? ExchangeCosts::kEven : layer;
   const double mean = tokens / pipeline_.layout_.ranks * pipeline_.experts_->copies();
   return {std::max(received, costs.dispatch_spread(shape) * mean),
           std::max(received, costs.combine_spread(shape) * mean)};
@@ -132,7 +133,8 @@ std::shared_ptr<const BusiestRanks> DecodeStep::busiest_ranks(double tokens) con
     }
     return ranks;
   };
-  if (ideal_.balanced || ideal_.free_exchange || ideal_.free_launch) {
+  if (variant_.balanced || variant_.free_exchange || variant_.free_launch ||
+      variant_.wire_stretch != 1) {
     return std::make_shared<const BusiestRanks>(make());
   }
   return place_->busiest->get(
@@ -344,7 +346,7 @@ void DecodeStep::join(Seconds at) {
 
 Seconds DecodeStep::head(double tokens) const {
   OperatorCost op = pipeline_.device_.cost(pipeline_.operators_.lm_head(tokens), 1);
-  if (ideal_.free_launch) op.fixed = 0;
+  if (variant_.free_launch) op.fixed = 0;
   return alone(op);
 }
 
@@ -356,7 +358,7 @@ Seconds DecodeStep::run(const DecodeBatch& batch, SliceRecorder* recorder) {
   if (groups_.empty()) return 0;
   const int largest = groups_.back().sequences;
 
-  launch_time_ = pipeline_.options_.launch == Launch::kCpu && !ideal_.free_launch
+  launch_time_ = pipeline_.options_.launch == Launch::kCpu && !variant_.free_launch
                      ? pipeline_.options_.launch_time * (1 + drafts)
                      : 0;
   const double weights = pipeline_.layout_.experts_per_rank();

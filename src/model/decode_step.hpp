@@ -33,7 +33,7 @@ class DecodeStep {
  public:
   static constexpr int kMostMicrobatches = 4;
 
-  DecodeStep(const DecodePipeline& pipeline, const DecodePlan& plan, const DecodeIdeal& ideal);
+  DecodeStep(const DecodePipeline& pipeline, const DecodePlan& plan, const StepVariant& variant);
 
   /// Duration of the iteration.
   Seconds run(const DecodeBatch& batch, SliceRecorder* recorder = nullptr);
@@ -110,7 +110,7 @@ class DecodeStep {
   const DecodePipeline& pipeline_;
   DecodePipeline::Place* place_ = nullptr;  // of the instance that runs
   const DecodePlan plan_;
-  const DecodeIdeal ideal_;
+  const StepVariant variant_;
   const BytesPerSecond bandwidth_;
   double attention_share_ = 1, expert_share_ = 1, exchange_aiv_ = 1;
   std::vector<Group> groups_;  // by rising number of sequences

@@ -8,8 +8,18 @@ namespace cmsim::model {
 namespace {
 
 using coll::ExchangeCost;
-using coll::LinkLoads;
+using coll::PortLoads;
 using Subgroups = coll::ExchangeNetwork::Subgroups;
+
+/// The n-th ranks of all nodes, for every n.
+Subgroups ranks_by_place(const Subgroups& by_node) {
+  Subgroups ranks;
+  for (const std::vector<std::int32_t>& node : by_node) {
+    ranks.resize(std::max(ranks.size(), node.size()));
+    for (std::size_t i = 0; i < node.size(); ++i) ranks[i].push_back(node[i]);
+  }
+  return ranks;
+}
 
 /// The ranks of each node.
 Subgroups ranks_by_node(const hw::Platform& platform, const std::vector<std::int32_t>& dies) {
@@ -44,8 +54,10 @@ class ExchangeBase : public TokenExchange {
   double bytes(double tokens, double copies) const override {
     return tokens * copies * messages(operators_);
   }
-  LinkLoads links(double) const override {
-    return costs_.links(operators_.dispatch_message_bytes(), operators_.combine_message_bytes());
+  PortLoads loads(const coll::ExchangeNetwork& network, const std::vector<std::int32_t>& dies,
+                  double) const override {
+    return costs_.loads(network, dies, operators_.dispatch_message_bytes(),
+                        operators_.combine_message_bytes());
   }
 
  protected:
@@ -55,7 +67,8 @@ class ExchangeBase : public TokenExchange {
     return std::max(load.tokens * load.copies, load.straggler_rows);
   }
   static Seconds wire(const ExchangeCost& cost, const ExchangeLoad& load, double message_bytes) {
-    return message_bytes * cost.wire(load.mean_tokens * load.copies, busiest_rows(load));
+    return load.stretch * message_bytes *
+           cost.wire(load.mean_tokens * load.copies, busiest_rows(load));
   }
   /// Time to issue `rows` messages: the interval holds for the inter-node write path, the shorter
   /// path inside a node is faster by its bandwidth; a die's own package needs no message.
@@ -114,7 +127,7 @@ class BasicExchange : public ExchangeBase {
     ExchangeTime time;
     time.startup = 2 * all_to_all_start();  // counts, then tokens
     time.wire = wire(costs_.dispatch(load.layer), load, bytes) +
-                even.wire(ranks_ * kCountBytes, ranks_ * kCountBytes);
+                load.stretch * even.wire(ranks_ * kCountBytes, ranks_ * kCountBytes);
     time.local = 2 * (rows + busiest_rows(load)) * bytes / hbm_;  // pack and unpack: read and write
     return time;
   }
@@ -130,8 +143,9 @@ class BasicExchange : public ExchangeBase {
   double bytes(double tokens, double copies) const override {
     return tokens * copies * 2 * operators_.combine_message_bytes();
   }
-  LinkLoads links(double) const override {
-    return costs_.links(operators_.combine_message_bytes(), operators_.combine_message_bytes());
+  PortLoads loads(const coll::ExchangeNetwork& network, const std::vector<std::int32_t>& dies,
+                  double) const override {
+    return costs_.loads(network, dies, 1, 1);  // BF16 both ways
   }
 
  private:
@@ -150,11 +164,7 @@ class TwoLevelExchange : public ExchangeBase {
       : ExchangeBase(platform, operators, network, dies, received) {
     const Subgroups by_node = ranks_by_node(platform, dies);
     nodes_ = static_cast<int>(by_node.size());
-    Subgroups by_place;
-    for (const std::vector<std::int32_t>& node : by_node) {
-      by_place.resize(std::max(by_place.size(), node.size()));
-      for (std::size_t i = 0; i < node.size(); ++i) by_place[i].push_back(node[i]);
-    }
+    const Subgroups by_place = ranks_by_place(by_node);
     kept_by_place_ = static_cast<double>(by_place.size()) / static_cast<double>(dies.size());
     forward_share_ = leaving_package(platform, by_node);
     inside_ = coll::even_cost(network, by_node);
@@ -187,10 +197,13 @@ class TwoLevelExchange : public ExchangeBase {
   double bytes(double tokens, double copies) const override {
     return tokens * (nodes_per_token(copies) + copies) * messages(operators_);
   }
-  LinkLoads links(double copies) const override {
+  PortLoads loads(const coll::ExchangeNetwork& network, const std::vector<std::int32_t>& dies,
+                  double copies) const override {
     const double remote = nodes_per_token(copies), all = remote + copies;
-    LinkLoads links = between_.links * (with_own(remote) / all);
-    return links += inside_.links * (copies / all);
+    const Subgroups by_node = ranks_by_node(platform_, dies), by_place = ranks_by_place(by_node);
+    PortLoads loads =
+        network.loads(by_place, coll::even_shape(by_place)) * (with_own(remote) / all);
+    return loads += network.loads(by_node, coll::even_shape(by_node)) * (copies / all);
   }
 
  private:
@@ -211,8 +224,9 @@ class TwoLevelExchange : public ExchangeBase {
   Seconds relayed_wire(const ExchangeLoad& load, double message_bytes, double remote_rows) const {
     const double sent = with_own(remote_rows);
     const double mean = load.tokens > 0 ? sent * load.mean_tokens / load.tokens : 0;
-    return message_bytes * (between_.wire(mean, sent) +
-                            inside_.wire(load.mean_tokens * load.copies, busiest_rows(load)));
+    return load.stretch * message_bytes *
+           (between_.wire(mean, sent) +
+            inside_.wire(load.mean_tokens * load.copies, busiest_rows(load)));
   }
 
   int nodes_ = 1;
@@ -251,22 +265,21 @@ double leaving_package(const hw::Platform& platform, const Subgroups& subgroups)
 
 ExchangeCosts::ExchangeCosts(const coll::ExchangeNetwork& network,
                              const std::vector<std::int32_t>& dies, const RowShares& received) {
-  std::vector<coll::ExchangeGroup::Shape> there{coll::even_shape({dies})};
+  mean_dispatch_ = coll::even_shape({dies});
+  std::vector<coll::ExchangeGroup::Shape> there{mean_dispatch_};
+  if (!received.empty()) mean_dispatch_.receive.assign(dies.size(), 0);
   const std::vector<double> ones(dies.size(), 1);
-  for (const std::vector<double>& of_layer : received) there.push_back({ones, of_layer});
+  for (const std::vector<double>& of_layer : received) {
+    there.push_back({ones, of_layer});
+    for (std::size_t r = 0; r < dies.size(); ++r) {
+      mean_dispatch_.receive[r] += of_layer[r] / static_cast<double>(received.size());
+    }
+  }
   std::vector<coll::ExchangeGroup::Shape> back = there;
   for (auto& shape : back) std::swap(shape.send, shape.receive);
   const auto group = network.group({dies});
   dispatch_ = group->costs(there);
   combine_ = group->costs(back);
-  const auto mean_links = [](const std::vector<ExchangeCost>& costs) {
-    const std::size_t first = costs.size() > 1 ? 1 : 0;
-    LinkLoads links;
-    for (std::size_t i = first; i < costs.size(); ++i) links += costs[i].links;
-    return links * (1 / static_cast<double>(costs.size() - first));
-  };
-  dispatch_links_ = mean_links(dispatch_);
-  combine_links_ = mean_links(combine_);
 }
 
 double exchange_buffer_bytes(ExchangeKind kind, const hw::Platform& platform,
@@ -283,10 +296,14 @@ double exchange_buffer_bytes(ExchangeKind kind, const hw::Platform& platform,
   return 0;
 }
 
-coll::LinkLoads ExchangeCosts::links(double dispatch_bytes, double combine_bytes) const {
+PortLoads ExchangeCosts::loads(const coll::ExchangeNetwork& network,
+                               const std::vector<std::int32_t>& dies, double dispatch_bytes,
+                               double combine_bytes) const {
+  // What a layer puts on a port is linear in the rows that its ranks get.
   const double dispatch = dispatch_bytes / (dispatch_bytes + combine_bytes);
-  LinkLoads links = dispatch_links_ * dispatch;
-  return links += combine_links_ * (1 - dispatch);
+  const coll::ExchangeGroup::Shape mean_combine{mean_dispatch_.receive, mean_dispatch_.send};
+  PortLoads loads = network.loads({dies}, mean_dispatch_) * dispatch;
+  return loads += network.loads({dies}, mean_combine) * (1 - dispatch);
 }
 
 std::unique_ptr<TokenExchange> make_exchange(ExchangeKind kind, const hw::Platform& platform,

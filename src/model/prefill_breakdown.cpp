@@ -81,8 +81,8 @@ StepBreakdown PrefillPipeline::breakdown(std::span<const PrefillSequence> sequen
   result.slices.push_back({"LMHead", "AIC", layers_end + result.mtp, result.head, -1, 0});
   result.critical_path = critical_path(result.slices);
 
-  const auto without = [&](const PrefillIdeal& ideal) {
-    return result.duration - PrefillStep(*this, 0, totals, split, ideal).duration();
+  const auto without = [&](const StepVariant& variant) {
+    return result.duration - PrefillStep(*this, 0, totals, split, variant).duration();
   };
   result.losses.imbalance = without({.balanced = true});
   result.losses.communication = without({.free_exchange = true});

@@ -53,19 +53,21 @@ PrefillPipeline::PrefillPipeline(const hw::Platform& platform, const Architectur
   places_ = by_place<Place>(places, [&](const std::vector<std::int32_t>& dies) {
     return make_place(places, dies, received);
   });
-  for (const auto& place : places_) {
-    const double part = 1 / static_cast<double>(places_.size());
-    exchange_links_ += place->exchange.links(operators_.dispatch_message_bytes(),
-                                             operators_.combine_message_bytes()) *
-                       part;
-    collective_links_ += place->collective.links * part;
+  for (std::size_t i = 0; i < places_.size(); ++i) {
+    const std::vector<std::int32_t>& dies = places.dies[i];
+    const coll::ExchangeNetwork::Subgroups groups = tensor_parallel_groups(dies);
+    wires_.push_back({architecture.layers + mtp_layers_,
+                      std::make_shared<const coll::PortLoads>(places_[i]->exchange.loads(
+                          places.network, dies, operators_.dispatch_message_bytes(),
+                          operators_.combine_message_bytes())),
+                      std::make_shared<const coll::PortLoads>(
+                          places.network.loads(groups, coll::even_shape(groups)))});
   }
 }
 
-PrefillPipeline::Place PrefillPipeline::make_place(const InstancePlaces& places,
-                                                   const std::vector<std::int32_t>& dies,
-                                                   const RowShares& received) const {
-  // As many ranks as heads are a tensor-parallel group.
+/// As many ranks as heads are one.
+coll::ExchangeNetwork::Subgroups PrefillPipeline::tensor_parallel_groups(
+    const std::vector<std::int32_t>& dies) const {
   const auto tp =
       static_cast<std::size_t>(std::min(layout_.ranks, operators_.architecture().heads));
   coll::ExchangeNetwork::Subgroups groups;
@@ -74,6 +76,13 @@ PrefillPipeline::Place PrefillPipeline::make_place(const InstancePlaces& places,
     const auto size = static_cast<std::ptrdiff_t>(std::min(tp, dies.size() - first));
     groups.emplace_back(begin, begin + size);
   }
+  return groups;
+}
+
+PrefillPipeline::Place PrefillPipeline::make_place(const InstancePlaces& places,
+                                                   const std::vector<std::int32_t>& dies,
+                                                   const RowShares& received) const {
+  const coll::ExchangeNetwork::Subgroups groups = tensor_parallel_groups(dies);
   return {ExchangeCosts(places.network, dies, received),
           coll::even_cost(places.network, groups),
           leaving_package(platform_, {dies}),
@@ -113,6 +122,14 @@ int PrefillPipeline::microbatches(const Totals& totals, std::int32_t instance) c
   const int chosen = duration(2) < duration(1) ? 2 : 1;
   place.splits.emplace(shape, chosen);
   return chosen;
+}
+
+Seconds PrefillPipeline::stretched(const PrefillBatch& batch, double wire_stretch) const {
+  const Totals totals = batch_totals(batch.sequences, options_.sequence_packing);
+  if (totals.tokens <= 0) return 0;
+  const int parts = microbatches(totals, batch.instance);
+  return PrefillStep(*this, batch.instance, totals, parts, {.wire_stretch = wire_stretch})
+      .duration();
 }
 
 PrefillIteration PrefillPipeline::batch(const PrefillBatch& batch) const {

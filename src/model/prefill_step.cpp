@@ -7,10 +7,10 @@ namespace cmsim::model {
 
 PrefillStep::PrefillStep(const PrefillPipeline& pipeline, std::int32_t instance,
                          const PrefillPipeline::Totals& totals, int microbatches,
-                         const PrefillIdeal& ideal)
+                         const StepVariant& variant)
     : pipeline_(pipeline),
       place_(pipeline.place_of(instance)),
-      ideal_(ideal),
+      variant_(variant),
       ranks_(pipeline.layout_.ranks) {
   const Architecture& a = pipeline_.operators_.architecture();
   microbatches_ = totals.tokens >= ranks_ * microbatches ? microbatches : 1;
@@ -80,7 +80,7 @@ void PrefillStep::count_bytes(const PrefillPipeline::Totals& totals) {
 
 OperatorCost PrefillStep::cost(const OperatorWork& work) const {
   OperatorCost result = pipeline_.device_.cost(work, 1);
-  if (ideal_.free_launch) result.fixed = 0;
+  if (variant_.free_launch) result.fixed = 0;
   return result;
 }
 
@@ -90,17 +90,17 @@ Task PrefillStep::compute(const char* name, const OperatorWork& work) const {
 
 Task PrefillStep::vector_work(const char* name, const OperatorWork& work) const {
   OperatorCost result = cost(work);
-  if (ideal_.free_exchange) result = {};
+  if (variant_.free_exchange) result = {};
   return {name, DieUnit::kAiv, result};
 }
 
 Task PrefillStep::transfer(const char* name, double bytes, Seconds wire, Seconds latency) const {
   OperatorCost result;
-  if (!ideal_.free_exchange) {
-    result.compute = wire;
+  if (!variant_.free_exchange) {
+    result.compute = wire * variant_.wire_stretch;
     result.hbm_bytes = 2 * bytes;  // read here, written there
     result.fixed =
-        ideal_.free_launch ? 0 : pipeline_.platform_.token_exchange.sdma_startup + latency;
+        variant_.free_launch ? 0 : pipeline_.platform_.token_exchange.sdma_startup + latency;
   }
   return {name, DieUnit::kSdma, result};
 }
@@ -163,7 +163,7 @@ PrefillStep::Rows PrefillStep::busiest_rows() const {
   const ExpertLoad& experts = *pipeline_.experts_;
   const ExchangeCosts& costs = place_.exchange;
   const int layers = pipeline_.operators_.architecture().moe_layers();
-  if (ideal_.balanced || layers == 0) return mean_rows();
+  if (variant_.balanced || layers == 0) return mean_rows();
   // Layers differ; the period of a chain is near linear in its rows, so their mean stands.
   const double sent = sent_rows(), local = local_rows();
   Rows rows;

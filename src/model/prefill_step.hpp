@@ -15,7 +15,7 @@ class PrefillStep {
  public:
   /// A batch with less than a token a rank and microbatch runs whole whatever `microbatches` says.
   PrefillStep(const PrefillPipeline& pipeline, std::int32_t instance,
-              const PrefillPipeline::Totals& totals, int microbatches, const PrefillIdeal& ideal);
+              const PrefillPipeline::Totals& totals, int microbatches, const StepVariant& variant);
 
   Seconds duration() const { return dense_time_ + moe_time_ + mtp_time_ + head_time_; }
   Seconds dense_time() const { return dense_time_; }
@@ -63,7 +63,7 @@ class PrefillStep {
 
   const PrefillPipeline& pipeline_;
   const PrefillPipeline::Place& place_;
-  const PrefillIdeal ideal_;
+  const StepVariant variant_;
   PrefillPipeline::Totals part_;  // of one microbatch, all ranks
   double ranks_ = 1;
   double group_ = 1;  // share of a microbatch's sequences that one TP group has

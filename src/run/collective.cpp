@@ -161,6 +161,10 @@ class MeasuredNetwork : public coll::ExchangeNetwork {
   std::shared_ptr<const coll::ExchangeGroup> group(const Subgroups& subgroups) const override {
     return std::make_shared<Group>(analytic_.group(subgroups), measured_);
   }
+  coll::PortLoads loads(const Subgroups& subgroups,
+                        const coll::ExchangeGroup::Shape& shape) const override {
+    return analytic_.loads(subgroups, shape);
+  }
 
  private:
   struct Measured {

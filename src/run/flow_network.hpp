@@ -24,6 +24,10 @@ class FlowNetwork : public coll::ExchangeNetwork {
   explicit FlowNetwork(const hw::Platform& platform);
   /// Throws SimulationError, when costs are asked for, where the child process fails.
   std::shared_ptr<const coll::ExchangeGroup> group(const Subgroups& subgroups) const override;
+  coll::PortLoads loads(const Subgroups& subgroups,
+                        const coll::ExchangeGroup::Shape& shape) const override {
+    return analytic_.loads(subgroups, shape);
+  }
 
   /// "exchanges take up to 1.0004 times their analytic bound on the wire (64 of 320 ranks)"
   std::string note() const override;

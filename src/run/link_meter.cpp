@@ -1,6 +1,7 @@
 #include "link_meter.hpp"
 
 #include <algorithm>
+#include <map>
 #include <utility>
 
 namespace cmsim::run {
@@ -61,20 +62,23 @@ std::vector<metrics::LinkResult> LinkMeter::links(Seconds from, Seconds to) cons
 }
 
 void add_exchanges(std::vector<metrics::LinkResult>& links, const coll::Fabric& fabric,
-                   const Exchanges& exchanges, Seconds length) {
+                   const coll::PortLoads& exchanges, Seconds length) {
   if (length <= 0) return;
-  const double bytes = exchanges.bytes;
-  for (std::size_t i = 0; i < exchanges.per_byte.size(); ++i) {
-    const coll::LinkLoad& load = exchanges.per_byte[i];
-    const char* direction = coll::to_string(static_cast<coll::Direction>(i % 2));
-    for (metrics::LinkResult& link : links) {
-      if (link.name != fabric.classes()[i / 2].name || link.direction != direction) continue;
-      link.exchange_bytes += bytes * load.bytes;
-      link.utilisation += bytes * load.busy / length;
-      link.busiest_utilisation += bytes / exchanges.instances * load.busiest / length;
-      // Instances may share a port; together they use it no less than all are used on average.
-      link.busiest_utilisation = std::max(link.busiest_utilisation, link.utilisation);
-    }
+  std::map<std::pair<coll::LinkClass, coll::Direction>, Seconds> busiest;
+  for (std::size_t i = 0; i < exchanges.bytes.size(); ++i) {
+    if (exchanges.bytes[i] <= 0) continue;
+    const coll::Port& port = fabric.ports()[i];
+    const auto link = std::ranges::find_if(links, [&](const metrics::LinkResult& of) {
+      return of.name == fabric.classes()[port.cls].name &&
+             of.direction == coll::to_string(port.direction);
+    });
+    if (link == links.end()) continue;
+    const Seconds busy = exchanges.wire_bytes[i] / port.capacity;
+    Seconds& most = busiest[{port.cls, port.direction}];
+    link->exchange_bytes += exchanges.bytes[i];
+    link->utilisation += busy / (link->ports * length);
+    link->busiest_utilisation += std::max(0.0, busy - most) / length;
+    most = std::max(most, busy);
   }
 }
 

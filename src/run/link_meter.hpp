@@ -7,7 +7,7 @@
 #include <span>
 #include <vector>
 
-#include "cmsim/coll/exchange_network.hpp"
+#include "cmsim/coll/group_routes.hpp"
 #include "cmsim/engine/runtime.hpp"
 #include "cmsim/metrics/result.hpp"
 #include "cmsim/serve/events.hpp"
@@ -38,14 +38,8 @@ class LinkMeter : public serve::Listener {
   Seconds spacing_ = 0x1p-16;
 };
 
-/// Exchanges of the instances of a role.
-struct Exchanges {
-  const coll::LinkLoads& per_byte;
-  double bytes = 0;  // of all instances
-  int instances = 1;
-};
-/// Adds what they put on the classes of the fabric's links in `length` seconds.
+/// Adds what exchanges have put on the ports of the fabric in `length` seconds.
 void add_exchanges(std::vector<metrics::LinkResult>& links, const coll::Fabric& fabric,
-                   const Exchanges& exchanges, Seconds length);
+                   const coll::PortLoads& exchanges, Seconds length);
 
 }  // namespace cmsim::run

@@ -135,7 +135,7 @@ std::vector<std::string> seeded_streams(const Scenario& scenario, const work::Tr
 }
 
 metrics::Provenance provenance_of(const Scenario& scenario, const work::Trace& trace,
-                                  const engine::SimGridRuntime& runtime,
+                                  const engine::SimGridRuntime& runtime, const StepModels& models,
                                   const RunOptions& options) {
   metrics::Provenance provenance;
   provenance.version = kVersion;
@@ -144,7 +144,8 @@ metrics::Provenance provenance_of(const Scenario& scenario, const work::Trace& t
   provenance.workload_digest = digest_of(trace);
   provenance.seed = scenario.seed;
   provenance.seed_redraws = seeded_streams(scenario, trace);
-  provenance.network = coll::to_string(scenario.network);
+  provenance.network = coll::to_string(models.network);
+  provenance.network_note = models.network_note;
   provenance.command = options.command;
   provenance.trace = trace.name;
   provenance.trace_format = trace.format;
@@ -156,32 +157,23 @@ metrics::Provenance provenance_of(const Scenario& scenario, const work::Trace& t
   return provenance;
 }
 
-/// With the planes that transfers use: KV goes over RDMA, cached blocks where /deployment says.
-engine::RuntimeOptions runtime_options(const Scenario& scenario) {
-  engine::RuntimeOptions options;
-  options.planes.clear();
-  const serve::CacheSpec& cache = scenario.deployment.cache;
-  if (scenario.role == serve::Role::kAll) options.planes.push_back(coll::Plane::kRdma);
-  if (scenario.role != serve::Role::kDecodeOnly && cache.enabled) {
-    options.planes.push_back(cache.plane);
-  }
-  return options;
-}
-
 void add_links(metrics::Figures& figures, const LinkMeter& meter, const coll::Fabric& fabric,
                const StepModels& models) {
-  const Seconds length = figures.to - figures.from;
   figures.links = meter.links(figures.from, figures.to);
-  const auto add = [&](const coll::LinkLoads& per_byte, double bytes, int instances) {
-    add_exchanges(figures.links, fabric, {per_byte, bytes, instances}, length);
+  coll::PortLoads exchanges = coll::no_loads(fabric);
+  const auto add = [&](const auto& model, const std::optional<metrics::RoleResult>& role) {
+    if (!role) return;
+    for (int i = 0; i < role->instances; ++i) {
+      const model::WireUse wires = model->wire_use(i);
+      if (wires.exchange) exchanges += *wires.exchange * (role->exchange_bytes / role->instances);
+      if (wires.collective) {
+        exchanges += *wires.collective * (role->collective_bytes / role->instances);
+      }
+    }
   };
-  if (const auto& role = figures.prefill) {
-    add(models.prefill->exchange_links(), role->exchange_bytes, role->instances);
-    add(models.prefill->collective_links(), role->collective_bytes, role->instances);
-  }
-  if (const auto& role = figures.decode) {
-    add(models.decode->exchange_links(), role->exchange_bytes, role->instances);
-  }
+  add(models.prefill, figures.prefill);
+  add(models.decode, figures.decode);
+  add_exchanges(figures.links, fabric, exchanges, figures.to - figures.from);
 }
 
 /// What the listeners were told must be what happened (docs/invariants.md).
@@ -202,14 +194,19 @@ Result run(const Scenario& scenario, const RunOptions& options) {
   work::Trace trace = work::make_workload(scenario.workload, scenario.seed);
   serve::check_cache_blocks(scenario.deployment.cache, trace);
   log_phase("read {}: {} requests over {:g} s", trace.name, trace.rows.size(), trace.duration());
-  const coll::Fabric fabric(scenario.platform);
   const RoleExperts experts = make_role_experts(scenario);
   const StepModels models = make_step_models(scenario, experts);
   if (scenario.start == Start::kStationary) add_population(trace, scenario, models);
   const serve::ClusterConfig config = cluster_config(scenario);
-  log_phase("built the step models, network {}", coll::to_string(scenario.network));
+  log_phase("built the step models, network {}", coll::to_string(models.network));
 
-  engine::SimGridRuntime runtime(fabric, runtime_options(scenario));
+  const bool contention = models.network != Network::kAnalytic;
+  const coll::Fabric fabric(
+      scenario.platform, contention ? coll::Uplinks::kAlways : coll::Uplinks::kWhenNpusCanFillThem);
+  engine::RuntimeOptions runtime_options;
+  runtime_options.planes = transfer_planes(scenario);
+  runtime_options.contention = contention;
+  engine::SimGridRuntime runtime(fabric, runtime_options);
   runtime.set_interrupt_flag(options.interrupt);
   runtime.set_horizon(scenario.horizon);
   // Policies are made last: only a cluster destroys them under their names.
@@ -238,9 +235,8 @@ Result run(const Scenario& scenario, const RunOptions& options) {
   Result result = collector.result(runtime.now(),
                                    {scenario.window.warmup, scenario.start == Start::kStationary});
   check_result(result, trace);
-  result.provenance = provenance_of(scenario, trace, runtime, options);
+  result.provenance = provenance_of(scenario, trace, runtime, models, options);
   if (series) result.time_series = series->csv(runtime.now());
-  result.provenance.network_note = models.network_note;
   add_links(result.measured, meter, fabric, models);
   add_links(result.whole_run, meter, fabric, models);
   result.uplinks = {runtime.fabric().uplinks_in_paths(), runtime.uplink_pressure()};

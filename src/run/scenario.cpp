@@ -118,8 +118,10 @@ serve::Role read_role(const ConfigNode& workload) {
   return role == "decode" ? serve::Role::kDecodeOnly : serve::Role::kAll;
 }
 
-Network read_network(const ConfigNode& root) {
-  const std::string network = root.choice_or("network", "analytic", {"analytic", "hose", "flow"});
+std::optional<Network> read_network(const ConfigNode& root) {
+  const std::string network =
+      root.choice_or("network", "analytic", {"analytic", "hose", "flow", "auto"});
+  if (network == "auto") return std::nullopt;
   if (network == "hose") return Network::kHose;
   return network == "flow" ? Network::kFlow : Network::kAnalytic;
 }

@@ -2,6 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <utility>
+
 #include "cmsim/base/error.hpp"
 #include "cmsim/coll/exchange_network.hpp"
 #include "cmsim/serve/placement.hpp"
@@ -37,9 +40,39 @@ int sequences_per_die(const Scenario& scenario) {
   return scenario.deployment.decode.max_num_seqs / scenario.platform.dies_per_npu;
 }
 
-std::unique_ptr<coll::ExchangeNetwork> make_network(const Scenario& scenario) {
-  if (scenario.network == Network::kFlow) return std::make_unique<FlowNetwork>(scenario.platform);
-  return std::make_unique<coll::AnalyticNetwork>(scenario.platform);
+/// A class of links that transfers and exchanges both use; empty when there is none.
+std::string shared_class(const Scenario& scenario, const coll::Fabric& fabric,
+                         const StepModels& models) {
+  const std::vector<coll::Plane> planes = transfer_planes(scenario);
+  const auto of_loads = [&](const coll::PortLoads* loads) -> std::string {
+    for (std::size_t i = 0; loads != nullptr && i < loads->wire_bytes.size(); ++i) {
+      const hw::LinkClassInfo& cls = fabric.classes()[fabric.ports()[i].cls];
+      const bool is_used = std::ranges::find(planes, cls.plane) != planes.end();
+      if (loads->wire_bytes[i] > 0 && is_used) return cls.name;
+    }
+    return "";
+  };
+  const auto of_role = [&](const auto& model) -> std::string {
+    if (model == nullptr) return "";
+    const model::WireUse wires = model->wire_use(0);
+    const std::string found = of_loads(wires.exchange.get());
+    return found.empty() ? of_loads(wires.collective.get()) : found;
+  };
+  const std::string found = of_role(models.prefill);
+  return found.empty() ? of_role(models.decode) : found;
+}
+
+/// Analytic until something is seen that it leaves out.
+void choose_network(const Scenario& scenario, const coll::Fabric& fabric, StepModels& models) {
+  if (models.network == Network::kFlow) {
+    models.network_note = "flow: routes are not spread evenly; " + models.network_note;
+    return;
+  }
+  const std::string shared = shared_class(scenario, fabric, models);
+  if (!shared.empty()) models.network = Network::kHose;
+  models.network_note = shared.empty()
+                            ? "analytic: transfers use no link that exchanges use"
+                            : fmt::format("hose: transfers and exchanges share {} links", shared);
 }
 
 double tokens_per_die(const Scenario& scenario) {
@@ -49,11 +82,24 @@ double tokens_per_die(const Scenario& scenario) {
 
 }  // namespace
 
+std::vector<coll::Plane> transfer_planes(const Scenario& scenario) {
+  std::vector<coll::Plane> planes;
+  const serve::CacheSpec& cache = scenario.deployment.cache;
+  if (scenario.role == serve::Role::kAll) planes.push_back(coll::Plane::kRdma);
+  if (scenario.role != serve::Role::kDecodeOnly && cache.enabled) planes.push_back(cache.plane);
+  return planes;
+}
+
 StepModels make_step_models(const Scenario& scenario, const RoleExperts& experts) {
   const hw::Platform& platform = scenario.platform;
   const serve::Placement placement = serve::place(scenario.deployment, platform, scenario.role);
-  const auto network = make_network(scenario);
   StepModels models;
+  auto analytic = std::make_unique<coll::AnalyticNetwork>(platform);
+  const coll::Fabric fabric = analytic->fabric();
+  const bool is_even = fabric.is_uniform(coll::Plane::kUb);
+  models.network = scenario.network.value_or(is_even ? Network::kAnalytic : Network::kFlow);
+  std::unique_ptr<coll::ExchangeNetwork> network = std::move(analytic);
+  if (models.network == Network::kFlow) network = std::make_unique<FlowNetwork>(platform);
   if (experts.prefill) {
     models.prefill = std::make_unique<model::PrefillPipeline>(
         platform, scenario.model, scenario.options, experts.prefill, tokens_per_die(scenario),
@@ -65,6 +111,7 @@ StepModels make_step_models(const Scenario& scenario, const RoleExperts& experts
         model::InstancePlaces{*network, placement.decode_groups()});
   }
   models.network_note = network->note();
+  if (!scenario.network) choose_network(scenario, fabric, models);
   return models;
 }
 

@@ -3,6 +3,7 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "cmsim/model/decode_model.hpp"
 #include "cmsim/model/prefill_model.hpp"
@@ -14,8 +15,13 @@ namespace cmsim::run {
 struct StepModels {
   std::unique_ptr<model::PrefillPipeline> prefill;  // null when the role is not exercised
   std::unique_ptr<model::DecodePipeline> decode;
-  std::string network_note;  // what the rung adds to the analytic bound of exchanges; may be empty
+  Network network = Network::kAnalytic;  // the rung, chosen where the scenario leaves it open
+  /// What the rung adds to the analytic bound of exchanges, and why it was chosen; may be empty.
+  std::string network_note;
 };
+
+/// The planes that transfers of a run use: KV goes over RDMA, cached blocks where /deployment says.
+std::vector<coll::Plane> transfer_planes(const Scenario& scenario);
 
 /// Throws SimulationError where exchanges cannot be measured on the scenario's network.
 StepModels make_step_models(const Scenario& scenario, const RoleExperts& experts);

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "cmsim/serve/policy_guard.hpp"
+#include "cmsim/serve/wires.hpp"
 
 namespace cmsim::serve {
 namespace {
@@ -37,6 +38,7 @@ DecodePool::DecodePool(ClusterState& state, const model::DecodeModel& model,
   const std::size_t ranks = instances_.size() * ranks_per_instance_;
   for (std::size_t i = 0; i < instances_.size(); ++i) {
     instances_[i].first_rank = i * ranks_per_instance_;
+    instances_[i].wires = model.wire_use(static_cast<std::int32_t>(i));
   }
   occupied_.assign(ranks, 0);
   sequences_.assign(ranks, 0);
@@ -225,9 +227,7 @@ void DecodePool::start_step(std::int32_t number) {
     kv_tokens_[rank] = whole_tokens(running_kv_[rank]);
     total += kv_tokens_[rank];
   }
-  const model::DecodeIteration iteration =
-      model_.iteration({std::span(sequences_).subspan(first, ranks_per_instance_),
-                        std::span(kv_tokens_).subspan(first, ranks_per_instance_), number});
+  const model::DecodeIteration iteration = model_.iteration(batch_of(number));
   require(iteration.duration > 0, "a decode iteration takes time");
   event.start = state_.now();
   event.instance = number;
@@ -236,8 +236,20 @@ void DecodePool::start_step(std::int32_t number) {
   event.bytes_per_die = iteration.bytes_per_die;
   inst.busy = true;
   ++state_.totals.decode_steps;
-  state_.runtime.schedule_at(event.start + iteration.duration, coll::Priority::kIterationDone,
-                             [this, number] { finish_step(number); });
+  inst.due = event.start + iteration.duration;
+  coll::Iteration work = on_wires(iteration.duration, iteration.bytes_per_die,
+                                  state_.placement.decode_dies, inst.wires);
+  work.stretched = [this, number](double stretch) {
+    return model_.stretched(batch_of(number), stretch);
+  };
+  state_.runtime.iterate(std::move(work), [this, number] { finish_step(number); });
+}
+
+/// Of the step that starts or runs.
+model::DecodeBatch DecodePool::batch_of(std::int32_t number) const {
+  const std::size_t first = instances_[static_cast<std::size_t>(number)].first_rank;
+  return {std::span(sequences_).subspan(first, ranks_per_instance_),
+          std::span(kv_tokens_).subspan(first, ranks_per_instance_), number};
 }
 
 /// One step of KV growth on every rank; true when a rank now exceeds its space.
@@ -282,6 +294,7 @@ void DecodePool::finish_step(std::int32_t number) {
 
   DecodeStepEvent event = inst.event;
   event.end = now;
+  event.late = now - inst.due;
   event.tokens = whole_tokens(inst.emitted) - inst.emitted_reported;
   inst.emitted_reported += event.tokens;
   ++inst.step;

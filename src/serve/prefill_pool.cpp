@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "cmsim/serve/policy_guard.hpp"
+#include "cmsim/serve/wires.hpp"
 
 namespace cmsim::serve {
 
@@ -19,7 +20,10 @@ PrefillPool::PrefillPool(ClusterState& state, const model::PrefillModel& model,
       kv_capacity_(model.kv_capacity()),
       instances_(static_cast<std::size_t>(state.placement.prefill_instances)),
       views_(instances_.size()) {
-  for (Instance& i : instances_) i.budget_left = budget_;
+  for (std::size_t i = 0; i < instances_.size(); ++i) {
+    instances_[i].budget_left = budget_;
+    instances_[i].wires = model.wire_use(static_cast<std::int32_t>(i));
+  }
   for (PrefillInstanceView& v : views_) v.kv_free = kv_capacity_;
 }
 
@@ -148,21 +152,23 @@ void PrefillPool::try_start(std::int32_t number) {
     return;
   }
   std::swap(inst.running, inst.next);
-  sequences_.clear();
   for (const Slice& slice : inst.running) {
-    sequences_.push_back({slice.new_tokens, slice.cached_tokens});
     Request& request = state_.request(slice.request);
     request.computed += slice.new_tokens;
     set_once(request.record, &RequestRecord::prefill_start, state_.now());
   }
   inst.busy = true;
   inst.batch_start = state_.now();
-  inst.iteration = model_.batch({sequences_, number});
+  inst.iteration = model_.batch(batch_of(number));
   require(inst.iteration.duration >= 0, "a prefill batch takes no negative time");
   state_.prefill_running += static_cast<std::int64_t>(inst.running.size());
   ++state_.totals.prefill_batches;
-  state_.runtime.schedule_at(state_.now() + inst.iteration.duration, coll::Priority::kIterationDone,
-                             [this, number] { finish_batch(number); });
+  coll::Iteration work = on_wires(inst.iteration.duration, inst.iteration.bytes_per_die,
+                                  state_.placement.prefill_dies, inst.wires);
+  work.stretched = [this, number](double stretch) {
+    return model_.stretched(batch_of(number), stretch);
+  };
+  state_.runtime.iterate(std::move(work), [this, number] { finish_batch(number); });
   inst.next.clear();
   inst.budget_left = budget_;
   inst.closed = false;
@@ -172,6 +178,15 @@ void PrefillPool::try_start(std::int32_t number) {
   fill(number);
 }
 
+/// Of what is running; valid until it is asked for again.
+model::PrefillBatch PrefillPool::batch_of(std::int32_t number) {
+  sequences_.clear();
+  for (const Slice& slice : instance(number).running) {
+    sequences_.push_back({slice.new_tokens, slice.cached_tokens});
+  }
+  return {sequences_, number};
+}
+
 void PrefillPool::finish_batch(std::int32_t number) {
   Instance& inst = instance(number);
   PrefillBatchEvent event;
@@ -179,6 +194,7 @@ void PrefillPool::finish_batch(std::int32_t number) {
   event.end = state_.now();
   event.instance = number;
   event.sequences = static_cast<std::int32_t>(inst.running.size());
+  event.late = event.end - (event.start + inst.iteration.duration);
   event.bytes_per_die = inst.iteration.bytes_per_die;
   for (const Slice& slice : inst.running) {
     event.new_tokens += slice.new_tokens;

@@ -145,14 +145,17 @@ TEST(RunCommand, ShowsThePercentilesAskedFor) {
 // Cache reads and exchanges share the ports of dies but do not wait for each other.
 TEST(RunCommand, WarnsWhereTransfersAndExchangesWouldCrowdALink) {
   const WorkDirectory here;
-  const auto table = [&](const std::string& bandwidth) {
+  const auto table = [&](const std::string& bandwidth, const std::string& network = "analytic") {
     return here
         .cmsim({"run", kScenario, "--set", "/horizon=20s", "--set",
-                "/platform/ub/link_bandwidth=" + bandwidth, "--force"})
+                "/platform/ub/link_bandwidth=" + bandwidth, "--network", network, "--force"})
         .out;
   };
   EXPECT_THAT(table("28GB/s"), testing::Not(HasSubstr("Crowded")));
-  EXPECT_THAT(table("1GB/s"), HasSubstr("Crowded     the busiest die_ub out would be in use"));
+  EXPECT_THAT(table("3.5GB/s"), HasSubstr("Crowded     the busiest die_ub out would be in use"));
+  const std::string shared = table("3.5GB/s", "hose");
+  EXPECT_THAT(shared, testing::Not(HasSubstr("Crowded")));
+  EXPECT_THAT(shared, HasSubstr("Contention  waiting for others on the links takes "));
 }
 
 TEST(RunCommand, QuietPrintsNothing) {

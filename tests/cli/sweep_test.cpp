@@ -63,6 +63,18 @@ TEST(Sweep, ShowsMeansChangesAndElasticitiesAndWritesTables) {
   EXPECT_EQ(points_in(here), 12u);
 }
 
+// No share of nothing: 0 tokens hit, then some.
+TEST(Sweep, AChangeFromZeroIsShownAsItIs) {
+  const WorkDirectory here;
+  const Outcome result = here.cmsim(
+      {"sweep", kScenario, "--set",
+       R"(/workload={"requests": 4, "prompt_length": 8000, "output_length": 5,
+                     "arrivals": {"kind": "constant", "rate": 5}})",
+       "--vary", "/deployment/cache/reuse=0,0.5", "--metric", "/cache/hit_tokens", "--out", "s"});
+  ASSERT_EQ(result.code, 0) << result.err;
+  EXPECT_THAT(result.out, HasSubstr("\n0.5 *            +16,000\n"));
+}
+
 TEST(Sweep, MarksWhatIsNotStable) {
   // 200 requests of 8,000 tokens, at 5 and at 5,000 a second.
   const WorkDirectory here;

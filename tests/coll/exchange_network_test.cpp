@@ -73,10 +73,11 @@ TEST_P(AnyFabric, CostsWhatItsPairsDo) {
     const ExchangeCost found = cost(network, dies, shape);
     EXPECT_DOUBLE_EQ(found.latency, pairs.latency);
     EXPECT_NEAR(found.per_mean * total / 40 / (pairs.duration - pairs.latency), 1, 1e-9);
-    double on_links = 0, in_pairs = 0;
-    for (const LinkLoad& link : found.links) on_links += link.bytes;
-    for (const double bytes : loads.bytes) in_pairs += bytes;
-    EXPECT_NEAR(on_links * total / in_pairs, 1, 1e-9);
+    const PortLoads of_byte = network.loads({dies}, shape);
+    for (std::size_t port = 0; port < loads.bytes.size(); ++port) {
+      EXPECT_NEAR(of_byte.bytes[port] * total, loads.bytes[port], 1e-9 * total);
+      EXPECT_NEAR(of_byte.wire_bytes[port] * total, loads.wire_bytes[port], 1e-9 * total);
+    }
   }
 }
 
@@ -97,18 +98,26 @@ TEST(AnalyticNetwork, TwoNodesByHand) {
   EXPECT_NEAR(found.per_mean, (14 / 137e9 + 16 / 135e9) / 32, 1e-18);
   EXPECT_NEAR(found.per_rank, found.per_mean, 1e-22);
   EXPECT_DOUBLE_EQ(found.latency, 2.1e-6);
-  const auto link = [&](const std::string& cls, Direction direction) {
-    const auto classes = network.fabric().classes();
-    std::size_t row = 0;
-    while (classes[row].name != cls) ++row;
-    return found.links[row * 2 + static_cast<std::size_t>(direction)];
-  };
-  EXPECT_NEAR(link("die_ub", Direction::kOut).bytes, 30.0 / 32, 1e-12);
-  EXPECT_NEAR(link("die_ub", Direction::kIn).bytes, 30.0 / 32, 1e-12);
-  EXPECT_NEAR(link("uplink", Direction::kOut).bytes, 16.0 / 32, 1e-12);
-  EXPECT_NEAR(link("die_to_die", Direction::kOut).bytes, 1.0 / 32, 1e-12);
-  // A byte of all ranks: of 768 ports, 32 carry (14 / 137 + 16 / 135) ns / 32 of its 32nd part.
-  EXPECT_NEAR(link("die_ub", Direction::kOut).busy, found.per_mean / 768, 1e-20);
+  // The same at other dies of such a place, on their own ports.
+  const Fabric& fabric = network.fabric();
+  for (const int first : {0, 96}) {
+    const PortLoads loads = network.loads({consecutive_dies(first, 32)}, even(32));
+    const auto bytes = [&](const std::string& cls, Direction direction) {
+      double sum = 0;
+      for (std::size_t i = 0; i < loads.bytes.size(); ++i) {
+        const Port& port = fabric.ports()[i];
+        if (fabric.classes()[port.cls].name != cls || port.direction != direction) continue;
+        const int die = port.owner;
+        if (cls == "die_ub" && (die < first || die >= first + 32)) EXPECT_EQ(loads.bytes[i], 0);
+        sum += loads.bytes[i];
+      }
+      return sum;
+    };
+    EXPECT_NEAR(bytes("die_ub", Direction::kOut), 30.0 / 32, 1e-12);
+    EXPECT_NEAR(bytes("die_ub", Direction::kIn), 30.0 / 32, 1e-12);
+    EXPECT_NEAR(bytes("uplink", Direction::kOut), 16.0 / 32, 1e-12);
+    EXPECT_NEAR(bytes("die_to_die", Direction::kOut), 1.0 / 32, 1e-12);
+  }
 }
 
 TEST(AnalyticNetwork, LikePlacesAreOneGroup) {

@@ -44,6 +44,8 @@ class RoleFigures(View):
         if part is self.whole:
             part_of = {"hbm.bytes": self.facts.hbm_bandwidth * die_seconds, "ub_bytes": math.inf,
                        "iterations": math.inf}
+        alone = self.facts.network == "analytic"  # exchanges meet nothing there
+        ledger.within(f"{field}.contention", 0, 0 if alone else 1)
         for key, most in part_of.items():
             ledger.within(f"{field}.{key}", 0, most * (1 + 1e-9))
         self.distribution(f"{field}.iteration_ms", count, self.longest(name), None if iterations is None

@@ -356,12 +356,34 @@ TEST(DecodeModel, SmallBatchesStreamWeights) {
   const ModelOptions options = with_microbatches(1);
   const DecodePipeline full = pipeline(options), slow = pipeline(options, 320, half);
   const DecodePlan whole{1, 24, 48};
-  const DecodeIdeal streaming{.free_exchange = true, .free_launch = true};
+  const StepVariant streaming{.free_exchange = true, .free_launch = true};
   const Seconds time = full.duration(even(320, 1, 64), whole, streaming);
   EXPECT_NEAR(slow.duration(even(320, 1, 64), whole, streaming) / time, 2, 0.01);
   // 62 x 203.9 MB of attention, 0.1 GB of MTP projection, 3 x 396.4 MB, 59 x (3.7 + 44.0 MB) and
   // twice the head of 1,853 MB: 20.45 GB at 1.6 TB/s x 0.841 = 15.2 ms; rows and KV add little
   EXPECT_NEAR(time, 20.454e9 / (1.6e12 * 0.841), 0.03 * time);
+}
+
+// With all else free of it, a slower wire adds what it carries: with one microbatch, and wires so
+// slow that they bind, so many times more time as the exchanges of 58 layers are on the wire.
+TEST(DecodeModel, ASlowerWireAddsItsTime) {
+  ModelOptions options = with_microbatches(1);
+  options.decode.draft_tokens = 0;
+  const DecodePipeline model = pipeline(options, 64);
+  const DecodePlan whole{1, 24, 48};
+  const auto batch = even(64, 8);
+  const auto time = [&](double stretch) {
+    return model.duration(batch, whole, {.balanced = true, .wire_stretch = stretch});
+  };
+  const coll::AnalyticNetwork network(cloudmatrix());
+  const coll::ExchangeCost cost = coll::even_cost(network, {first_dies(64)});
+  // The busiest port is a rank's own: 8 tokens, 9 copies with the shared expert's, 7,680 B there
+  // and 14,336 B back.
+  const double rows = std::max(8 * model.experts().copies(), model.experts().mean_rows(8 * 64));
+  const Seconds wire = 58 * rows * (7680 + 14336) * cost.per_rank;
+  EXPECT_NEAR((time(3000) - time(1000)) / (2000 * wire), 1, 0.15);
+  EXPECT_EQ(model.stretched(batch, 1), model.iteration(batch).duration);
+  EXPECT_GT(model.stretched(batch, 2), model.stretched(batch, 1.5));
 }
 
 TEST(DecodeModel, RunsAnyGroup) {

@@ -269,5 +269,16 @@ TEST(PrefillModel, KeepsTheKvOfAllItsDies) {
   EXPECT_GT(model.kv_capacity(), 0);
 }
 
+// Batches of the same wires: with those so slow that nothing else matters, time grows with them.
+TEST(PrefillModel, ASlowerWireAddsItsTime) {
+  const PrefillPipeline model = prefill();
+  const Sequences sequences = prompts(16, 4096);
+  const PrefillBatch batch{sequences, 0};
+  EXPECT_EQ(model.stretched(batch, 1), model.batch(batch).duration);
+  EXPECT_GT(model.stretched(batch, 2), model.stretched(batch, 1));
+  const Seconds slow = model.stretched(batch, 2000) - model.stretched(batch, 1000);
+  EXPECT_NEAR((model.stretched(batch, 3000) - model.stretched(batch, 2000)) / slow, 1, 1e-3);
+}
+
 }  // namespace
 }  // namespace cmsim::model

@@ -20,16 +20,23 @@ const metrics::LinkResult& link_of(const std::vector<metrics::LinkResult>& links
 // are in use for 0.25 s of it each, and 0.5 s of the busiest.
 TEST(AddExchanges, CountsBytesAndTheTimeOfPorts) {
   const coll::Fabric fabric(hw::cloudmatrix());
-  coll::LinkLoads per_byte(fabric.classes().size() * 2);
-  std::size_t ub = 0;
-  while (fabric.classes()[ub].name != "die_ub") ++ub;
-  per_byte[ub * 2] = {.bytes = 30.0 / 32, .busy = 0.25e-9 * 64 / 768, .busiest = 1e-9};
+  coll::PortLoads loads = coll::no_loads(fabric);
+  int ports = 0;
+  for (std::size_t i = 0; i < loads.bytes.size() && ports < 64; ++i) {
+    const coll::Port& port = fabric.ports()[i];
+    if (fabric.classes()[port.cls].name != "die_ub" || port.direction != coll::Direction::kOut) {
+      continue;
+    }
+    loads.bytes[i] = 1e9 * 30 / 32 / 64;
+    loads.wire_bytes[i] = port.capacity * (ports == 7 ? 0.5 : 15.5 / 63);  // 0.25 s on average
+    ++ports;
+  }
   std::vector<metrics::LinkResult> links{{.name = "die_ub", .direction = "out", .ports = 768},
                                          {.name = "die_ub", .direction = "in", .ports = 768}};
-  add_exchanges(links, fabric, {per_byte, 1e9, 2}, 2);
-  EXPECT_DOUBLE_EQ(links[0].exchange_bytes, 1e9 * 30 / 32);
-  EXPECT_DOUBLE_EQ(links[0].utilisation, 0.25 * 64 / 768 / 2);
-  EXPECT_DOUBLE_EQ(links[0].busiest_utilisation, 0.25);  // 0.5 GB of one instance, 0.5 s of 2
+  add_exchanges(links, fabric, loads, 2);
+  EXPECT_NEAR(links[0].exchange_bytes, 1e9 * 30 / 32, 1e-3);
+  EXPECT_NEAR(links[0].utilisation, 0.25 * 64 / 768 / 2, 1e-12);
+  EXPECT_NEAR(links[0].busiest_utilisation, 0.25, 1e-12);  // 0.5 s of 2
   EXPECT_EQ(links[1].exchange_bytes, 0);
 }
 

@@ -31,6 +31,10 @@ class LinearPrefill : public model::PrefillModel {
     batches.emplace_back(batch.sequences.begin(), batch.sequences.end());
     return iteration;
   }
+  Seconds stretched(const model::PrefillBatch& of, double) const override {
+    return batch(of).duration;
+  }
+  model::WireUse wire_use(std::int32_t) const override { return {}; }
   Tokens kv_capacity() const override { return capacity; }
 
   Seconds per_token = 1e-3;
@@ -48,6 +52,8 @@ class ConstantDecode : public model::DecodeModel {
     }
     return {duration, 0, 0};
   }
+  Seconds stretched(const model::DecodeBatch&, double) const override { return duration; }
+  model::WireUse wire_use(std::int32_t) const override { return {}; }
   Tokens kv_capacity_per_die() const override { return capacity; }
 
   Tokens capacity = 100'000;

@@ -1,5 +1,5 @@
 // The seam of exchanges: a group of ranks and what they send each other → time on the wire and the
-// load of every class of links.
+// load of every port.
 //
 // A step model asks once for each shape that its exchanges have, at the place of every instance,
 // and gets a cost that is linear in their bytes. The fabric alone is in here: what the cores spend
@@ -18,24 +18,11 @@
 
 namespace cmsim::coll {
 
-/// What the ports of a class and direction carry for each byte that the ranks of a group send
-/// together.
-struct LinkLoad {
-  double bytes = 0;     // payload, all ports together
-  Seconds busy = 0;     // wire bytes / capacity, mean over all ports of the fabric
-  Seconds busiest = 0;  // the same of the busiest port
-};
-/// By class, then direction: classes()[i / 2], out before in.
-using LinkLoads = std::vector<LinkLoad>;
-LinkLoads& operator+=(LinkLoads& loads, const LinkLoads& others);
-LinkLoads operator*(LinkLoads loads, double factor);
-
 /// A rank's bytes count whole, with those that it keeps.
 struct ExchangeCost {
   Seconds latency = 0;  // of the farthest pair
   double per_mean = 0;  // s/B: the busiest port, for each byte that a rank sends on average
   double per_rank = 0;  // s/B: a rank's own ports, for what it sends or gets itself
-  LinkLoads links;
 
   /// Until the busiest port is through: with the expected bytes of all ranks, and with those that
   /// the fullest rank sends or gets in this very exchange.
@@ -63,6 +50,8 @@ class ExchangeNetwork {
   /// Writes between dies over the scale-up plane, and beyond it over the scale-out plane. Groups
   /// whose places are alike are one.
   virtual std::shared_ptr<const ExchangeGroup> group(const Subgroups& subgroups) const = 0;
+  /// What every byte puts on the ports that is sent in this shape by these very dies together.
+  virtual PortLoads loads(const Subgroups& subgroups, const ExchangeGroup::Shape& shape) const = 0;
   /// What it adds to the analytic bound of what was asked so far, in words; empty when nothing.
   virtual std::string note() const { return ""; }
 };
@@ -71,17 +60,23 @@ class ExchangeNetwork {
 ExchangeGroup::Shape even_shape(const ExchangeNetwork::Subgroups& subgroups);
 ExchangeCost even_cost(const ExchangeNetwork& network, const ExchangeNetwork::Subgroups& subgroups);
 
+class AnalyticGroup;
+
 /// The analytic bound: an exchange lasts until its busiest port is through, uplinks included, and
 /// meets nothing else. Shapes and groups that were seen before are remembered.
 class AnalyticNetwork : public ExchangeNetwork {
  public:
   explicit AnalyticNetwork(const hw::Platform& platform);
   std::shared_ptr<const ExchangeGroup> group(const Subgroups& subgroups) const override;
+  PortLoads loads(const Subgroups& subgroups, const ExchangeGroup::Shape& shape) const override;
   const Fabric& fabric() const { return *fabric_; }
 
  private:
+  /// Places that are alike have one.
+  Subgroups key_of(const Subgroups& subgroups) const;
+
   std::shared_ptr<const Fabric> fabric_;
-  mutable std::map<Subgroups, std::shared_ptr<const ExchangeGroup>> groups_;
+  mutable std::map<Subgroups, std::shared_ptr<const AnalyticGroup>> groups_;
 };
 
 }  // namespace cmsim::coll

@@ -21,6 +21,10 @@ struct PortLoads {
   Seconds latency = 0;  // the largest of the pairs that exchange anything
 };
 PortLoads no_loads(const Fabric& fabric);
+/// Of exchanges one after the other: what they move adds up, flows are those of the busier one.
+PortLoads& operator+=(PortLoads& loads, const PortLoads& others);
+/// Of so many times the bytes, in the same flows.
+PortLoads operator*(PortLoads loads, double factor);
 /// One more flow, of `bytes` along the path.
 void add_path(PortLoads& loads, const Path& path, double bytes);
 

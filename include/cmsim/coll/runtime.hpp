@@ -6,9 +6,10 @@
 // here. Invariant: unless the run is stopped, every transfer ends once and says how.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <functional>
-#include <memory>
+#include <utility>
 
 #include "cmsim/base/units.hpp"
 #include "cmsim/hw/endpoint.hpp"
@@ -21,6 +22,7 @@ struct Fault;
 namespace cmsim::coll {
 
 using hw::Plane;
+struct PortLoads;
 
 /// Whether the initiator pulls (read) or pushes (write); the two have different measured
 /// efficiency.
@@ -62,6 +64,22 @@ struct TransferId {
   std::uint64_t number = 0;
 };
 
+/// Bytes that the ranks of an instance send together, each of which loads the ports so.
+struct WireLoad {
+  const PortLoads* per_byte = nullptr;  // outlives the runtime's run(); null: nothing is sent
+  double bytes = 0;
+};
+
+/// Ranks that compute and exchange in turn: a decode step or a prefill batch.
+struct Iteration {
+  Seconds duration = 0;           // with the wires to itself
+  int exchanges = 0;              // spread evenly over it
+  std::array<WireLoad, 2> loads;  // of all of them; one instance has the same two ever
+  /// The duration when all exchanges take so many times as long on the wire; may be null where
+  /// nothing is sent. Valid until the iteration ends.
+  std::function<Seconds(double)> stretched;
+};
+
 /// Events of one date run in this order (then by sequence of scheduling).
 enum class Priority : std::uint8_t { kTransferDone, kIterationDone, kArrival, kDecision, kSample };
 
@@ -81,6 +99,11 @@ class Runtime {
   virtual TransferId transfer(const Transfer& transfer, Ended ended) = 0;
   /// Ends the transfer now, cancelled. Nothing happens when it has no name any more.
   virtual void cancel(TransferId transfer) = 0;
+  /// Runs `ended` (kIterationDone) when the iteration that starts now is over: after its duration,
+  /// or later where its exchanges share links with transfers or with those of others.
+  virtual void iterate(Iteration iteration, Callback ended) {
+    schedule_at(now() + iteration.duration, Priority::kIterationDone, std::move(ended));
+  }
   /// From now on `fault.left` (0 to 1) is left of the bandwidth of every link of this part, in
   /// place of what was said of the part before: 0 fails the transfers over them, 1 makes it whole.
   virtual void apply(const hw::Fault& fault) = 0;

@@ -25,6 +25,8 @@ struct RuntimeOptions {
   Sharing sharing = Sharing::kLazy;
   /// What transfers and exchanges may use: SimGrid gets no links of other planes, which saves time.
   std::vector<coll::Plane> planes{coll::Plane::kUb, coll::Plane::kRdma, coll::Plane::kVpc};
+  /// The exchanges of iterations share the links with transfers, and with those of other instances.
+  bool contention = false;
   /// Extra SimGrid options for experts, e.g. "network/optim:Full" (without "--cfg=").
   std::vector<std::string> simgrid_options;
 };
@@ -64,6 +66,8 @@ class SimGridRuntime : public coll::Runtime {
   /// Goes by what faults have left of the fabric when it starts; fails at once where nothing leads.
   coll::TransferId transfer(const coll::Transfer& transfer, Ended ended) override;
   void cancel(coll::TransferId transfer) override;
+  /// Exchanges meet what else is on the links where the options say so.
+  void iterate(coll::Iteration iteration, Callback ended) override;
   /// Throws std::invalid_argument as coll::Fabric::capacities_under().
   void apply(const hw::Fault& fault) override;
   void stop() override;

@@ -106,6 +106,7 @@ struct RoleResult {
   double tokens_per_second = 0;
   std::int64_t iterations = 0;  // prefill batches or decode steps that ended
   Distribution iteration_ms;
+  double contention = 0;  // share of the time of iterations that goes by for sharing links
   double mean_sequences = kNoSample;  // per iteration
   double mean_tokens = kNoSample;     // prefill: new tokens, decode: output tokens, per iteration
   double mean_context = kNoSample;    // prefill: cached tokens, decode: tokens held, per iteration
@@ -209,6 +210,7 @@ struct Iteration {
   std::int32_t tokens = 0;      // new prompt tokens or output tokens
   Tokens context = 0;           // prefill: cached, decode: held
   model::IterationBytes bytes_per_die{};
+  Seconds late = 0;  // how much longer than with the links to itself
   Seconds duration() const { return end - start; }
 };
 

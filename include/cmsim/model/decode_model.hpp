@@ -27,13 +27,6 @@ struct DecodePlan {
   int attention_aic = 16, attention_aiv = 32;
 };
 
-/// What is taken away to see what it costs.
-struct DecodeIdeal {
-  bool balanced = false;       // every rank has the mean load
-  bool free_exchange = false;  // dispatch and combine take no time
-  bool free_launch = false;    // no operator overhead, no graph launch
-};
-
 class BusiestRankTables;
 
 class DecodePipeline : public DecodeModel {
@@ -48,6 +41,10 @@ class DecodePipeline : public DecodeModel {
                                 const ModelOptions& options, int ranks, int max_sequences_per_rank);
 
   DecodeIteration iteration(const DecodeBatch& batch) const override;
+  Seconds stretched(const DecodeBatch& batch, double wire_stretch) const override;
+  WireUse wire_use(std::int32_t instance) const override {
+    return wires_[static_cast<std::size_t>(instance)];
+  }
   Tokens kv_capacity_per_die() const override { return memory_.kv_tokens(); }
 
   StepBreakdown breakdown(const DecodeBatch& batch) const;
@@ -56,9 +53,7 @@ class DecodePipeline : public DecodeModel {
   /// The plan chosen for the batch (microbatches and split resolved).
   DecodePlan plan(const DecodeBatch& batch) const;
   Seconds duration(const DecodeBatch& batch, const DecodePlan& plan,
-                   const DecodeIdeal& ideal = {}) const;
-  /// What a byte of dispatch or combine puts on the links, mean over the instances.
-  const coll::LinkLoads& exchange_links() const { return exchange_links_; }
+                   const StepVariant& variant = {}) const;
 
  private:
   friend class DecodeStep;
@@ -89,7 +84,7 @@ class DecodePipeline : public DecodeModel {
   std::shared_ptr<const ExpertLoad> experts_;
   ExpertLayout layout_;
   std::vector<std::shared_ptr<Place>> places_;  // by instance
-  coll::LinkLoads exchange_links_;
+  std::vector<WireUse> wires_;                  // by instance
   MemoryPlan memory_;
 };
 

@@ -56,8 +56,10 @@ class ExchangeCosts {
   /// same.
   double dispatch_spread(int layer) const { return spread(dispatch(layer)); }
   double combine_spread(int layer) const { return spread(combine(layer)); }
-  /// Of a byte, when a row takes so many on its way and back; mean over the layers.
-  coll::LinkLoads links(double dispatch_bytes, double combine_bytes) const;
+  /// Of a byte at these dies, whose places are alike, when a row takes so many on its way and back;
+  /// mean over the layers.
+  coll::PortLoads loads(const coll::ExchangeNetwork& network, const std::vector<std::int32_t>& dies,
+                        double dispatch_bytes, double combine_bytes) const;
 
  private:
   static const coll::ExchangeCost& at(const std::vector<coll::ExchangeCost>& costs, int layer) {
@@ -67,7 +69,7 @@ class ExchangeCosts {
     return cost.per_rank > 0 ? cost.per_mean / cost.per_rank : 0;
   }
   std::vector<coll::ExchangeCost> dispatch_, combine_;  // even, then by layer
-  coll::LinkLoads dispatch_links_, combine_links_;
+  coll::ExchangeGroup::Shape mean_dispatch_;
 };
 
 /// What one exchange moves. Rows are token-expert pairs.
@@ -77,6 +79,7 @@ struct ExchangeLoad {
   double straggler_rows = 0;  // rows received by the busiest expert rank
   double aiv_cores = 0;       // given to the exchange on each die
   double mean_tokens = 0;     // of a rank on average
+  double stretch = 1;         // of the time on the wire, by what else is there
   int layer = ExchangeCosts::kEven;
 };
 
@@ -97,9 +100,11 @@ class TokenExchange {
   virtual const ExchangeCosts& costs() const = 0;
   /// Bytes a rank sends over UB in one dispatch and one combine of `tokens` tokens.
   virtual double ub_bytes(double tokens, double copies) const = 0;
-  /// The same with what stays in the package, and what each of these bytes puts on the links.
+  /// The same with what stays in the package, and what each of these bytes puts on the ports when
+  /// the ranks are these dies, whose places are alike.
   virtual double bytes(double tokens, double copies) const = 0;
-  virtual coll::LinkLoads links(double copies) const = 0;
+  virtual coll::PortLoads loads(const coll::ExchangeNetwork& network,
+                                const std::vector<std::int32_t>& dies, double copies) const = 0;
 };
 
 /// Receive buffers of one of `ranks` dies when each may send `max_tokens` tokens (P §4.2.1).

@@ -21,12 +21,6 @@
 
 namespace cmsim::model {
 
-struct PrefillIdeal {
-  bool balanced = false;
-  bool free_exchange = false;
-  bool free_launch = false;
-};
-
 class PrefillPipeline : public PrefillModel {
  public:
   /// `max_tokens_per_rank` sizes the buffers: the token budget of a batch over its dies. Every
@@ -40,16 +34,16 @@ class PrefillPipeline : public PrefillModel {
                                 const ModelOptions& options, int ranks, double max_tokens_per_rank);
 
   PrefillIteration batch(const PrefillBatch& batch) const override;
+  Seconds stretched(const PrefillBatch& batch, double wire_stretch) const override;
+  WireUse wire_use(std::int32_t instance) const override {
+    return wires_[static_cast<std::size_t>(instance)];
+  }
   Tokens kv_capacity() const override { return memory_.kv_tokens() * layout_.ranks; }
 
   /// On the first instance.
   StepBreakdown breakdown(std::span<const PrefillSequence> sequences) const;
   const MemoryPlan& memory() const { return memory_; }
   const ExpertLoad& experts() const { return *experts_; }
-  /// What a byte of dispatch or combine, or of a collective, puts on the links, mean over the
-  /// instances.
-  const coll::LinkLoads& exchange_links() const { return exchange_links_; }
-  const coll::LinkLoads& collective_links() const { return collective_links_; }
 
   /// Sums of a batch that the costs depend on.
   struct Totals {
@@ -76,6 +70,8 @@ class PrefillPipeline : public PrefillModel {
   Place& place_of(std::int32_t instance) const {
     return *places_[static_cast<std::size_t>(instance)];
   }
+  coll::ExchangeNetwork::Subgroups tensor_parallel_groups(
+      const std::vector<std::int32_t>& dies) const;
   Place make_place(const InstancePlaces& places, const std::vector<std::int32_t>& dies,
                    const RowShares& received) const;
   /// Microbatches of a batch: as the options say, or the faster of one and two.
@@ -90,7 +86,7 @@ class PrefillPipeline : public PrefillModel {
   ExpertLayout layout_;
   MemoryPlan memory_;
   std::vector<std::shared_ptr<Place>> places_;  // by instance
-  coll::LinkLoads exchange_links_, collective_links_;
+  std::vector<WireUse> wires_;                  // by instance
   static constexpr std::size_t kMostRemembered = 16384;
 };
 

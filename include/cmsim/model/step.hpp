@@ -8,6 +8,7 @@
 #include <span>
 
 #include "cmsim/base/units.hpp"
+#include "cmsim/coll/group_routes.hpp"
 
 namespace cmsim::model {
 
@@ -17,6 +18,21 @@ struct IterationBytes {
   Bytes ub = 0;          // sent out of the package by the two below
   Bytes exchange = 0;    // sent by dispatch and combine, what stays in the die included
   Bytes collective = 0;  // by all-gather and all-to-all, likewise
+};
+
+/// What an iteration of an instance puts on the wires, and how often.
+struct WireUse {
+  int exchanges = 0;  // in an iteration: one in every layer
+  // Of a byte of IterationBytes::exchange and collective of all dies; null where none is sent.
+  std::shared_ptr<const coll::PortLoads> exchange, collective;
+};
+
+/// Changes that show what something costs.
+struct StepVariant {
+  bool balanced = false;       // every rank has the mean load
+  bool free_exchange = false;  // exchanges and collectives take no time
+  bool free_launch = false;    // no operator overhead, no graph launch
+  double wire_stretch = 1;     // exchanges and collectives take so many times as long on the wire
 };
 
 /// The load of every data-parallel rank (die) of a decode instance before the iteration.
@@ -36,6 +52,9 @@ class DecodeModel {
  public:
   virtual ~DecodeModel() = default;
   virtual DecodeIteration iteration(const DecodeBatch& batch) const = 0;
+  /// Its duration when its exchanges take so many times as long on the wire.
+  virtual Seconds stretched(const DecodeBatch& batch, double wire_stretch) const = 0;
+  virtual WireUse wire_use(std::int32_t instance) const = 0;
   /// Tokens of KV cache one die can hold beside weights and buffers.
   virtual Tokens kv_capacity_per_die() const = 0;
 };
@@ -60,6 +79,9 @@ class PrefillModel {
  public:
   virtual ~PrefillModel() = default;
   virtual PrefillIteration batch(const PrefillBatch& batch) const = 0;
+  /// Its duration when its exchanges and collectives take so many times as long on the wire.
+  virtual Seconds stretched(const PrefillBatch& batch, double wire_stretch) const = 0;
+  virtual WireUse wire_use(std::int32_t instance) const = 0;
   /// Tokens of KV cache one prefill instance can hold beside weights and buffers.
   virtual Tokens kv_capacity() const = 0;
 };

@@ -23,7 +23,7 @@
 
 namespace cmsim::run {
 
-using coll::Network;  // fidelity of the collectives; transfers are always flows
+using coll::Network;  // fidelity of exchanges; transfers are always flows
 
 struct PolicyNames {  // /policies/*; see `cmsim policies`
   std::string prefill_routing = "least_loaded";
@@ -50,7 +50,7 @@ struct Scenario {
   Start start = Start::kEmpty;
   metrics::SloSpec slo;
   metrics::WindowSpec window;
-  Network network = Network::kAnalytic;
+  std::optional<Network> network = Network::kAnalytic;  // none: the first that is exact enough
   Seconds horizon = 1e300;  // /horizon: simulated time at which an overloaded run is cut
 };
 

@@ -49,6 +49,8 @@ class DecodePool {
   };
   struct Instance {
     std::size_t first_rank = 0;
+    model::WireUse wires;
+    Seconds due = 0;        // when the running step ends, if it meets nothing on the links
     std::int64_t step = 0;  // of the current or next step
     bool busy = false;
     std::int64_t running = 0;
@@ -72,6 +74,7 @@ class DecodePool {
   void join(Instance& inst, RequestIndex index);
   void start_step(std::int32_t number);
   void finish_step(std::int32_t number);
+  model::DecodeBatch batch_of(std::int32_t number) const;
   bool grow(const Instance& inst);
   void leave(Instance& inst, RequestIndex index, std::int64_t iterations_done);
   void relieve(Instance& inst);

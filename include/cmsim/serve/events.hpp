@@ -59,6 +59,7 @@ struct PrefillBatchEvent {
   std::int32_t sequences = 0;
   Tokens new_tokens = 0, cached_tokens = 0;
   model::IterationBytes bytes_per_die;
+  Seconds late = 0;  // how much longer it took than with the links to itself
 };
 
 struct DecodeStepEvent {
@@ -71,6 +72,7 @@ struct DecodeStepEvent {
                                 // iterations; whole tokens, the sum over steps is exact
   Tokens kv_tokens = 0;         // context tokens held at the start
   model::IterationBytes bytes_per_die;
+  Seconds late = 0;  // how much longer it took than with the links to itself
 };
 
 enum class TransferKind : std::uint8_t { kCacheRead, kCacheWrite, kKvPull };

@@ -43,6 +43,7 @@ class PrefillPool {
     Tokens cached_tokens;  // context before them
   };
   struct Instance {
+    model::WireUse wires;
     WaitingList waiting;
     std::vector<Slice> next, running;
     RequestIndex unfinished = kNoRequest;  // its next chunk opens the batch after the one it is in
@@ -54,6 +55,7 @@ class PrefillPool {
     model::PrefillIteration iteration;
   };
 
+  model::PrefillBatch batch_of(std::int32_t number);
   void wake();
   void decide();
   void fill(std::int32_t number);

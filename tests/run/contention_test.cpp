@@ -1,0 +1,65 @@
+// Exchanges and transfers on the same links, in runs.
+#include <gtest/gtest.h>
+
+#include "tests/run/runs.hpp"
+
+namespace cmsim::run {
+namespace {
+
+constexpr const char* kPrompts =
+    R"({"requests": 200, "prompt_length": 4096, "output_length": 20, "role": "prefill",
+        "arrivals": {"kind": "poisson", "rate": 200}})";
+
+Result prefill_on(const std::string& network, const std::string& link_bandwidth,
+                  std::vector<std::string> more = {}) {
+  more.insert(more.end(), {"/network=" + network, "/deployment/cache/reuse=0.5",
+                           "/platform/ub/link_bandwidth=" + link_bandwidth});
+  return run_with(kPrompts, more);
+}
+
+TEST(Contention, IsNoneWhereTransfersUseOtherLinks) {
+  constexpr const char* kDecode =
+      R"({"requests": 640, "prompt_length": 1000, "output_length": 40, "role": "decode",
+          "arrivals": {"kind": "all_at_once"}})";
+  const Result alone = run_with(kDecode), together = run_with(kDecode, {"/network=hose"});
+  ASSERT_EQ(alone.steps.size(), together.steps.size());
+  for (std::size_t i = 0; i < alone.steps.size(); ++i) {
+    EXPECT_EQ(alone.steps[i].end, together.steps[i].end);
+  }
+  EXPECT_EQ(together.whole_run.decode->contention, 0);
+}
+
+// Wires an eighth as wide: exchanges keep the ports of prefill busy for most of the time, and reads
+// and writes of the cache wait for them, while they slow the exchanges less, being few flows.
+TEST(Contention, AThinFabricMakesReadsAndExchangesFight) {
+  const Result alone = prefill_on("analytic", "3.5GB/s"), together = prefill_on("hose", "3.5GB/s");
+  EXPECT_EQ(alone.whole_run.prefill->contention, 0);
+  EXPECT_GT(together.whole_run.prefill->contention, 0.001);
+  EXPECT_LT(together.whole_run.prefill->contention, 0.2);
+  for (const char* kind : {"cache_read", "cache_write"}) {
+    EXPECT_GT(transfers(together, kind).mean_ms, 3 * transfers(alone, kind).mean_ms) << kind;
+  }
+}
+
+// What is shared is shared less on wider wires.
+TEST(Contention, FadesOnWideWires) {
+  const double thin = prefill_on("hose", "3.5GB/s").whole_run.prefill->contention;
+  const double wide = prefill_on("hose", "280GB/s").whole_run.prefill->contention;
+  EXPECT_LT(wide, thin / 4);
+}
+
+TEST(Network, AutoIsTheFirstRungThatLeavesNothingOut) {
+  const auto chosen = [](std::vector<std::string> sets) {
+    sets.emplace_back("/network=auto");
+    const Result result = run_with(kPrompts, sets);
+    return result.provenance.network + "; " + result.provenance.network_note;
+  };
+  EXPECT_EQ(chosen({}), "hose; hose: transfers and exchanges share die_ub links");
+  EXPECT_EQ(chosen({"/deployment/cache/enabled=false"}),
+            "analytic; analytic: transfers use no link that exchanges use");
+  EXPECT_EQ(chosen({"/deployment/cache/plane=vpc", "/deployment/cache/reuse=0.5"}),
+            "analytic; analytic: transfers use no link that exchanges use");
+}
+
+}  // namespace
+}  // namespace cmsim::run
