@@ -84,21 +84,6 @@ Seconds DecodeStep::dispatch(double tokens) const {
   return exchange().dispatch(exchange_load(tokens, 0)).total();
 }
 
-void DecodeStep::measure_exchange() {
-  port_ = combine_ = {};
-  if (variant_.free_exchange) return;
-  const auto port = [&](double rows) {
-    return exchange().dispatch(exchange_load(0, rows)).total();
-  };
-  const auto combine = [&](double rows) {
-    return exchange().combine(exchange_load(max_tokens_, rows)).total();
-  };
-  const ExchangeLoad own = exchange_load(max_tokens_, 0);
-  const double sent = own.tokens * own.copies;
-  port_ = {0, port(0), port(1) - port(0)};
-  combine_ = {sent, combine(sent), combine(sent + 1) - combine(sent)};
-}
-
 OperatorCost DecodeStep::mlp(double rows) const {
   OperatorCost result = mlp_base_;
   result.compute += rows * mlp_per_row_.compute;
@@ -111,18 +96,20 @@ double DecodeStep::received_rows(double rows, double tokens) const {
   return stays ? rows - pipeline_.experts_->shared_rows(tokens) : rows;
 }
 
-DecodeStep::WireRows DecodeStep::wire_rows(int layer, double received, double tokens) const {
-  const ExchangeCosts& costs = exchange().costs();
-  const int shape = variant_.balanced ? ExchangeCosts::kEven : layer;
-  const double mean = tokens / pipeline_.layout_.ranks * pipeline_.experts_->copies();
-  return {std::max(received, costs.dispatch_spread(shape) * mean),
-          std::max(received, costs.combine_spread(shape) * mean)};
+DecodeStep::Received DecodeStep::receive(int layer, double rows, double tokens) const {
+  if (variant_.free_exchange) return {};
+  ExchangeLoad load = exchange_load(0, received_rows(rows, tokens));
+  load.mean_tokens = tokens / pipeline_.layout_.ranks;
+  load.layer = variant_.balanced ? ExchangeCosts::kEven : layer;
+  const Seconds port = exchange().dispatch(load).total();
+  load.tokens = max_tokens_;
+  return {port, exchange().combine(load).total()};
 }
 
 BusiestRank DecodeStep::busiest_rank(int layer, double tokens) const {
   const double rows = straggler_rows(layer, tokens);
-  const WireRows wire = wire_rows(layer, received_rows(rows, tokens), tokens);
-  return {rows, port_.at(wire.dispatch), alone(mlp(rows)) + combine_.at(wire.combine)};
+  const Received received = receive(layer, rows, tokens);
+  return {rows, received.dispatch, alone(mlp(rows)) + received.combine};
 }
 
 std::shared_ptr<const BusiestRanks> DecodeStep::busiest_ranks(double tokens) const {
@@ -176,7 +163,6 @@ void DecodeStep::prepare(double tokens_per_sequence, bool mtp) {
     ranks_.push_back(rank);
   }
   max_tokens_ = part(groups_.back().sequences, 0) * tokens_per_sequence;
-  measure_exchange();
   for (Rank& rank : ranks_) {
     for (int m = 0; m < plan_.microbatches; ++m) {
       const double sequences = part(rank.sequences, m);
@@ -239,16 +225,16 @@ void DecodeStep::contend(double tokens_per_sequence) {
     layer = *median;
   }
   const double typical = moe_layers > 0 ? (*busiest_)[layer].rows : 0;
-  const WireRows wire = wire_rows(layer, received_rows(typical, busiest_tokens_), busiest_tokens_);
+  const Received received = receive(layer, typical, busiest_tokens_);
   const ExchangeLoad load = exchange_load(tokens, 0);
   const double sent = load.tokens * load.copies;
   const OperatorList& list = pipeline_.operators_;
   operators_.experts = {
       cost(list.gate(tokens), expert_share_),
-      exchange_cost(std::max(dispatch(tokens), port_.at(wire.dispatch)),
+      exchange_cost(std::max(dispatch(tokens), received.dispatch),
                     2 * sent * list.dispatch_message_bytes()),
       mlp(typical),
-      exchange_cost(combine_.at(wire.combine), (typical + sent) * list.combine_message_bytes())};
+      exchange_cost(received.combine, (typical + sent) * list.combine_message_bytes())};
   operators_.dense = {cost(pipeline_.operators_.dense_ffn(tokens), expert_share_)};
 
   const auto times = [&]<std::size_t n>(const std::array<OperatorCost, n>& costs) {

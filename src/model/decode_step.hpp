@@ -85,16 +85,14 @@ class DecodeStep {
   double straggler_rows(int layer, double tokens) const;
   /// Until a rank with `tokens` has sent them all.
   Seconds dispatch(double tokens) const;
-  void measure_exchange();
   OperatorCost mlp(double rows) const;
   /// Of a rank's rows those that come over the exchange: its own shared expert's do not.
   double received_rows(double rows, double tokens) const;
-  /// As many rows at one rank would keep its ports as busy as the wire of an exchange is, which may
-  /// be links that ranks share.
-  struct WireRows {
-    double dispatch = 0, combine = 0;
+  /// Until what the rank with the most rows gets has come, and until what it sends back has.
+  struct Received {
+    Seconds dispatch = 0, combine = 0;
   };
-  WireRows wire_rows(int layer, double received, double tokens) const;
+  Received receive(int layer, double rows, double tokens) const;
   BusiestRank busiest_rank(int layer, double tokens) const;
   std::shared_ptr<const BusiestRanks> busiest_ranks(double tokens) const;
   void group(const DecodeBatch& batch);
@@ -115,14 +113,6 @@ class DecodeStep {
   double attention_share_ = 1, expert_share_ = 1, exchange_aiv_ = 1;
   std::vector<Group> groups_;  // by rising number of sequences
   std::vector<Rank> ranks_;
-  /// What the rows received by the busiest rank cost: flat up to `from` rows, then linear.
-  struct Line {
-    double from = 0;
-    Seconds base = 0, per_row = 0;
-    Seconds at(double rows) const { return base + (rows > from ? rows - from : 0) * per_row; }
-  };
-  Line port_;     // dispatch, as the receiving port allows
-  Line combine_;  // flat while the rank with the most tokens gets back more rows
   OperatorCost mlp_base_, mlp_per_row_;          // linear in the rows
   std::shared_ptr<const BusiestRanks> busiest_;  // of `busiest_tokens_` tokens
   double busiest_tokens_ = 0;

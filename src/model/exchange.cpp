@@ -177,14 +177,13 @@ class TwoLevelExchange : public ExchangeBase {
     time.startup = hops() * startup();
     time.issue = issue(remote_rows, load.aiv_cores, 0, 1) +
                  issue(load.tokens * load.copies, load.aiv_cores, forward_share_, 0);
-    time.wire = relayed_wire(load, operators_.dispatch_message_bytes(), remote_rows);
+    time.wire = relayed_wire(load, operators_.dispatch_message_bytes());
     return time;
   }
   ExchangeTime combine(const ExchangeLoad& load) const override {
-    const double remote_rows = load.tokens * nodes_per_token(load.copies);
     ExchangeTime time;
     time.startup = hops() * startup();
-    time.wire = relayed_wire(load, operators_.combine_message_bytes(), remote_rows);
+    time.wire = relayed_wire(load, operators_.combine_message_bytes());
     time.issue =
         time.wire * std::max(1.0, platform_.token_exchange.saturating_aiv_cores / load.aiv_cores);
     // The relay sums the rows of its node, the owner those of the nodes.
@@ -220,12 +219,11 @@ class TwoLevelExchange : public ExchangeBase {
   double with_own(double remote_rows) const {
     return nodes_ > 1 ? remote_rows / (1 - kept_by_place_) : 0;
   }
-  /// `remote_rows` to or from other nodes, then the rows of the busiest rank within its node.
-  Seconds relayed_wire(const ExchangeLoad& load, double message_bytes, double remote_rows) const {
-    const double sent = with_own(remote_rows);
-    const double mean = load.tokens > 0 ? sent * load.mean_tokens / load.tokens : 0;
+  /// Rows to or from other nodes, then those of the busiest rank within its node.
+  Seconds relayed_wire(const ExchangeLoad& load, double message_bytes) const {
+    const double remote = with_own(nodes_per_token(load.copies));  // of a token
     return load.stretch * message_bytes *
-           (between_.wire(mean, sent) +
+           (between_.wire(load.mean_tokens * remote, load.tokens * remote) +
             inside_.wire(load.mean_tokens * load.copies, busiest_rows(load)));
   }
 

@@ -151,28 +151,27 @@ double PrefillStep::local_rows() const {
              : 0;
 }
 
-PrefillStep::Rows PrefillStep::mean_rows() const {
+void PrefillStep::add_layer(Rows& rows, int layer, double computed, double part) const {
   const ExchangeCosts& costs = place_.exchange;
-  const double sent = sent_rows(), all = pipeline_.experts_->mean_rows(part_.tokens);
-  const double received = std::max(sent, all - local_rows());
-  return {all, std::max(received, costs.dispatch_spread(ExchangeCosts::kEven) * sent),
-          std::max(received, costs.combine_spread(ExchangeCosts::kEven) * sent)};
+  const double sent = sent_rows(), received = std::max(sent, computed - local_rows());
+  rows.computed += part * computed;
+  rows.dispatch += part * costs.dispatch(layer).wire(sent, received);
+  rows.combine += part * costs.combine(layer).wire(sent, received);
+}
+
+PrefillStep::Rows PrefillStep::mean_rows() const {
+  Rows rows;
+  add_layer(rows, ExchangeCosts::kEven, pipeline_.experts_->mean_rows(part_.tokens), 1);
+  return rows;
 }
 
 PrefillStep::Rows PrefillStep::busiest_rows() const {
-  const ExpertLoad& experts = *pipeline_.experts_;
-  const ExchangeCosts& costs = place_.exchange;
   const int layers = pipeline_.operators_.architecture().moe_layers();
   if (variant_.balanced || layers == 0) return mean_rows();
   // Layers differ; the period of a chain is near linear in its rows, so their mean stands.
-  const double sent = sent_rows(), local = local_rows();
   Rows rows;
   for (int l = 0; l < layers; ++l) {
-    const double computed = experts.straggler_rows(l, part_.tokens);
-    const double received = std::max(sent, computed - local);
-    rows.computed += computed / layers;
-    rows.dispatched += std::max(received, costs.dispatch_spread(l) * sent) / layers;
-    rows.combined += std::max(received, costs.combine_spread(l) * sent) / layers;
+    add_layer(rows, l, pipeline_.experts_->straggler_rows(l, part_.tokens), 1.0 / layers);
   }
   return rows;
 }
@@ -188,20 +187,19 @@ void PrefillStep::add_moe(std::vector<Task>& chain, const Rows& rows) const {
   const double sent = sent_rows();
   const double received = rows.computed - local_rows();
   const double weights = pipeline_.layout_.experts_per_rank();
-  const coll::ExchangeCost& cost = place_.exchange.dispatch(ExchangeCosts::kEven);
-  const auto exchange = [&](const char* name, double busy_rows, double message_bytes) {
+  const auto exchange = [&](const char* name, double wire_of_byte, double message_bytes) {
     const double bytes = std::max(sent, received) * message_bytes * place_.exchange_leaves;
-    chain.push_back(transfer(name, bytes, busy_rows * message_bytes * cost.per_rank, cost.latency));
+    chain.push_back(transfer(name, bytes, wire_of_byte * message_bytes, place_.exchange.latency()));
   };
   chain.push_back(compute("Gate", list.prefill_post_norm(tokens)));
   chain.push_back(vector_work("DispatchPack", list.dispatch_pack(sent)));
-  exchange("DispatchA2A", rows.dispatched, list.dispatch_message_bytes());
+  exchange("DispatchA2A", rows.dispatch, list.dispatch_message_bytes());
   chain.push_back(vector_work("DispatchUnpack", list.dispatch_unpack(received)));
   chain.push_back(compute("ExpertUp", list.expert_up(rows.computed, weights)));
   chain.push_back(compute("Activation", list.expert_activation(rows.computed)));
   chain.push_back(compute("ExpertDown", list.expert_down(rows.computed, weights)));
   chain.push_back(vector_work("CombinePack", list.combine_pack(received)));
-  exchange("CombineA2A", rows.combined, list.combine_message_bytes());
+  exchange("CombineA2A", rows.combine, list.combine_message_bytes());
   chain.push_back(vector_work("CombineReduce", list.combine_reduce(tokens, sent)));
 }
 

@@ -47,9 +47,11 @@ class PrefillStep {
   void add_attention(std::vector<Task>& chain) const;
   /// Token-expert pairs on the rank that a chain is of.
   struct Rows {
-    double computed = 0;                  // by its experts
-    double dispatched = 0, combined = 0;  // as many at a rank keep it as busy as the wire is
+    double computed = 0;                // by its experts
+    Seconds dispatch = 0, combine = 0;  // on the wire, for each byte of a row
   };
+  /// So much of them is a layer with so many rows computed; kEven: all ranks get the same.
+  void add_layer(Rows& rows, int layer, double computed, double part) const;
   void add_moe(std::vector<Task>& chain, const Rows& rows) const;
   Rows mean_rows() const;
   Rows busiest_rows() const;

@@ -386,6 +386,36 @@ TEST(DecodeModel, ASlowerWireAddsItsTime) {
   EXPECT_GT(model.stretched(batch, 2), model.stretched(batch, 1.5));
 }
 
+// Four nodes of 16 ranks whose uplinks are a sixteenth as wide: a token goes once to each of the
+// nodes that it needs, through the uplinks, and is forwarded inside.
+TEST(DecodeModel, TwoLevelIsChargedForTheWayBetweenNodes) {
+  hw::Platform thin = cloudmatrix();
+  thin.ub.fabric.l2_chips_per_plane = 1;
+  ModelOptions options = with_microbatches(1);
+  options.decode.draft_tokens = 0;
+  options.decode.exchange = ExchangeKind::kTwoLevel;
+  const DecodePipeline model = pipeline(options, 64, thin);
+  const auto time = [&](double stretch) {
+    return model.duration(even(64, 8), {1, 24, 48}, {.balanced = true, .wire_stretch = stretch});
+  };
+  coll::ExchangeNetwork::Subgroups nodes(4), places(16);
+  for (const std::int32_t die : first_dies(64)) {
+    nodes[static_cast<std::size_t>(die / 16)].push_back(die);
+    places[static_cast<std::size_t>(die % 16)].push_back(die);
+  }
+  const coll::AnalyticNetwork network(thin);
+  const coll::ExchangeCost between = coll::even_cost(network, places);
+  const coll::ExchangeCost inside = coll::even_cost(network, nodes);
+  EXPECT_GT(between.per_mean, 10 * between.per_rank);
+  // Of 4 drawn groups, 3 (1 - (3/4)^4) = 2.05 other nodes a token; 4/3 as many with its own.
+  const double remote = 8 * 4 * (1 - std::pow(0.75, 4));
+  const double rows = 8 * model.experts().copies();
+  const Seconds wire = 58 * (7680 + 14336) *
+                       (between.wire(remote, remote) +
+                        inside.wire(rows, std::max(rows, model.experts().mean_rows(8 * 64))));
+  EXPECT_NEAR((time(3000) - time(1000)) / (2000 * wire), 1, 0.1);
+}
+
 TEST(DecodeModel, RunsAnyGroup) {
   for (const int ranks : {1, 2, 8, 24, 48, 100, 144, 288, 320, 768}) {
     ModelOptions options;

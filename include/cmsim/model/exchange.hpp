@@ -51,11 +51,6 @@ class ExchangeCosts {
   Seconds latency() const { return dispatch_.front().latency; }
   const coll::ExchangeCost& dispatch(int layer) const { return at(dispatch_, layer); }
   const coll::ExchangeCost& combine(int layer) const { return at(combine_, layer); }
-  /// The rows at one rank that keep its ports as busy as the mean rows of all ranks keep the
-  /// busiest link, over the mean: 1 where links that ranks share are wide enough and all get the
-  /// same.
-  double dispatch_spread(int layer) const { return spread(dispatch(layer)); }
-  double combine_spread(int layer) const { return spread(combine(layer)); }
   /// Of a byte at these dies, whose places are alike, when a row takes so many on its way and back;
   /// mean over the layers.
   coll::PortLoads loads(const coll::ExchangeNetwork& network, const std::vector<std::int32_t>& dies,
@@ -64,9 +59,6 @@ class ExchangeCosts {
  private:
   static const coll::ExchangeCost& at(const std::vector<coll::ExchangeCost>& costs, int layer) {
     return costs[static_cast<std::size_t>(layer + 1)];
-  }
-  static double spread(const coll::ExchangeCost& cost) {
-    return cost.per_rank > 0 ? cost.per_mean / cost.per_rank : 0;
   }
   std::vector<coll::ExchangeCost> dispatch_, combine_;  // even, then by layer
   coll::ExchangeGroup::Shape mean_dispatch_;
