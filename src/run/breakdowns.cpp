@@ -67,11 +67,13 @@ std::optional<RoleLoad> prefill_load(const Sent& sent, const metrics::LoadSpan& 
   const auto sequences = std::max<std::int64_t>(1, std::llround(budget / prompt));
   const auto fresh = std::llround(prompt * static_cast<double>(sequences));
   const auto cached = std::llround(sent.cached / sent.requests * static_cast<double>(sequences));
-  const Seconds duration =
-      models.prefill->batch({even_prefill_batch(sequences, fresh, cached)}).duration;
+  const auto batch = even_prefill_batch(sequences, fresh, cached);
   RoleLoad load;
   load.offered = sent.new_tokens / span.length();
-  load.sustained = static_cast<double>(fresh) / duration * spec.instances;
+  load.sustained = 0;
+  for (int i = 0; i < spec.instances; ++i) {
+    load.sustained += static_cast<double>(fresh) / models.prefill->batch({batch, i}).duration;
+  }
   load.within_slo = load.sustained;
   return load;
 }

@@ -11,7 +11,7 @@ namespace cmsim::run {
 
 DecodeMix::DecodeMix(std::span<const Lengths> lengths, const Scenario& scenario,
                      const model::DecodePipeline& model, RandomStream random)
-    : lengths_(lengths), model_(model) {
+    : lengths_(lengths), model_(model), instances_(scenario.deployment.decode.instances) {
   const serve::DecodeSpec& decode = scenario.deployment.decode;
   const model::DecodeOptions& options = scenario.options.decode;
   tokens_per_step_ = serve::mean_tokens_per_iteration({options.draft_tokens, options.acceptance});
@@ -63,20 +63,36 @@ void DecodeMix::deal(std::size_t ranks, std::int32_t slots) {
   }
 }
 
-Seconds DecodeMix::step(std::size_t n) const {
+std::vector<DecodeMix::InstanceStep> DecodeMix::steps(std::size_t n) const {
   const auto ranks = static_cast<std::size_t>(model_.experts().layout().ranks);
-  std::vector<std::int32_t> sequences(ranks, 0);
-  std::vector<std::int64_t> tokens(ranks, 0);
+  std::vector<InstanceStep> steps(static_cast<std::size_t>(instances_));
+  std::vector<std::int32_t> sequences(ranks * steps.size(), 0);
+  std::vector<std::int64_t> tokens(sequences.size(), 0);
   for (std::size_t i = 0; i < n; ++i) {
-    if (ranks_of_[i] >= ranks) continue;
     ++sequences[ranks_of_[i]];
     tokens[ranks_of_[i]] += context(members_[i]);
+    steps[ranks_of_[i] / ranks].members += 1;
   }
-  return model_.iteration({sequences, tokens}).duration;
+  for (std::size_t i = 0; i < steps.size(); ++i) {
+    const auto of_instance = [&](auto& all) { return std::span(all).subspan(i * ranks, ranks); };
+    steps[i].duration =
+        model_
+            .iteration({of_instance(sequences), of_instance(tokens), static_cast<std::int32_t>(i)})
+            .duration;
+  }
+  return steps;
+}
+
+Seconds DecodeMix::step(std::size_t n) const {
+  return std::ranges::max(steps(n), {}, &InstanceStep::duration).duration;
 }
 
 double DecodeMix::rate(std::size_t n) const {
-  return n == 0 ? 0 : static_cast<double>(n) * tokens_per_step_ / step(n);
+  double rate = 0;
+  for (const InstanceStep& step : steps(n)) {
+    if (step.members > 0) rate += step.members * tokens_per_step_ / step.duration;
+  }
+  return rate;
 }
 
 }  // namespace cmsim::run

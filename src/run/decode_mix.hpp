@@ -34,7 +34,7 @@ class DecodeMix {
   /// Those that find a slot and KV space, in the order in which they come. A twentieth of a die's
   /// space is left to them to grow into, unless one needs all of it.
   std::span<const Member> members() const { return members_; }
-  /// A step of the first instance when the first n members are there.
+  /// A step of the slowest instance when the first n members are there.
   Seconds step(std::size_t n) const;
   /// Output tokens per second of all instances then.
   double rate(std::size_t n) const;
@@ -56,6 +56,11 @@ class DecodeMix {
   }
 
  private:
+  struct InstanceStep {
+    double members = 0;
+    Seconds duration = 0;
+  };
+  std::vector<InstanceStep> steps(std::size_t n) const;
   Tokens context(const Member& member) const;
   Tokens whole(const Member& member) const;
   void draw(std::int64_t count, RandomStream& random);
@@ -63,6 +68,7 @@ class DecodeMix {
 
   std::span<const Lengths> lengths_;
   const model::DecodePipeline& model_;
+  int instances_ = 1;
   double tokens_per_step_ = 1;
   std::vector<Member> members_;
   std::vector<std::size_t> ranks_of_;  // of the members

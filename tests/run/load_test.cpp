@@ -93,6 +93,21 @@ TEST(DecodeMix, OfEqualRequestsHasTheStepOfAnEvenBatch) {
   EXPECT_EQ(mix.most([](std::size_t n) { return n <= 77; }), 77u);
 }
 
+// Node 2 has dies 32 to 47, half of the second of six prefill instances. All its chips at a
+// twentieth: what prefill sustains falls by what that instance loses, less than a sixth.
+TEST(Load, IsOfEveryInstanceAtItsPlace) {
+  const auto sustained = [](std::vector<std::string> sets) {
+    sets.emplace_back("/horizon=20s");
+    return run(scenario_with(sets)).load.prefill->sustained;
+  };
+  std::string parts;
+  for (int plane = 0; plane < 7; ++plane) parts += "l1:2/" + std::to_string(plane) + "=5% ";
+  parts.pop_back();
+  const double whole = sustained({}), slow = sustained({"/faults/degrade=" + parts});
+  EXPECT_LT(slow, 0.99 * whole);
+  EXPECT_GT(slow, 5.0 / 6 * whole);
+}
+
 TEST(DecodeMix, LeavesOutWhatFitsNowhere) {
   const Scenario scenario = scenario_with({});
   const StepModels models = make_step_models(scenario, make_role_experts(scenario));
