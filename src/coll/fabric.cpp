@@ -149,12 +149,6 @@ Path Fabric::path(hw::Endpoint from, hw::Endpoint to, Plane plane, Op op) const 
   hw::check_endpoint(platform_, from);
   hw::check_endpoint(platform_, to);
   Path path;
-  const auto ends = {from, to};
-  for (const hw::Endpoint end : ends) {
-    if (plane != Plane::kRdma || is_die(end)) continue;
-    throw std::invalid_argument("only dies have a port on the RDMA plane, not " +
-                                hw::to_string(end));
-  }
   if (from == to) return path;
   const auto a = static_cast<std::int32_t>(routes_->topology->vertex_of(from));
   const auto b = static_cast<std::int32_t>(routes_->topology->vertex_of(to));

@@ -12,14 +12,14 @@ namespace {
 /// Every CPU has a link to each die of its share of the node, which divide its bandwidth.
 void join_cpus_to_dies(GraphBuilder& builder, const Unit& unit) {
   const Platform& p = builder.platform();
-  if (!unit.with_cpus) return;
+  if (unit.cpu_bandwidth == 0) return;
   const int dies = p.dies_per_node(), cpus = p.cpus_per_node;
   for (int node = unit.first_node; node < unit.first_node + unit.nodes; ++node) {
     for (int i = 0; i < cpus; ++i) {
       const int first = i * dies / cpus, last = std::max(first + 1, (i + 1) * dies / cpus);
       for (int die = first; die < last; ++die) {
         builder.add_both_ways(builder.cpu(node * cpus + i), builder.die(node * dies + die),
-                              {unit.cpu, -1, p.ub.cpu_bandwidth / (last - first)});
+                              {unit.cpu, -1, unit.cpu_bandwidth / (last - first)});
       }
     }
   }
@@ -126,7 +126,7 @@ void build_edges(GraphBuilder& builder, const FabricSpec& fabric, const Unit& un
     const bool of_cpu = edge.from.starts_with("cpu:") || edge.to.starts_with("cpu:");
     const bool of_die = edge.from.starts_with("die:") || edge.to.starts_with("die:");
     const std::string cls = !edge.cls.empty() ? edge.cls
-                            : of_cpu          ? "cpu_ub"
+                            : of_cpu          ? (scale_up ? "cpu_ub" : "cpu_rdma")
                             : of_die          ? (scale_up ? "die_ub" : "rdma")
                                               : (scale_up ? "uplink" : "rdma_uplink");
     builder.add_both_ways(vertex(edge.from), vertex(edge.to),

@@ -15,10 +15,10 @@ void attach_node(GraphBuilder& builder, const FabricSpec& fabric, const Unit& un
     builder.add_both_ways(builder.die(node * p.dies_per_node() + i), chip,
                           {unit.die, lane_id, fabric.link_bandwidth});
   }
-  if (!unit.with_cpus) return;
+  if (unit.cpu_bandwidth == 0) return;
   for (int i = 0; i < p.cpus_per_node; ++i) {
     builder.add_both_ways(builder.cpu(node * p.cpus_per_node + i), chip,
-                          {unit.cpu, lane_id, p.ub.cpu_bandwidth / fabric.sub_planes});
+                          {unit.cpu, lane_id, unit.cpu_bandwidth / fabric.sub_planes});
   }
 }
 

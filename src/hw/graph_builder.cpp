@@ -24,6 +24,9 @@ LinkClass GraphBuilder::link_class(std::string_view name, Plane plane, bool bind
     classes_.push_back({std::string(name), plane, binds});
     return static_cast<LinkClass>(classes_.size() - 1);
   }
+  if (known->plane != plane) {
+    return link_class(to_string(plane) + std::string("_").append(name), plane, binds);
+  }
   return static_cast<LinkClass>(known - classes_.begin());
 }
 
@@ -75,13 +78,13 @@ Graph GraphBuilder::graph() const {
 
 void attach_cpus(GraphBuilder& builder, const Unit& unit, const std::vector<VertexId>& chip_of) {
   const Platform& p = builder.platform();
-  if (!unit.with_cpus) return;
+  if (unit.cpu_bandwidth == 0) return;
   for (int node = 0; node < unit.nodes; ++node) {
     for (int i = 0; i < p.cpus_per_node; ++i) {
       const int die = node * p.dies_per_node() + i * p.dies_per_node() / p.cpus_per_node;
       builder.add_both_ways(builder.cpu((unit.first_node + node) * p.cpus_per_node + i),
                             chip_of[static_cast<std::size_t>(die)],
-                            {unit.cpu, -1, p.ub.cpu_bandwidth});
+                            {unit.cpu, -1, unit.cpu_bandwidth});
     }
   }
 }

@@ -23,6 +23,8 @@ class GraphBuilder {
 
   VertexId add_vertex(Vertex vertex);
   std::int32_t new_pool() { return pools_++; }
+  /// A class is of one plane: a name that another plane has already gets that of the plane before
+  /// it.
   LinkClass link_class(std::string_view name, Plane plane, bool binds = true);
   void add_link(VertexId from, VertexId to, Link link);
   void add_both_ways(VertexId a, VertexId b, Link link);
@@ -55,7 +57,7 @@ double left_of(std::span<const Fault> faults, const Vertex& from, const Vertex& 
 struct Unit {
   int first_node = 0, nodes = 0;
   Plane plane = Plane::kUb;
-  bool with_cpus = false;
+  BytesPerSecond cpu_bandwidth = 0;  // of one CPU; 0: none is joined
   LinkClass die = 0, cpu = 0;
 };
 

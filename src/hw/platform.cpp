@@ -87,6 +87,7 @@ RdmaSpec read_rdma(const ConfigNode& node) {
     rdma.fabric.link_bandwidth = read_bandwidth(node, "bandwidth_per_die");
   }
   rdma.fabric.scope = Scope::kAll;
+  if (node.has("cpu_bandwidth")) rdma.cpu_bandwidth = read_bandwidth(node, "cpu_bandwidth");
   rdma.efficiency = read_efficiency(node, "efficiency");
   rdma.latency = read_latency(node, "latency");
   node.close();

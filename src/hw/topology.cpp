@@ -95,7 +95,7 @@ Topology::Topology(const Platform& platform) : dies_(platform.dies()) {
                       platform.ub.fabric.builder == Builder::kTorus;
   if (!direct) unit.die = builder.link_class("die_ub", Plane::kUb);
   unit.cpu = builder.link_class("cpu_ub", Plane::kUb);
-  unit.with_cpus = true;
+  unit.cpu_bandwidth = platform.ub.cpu_bandwidth;
   build_units(builder, platform.ub.fabric, unit);
   if (platform.ub.inside_node) {
     Unit inside;
@@ -106,6 +106,8 @@ Topology::Topology(const Platform& platform) : dies_(platform.dies()) {
   Unit scale_out;
   scale_out.plane = Plane::kRdma;
   scale_out.die = builder.link_class("rdma", Plane::kRdma);
+  scale_out.cpu_bandwidth = platform.rdma.cpu_bandwidth;
+  if (scale_out.cpu_bandwidth > 0) scale_out.cpu = builder.link_class("cpu_rdma", Plane::kRdma);
   build_units(builder, platform.rdma.fabric, scale_out);
   build_vpc(builder);
   builder.apply_faults();
@@ -198,7 +200,7 @@ std::int64_t links_in(const Platform& p) {
     return count;
   };
   const std::int64_t dies = p.dies(), endpoints = dies + p.cpus();
-  std::int64_t count = links(p.ub.fabric, endpoints) + links(p.rdma.fabric, dies) + endpoints +
+  std::int64_t count = links(p.ub.fabric, endpoints) + links(p.rdma.fabric, endpoints) + endpoints +
                        dies * (p.dies_per_npu - 1) + p.nodes;
   if (p.ub.inside_node) count += links(*p.ub.inside_node, dies);
   return 2 * count;

@@ -28,6 +28,10 @@ void role_rules(const Scenario& s, std::vector<Rule>& rules) {
        cause,
        when(s.role == serve::Role::kDecodeOnly,
             "with /workload/role decode, it needs role all or prefill")});
+  rules.push_back({{"/deployment/kv"},
+                   cause,
+                   when(s.role != serve::Role::kAll,
+                        "with one role alone, which pulls no KV, it needs /workload/role all")});
   rules.push_back({{"/deployment/decode", "/decode", "/policies/decode_routing",
                     "/policies/decode_admission", "/experts/popularity/decode", "/slo/tpot"},
                    cause,

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
+#include <span>
 
 #include "cmsim/base/config.hpp"
 #include "cmsim/run/digest.hpp"
@@ -44,6 +45,21 @@ serve::DecodeSpec read_decode(const ConfigNode& node) {
   return spec;
 }
 
+coll::Plane read_plane(const ConfigNode& node, coll::Plane otherwise,
+                       std::span<const coll::Plane> allowed) {
+  std::vector<std::string> names;
+  for (const coll::Plane plane : allowed) names.emplace_back(hw::to_string(plane));
+  const std::string name = node.choice_or("plane", hw::to_string(otherwise), names);
+  return allowed[static_cast<std::size_t>(std::ranges::find(names, name) - names.begin())];
+}
+
+serve::KvSpec read_kv(const ConfigNode& node) {
+  serve::KvSpec spec;
+  spec.plane = read_plane(node, spec.plane, serve::kKvPlanes);
+  node.close();
+  return spec;
+}
+
 serve::CacheSpec read_cache(const ConfigNode& node) {
   serve::CacheSpec spec;
   spec.enabled = node.boolean_or("enabled", spec.enabled);
@@ -51,17 +67,16 @@ serve::CacheSpec read_cache(const ConfigNode& node) {
   spec.dram_per_node = static_cast<Bytes>(node.quantity_or("dram_per_node", Dimension::kBytes,
                                                            static_cast<double>(spec.dram_per_node),
                                                            0, static_cast<double>(hw::kMostDram)));
-  const std::string plane = node.choice_or("plane", "ub", {"ub", "vpc"});
-  spec.plane = plane == "ub" ? coll::Plane::kUb : coll::Plane::kVpc;
+  spec.plane = read_plane(node, spec.plane, serve::kCachePlanes);
   if (node.has("reuse")) spec.reuse = node.number("reuse", 0, 1);
   node.close();
   return spec;
 }
 
 serve::DeploymentSpec read_deployment(const ConfigNode& node) {
-  serve::DeploymentSpec spec{read_prefill(node.child_or_empty("prefill")),
-                             read_decode(node.child_or_empty("decode")),
-                             read_cache(node.child_or_empty("cache"))};
+  serve::DeploymentSpec spec{
+      read_prefill(node.child_or_empty("prefill")), read_decode(node.child_or_empty("decode")),
+      read_kv(node.child_or_empty("kv")), read_cache(node.child_or_empty("cache"))};
   spec.copies_per_die =
       static_cast<int>(node.integer_or("copies_per_die", spec.copies_per_die, 1, 1'000'000));
   node.close();

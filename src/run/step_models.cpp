@@ -85,7 +85,7 @@ double tokens_per_die(const Scenario& scenario) {
 std::vector<coll::Plane> transfer_planes(const Scenario& scenario) {
   std::vector<coll::Plane> planes;
   const serve::CacheSpec& cache = scenario.deployment.cache;
-  if (scenario.role == serve::Role::kAll) planes.push_back(coll::Plane::kRdma);
+  if (scenario.role == serve::Role::kAll) planes.push_back(scenario.deployment.kv.plane);
   if (scenario.role != serve::Role::kDecodeOnly && cache.enabled) planes.push_back(cache.plane);
   return planes;
 }

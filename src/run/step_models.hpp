@@ -20,7 +20,7 @@ struct StepModels {
   std::string network_note;
 };
 
-/// The planes that transfers of a run use: KV goes over RDMA, cached blocks where /deployment says.
+/// The planes that transfers of a run use, as /deployment says.
 std::vector<coll::Plane> transfer_planes(const Scenario& scenario);
 
 /// Throws SimulationError where exchanges cannot be measured on the scenario's network.

@@ -7,11 +7,13 @@
 #include <charconv>
 #include <map>
 #include <optional>
+#include <span>
 #include <stdexcept>
 
 #include "cmsim/base/error.hpp"
 #include "cmsim/base/input_file.hpp"
 #include "cmsim/run/collective.hpp"
+#include "cmsim/serve/deployment.hpp"
 
 namespace cmsim::run {
 namespace {
@@ -61,6 +63,18 @@ class PatternText {
   }
   double real(const std::string& key, double otherwise, double least, double most) const {
     return number<double>(key, otherwise, least, most);
+  }
+
+  /// The first of those allowed unless said.
+  coll::Plane plane(std::span<const coll::Plane> allowed) const {
+    const auto place = values_.find("plane");
+    if (place == values_.end()) return allowed.front();
+    std::vector<std::string> names;
+    for (const coll::Plane plane : allowed) {
+      if (place->second == hw::to_string(plane)) return plane;
+      names.emplace_back(hw::to_string(plane));
+    }
+    fail(fmt::format("plane: found \"{}\", allowed are {}", place->second, fmt::join(names, ", ")));
   }
 
   [[noreturn]] void fail(const std::string& message) const {
@@ -123,7 +137,7 @@ double prompt_bytes(const model::Architecture& architecture, std::int64_t tokens
 
 TrafficPattern kv_transfer(PatternText& text, const hw::Platform& platform,
                            const model::Architecture& architecture) {
-  text.read_keys({"tokens", "prefill", "decode"});
+  text.read_keys({"tokens", "prefill", "decode", "plane"});
   const std::int64_t tokens = text.whole("tokens", kUsualPrompt, 1, kMostTokens);
   std::vector<std::int32_t> dies = hw::whole_dies(platform);
   const auto usable = static_cast<int>(dies.size());
@@ -143,27 +157,28 @@ TrafficPattern kv_transfer(PatternText& text, const hw::Platform& platform,
     traffic.receive.push_back(i < prefill ? 0 : 1);
   }
   traffic.op = coll::Op::kRead;
-  traffic.plane = coll::Plane::kRdma;
-  return {fmt::format("the KV of {} tokens to each of {} decode dies from {} prefill dies", tokens,
-                      decode, prefill),
+  traffic.plane = text.plane(serve::kKvPlanes);
+  return {fmt::format("the KV of {} tokens to each of {} decode dies from {} prefill dies over {}",
+                      tokens, decode, prefill, hw::to_string(traffic.plane)),
           std::move(traffic)};
 }
 
 TrafficPattern cache_reads(PatternText& text, const hw::Platform& platform,
                            const model::Architecture& architecture) {
-  text.read_keys({"tokens"});
+  text.read_keys({"tokens", "plane"});
   const std::int64_t tokens = text.whole("tokens", kUsualPrompt, 1, kMostTokens);
   const std::vector<std::int32_t> dies = hw::whole_dies(platform), cpus = hw::whole_cpus(platform);
   if (cpus.empty()) text.fail("the platform has no CPUs to read from");
   check_pairs(text, static_cast<std::int64_t>(dies.size() * cpus.size()));
   const double bytes = prompt_bytes(architecture, tokens) / static_cast<double>(cpus.size());
   coll::EndpointTraffic traffic;
+  traffic.plane = text.plane(serve::kCachePlanes);
   for (const std::int32_t cpu : cpus) {
     for (const std::int32_t die : dies)
       traffic.pairs.push_back({hw::cpu(cpu), hw::die(die), bytes});
   }
-  return {fmt::format("the KV of {} tokens to each of {} dies from {} CPUs", tokens, dies.size(),
-                      cpus.size()),
+  return {fmt::format("the KV of {} tokens to each of {} dies from {} CPUs over {}", tokens,
+                      dies.size(), cpus.size(), hw::to_string(traffic.plane)),
           std::move(traffic)};
 }
 

@@ -166,8 +166,8 @@ void DecodePool::pull(RequestIndex index) {
   const hw::Endpoint to =
       hw::die(state_.placement.decode_die(record.decode_instance, record.decode_rank));
   copies_.start(static_cast<std::size_t>(request.rank),
-                {to, from, request.context * state_.config.kv_bytes_per_token, coll::Plane::kRdma,
-                 coll::Op::kRead},
+                {to, from, request.context * state_.config.kv_bytes_per_token,
+                 state_.config.deployment.kv.plane, coll::Op::kRead},
                 TransferKind::kKvPull, [this, index] {
                   set_once(state_.request(index).record, &RequestRecord::transfer_end,
                            state_.now());

@@ -1,10 +1,13 @@
 #include "cmsim/serve/placement.hpp"
 
 #include <algorithm>
+#include <optional>
 #include <set>
+#include <span>
 #include <string>
 
 #include "cmsim/base/error.hpp"
+#include "cmsim/hw/analysis.hpp"
 
 namespace cmsim::serve {
 namespace {
@@ -34,6 +37,52 @@ void check_ep(const std::string& role, int npus, int ep, int dies_per_npu) {
     message += " (or set npus_per_instance to " + std::to_string(ep / dies_per_npu) + ")";
   }
   fail(role + "/ep", message);
+}
+
+/// The first of `ends` that the first of them does not reach over the plane.
+std::optional<hw::Endpoint> unreached(const hw::Topology& topology, hw::Plane plane,
+                                      std::span<const hw::Endpoint> ends) {
+  const std::vector<int> hops = hw::hops_from(topology, plane, topology.vertex_of(ends.front()));
+  const auto found = std::ranges::find_if(
+      ends, [&](hw::Endpoint end) { return hops[topology.vertex_of(end)] < 0; });
+  return found == ends.end() ? std::nullopt : std::optional(*found);
+}
+
+/// Whether any of `ends` reaches any other, over a plane that could be another one.
+void check_plane(const std::string& pointer, hw::Plane plane, std::span<const hw::Plane> allowed,
+                 const hw::Topology& topology, std::span<const hw::Endpoint> ends) {
+  const auto end = unreached(topology, plane, ends);
+  if (!end) return;
+  std::string others;
+  for (const hw::Plane other : allowed) {
+    if (unreached(topology, other, ends)) continue;
+    others += (others.empty() ? "\"" : ", \"") + std::string(hw::to_string(other)) + "\"";
+  }
+  fail(pointer, "found \"" + std::string(hw::to_string(plane)) +
+                    "\", by which there is no way from " + hw::to_string(ends.front()) + " to " +
+                    hw::to_string(*end) + " on this platform; " +
+                    (others.empty() ? "nor is there by another plane" : "allowed is " + others));
+}
+
+/// Prefill dies and CPUs reach each other by the plane of the cache, prefill and decode dies by
+/// that of the KV.
+void check_planes(const DeploymentSpec& deployment, const hw::Platform& platform, Role role) {
+  const bool caches = deployment.cache.enabled && uses_prefill(role);
+  const bool pulls = role == Role::kAll;
+  if (!caches && !pulls) return;
+  const Placement placement = place(deployment, platform, role);
+  const hw::Topology topology(platform);
+  std::vector<hw::Endpoint> prefill{hw::die(placement.dies.front())}, all;
+  for (const int cpu : placement.cpus) prefill.push_back(hw::cpu(cpu));
+  for (int i = 0; i < placement.dies_used(); ++i) {
+    const hw::Endpoint die = hw::die(placement.dies[static_cast<std::size_t>(i)]);
+    if (i < placement.prefill_instances * placement.prefill_dies) prefill.push_back(die);
+    all.push_back(die);
+  }
+  if (caches) {
+    check_plane("cache/plane", deployment.cache.plane, kCachePlanes, topology, prefill);
+  }
+  if (pulls) check_plane("kv/plane", deployment.kv.plane, kKvPlanes, topology, all);
 }
 
 }  // namespace
@@ -113,12 +162,7 @@ void check_deployment(const DeploymentSpec& deployment, const hw::Platform& plat
   if (caches && hw::whole_cpus(platform).empty()) {
     fail("cache/enabled", "the faults leave no CPU whose DRAM could hold the cache");
   }
-  const hw::Scope scope = platform.ub.fabric.scope;
-  if (caches && cache.plane == coll::Plane::kUb && platform.nodes_in(scope) < platform.nodes) {
-    fail("cache/plane", "found \"ub\", which joins a die only to the CPUs of its " +
-                            std::string(to_string(scope)) +
-                            " on this platform; allowed is \"vpc\"");
-  }
+  check_planes(deployment, platform, role);
   if (cache.reuse > 1) fail("cache/reuse", "found a hit rate above 1; allowed is 0 to 1");
 }
 

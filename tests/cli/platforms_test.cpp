@@ -114,8 +114,8 @@ TEST(Platforms, ACacheOverAPlaneThatDoesNotReachItIsRefused) {
        "--set", "/deployment/prefill/npus_per_instance=32", "--set",
        "/deployment/decode/npus_per_instance=64", "--set", "/deployment/decode/ep=64"});
   EXPECT_EQ(run.code, 2);
-  EXPECT_THAT(run.err, HasSubstr("/deployment/cache/plane: found \"ub\", which joins a die only to "
-                                 "the CPUs of its node on this platform; allowed is \"vpc\""));
+  EXPECT_THAT(run.err, HasSubstr("/deployment/cache/plane: found \"ub\", by which there is no way "
+                                 "from die:0 to cpu:2 on this platform; allowed is \"vpc\""));
 }
 
 TEST(Platforms, ADeviceInThePlaceOfAPlatformIsCalledSo) {

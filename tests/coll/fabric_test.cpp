@@ -62,6 +62,17 @@ TEST(Fabric, OtherPlanes) {
   EXPECT_THROW(fabric.path(hw::cpu(0), hw::die(1), Plane::kRdma, Op::kRead), std::invalid_argument);
 }
 
+TEST(Fabric, CpusAreOnTheScaleOutPlaneWhereTheyHaveAPort) {
+  hw::Platform platform = cloudmatrix();
+  platform.rdma.cpu_bandwidth = 12.5e9;
+  const Fabric fabric(platform);
+  const Path path = fabric.path(hw::cpu(5), hw::die(0), Plane::kRdma, Op::kRead);
+  EXPECT_EQ(names(fabric, path), (Names{"cpu:5 cpu_rdma out", "die:0 rdma in"}));
+  EXPECT_DOUBLE_EQ(fabric.ports()[static_cast<std::size_t>(path.ports[0])].capacity, 12.5e9);
+  EXPECT_DOUBLE_EQ(path.efficiency, platform.rdma.efficiency);
+  EXPECT_DOUBLE_EQ(path.latency, platform.rdma.latency);
+}
+
 TEST(Fabric, RefusesEndpointsItHasNot) {
   const Fabric fabric(cloudmatrix());
   for (const hw::Endpoint bad : {hw::die(768), hw::die(-1), hw::cpu(192)}) {

@@ -6,6 +6,8 @@
 #include <vector>
 
 #include "cmsim/base/error.hpp"
+#include "cmsim/hw/analysis.hpp"
+#include "cmsim/hw/analysis.hpp"
 #include "cmsim/hw/platform_files.hpp"
 
 namespace cmsim::hw {
@@ -167,6 +169,18 @@ TEST(Builders, AListIsWhatItSays) {
   EXPECT_EQ(t.count("die_ub"), 4 * 2);
   EXPECT_EQ(t.count("trunk"), 2);
   EXPECT_NEAR(t.capacity("trunk"), 2 * 80e9, 1);
+}
+
+TEST(Builders, ACpuOfAScaleOutListIsOnThatPlane) {
+  Platform p = small(1, edges(R"({"from": "b", "to": "die:3", "bandwidth": "50GB/s"})"));
+  p.rdma.fabric = p.ub.fabric;
+  const Topology t(p);
+  EXPECT_EQ(t.count("cpu_ub"), 2);
+  EXPECT_EQ(t.count("cpu_rdma"), 2);
+  EXPECT_EQ(t.count("rdma"), 4 * 2);
+  EXPECT_EQ(t.count("trunk"), 2);
+  EXPECT_EQ(t.count("rdma_trunk"), 2);
+  EXPECT_GT(hops_from(t, Plane::kRdma, t.vertex_of(die(0)))[t.vertex_of(cpu(0))], 0);
 }
 
 TEST(Builders, AListThatIsNoNetworkIsRefused) {

@@ -81,7 +81,7 @@ def facts_of(drawn: Drawn) -> Facts:
             "draft_tokens": decode.get("mtp", {"draft_tokens": 1})["draft_tokens"],
             "microbatches": 1 if microbatches == "auto" else microbatches},
         relays=decode.get("exchange") == "two_level", heads=model("heads"),
-        cache=cache, block_ids=cache["enabled"] and ("trace" in workload or "reuse" in cache),
+        kv_plane=deployment.get("kv", {"plane": "rdma"})["plane"], cache=cache, block_ids=cache["enabled"] and ("trace" in workload or "reuse" in cache),
         nodes=int(machine("/nodes")), npus_per_node=int(machine("/npus_per_node")),
         dies_per_npu=int(machine("/dies_per_npu")),
         cpus_per_node=int(machine("/cpus_per_node")), ub_ports=planes,

@@ -71,6 +71,7 @@ def draw_deployment(rng: random.Random, experts: str, tight: bool) -> Config:
         "cache": {"enabled": rng.random() < 0.7, "block_size": rng.choice([128, 256, 512, 1024]),
                   "dram_per_node": rng.choice(["0B", "50MB", "1GB", "100GB", "1TB"]),
                   "plane": rng.choice(["ub", "ub", "vpc"])},
+        "kv": {"plane": rng.choice(["rdma", "ub"])},
     }
 
 
@@ -166,6 +167,8 @@ def drop_idle(scenario: Config) -> None:
             scenario.get("policies", {}).pop(f"{other}_routing", None)
     if workload["role"] == "prefill" and isinstance(slo, dict):
         del slo["tpot"]
+    if workload["role"] != "all":
+        del deployment["kv"]
     cache = deployment["cache"]
     looked_up = "trace" in workload or "reuse" in cache
     used = cache["enabled"] and workload["role"] != "decode" and looked_up

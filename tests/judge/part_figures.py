@@ -156,10 +156,13 @@ class PartFigures(View):
                  "uplink": facts.nodes * facts.uplinks, "die_to_die": facts.dies * (facts.dies_per_npu - 1), "rdma": facts.dies,
                  "vpc": facts.nodes}
         moved = {kind: found["bytes"] for kind, found in self.whole.figures["transfers"].items()}
-        carried = {"rdma": (moved["kv_pull"],) * 2, "die_to_die": (0, 0)}  # out, in
+        pulled = {plane: moved["kv_pull"] if facts.kv_plane == plane else 0 for plane in ("rdma", "ub")}
+        cached = {way: moved[f"cache_{way}"] if facts.cache["plane"] == "ub" else 0 for way in ("read", "write")}
+        carried = {"rdma": (pulled["rdma"],) * 2, "die_to_die": (0, 0),  # out, in
+                   "die_ub": (pulled["ub"] + cached["write"], pulled["ub"] + cached["read"]),
+                   "cpu_ub": (cached["read"], cached["write"])}
         if facts.cache["plane"] == "ub":
-            carried |= {"die_ub": (moved["cache_write"], moved["cache_read"]),
-                        "cpu_ub": (moved["cache_read"], moved["cache_write"]), "vpc": (0, 0)}
+            carried["vpc"] = (0, 0)
         # A link between two dies is out of one; a die alone in its package has none.
         rows = [(name, way) for name in ports if ports[name] for way in range(1 + (name != "die_to_die"))]
         ledger.holds(self.field("links"), len(part.figures["links"]) == len(rows), "all classes and ways")

@@ -29,6 +29,7 @@ class Facts:
     decode: dict[str, int]
     relays: bool  # tokens of decode go over a rank of each node
     heads: int  # as many ranks as these are a tensor-parallel group
+    kv_plane: str  # "rdma" or "ub"
     cache: dict[str, Any]
     block_ids: bool  # prompts are looked up
     nodes: int

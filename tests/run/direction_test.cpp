@@ -21,6 +21,38 @@ TEST(Direction, HalfTheRdmaBandwidthDoublesTheKvPull) {
   EXPECT_NEAR(half.whole_run.tpot_ms.mean, base.whole_run.tpot_ms.mean, 1e-9);
 }
 
+TEST(Direction, KvGoesOverThePlaneItIsGiven) {
+  // The same 287.8 MB out of a die of one node into a die of another: a die has 7 * 28 = 196 GB/s
+  // of UB, of which a read gets 164 (P Table 1), after 1.9 us.
+  const Result rdma = run_with(kOneRequest);
+  const Result ub = run_with(kOneRequest, {"/deployment/kv/plane=ub"});
+  const double bytes = 4096 * 70272.0;
+  EXPECT_DOUBLE_EQ(transfers(ub, "kv_pull").bytes, bytes);
+  EXPECT_NEAR(transfers(ub, "kv_pull").mean_ms, bytes / 164e9 * 1e3 + 0.0019, 1e-6);
+  EXPECT_NEAR(transfers(rdma, "kv_pull").mean_ms, bytes / 23.75e9 * 1e3 + 0.005, 1e-6);
+  for (const char* direction : {"out", "in"}) {
+    EXPECT_DOUBLE_EQ(link(rdma, "rdma", direction).transfer_bytes, bytes);
+    EXPECT_EQ(link(rdma, "die_ub", direction).transfer_bytes, 0);
+    EXPECT_DOUBLE_EQ(link(ub, "die_ub", direction).transfer_bytes, bytes);
+    EXPECT_EQ(link(ub, "rdma", direction).transfer_bytes, 0);
+  }
+}
+
+TEST(Direction, CachedBlocksComeOverRdmaWhereCpusAreOnIt) {
+  // Flows of as many CPUs to as many dies: the slower port binds, of a CPU, so half of it takes
+  // twice as long but for 5 us.
+  const auto with = [](const std::string& of_a_cpu) {
+    return run_with(kOneRequest, {"/deployment/cache/reuse=0.5", "/deployment/cache/plane=rdma",
+                                  "/platform/rdma/cpu_bandwidth=" + of_a_cpu});
+  };
+  const Result wide = with("20GB/s"), narrow = with("10GB/s");
+  EXPECT_NEAR(transfers(wide, "cache_read").bytes, 2048 * 70272.0, 4);
+  EXPECT_NEAR(transfers(narrow, "cache_read").mean_ms - 0.005,
+              2 * (transfers(wide, "cache_read").mean_ms - 0.005), 1e-6);
+  EXPECT_NEAR(link(wide, "cpu_rdma", "out").transfer_bytes, 2048 * 70272.0, 4);
+  EXPECT_EQ(link(wide, "cpu_ub", "out").transfer_bytes, 0);
+}
+
 TEST(Direction, HalfTheSubPlanesSlowCachedBlocks) {
   // Half of the prompt is cached and read from CPUs, on up to 4 flows to as many dies. A flow gets
   // the slower of the CPU port, 160 GB/s, and the die's sub-planes: 8 * 28 = 224 GB/s, so the CPU

@@ -8,14 +8,6 @@
 namespace cmsim::run {
 namespace {
 
-const metrics::LinkResult& link_of(const std::vector<metrics::LinkResult>& links,
-                                   const std::string& name, const std::string& direction) {
-  for (const metrics::LinkResult& link : links) {
-    if (link.name == name && link.direction == direction) return link;
-  }
-  throw std::out_of_range(name);
-}
-
 // Two instances send 1 GB together within 2 s, of which 30/32 go over UB: their ports, 64 of 768,
 // are in use for 0.25 s of it each, and 0.5 s of the busiest.
 TEST(AddExchanges, CountsBytesAndTheTimeOfPorts) {
@@ -48,8 +40,7 @@ TEST(LinkMeter, AThinFabricIsCrowded) {
         R"({"requests": 640, "prompt_length": 1000, "output_length": 40, "role": "decode",
             "arrivals": {"kind": "all_at_once"}})",
         {"/platform/ub/link_bandwidth=" + bandwidth});
-    const auto& links = result.whole_run.links;
-    return link_of(links, "die_ub", "in").busiest_utilisation;
+    return link(result, "die_ub", "in").busiest_utilisation;
   };
   EXPECT_LT(busiest("28GB/s"), 0.1);
   EXPECT_GT(busiest("0.1GB/s"), 0.4);

@@ -52,4 +52,12 @@ inline const metrics::TransferResult& transfers(const Result& result, const std:
   throw std::out_of_range(name);
 }
 
+inline const metrics::LinkResult& link(const Result& result, const std::string& name,
+                                       const std::string& direction) {
+  for (const metrics::LinkResult& link : result.whole_run.links) {
+    if (link.name == name && link.direction == direction) return link;
+  }
+  throw std::out_of_range(name);
+}
+
 }  // namespace cmsim::run

@@ -139,6 +139,8 @@ TEST(ScenarioSchema, AgreesOnValues) {
         "/platform/ub/link_bandwidth=448Gbps", "/platform/ub/link_bandwidth=56GB/s",
         "/decode/mtp/acceptance=70%", "/decode/mtp/acceptance={\"value\": 0.9, \"source\": \"x\"}",
         "/decode/microbatches=auto", "/deployment/cache/dram_per_node=512GiB",
+        "/deployment/kv/plane=ub", "/deployment/cache/plane=vpc",
+        "/platform/rdma/cpu_bandwidth=200Gbps",
         "/workload/arrivals={\"kind\": \"poisson\", \"rate\": 12.5}", "/workload/start=1min",
         "/workload/arrivals={\"kind\": \"poisson\", \"rate\": \"12/s\"}", "/horizon=1h",
         "/workload/max_bytes=2GB"}) {
@@ -149,7 +151,7 @@ TEST(ScenarioSchema, AgreesOnValues) {
        {"/slo=cm384-5ms", "/slo/tpot=15", "/slo/tpot=15mb", "/network=fast", "/seed=-1",
         "/platform/ub/link_bandwidth=28GB", "/platform/ub/sub_planes=0", "/platform/nodes=1.5",
         "/decode/mtp/acceptance=1.5", "/decode/mtp/draft_tokens=9", "/experts/placement=random",
-        "/deployment/cache/plane=rdma", "/deployment/cache/enabled=yes",
+        "/deployment/cache/plane=roce", "/deployment/kv/plane=vpc", "/deployment/cache/enabled=yes",
         "/workload/arrivals/kind=burst", "/workload/time_scale=0", "/horizon=5",
         "/workload/arrivals={\"kind\": \"poisson\", \"rate\": 1e-15}", "/workload/max_bytes=5"}) {
     EXPECT_NE(complaint(bad), "") << bad;

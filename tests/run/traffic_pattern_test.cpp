@@ -62,12 +62,17 @@ TEST(TrafficPattern, KvGoesFromEveryPrefillDieToEveryDecodeDie) {
   EXPECT_NEAR(sent, 4096 * 70272.0, 1);
   EXPECT_EQ(receivers, 320);
   EXPECT_EQ(product(kv).plane, hw::Plane::kRdma);
+  EXPECT_EQ(product(pattern("kv:plane=ub")).plane, hw::Plane::kUb);
+  EXPECT_EQ(pattern("kv:plane=ub").description,
+            "the KV of 4096 tokens to each of 320 decode dies from 192 prefill dies over ub");
 }
 
 TEST(TrafficPattern, CacheIsReadByEveryDieFromEveryCpu) {
   const TrafficPattern cache = pattern("cache:tokens=192");
   EXPECT_EQ(pairs(cache).pairs.size(), 768u * 192);
   EXPECT_DOUBLE_EQ(pairs(cache).pairs.front().bytes, 70272);
+  EXPECT_EQ(pairs(cache).plane, hw::Plane::kUb);
+  EXPECT_EQ(pairs(pattern("cache:plane=vpc")).plane, hw::Plane::kVpc);
 }
 
 TEST(TrafficPattern, RefusesWhatItDoesNotKnow) {
@@ -79,6 +84,7 @@ TEST(TrafficPattern, RefusesWhatItDoesNotKnow) {
   EXPECT_THAT(refusal("dispatch:ep=8,ep=9"), HasSubstr("ep is given twice"));
   EXPECT_THAT(refusal("dispatch:ep"), HasSubstr("ep needs a value"));
   EXPECT_THAT(refusal("kv:decode=700"), HasSubstr("192 prefill and 700 decode dies"));
+  EXPECT_THAT(refusal("kv:plane=vpc"), HasSubstr("plane: found \"vpc\", allowed are rdma, ub"));
   EXPECT_THAT(refusal("pairs"), HasSubstr("pairs:FILE"));
   EXPECT_THAT(refusal("pairs:/nowhere.csv"), HasSubstr("/nowhere.csv"));
 }

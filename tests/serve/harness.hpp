@@ -91,6 +91,7 @@ inline hw::Platform small_platform() {
   platform.dies_per_npu = 2;
   platform.cpus_per_node = 2;
   platform.dram_per_node = 1'000'000'000;
+  platform.ub.cpu_bandwidth = 160e9;
   return platform;
 }
 

@@ -22,12 +22,14 @@ hw::Platform supernode() {
   platform.dies_per_npu = 2;
   platform.cpus_per_node = 4;
   platform.dram_per_node = 1'500'000'000'000;
+  platform.ub.cpu_bandwidth = 160e9;
   return platform;
 }
 
-std::string refusal(const DeploymentSpec& deployment, Role role = Role::kAll) {
+std::string refusal(const DeploymentSpec& deployment, Role role = Role::kAll,
+                    const hw::Platform& platform = supernode()) {
   try {
-    check_deployment(deployment, supernode(), role);
+    check_deployment(deployment, platform, role);
   } catch (const ConfigError& error) {
     return error.what();
   }
@@ -76,6 +78,36 @@ TEST(CheckDeployment, RefusesMoreDramThanANodeHas) {
   DeploymentSpec d;
   d.cache.dram_per_node = 2'000'000'000'000;
   EXPECT_THAT(refusal(d), HasSubstr("/deployment/cache/dram_per_node"));
+}
+
+TEST(CheckDeployment, RefusesAPlaneThatJoinsNoCpus) {
+  DeploymentSpec d;
+  d.cache.plane = coll::Plane::kRdma;
+  EXPECT_THAT(refusal(d), HasSubstr("/deployment/cache/plane: found \"rdma\", by which there is no "
+                                    "way from die:0 to cpu:0 on this platform; allowed is \"ub\", "
+                                    "\"vpc\""));
+  EXPECT_EQ(refusal(d, Role::kDecodeOnly), "");
+  hw::Platform with_cpus = supernode();
+  with_cpus.rdma.cpu_bandwidth = 25e9;
+  EXPECT_EQ(refusal(d, Role::kAll, with_cpus), "");
+}
+
+TEST(CheckDeployment, RefusesAPlaneThatEndsBetweenPrefillAndDecode) {
+  hw::Platform two = supernode();
+  two.supernodes = 2;  // of 384 dies; prefill has 0 to 191, decode 192 to 511
+  two.rdma.fabric.scope = hw::Scope::kAll;
+  DeploymentSpec d;
+  d.cache.enabled = false;
+  EXPECT_EQ(refusal(d, Role::kAll, two), "");
+  d.kv.plane = coll::Plane::kUb;
+  EXPECT_THAT(
+      refusal(d, Role::kAll, two),
+      HasSubstr("/deployment/kv/plane: found \"ub\", by which there is no way from die:0 to "
+                "die:384 on this platform; allowed is \"rdma\""));
+  EXPECT_EQ(refusal(d, Role::kPrefillOnly, two), "");  // nothing is pulled
+  d.decode.npus_per_instance = 96;
+  d.decode.ep = 192;
+  EXPECT_EQ(refusal(d, Role::kAll, two), "");  // dies 0 to 383
 }
 
 TEST(CheckCacheBlocks, NeedsAMultipleOfTheTraceBlock) {

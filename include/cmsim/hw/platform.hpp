@@ -56,10 +56,11 @@ struct UbSpec {
   PathSpec npu_npu_read, npu_npu_write, npu_cpu_read, npu_cpu_write;
 };
 
-/// The scale-out plane: one port a die, and what joins supernodes.
+/// The scale-out plane: dies, CPUs where it has them, and what joins supernodes.
 struct RdmaSpec {
   FabricSpec fabric;
-  bool by_builder = false;  // "fabric" names a builder; else it is one switch
+  bool by_builder = false;           // "fabric" names a builder; else it is one switch
+  BytesPerSecond cpu_bandwidth = 0;  // of one CPU socket; 0: CPUs are not on this plane
   double efficiency = 1;
   Seconds latency = 0;
 };

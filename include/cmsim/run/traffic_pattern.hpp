@@ -23,13 +23,13 @@ struct TrafficPattern {
 /// For messages.
 inline constexpr const char* kTrafficForms =
     "dispatch[:ep=N,tokens=N,skew=X], combine[:...], alltoall[:ep=N,tokens=N], allgather[:...], "
-    "kv[:tokens=N,prefill=DIES,decode=DIES], cache[:tokens=N], pairs:FILE";
+    "kv[:tokens=N,prefill=DIES,decode=DIES,plane=P], cache[:tokens=N,plane=P], pairs:FILE";
 
 /// dispatch, combine, alltoall, allgather: as `cmsim collective` has them; 128 tokens a rank and
 /// all dies unless said. kv: every die of the published decode instance gets the KV of a prompt of
-/// 4,096 tokens over the scale-out plane, an equal part from every prefill die. cache: every die
-/// reads the KV of such a prompt over the scale-up plane, an equal part from every CPU. pairs: a
-/// CSV file of from,to,bytes. Throws ConfigError. `model` is asked where bytes depend on it.
+/// 4,096 tokens, an equal part from every prefill die. cache: every die reads the KV of such a
+/// prompt, an equal part from every CPU. Their planes are those of /deployment unless said. pairs:
+/// a CSV file of from,to,bytes. Throws ConfigError. `model` is asked where bytes depend on it.
 TrafficPattern read_traffic(const std::string& text, const hw::Platform& platform,
                             const std::function<model::Architecture()>& model);
 

@@ -3,6 +3,7 @@
 // deployment (P §5.1).
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <string>
 
@@ -29,6 +30,13 @@ struct DecodeSpec {
   std::int64_t slots() const { return instances * slots_per_instance(); }
 };
 
+inline constexpr std::array kKvPlanes{coll::Plane::kRdma, coll::Plane::kUb};
+inline constexpr std::array kCachePlanes{coll::Plane::kUb, coll::Plane::kVpc, coll::Plane::kRdma};
+
+struct KvSpec {
+  coll::Plane plane = coll::Plane::kRdma;  // which network decode pulls the KV of a prompt over
+};
+
 struct CacheSpec {
   bool enabled = true;
   int block_size = 512;                  // tokens
@@ -40,6 +48,7 @@ struct CacheSpec {
 struct DeploymentSpec {
   PrefillSpec prefill;
   DecodeSpec decode;
+  KvSpec kv;
   CacheSpec cache;
   // Reads, and as many writes, that a die has on the wire at once (serve/copy_queues.hpp).
   // Assumption; two fill the port of a die, for that of a CPU is 0.8 as wide (P Table 1's machine).
