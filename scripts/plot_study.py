@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
 """Draws a study as bars, one panel a metric: for docs/studies/ and for studies of your own.
 
-    plot_study.py DIR -o FILE.svg [--metric NAME[*FACTOR][:LABEL] ...] [--names A B ...]
+    plot_study.py DIR -o FILE.svg [--metric NAME[*FACTOR][:LABEL] ...] [--names A B ...] [--axis LABEL]
 
 DIR is what `cmsim sweep --out DIR` made. A bar is a cell, its value the mean over the seeds, and a line on it
 goes from the least seed to the most. --metric "duration*1e-3:step, ms" multiplies and names; --names replaces
-the values of the axes, in order of the cells. Needs matplotlib (Debian: python3-matplotlib).
+the values of the axes, in order of the cells, --axis what stands below them. Needs matplotlib (Debian: python3-matplotlib).
 """
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ import sys
 
 
 def cells(directory: pathlib.Path) -> tuple[list[str], dict[str, dict[str, list[float]]]]:
-    """The axes, and by cell and metric the values of the seeds."""
+    """The axes, and by cell and metric the values of the seeds, which are numbers."""
     with open(directory / "points.csv", encoding="utf-8", newline="") as stream:
         rows = [row for row in csv.DictReader(stream) if row["state"] == "done"]
     if not rows:
@@ -29,8 +29,11 @@ def cells(directory: pathlib.Path) -> tuple[list[str], dict[str, dict[str, list[
     for row in rows:
         cell = ", ".join(row[axis] for axis in axes)
         for metric in metrics:
-            if row[metric]:
-                found[cell][metric.removeprefix("values_")].append(float(row[metric]))
+            try:
+                value = float(row[metric])
+                found[cell][metric.removeprefix("values_")].append(value)
+            except ValueError:  # none, or a text: nothing to draw
+                pass
     return [axis.removeprefix("params_") for axis in axes], found
 
 
@@ -47,6 +50,7 @@ def main() -> None:
     parser.add_argument("-o", "--output", required=True)
     parser.add_argument("--metric", nargs="+")
     parser.add_argument("--names", nargs="+")
+    parser.add_argument("--axis")
     arguments = parser.parse_args()
     try:
         import matplotlib
@@ -72,10 +76,11 @@ def main() -> None:
                  [max(seeds) - mean for mean, seeds in zip(means, values)]]
         several = any(len(seeds) > 1 for seeds in values)
         bars = panel.bar(names, means, color="#3b6ea5", yerr=reach if several else None, capsize=3)
-        panel.bar_label(bars, fmt="%.3g", fontsize=7, padding=2)
+        panel.bar_label(bars, [f"{mean:,.0f}" if mean >= 1000 else f"{mean:.3g}" for mean in means],
+                        fontsize=7, padding=2)
         panel.set_title(label, fontsize=9)
         panel.set_ylim(0, 1.15 * max(means))
-        panel.set_xlabel(", ".join(axis.rsplit("/", 1)[-1] for axis in axes))
+        panel.set_xlabel(arguments.axis or ", ".join(axis.rsplit("/", 1)[-1] for axis in axes))
         panel.tick_params(axis="x", labelrotation=20 if max(map(len, names)) > 6 else 0)
         panel.spines[["top", "right"]].set_visible(False)
     figure.tight_layout()
