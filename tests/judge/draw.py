@@ -168,7 +168,7 @@ def drop_idle(scenario: Config) -> None:
     if workload["role"] == "prefill" and isinstance(slo, dict):
         del slo["tpot"]
     if workload["role"] != "all":
-        del deployment["kv"]
+        deployment.pop("kv", None)
     cache = deployment["cache"]
     looked_up = "trace" in workload or "reuse" in cache
     used = cache["enabled"] and workload["role"] != "decode" and looked_up

@@ -16,6 +16,7 @@ import re
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import monotone
@@ -40,15 +41,22 @@ SIDES = 0, -ROUNDED, ROUNDED
 READINGS = [Reading(*sides) for sides in itertools.product(SIDES, repeat=3)]
 
 
-def judge_by(reading: Reading, case: Case, result: dict[str, Any]) -> Ledger:
+def judgements(reading: Reading, case: Case, result: dict[str, Any]) -> Iterator[Ledger]:
+    """The one ledger, after each part of the judgement."""
     ledger, facts = Ledger(result), facts_of(case.drawn)
     for figures in FIGURES:
         figures(result, case.rows, facts, reading, ledger).judge()
+        yield ledger
     for i, _ in enumerate(result.get("files", [])):
         ledger.same(f"files.{i}.name", "requests.csv")
         ledger.same(f"files.{i}.bytes", len(case.csv))
         ledger.same(f"files.{i}.fnv1a64", f"{fnv1a64(case.csv):016x}")
     ledger.failures.extend(ledger.unjudged())
+    yield ledger
+
+
+def judge_by(reading: Reading, case: Case, result: dict[str, Any]) -> Ledger:
+    *_, ledger = judgements(reading, case, result)
     return ledger
 
 

@@ -18,7 +18,7 @@ from typing import Any
 
 from cases import Case, run
 from draw import MODEL, PLATFORM, Drawn, drop_idle
-from judge import SHAPE_ERRORS, judge_by, judge_case
+from judge import SHAPE_ERRORS, judge_case, judgements
 from view import Reading
 
 SLOW = {"/platform/die/hbm_bandwidth": "1.6GB/s", "/platform/die/int8_peak": "0.752TOPS",
@@ -66,7 +66,7 @@ def with_spoilt(result: dict[str, Any], field: str) -> dict[str, Any]:
 
 def notices(reading: Reading, case: Case, result: dict[str, Any]) -> bool:
     try:
-        return bool(judge_by(reading, case, result).failures)
+        return any(ledger.failures for ledger in judgements(reading, case, result))
     except SHAPE_ERRORS:
         return True
 

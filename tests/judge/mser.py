@@ -1,6 +1,7 @@
 """MSER-5, with what rounding leaves open: which numbers of observations may be the warm-up."""
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 
@@ -33,10 +34,11 @@ def warm_ups(series: Sequence[float], slack: Sequence[float]) -> set[int | None]
                        ((root + off) ** 2 + lost) / left ** 2))
     errors.reverse()
     candidates = errors[:len(means) - FEWEST_LEFT + 1]
+    most = [most for _, most in candidates]
+    before = list(itertools.accumulate([math.inf, *most], min))
+    after = list(itertools.accumulate([math.inf, *reversed(most)], min))[::-1]
     found: set[int | None] = set()
     for i, (least, _) in enumerate(candidates):
-        before = min((most for _, most in candidates[:i]), default=math.inf)
-        after = min((most for _, most in candidates[i + 1:]), default=math.inf)
-        if least < before and least <= after:
+        if least < before[i] and least <= after[i + 1]:
             found.add(None if i > len(means) // 2 else i * BATCH)
     return found
