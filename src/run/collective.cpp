@@ -7,6 +7,7 @@
 #include <cmath>
 #include <stdexcept>
 
+#include "adjusted_group.hpp"
 #include "cmsim/base/error.hpp"
 #include "cmsim/coll/traffic.hpp"
 #include "cmsim/engine/exchange.hpp"
@@ -159,7 +160,16 @@ class MeasuredNetwork : public coll::ExchangeNetwork {
   }
 
   std::shared_ptr<const coll::ExchangeGroup> group(const Subgroups& subgroups) const override {
-    return std::make_shared<Group>(analytic_.group(subgroups), measured_);
+    return std::make_shared<AdjustedGroup>(
+        analytic_.group(subgroups),
+        [measured = measured_](std::span<const coll::ExchangeGroup::Shape> shapes,
+                               std::vector<coll::ExchangeCost>& costs) {
+          for (std::size_t i = 0; i < costs.size(); ++i) {
+            const bool same = shapes[i].send == measured.shape.send &&
+                              shapes[i].receive == measured.shape.receive;
+            if (same) costs[i].per_mean = measured.per_mean;
+          }
+        });
   }
   coll::PortLoads loads(const Subgroups& subgroups,
                         const coll::ExchangeGroup::Shape& shape) const override {
@@ -170,25 +180,6 @@ class MeasuredNetwork : public coll::ExchangeNetwork {
   struct Measured {
     coll::ExchangeGroup::Shape shape;
     double per_mean = 0;
-  };
-  class Group : public coll::ExchangeGroup {
-   public:
-    Group(std::shared_ptr<const ExchangeGroup> group, Measured measured)
-        : group_(std::move(group)), measured_(std::move(measured)) {}
-    std::vector<coll::ExchangeCost> costs(std::span<const Shape> shapes) const override {
-      std::vector<coll::ExchangeCost> costs = group_->costs(shapes);
-      for (std::size_t i = 0; i < costs.size(); ++i) {
-        if (shapes[i].send == measured_.shape.send &&
-            shapes[i].receive == measured_.shape.receive) {
-          costs[i].per_mean = measured_.per_mean;
-        }
-      }
-      return costs;
-    }
-
-   private:
-    std::shared_ptr<const ExchangeGroup> group_;
-    Measured measured_;
   };
 
   coll::AnalyticNetwork analytic_;

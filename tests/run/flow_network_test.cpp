@@ -33,6 +33,29 @@ TEST(FlowNetwork, MeasuresALargeGroupOnRanksSpreadOverIt) {
   EXPECT_NE(flows.note().find("(64 of 320 ranks)"), std::string::npos) << flows.note();
 }
 
+// Of 160 packages every fifth rank would be alone in its own: 32 packages are measured instead.
+TEST(FlowNetwork, MeasuresWholePairsOfManySubgroups) {
+  const FlowNetwork flows(hw::cloudmatrix());
+  coll::ExchangeNetwork::Subgroups packages;
+  for (int die = 0; die < 320; die += 2) packages.push_back(consecutive_dies(die, 2));
+  const std::vector<double> ones(320, 1);
+  const coll::ExchangeGroup::Shape shape{ones, ones};
+  flows.group(packages)->costs({&shape, 1});
+  EXPECT_NE(flows.note().find("(64 of 320 ranks)"), std::string::npos) << flows.note();
+}
+
+// All send to one rank of 320, which is not among the 64.
+TEST(FlowNetwork, SaysWhereNothingIsMeasured) {
+  const FlowNetwork flows(hw::cloudmatrix());
+  std::vector<double> shares(320, 0);
+  shares[0] = 1;
+  const coll::ExchangeGroup::Shape shape{std::vector<double>(320, 1), shares};
+  flows.group({consecutive_dies(0, 320)})->costs({&shape, 1});
+  EXPECT_EQ(flows.note(),
+            "exchanges: some of 320 ranks take their analytic bound: those that would be measured "
+            "send each other nothing");
+}
+
 // Rank 0 of a torus sends to its neighbours alone what all others spread: pairs that end early
 // leave their ways idle, which the bound does not see.
 TEST(FlowNetwork, UnevenPairsOnFixedWaysTakeLongerThanTheBound) {
