@@ -7,7 +7,6 @@
 
 #include "cmsim/base/error.hpp"
 #include "cmsim/hw/analysis.hpp"
-#include "cmsim/hw/analysis.hpp"
 #include "cmsim/hw/platform_files.hpp"
 
 namespace cmsim::hw {
