@@ -62,18 +62,18 @@ class Distances {
 
   /// Returns one that can be reached, or -1.
   int take_hops(DistanceReport& report, hw::EndpointKind kind, Range range, Range without) {
-    std::vector<int>& hops = hops_[static_cast<std::size_t>(report.plane)];
+    std::vector<hw::Hops>& hops = hops_[static_cast<std::size_t>(report.plane)];
     if (hops.empty()) {
-      hops = hw::hops_from(fabric_.topology(), report.plane,
+      hops = hw::hops_from(p_, fabric_.topology(), report.plane,
                            fabric_.topology().vertex_of(hw::die(from_)));
     }
     int example = -1;
     for (int i = range.first; i < range.first + range.count; ++i) {
-      const int there = without.has(i) ? -1 : hops[fabric_.topology().vertex_of({kind, i})];
-      if (there < 0) continue;
-      if (example < 0) report.least_hops = report.most_hops = there;
-      report.least_hops = std::min(report.least_hops, there);
-      report.most_hops = std::max(report.most_hops, there);
+      if (without.has(i)) continue;
+      const hw::Hops there = hops[fabric_.topology().vertex_of({kind, i})];
+      if (there.least < 0) continue;
+      report.least_hops = example < 0 ? there.least : std::min(report.least_hops, there.least);
+      report.most_hops = std::max(report.most_hops, there.most);
       example = i;
     }
     return example;
@@ -82,7 +82,7 @@ class Distances {
   const coll::Fabric& fabric_;
   const hw::Platform& p_;
   int from_ = 0;
-  std::vector<int> hops_[hw::kPlanes];
+  std::vector<hw::Hops> hops_[hw::kPlanes];
   std::vector<DistanceReport> found_;
 };
 
@@ -104,7 +104,7 @@ TopologyReport report_topology(const coll::Fabric& fabric) {
   report.plan = hw::plan_switches(platform);
   for (const Plane plane : {Plane::kUb, Plane::kRdma}) {
     report.planes.push_back(
-        {plane, hw::shape_of(topology, plane), hw::bisection(platform, topology, plane)});
+        {plane, hw::shape_of(platform, topology, plane), hw::bisection(platform, topology, plane)});
   }
   report.distances = Distances(fabric).collect();
   return report;

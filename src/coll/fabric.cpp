@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <boost/range/iterator_range.hpp>
+#include <optional>
 #include <stdexcept>
 #include <utility>
 
@@ -37,8 +38,7 @@ const char* to_string(Direction direction) { return direction == Direction::kOut
 class Fabric::Routes {
  public:
   Routes(const hw::Platform& platform, Uplinks uplinks)
-      : topology(std::make_shared<hw::Topology>(platform)),
-        graph(*topology, platform.ub.spread, uplinks) {
+      : topology(std::make_shared<hw::Topology>(platform)), graph(platform, *topology, uplinks) {
     double of_nodes = 0;
     for (const Port& port : graph.ports()) {
       const bool between_switches =
@@ -153,25 +153,21 @@ Path Fabric::path(hw::Endpoint from, hw::Endpoint to, Plane plane, Op op) const 
   const auto a = static_cast<std::int32_t>(routes_->topology->vertex_of(from));
   const auto b = static_cast<std::int32_t>(routes_->topology->vertex_of(to));
   const bool between_dies = is_die(from) && is_die(to);
-  const auto route = [&] {
-    path.stripes = platform_.ub.spread == hw::Spread::kHash
-                       ? routes_->graph.hashed_way(plane, a, b, hash_of(from, to), path.ports)
-                       : routes_->graph.ways(plane, a, b, path.ports);
-    return path.stripes > 0;
-  };
-  bool found = route();
-  if (!found && plane == Plane::kUb && between_dies) {
+  std::optional<std::uint64_t> hash;
+  if (platform_.ub.spread == hw::Spread::kHash) hash = hash_of(from, to);
+  std::optional<int> more_links = routes_->graph.find_ways(plane, a, b, hash, path);
+  if (!more_links && plane == Plane::kUb && between_dies) {
     plane = Plane::kRdma;
-    found = route();
+    more_links = routes_->graph.find_ways(plane, a, b, hash, path);
   }
-  if (!found) {
+  if (!more_links) {
     throw std::invalid_argument(fmt::format("no route from {} to {} on the {} plane of {}",
                                             hw::to_string(from), hw::to_string(to),
                                             hw::to_string(plane), platform_.name));
   }
   if (plane == Plane::kRdma) {
     path.efficiency = platform_.rdma.efficiency;
-    path.latency = platform_.rdma.latency;
+    path.latency = platform_.rdma.latency + *more_links * platform_.rdma.fabric.hop_latency;
   } else if (plane == Plane::kVpc) {
     path.efficiency = platform_.vpc.efficiency;
     path.latency = platform_.vpc.latency;
@@ -183,6 +179,7 @@ Path Fabric::path(hw::Endpoint from, hw::Endpoint to, Plane plane, Op op) const 
     const bool other_node = node_of(from) != node_of(to);
     path.efficiency = other_node ? spec.inter_node_efficiency : spec.intra_node_efficiency;
     path.latency = other_node ? spec.inter_node_latency : spec.intra_node_latency;
+    path.latency += *more_links * ub.fabric.hop_latency;
   }
   return path;
 }

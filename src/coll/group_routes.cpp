@@ -38,8 +38,8 @@ void add_path(PortLoads& loads, const Path& path, double bytes) {
   loads.latency = std::max(loads.latency, path.latency);
   for (const PortId port : path.ports) {
     const auto i = static_cast<std::size_t>(port);
-    loads.bytes[i] += bytes / path.stripes;
-    loads.wire_bytes[i] += bytes / (path.efficiency * path.stripes);
+    loads.bytes[i] += bytes / path.stripes();
+    loads.wire_bytes[i] += bytes / (path.efficiency * path.stripes());
     loads.flows[i] += 1;
   }
 }
@@ -62,7 +62,7 @@ GroupRoutes::Way GroupRoutes::way(const Path& path, std::optional<Direction> sid
   Way way{.parts = {}, .latency = path.latency};
   for (const PortId port : path.ports) {
     if (side && fabric_.ports()[static_cast<std::size_t>(port)].direction != *side) continue;
-    way.parts.push_back({port, 1 / path.stripes, 1 / (path.efficiency * path.stripes)});
+    way.parts.push_back({port, 1 / path.stripes(), 1 / (path.efficiency * path.stripes())});
   }
   return way;
 }
@@ -121,13 +121,13 @@ double GroupRoutes::per_rank() const {
   std::map<PortId, double> first, last;
   const auto add_ends = [&](const Path& path, double bytes) {
     if (path.ports.empty()) return;
-    const auto stripes = static_cast<std::size_t>(path.stripes);
-    const std::size_t length = path.ports.size() / stripes;
-    const double wire = bytes / (path.efficiency * path.stripes);
-    for (std::size_t s = 0; s < stripes; ++s) {
-      first[path.ports[s * length]] += wire;
-      last[path.ports[(s + 1) * length - 1]] += wire;
+    const double wire = bytes / (path.efficiency * path.stripes());
+    first[path.ports.front()] += wire;
+    for (const std::uint32_t begin : path.later_ways) {
+      last[path.ports[begin - 1]] += wire;
+      first[path.ports[begin]] += wire;
     }
+    last[path.ports.back()] += wire;
   };
   const auto slowest = [&] {
     Seconds worst = 0;
@@ -235,8 +235,8 @@ GroupRoutes::ByRank GroupRoutes::pairs_by(Direction end) const {
         Share& share = on_port[static_cast<std::size_t>(port)];
         if (share.flows == 0) used.push_back(port);
         share.port = port;
-        share.bytes += 1 / way.stripes;
-        share.wire_bytes += 1 / (way.efficiency * way.stripes);
+        share.bytes += 1 / way.stripes();
+        share.wire_bytes += 1 / (way.efficiency * way.stripes());
         share.flows += 1;
       }
     }

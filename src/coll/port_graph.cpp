@@ -5,6 +5,7 @@
 #include <map>
 #include <numeric>
 #include <tuple>
+#include <utility>
 
 namespace cmsim::coll {
 namespace {
@@ -51,8 +52,9 @@ class PortGraph::Quotient {
   std::vector<hw::VertexId> first_;
 };
 
-PortGraph::PortGraph(const hw::Topology& topology, hw::Spread spread, Uplinks uplinks) {
+PortGraph::PortGraph(const hw::Platform& platform, const hw::Topology& topology, Uplinks uplinks) {
   const hw::Graph& graph = topology.graph();
+  const hw::Spread spread = platform.ub.spread;
   const Quotient quotient(topology, spread);
   struct Made {
     Port port;
@@ -127,6 +129,7 @@ PortGraph::PortGraph(const hw::Topology& topology, hw::Spread spread, Uplinks up
     const auto place = static_cast<std::size_t>(quotient.of(id));
     height_[place] = static_cast<std::int8_t>(height(graph[id]));
     is_cpu_[place] = graph[id].kind == VertexKind::kCpu;
+    place_of_.push_back(quotient.of(id));
   }
   if (uplinks == Uplinks::kWhenNpusCanFillThem && spread != hw::Spread::kHash) {
     std::vector<BytesPerSecond> capacities;
@@ -137,6 +140,9 @@ PortGraph::PortGraph(const hw::Topology& topology, hw::Spread spread, Uplinks up
     }
   }
   add_planes(topology.classes());
+  for (const Plane plane : {Plane::kUb, Plane::kRdma}) {
+    nonminimal_[static_cast<std::size_t>(plane)] = hw::nonminimal_routes(platform, topology, plane);
+  }
 }
 
 bool PortGraph::is_uplink(std::size_t port) const {
@@ -309,48 +315,96 @@ void PortGraph::for_each_nearer(const PlaneGraph& graph, const std::vector<Dista
 }
 
 void PortGraph::walk(const PlaneGraph& graph, const std::vector<Distance>& distances,
-                     std::int32_t at, std::int32_t to, std::vector<PortId>& way,
-                     std::vector<PortId>& ports, int& count) const {
+                     std::int32_t at, std::int32_t to, std::vector<PortId>& way, Path& path,
+                     int& count) const {
   if (count == kMostWays) return;
   if (at == to) {
-    ports.insert(ports.end(), way.begin(), way.end());
-    ++count;
+    if (count++ > 0) path.later_ways.push_back(static_cast<std::uint32_t>(path.ports.size()));
+    path.ports.insert(path.ports.end(), way.begin(), way.end());
     return;
   }
   for_each_nearer(graph, distances, at, to, [&](const Edge& edge) {
     const bool named = ports_[static_cast<std::size_t>(edge.port)].in_paths;
     if (named) way.push_back(edge.port);
-    walk(graph, distances, edge.end, to, way, ports, count);
+    walk(graph, distances, edge.end, to, way, path, count);
     if (named) way.pop_back();
   });
 }
 
-int PortGraph::ways(Plane plane, std::int32_t from, std::int32_t to,
-                    std::vector<PortId>& ports) const {
-  const PlaneGraph& graph = planes_[static_cast<std::size_t>(plane)];
-  const std::vector<Distance>* distances = distances_to(graph, from, to);
-  if (distances == nullptr) return 0;
-  std::vector<PortId> way;
-  int count = 0;
-  walk(graph, *distances, from, to, way, ports, count);
-  return count;
-}
-
-int PortGraph::hashed_way(Plane plane, std::int32_t from, std::int32_t to, std::uint64_t hash,
-                          std::vector<PortId>& ports) const {
-  const PlaneGraph& graph = planes_[static_cast<std::size_t>(plane)];
-  const std::vector<Distance>* distances = distances_to(graph, from, to);
-  if (distances == nullptr) return 0;
+void PortGraph::hashed_way(const PlaneGraph& graph, const std::vector<Distance>& distances,
+                           std::int32_t from, std::int32_t to, std::uint64_t hash,
+                           std::vector<PortId>& ports) const {
   std::vector<Edge> nearer;
   for (std::int32_t at = from; at != to;) {
     nearer.clear();
-    for_each_nearer(graph, *distances, at, to, [&](const Edge& edge) { nearer.push_back(edge); });
+    for_each_nearer(graph, distances, at, to, [&](const Edge& edge) { nearer.push_back(edge); });
     const Edge& chosen = nearer[hash % nearer.size()];
     hash /= nearer.size();
     if (ports_[static_cast<std::size_t>(chosen.port)].in_paths) ports.push_back(chosen.port);
     at = chosen.end;
   }
-  return 1;
+}
+
+bool PortGraph::add_way(const PlaneGraph& graph, std::span<const hw::VertexId> way,
+                        std::vector<PortId>& ports) const {
+  const std::size_t before = ports.size();
+  for (std::size_t i = 0; i + 1 < way.size(); ++i) {
+    const std::int32_t to = place_of_[way[i + 1]];
+    const auto at = static_cast<std::size_t>(place_of_[way[i]]);
+    auto e = graph.first[at];
+    while (e < graph.first[at + 1] && graph.edges[e].end != to) ++e;
+    if (e == graph.first[at + 1]) {
+      ports.resize(before);
+      return false;
+    }
+    ports.push_back(graph.edges[e].port);
+  }
+  return true;
+}
+
+int PortGraph::nonminimal_ways(Plane plane, std::int32_t from, std::int32_t to,
+                               std::optional<std::uint64_t> hash, Path& path) const {
+  const auto& routes = nonminimal_[static_cast<std::size_t>(plane)];
+  if (routes == nullptr) return 0;
+  const PlaneGraph& graph = planes_[static_cast<std::size_t>(plane)];
+  hw::Ways ways;
+  routes->find(static_cast<hw::VertexId>(from), static_cast<hw::VertexId>(to), ways);
+  std::vector<std::uint32_t> ends;
+  for (std::size_t i = 0; i < ways.count(); ++i) {
+    if (!add_way(graph, ways.way(i), path.ports)) continue;
+    ends.push_back(static_cast<std::uint32_t>(path.ports.size()));
+  }
+  if (ends.empty()) return 0;
+  if (hash) {
+    const std::size_t chosen = *hash % ends.size();
+    const auto begin = path.ports.begin();
+    path.ports.erase(begin + ends[chosen], path.ports.end());
+    if (chosen > 0) path.ports.erase(begin, begin + ends[chosen - 1]);
+    return static_cast<int>(path.ports.size());
+  }
+  path.later_ways.assign(ends.begin(), ends.end() - 1);
+  std::uint32_t longest = 0, first = 0;
+  for (const std::uint32_t end : ends) longest = std::max(longest, end - std::exchange(first, end));
+  return static_cast<int>(longest);
+}
+
+std::optional<int> PortGraph::find_ways(Plane plane, std::int32_t from, std::int32_t to,
+                                        std::optional<std::uint64_t> hash, Path& path) const {
+  const PlaneGraph& graph = planes_[static_cast<std::size_t>(plane)];
+  const std::vector<Distance>* distances = distances_to(graph, from, to);
+  if (distances == nullptr) return std::nullopt;
+  if (const int longest = nonminimal_ways(plane, from, to, hash, path)) {
+    const auto place = static_cast<std::size_t>(graph.place[static_cast<std::size_t>(from)]);
+    return longest - (*distances)[place];
+  }
+  if (hash) {
+    hashed_way(graph, *distances, from, to, *hash, path.ports);
+  } else {
+    std::vector<PortId> way;
+    int count = 0;
+    walk(graph, *distances, from, to, way, path, count);
+  }
+  return 0;
 }
 
 }  // namespace cmsim::coll

@@ -2,16 +2,18 @@
 // the ports. Knows all shortest ways; internal to Fabric.
 #pragma once
 
+#include <memory>
 #include <optional>
 #include <vector>
 
 #include "cmsim/coll/fabric.hpp"
+#include "cmsim/hw/nonminimal.hpp"
 
 namespace cmsim::coll {
 
 class PortGraph {
  public:
-  PortGraph(const hw::Topology& topology, hw::Spread spread, Uplinks uplinks);
+  PortGraph(const hw::Platform& platform, const hw::Topology& topology, Uplinks uplinks);
 
   std::span<const Port> ports() const { return ports_; }
   /// In the order of boost::edges() of the topology.
@@ -20,11 +22,11 @@ class PortGraph {
   std::optional<PortId> left_out_but_binding(std::span<const BytesPerSecond> capacities) const;
   /// From now on no way goes over a port that carries nothing.
   void drop_lost(std::span<const BytesPerSecond> capacities);
-  /// Appends the ways from one vertex to another, port by port and one after the other, at most
-  /// kMostWays; with a hash, the one that it chooses. Returns how many; 0 when there is none.
-  int ways(Plane plane, std::int32_t from, std::int32_t to, std::vector<PortId>& ports) const;
-  int hashed_way(Plane plane, std::int32_t from, std::int32_t to, std::uint64_t hash,
-                 std::vector<PortId>& ports) const;
+  /// Fills in the ways from one endpoint to another, of shortest ones at most kMostWays; with a
+  /// hash, the one that it chooses. Returns how many links the longest of them has more than a
+  /// shortest way; nullopt when there is none.
+  std::optional<int> find_ways(Plane plane, std::int32_t from, std::int32_t to,
+                               std::optional<std::uint64_t> hash, Path& path) const;
 
  private:
   static constexpr int kMostWays = 24;  // as many as four dimensions of a mesh have
@@ -60,15 +62,25 @@ class PortGraph {
   static void for_each_nearer(const PlaneGraph& graph, const std::vector<Distance>& distances,
                               std::int32_t at, std::int32_t to, const Use& use);
   void walk(const PlaneGraph& graph, const std::vector<Distance>& distances, std::int32_t at,
-            std::int32_t to, std::vector<PortId>& way, std::vector<PortId>& ports,
-            int& count) const;
+            std::int32_t to, std::vector<PortId>& way, Path& path, int& count) const;
+  void hashed_way(const PlaneGraph& graph, const std::vector<Distance>& distances,
+                  std::int32_t from, std::int32_t to, std::uint64_t hash,
+                  std::vector<PortId>& ports) const;
+  /// The ways beyond the shortest ones; returns the links of the longest, 0 where there are none.
+  int nonminimal_ways(Plane plane, std::int32_t from, std::int32_t to,
+                      std::optional<std::uint64_t> hash, Path& path) const;
+  /// False, and `ports` as they were, where a link of the way is lost.
+  bool add_way(const PlaneGraph& graph, std::span<const hw::VertexId> way,
+               std::vector<PortId>& ports) const;
 
   std::vector<Port> ports_;
   std::vector<std::pair<std::int32_t, std::int32_t>> ends_;  // of the ports
   std::vector<PortId> port_of_link_;
-  std::vector<std::int8_t> height_;  // by vertex
-  std::vector<char> is_cpu_;         // by vertex; a CPU passes nothing on
+  std::vector<std::int8_t> height_;     // by vertex
+  std::vector<char> is_cpu_;            // by vertex; a CPU passes nothing on
+  std::vector<std::int32_t> place_of_;  // by vertex of the topology
   PlaneGraph planes_[hw::kPlanes];
+  std::shared_ptr<const hw::NonMinimalRoutes> nonminimal_[hw::kPlanes];  // null: none
 };
 
 }  // namespace cmsim::coll

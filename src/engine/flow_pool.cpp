@@ -33,7 +33,7 @@ void FlowPool::listen() {
 }
 
 FlowRecord FlowPool::record_of(const Flow& flow) const {
-  return {flow.ports, flow.stripes, flow.bytes, flow.wire_bytes, flow.may_leave_node};
+  return {flow.ports, flow.later_ways, flow.bytes, flow.wire_bytes, flow.may_leave_node};
 }
 
 FlowPool::Slot& FlowPool::free_slot() {
@@ -67,7 +67,7 @@ coll::TransferId FlowPool::start(Flow flow) {
 void FlowPool::start_comm(Slot& slot) {
   const Flow& f = slot.flow;
   // SimGrid takes whole bytes. Count in wire bytes, and let the factor make up for the rounding.
-  const double wire = f.wire_bytes / f.stripes;
+  const double wire = f.wire_bytes_of_way();
   const auto size = static_cast<std::uint64_t>(std::max(1.0, std::ceil(wire)));
   const FlowRoute route{f.ports, f.latency, static_cast<double>(size) / wire, f.weight};
   zone_.set_route(&route);
@@ -100,7 +100,7 @@ void FlowPool::set_capacities(std::span<const BytesPerSecond> capacities) {
 
 Bytes FlowPool::delivered(const Slot& slot) const {
   const Flow& f = slot.flow;
-  const double size = std::max(1.0, std::ceil(f.wire_bytes / f.stripes));
+  const double size = std::max(1.0, std::ceil(f.wire_bytes_of_way()));
   const double share = 1 - slot.comm->get_remaining() / size;
   return std::clamp<Bytes>(std::llround(share * static_cast<double>(f.bytes)), 0, f.bytes);
 }

@@ -19,14 +19,18 @@ namespace cmsim::engine {
 struct Flow {
   FlowEnds ends;
   std::vector<coll::PortId> ports;
-  int stripes = 1;
-  Bytes bytes = 0;  // payload
+  std::vector<std::uint32_t> later_ways;  // as in coll::Path
+  Bytes bytes = 0;                        // payload
   double wire_bytes = 0;
   double latency = 0;
   double weight = 1;
   bool may_leave_node = false;
   bool is_transfer = true;  // false: the ledger does not count it
   coll::Runtime::Ended ended;
+
+  double wire_bytes_of_way() const {
+    return wire_bytes / static_cast<double>(later_ways.size() + 1);
+  }
 };
 
 class FlowPool {

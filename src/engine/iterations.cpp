@@ -209,7 +209,6 @@ void Iterations::simulate(Number number, PortId port) {
   ++one.open_flows;
   flows_.start({.ends = zone_.ends_of(port),
                 .ports = {port},
-                .stripes = 1,
                 .bytes = std::llround(left),
                 .wire_bytes = left,
                 .latency = kLatency,

@@ -11,12 +11,19 @@
 namespace cmsim::engine {
 namespace {
 
-/// Stripe `k` of `stripes` carries this much of a flow; the parts add up to all of it.
-Bytes part_of(const FlowRecord& flow, std::size_t port) {
-  const auto stripes = static_cast<std::size_t>(flow.stripes);
-  const std::size_t stripe = port / (flow.ports.size() / stripes);
-  const Bytes rest = flow.bytes % flow.stripes;
-  return flow.bytes / flow.stripes + (static_cast<Bytes>(stripe) < rest ? 1 : 0);
+double ways_of(const FlowRecord& flow) { return static_cast<double>(flow.later_ways.size() + 1); }
+
+/// Calls `use` with every port, way by way, and the bytes of the flow on it; those of all ways add
+/// up to all of it.
+template <class Use>
+void for_each_part(const FlowRecord& flow, const Use& use) {
+  const auto ways = static_cast<Bytes>(flow.later_ways.size() + 1);
+  const Bytes least = flow.bytes / ways, rest = flow.bytes % ways;
+  std::size_t way = 0;
+  for (std::size_t i = 0; i < flow.ports.size(); ++i) {
+    while (way < flow.later_ways.size() && i >= flow.later_ways[way]) ++way;
+    use(static_cast<std::size_t>(flow.ports[i]), least + (static_cast<Bytes>(way) < rest ? 1 : 0));
+  }
 }
 
 }  // namespace
@@ -68,18 +75,14 @@ void PortLedger::leave(std::span<const coll::PortId> ports) {
 
 void PortLedger::begin(const FlowRecord& flow) {
   use(flow.ports);
-  for (std::size_t i = 0; i < flow.ports.size(); ++i) {
-    begun_[static_cast<std::size_t>(flow.ports[i])] += part_of(flow, i);
-  }
+  for_each_part(flow, [&](std::size_t port, Bytes bytes) { begun_[port] += bytes; });
   if (flow.may_leave_node) open(flow, 1);
 }
 
 void PortLedger::end(const FlowRecord& flow) {
   leave(flow.ports);
-  for (std::size_t i = 0; i < flow.ports.size(); ++i) {
-    const auto port = static_cast<std::size_t>(flow.ports[i]);
-    const Bytes bytes = part_of(flow, i);
-    const double wire = flow.wire_bytes / flow.stripes;
+  const double wire = flow.wire_bytes / ways_of(flow);
+  for_each_part(flow, [&](std::size_t port, Bytes bytes) {
     ended_[port] += bytes;
     wire_[port] += wire;
     ClassUse& use = classes_[class_of_[port]];
@@ -87,7 +90,7 @@ void PortLedger::end(const FlowRecord& flow) {
     const BytesPerSecond capacity = fabric_.ports()[port].capacity;
     use.busy += wire / (capacity * use.ports);
     use.busiest = std::max(use.busiest, wire_[port] / capacity);
-  }
+  });
   if (flow.may_leave_node) open(flow, -1);
 }
 
@@ -96,9 +99,8 @@ void PortLedger::cut(const FlowRecord& flow, Bytes delivered) {
   arrived.bytes = delivered;
   arrived.wire_bytes *=
       static_cast<double>(delivered) / static_cast<double>(std::max<Bytes>(flow.bytes, 1));
-  for (std::size_t i = 0; i < flow.ports.size(); ++i) {
-    abandoned_[static_cast<std::size_t>(flow.ports[i])] += part_of(flow, i) - part_of(arrived, i);
-  }
+  for_each_part(flow, [&](std::size_t port, Bytes bytes) { abandoned_[port] += bytes; });
+  for_each_part(arrived, [&](std::size_t port, Bytes bytes) { abandoned_[port] -= bytes; });
   end(arrived);
 }
 

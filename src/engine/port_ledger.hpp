@@ -12,10 +12,10 @@
 
 namespace cmsim::engine {
 
-/// A flow as the ledger sees it: its ports in `stripes` groups of equal size, in order.
+/// A flow as the ledger sees it; its ways as in coll::Path.
 struct FlowRecord {
   std::span<const coll::PortId> ports;
-  int stripes = 1;
+  std::span<const std::uint32_t> later_ways;
   Bytes bytes = 0;
   double wire_bytes = 0;
   bool may_leave_node = false;  // counts for the pressure on uplinks

@@ -86,7 +86,7 @@ class SimGridRuntime::Impl {
     if (iterations_) iterations_->meet(path.ports);
     return flows_.start({.ends = {zone_->host(from), zone_->host(to)},
                          .ports = std::move(path.ports),
-                         .stripes = static_cast<int>(path.stripes),
+                         .later_ways = std::move(path.later_ways),
                          .bytes = t.bytes,
                          .wire_bytes = static_cast<double>(t.bytes) / path.efficiency,
                          .latency = path.latency,
@@ -131,7 +131,6 @@ class SimGridRuntime::Impl {
       const auto port = static_cast<coll::PortId>(i);
       flows_.start({.ends = zone_->ends_of(port),
                     .ports = {port},
-                    .stripes = 1,
                     .bytes = std::llround(loads.bytes[i]),
                     .wire_bytes = loads.wire_bytes[i],
                     .latency = loads.latency,

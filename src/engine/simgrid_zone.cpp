@@ -120,7 +120,7 @@ void SimGridZone::install_factors() {
       [this](double, const sg::Host* from, const sg::Host* to, const Links&, const Zones&) {
         if (route_ != nullptr) return route_->bandwidth_factor;
         const coll::Path path = pair_path(die_of(from), die_of(to));
-        return path.efficiency * path.stripes * pair_routes_.scale;
+        return path.efficiency * path.stripes() * pair_routes_.scale;
       });
 }
 

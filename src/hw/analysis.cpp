@@ -5,7 +5,9 @@
 #include <cmath>
 #include <limits>
 #include <map>
+#include <memory>
 
+#include "cmsim/hw/nonminimal.hpp"
 #include "plane_links.hpp"
 
 namespace cmsim::hw {
@@ -30,6 +32,62 @@ std::vector<VertexId> sample_dies(int dies, int samples) {
   }
   return chosen;
 }
+
+/// The ways from one vertex to another.
+struct WaysTo {
+  Hops hops;
+  double mean_hops = 0;
+  int between = 0;  // links from switch to switch, of shortest ways the least number
+  double ways = 0;
+};
+
+class PlaneWays {
+ public:
+  PlaneWays(const Platform& platform, const Topology& topology, Plane plane)
+      : links_(topology, plane), nonminimal_(nonminimal_routes(platform, topology, plane)) {}
+
+  std::size_t links() const { return links_.links(); }
+
+  /// Calls `use` with every vertex in reach, itself included, and the ways to it.
+  template <class Use>
+  void for_each_end(VertexId from, const Use& use) const {
+    Reach reach;
+    reach.search(links_, from);
+    Ways ways;
+    for (const VertexId end : reach.order) {
+      if (nonminimal_ && end != from) nonminimal_->find(from, end, ways);
+      if (ways.count() > 0 && end != from) {
+        use(end, measure(ways));
+      } else {
+        const int hops = reach.hops[end];
+        use(end,
+            WaysTo{{hops, hops}, static_cast<double>(hops), reach.between[end], reach.ways[end]});
+      }
+    }
+  }
+
+ private:
+  WaysTo measure(const Ways& ways) const {
+    WaysTo to;
+    to.ways = static_cast<double>(ways.count());
+    for (std::size_t i = 0; i < ways.count(); ++i) {
+      const auto way = ways.way(i);
+      const int hops = static_cast<int>(way.size()) - 1;
+      int between = 0;
+      for (std::size_t j = 0; j + 1 < way.size(); ++j) {
+        between += links_.is_switch(way[j]) && links_.is_switch(way[j + 1]) ? 1 : 0;
+      }
+      to.hops.least = i == 0 ? hops : std::min(to.hops.least, hops);
+      to.hops.most = std::max(to.hops.most, hops);
+      to.between = std::max(to.between, between);
+      to.mean_hops += hops / to.ways;
+    }
+    return to;
+  }
+
+  PlaneLinks links_;
+  std::unique_ptr<NonMinimalRoutes> nonminimal_;
+};
 
 }  // namespace
 
@@ -134,31 +192,30 @@ std::optional<SwitchPlan> plan_switches(const Platform& platform) {
   return plan;
 }
 
-PlaneShape shape_of(const Topology& topology, Plane plane, int most_sources) {
-  const PlaneLinks links(topology, plane);
+PlaneShape shape_of(const Platform& platform, const Topology& topology, Plane plane,
+                    int most_sources) {
+  const PlaneWays plane_ways(platform, topology, plane);
   const int dies = topology.count(VertexKind::kDie);
   PlaneShape shape;
   shape.exact = dies <= most_sources;
   shape.sources = dies;
   if (!shape.exact) {
-    const double affordable = kLinksLookedAt / static_cast<double>(links.links() + 1);
+    const double affordable = kLinksLookedAt / static_cast<double>(plane_ways.links() + 1);
     shape.sources = static_cast<int>(std::clamp<double>(affordable, kFewestSamples, kMostSamples));
     shape.sources = std::min(shape.sources, std::max(1, most_sources));
   }
-  Reach reach;
   double pairs = 0, hops = 0, ways = 0;
   shape.least_ways = std::numeric_limits<double>::infinity();
   for (const VertexId source : sample_dies(dies, shape.sources)) {
-    reach.search(links, source);
-    for (VertexId die = 0; die < static_cast<VertexId>(dies); ++die) {
-      if (die == source || reach.hops[die] < 0) continue;
+    plane_ways.for_each_end(source, [&](VertexId end, const WaysTo& to) {
+      if (end == source || end >= static_cast<VertexId>(dies)) return;
       ++pairs;
-      hops += reach.hops[die];
-      ways += reach.ways[die];
-      shape.diameter = std::max(shape.diameter, reach.hops[die]);
-      shape.diameter_of_switches = std::max(shape.diameter_of_switches, reach.between[die]);
-      shape.least_ways = std::min(shape.least_ways, reach.ways[die]);
-    }
+      hops += to.mean_hops;
+      ways += to.ways;
+      shape.diameter = std::max(shape.diameter, to.hops.most);
+      shape.diameter_of_switches = std::max(shape.diameter_of_switches, to.between);
+      shape.least_ways = std::min(shape.least_ways, to.ways);
+    });
   }
   if (pairs == 0) {
     shape.least_ways = 0;
@@ -170,10 +227,13 @@ PlaneShape shape_of(const Topology& topology, Plane plane, int most_sources) {
   return shape;
 }
 
-std::vector<int> hops_from(const Topology& topology, Plane plane, VertexId from) {
-  Reach reach;
-  reach.search(PlaneLinks(topology, plane), from);
-  return std::move(reach.hops);
+std::vector<Hops> hops_from(const Platform& platform, const Topology& topology, Plane plane,
+                            VertexId from) {
+  std::vector<Hops> hops(boost::num_vertices(topology.graph()));
+  PlaneWays(platform, topology, plane).for_each_end(from, [&](VertexId end, const WaysTo& to) {
+    hops[end] = to.hops;
+  });
+  return hops;
 }
 
 }  // namespace cmsim::hw

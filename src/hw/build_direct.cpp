@@ -71,11 +71,13 @@ void build_dragonfly(GraphBuilder& builder, const FabricSpec& fabric, const Unit
   const LinkClass global = builder.link_class("dragonfly_global", unit.plane);
   std::vector<VertexId> router;  // [group][router]
   for (int group = 0; group < groups; ++group) {
+    const std::int32_t group_number = builder.new_group();
     for (int r = 0; r < routers; ++r) {
       router.push_back(builder.add_vertex({.kind = VertexKind::kSwitch,
                                            .tier = 1,
                                            .index = group * routers + r,
-                                           .pool = builder.new_pool()}));
+                                           .pool = builder.new_pool(),
+                                           .group = group_number}));
       for (int peer = 0; peer < r; ++peer) {
         builder.add_both_ways(router[static_cast<std::size_t>(group * routers + peer)],
                               router.back(), {local, -1, fabric.local_bandwidth});

@@ -1,5 +1,7 @@
 #include "cmsim/hw/fabric_spec.hpp"
 
+#include <fmt/format.h>
+
 #include <array>
 
 #include "limits.hpp"
@@ -102,6 +104,16 @@ FabricSpec read_dragonfly(const ConfigNode& node) {
   return fabric;
 }
 
+/// Where a builder has others than the shortest ones.
+void read_routes(const ConfigNode& node, Routes others, FabricSpec& fabric) {
+  if (node.has("routes")) {
+    fabric.routes = read_choice(node, "routes", std::array{Routes::kMinimal, others});
+  }
+  if (fabric.routes != Routes::kMinimal || node.has("hop_latency")) {
+    fabric.hop_latency = read_latency(node, "hop_latency");
+  }
+}
+
 }  // namespace
 
 const char* to_string(Builder builder) {
@@ -120,6 +132,18 @@ const char* to_string(Builder builder) {
       return "dragonfly";
     case Builder::kEdges:
       return "edges";
+  }
+  return "";
+}
+
+const char* to_string(Routes routes) {
+  switch (routes) {
+    case Routes::kMinimal:
+      return "minimal";
+    case Routes::kValiant:
+      return "valiant";
+    case Routes::kDetours:
+      return "detours";
   }
   return "";
 }
@@ -162,6 +186,7 @@ FabricSpec read_fabric(const ConfigNode& node) {
     case Builder::kFullMesh:
       fabric.builder = Builder::kFullMesh;
       fabric.dimensions = read_dimensions(node);
+      read_routes(node, Routes::kDetours, fabric);
       break;
     case Builder::kTorus:
       fabric.builder = Builder::kTorus;
@@ -172,6 +197,7 @@ FabricSpec read_fabric(const ConfigNode& node) {
       break;
     case Builder::kDragonfly:
       fabric = read_dragonfly(node);
+      read_routes(node, Routes::kValiant, fabric);
       break;
     case Builder::kEdges:
       fabric.builder = Builder::kEdges;
@@ -179,6 +205,13 @@ FabricSpec read_fabric(const ConfigNode& node) {
       fabric.edges = read_edges(node);
       fabric.switches = read_switches(node);
       break;
+  }
+  const bool shortest_alone =
+      fabric.builder != Builder::kFullMesh && fabric.builder != Builder::kDragonfly;
+  if (shortest_alone && node.has("routes")) {
+    node.fail("routes", fmt::format("builder {} has the shortest routes alone; full_mesh has "
+                                    "detours, dragonfly valiant",
+                                    to_string(fabric.builder)));
   }
   if (node.has("scope")) fabric.scope = read_choice(node, "scope", kScopes);
   node.close();

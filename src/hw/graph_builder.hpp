@@ -23,6 +23,7 @@ class GraphBuilder {
 
   VertexId add_vertex(Vertex vertex);
   std::int32_t new_pool() { return pools_++; }
+  std::int32_t new_group() { return groups_++; }
   /// A class is of one plane: a name that another plane has already gets that of the plane before
   /// it.
   LinkClass link_class(std::string_view name, Plane plane, bool binds = true);
@@ -47,6 +48,7 @@ class GraphBuilder {
   std::vector<std::string> switch_names_;
   std::map<std::string, VertexId> named_;
   std::int32_t pools_ = 0;
+  std::int32_t groups_ = 0;
 };
 
 /// Share of the bandwidth that the faults leave to a link.

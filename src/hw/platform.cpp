@@ -51,6 +51,18 @@ Spread read_spread(const ConfigNode& node) {
   return text == "hash" ? Spread::kHash : Spread::kAdaptive;
 }
 
+/// The ways of either fabric would not know of the other's links.
+void refuse_routes_inside_node(const ConfigNode& node, const UbSpec& ub) {
+  const auto refuse = [&](const char* key, const FabricSpec& fabric) {
+    if (fabric.routes == Routes::kMinimal) return;
+    node.child(key).fail("routes", fmt::format("found {}, allowed is minimal where inside_node "
+                                               "adds a fabric to that between nodes",
+                                               to_string(fabric.routes)));
+  };
+  refuse("fabric", ub.fabric);
+  refuse("inside_node", *ub.inside_node);
+}
+
 UbSpec read_ub(const ConfigNode& node) {
   UbSpec ub;
   ub.by_builder = node.has("fabric");
@@ -63,6 +75,7 @@ UbSpec read_ub(const ConfigNode& node) {
   if (node.has("inside_node")) {
     ub.inside_node = read_fabric(node.child("inside_node"));
     ub.inside_node->scope = Scope::kNode;
+    refuse_routes_inside_node(node, ub);
   }
   ub.cpu_bandwidth = read_bandwidth(node, "cpu_bandwidth");
   ub.spread = read_spread(node);

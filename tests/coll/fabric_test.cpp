@@ -85,7 +85,7 @@ TEST(Fabric, StripeUsesEverySubPlane) {
   const Fabric fabric(cloudmatrix(hw::Spread::kStripe));
   const Path path = fabric.path(hw::die(0), hw::die(16), Plane::kUb, Op::kRead);
   EXPECT_EQ(path.ports.size(), 14u);  // 7 out, 7 in
-  EXPECT_EQ(path.stripes, 7);
+  EXPECT_EQ(path.stripes(), 7);
   EXPECT_EQ(names(fabric, path).front(), "die:0 die_ub out plane 0");
   EXPECT_EQ(names(fabric, path).back(), "die:16 die_ub in plane 6");
 }
@@ -139,7 +139,7 @@ TEST(Fabric, WithoutLostPortsItIsTheMachineThatNeverHadThem) {
     for (const hw::Endpoint to : {hw::die(16), hw::die(18), hw::die(700), hw::cpu(5)}) {
       const Path a = now.path(hw::die(17), to, Plane::kUb, Op::kWrite);
       const Path b = always.path(hw::die(17), to, Plane::kUb, Op::kWrite);
-      EXPECT_EQ(a.stripes, b.stripes);
+      EXPECT_EQ(a.later_ways, b.later_ways);
       EXPECT_EQ(names(now, a), names(always, b));
       for (std::size_t i = 0; i < a.ports.size(); ++i) {
         EXPECT_DOUBLE_EQ(capacities[static_cast<std::size_t>(a.ports[i])],

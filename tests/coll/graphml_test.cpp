@@ -68,7 +68,7 @@ std::vector<PortText> ports_of(const Fabric& fabric) {
 /// What a flow asks of its ways: how many ports, their widths, and into how many it is divided.
 std::vector<double> way_of(const Fabric& fabric, int to) {
   const Path path = fabric.path(hw::die(0), hw::die(to), Plane::kUb, Op::kWrite);
-  std::vector<double> way{path.stripes, path.efficiency, path.latency};
+  std::vector<double> way{path.stripes(), path.efficiency, path.latency};
   for (const PortId port : path.ports) {
     way.push_back(fabric.ports()[static_cast<std::size_t>(port)].capacity);
   }

@@ -93,7 +93,7 @@ inline std::vector<double> completion_times(const coll::Fabric& fabric,
 inline OracleFlow oracle_flow(const coll::Fabric& fabric, hw::Endpoint from, hw::Endpoint to,
                               double bytes, coll::Plane plane, coll::Op op) {
   const coll::Path path = fabric.path(from, to, plane, op);
-  return {path.ports, bytes / (path.efficiency * path.stripes)};
+  return {path.ports, bytes / (path.efficiency * path.stripes())};
 }
 
 inline std::vector<OracleFlow> oracle_flows(const coll::Fabric& fabric,

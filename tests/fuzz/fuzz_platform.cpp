@@ -44,7 +44,7 @@ void check_bounds(const hw::Platform& p) {
 
 void check_path(const coll::Fabric& fabric, hw::Endpoint from, hw::Endpoint to, coll::Plane plane) {
   const coll::Path path = fabric.path(from, to, plane, coll::Op::kWrite);
-  require(positive(path.stripes) && positive(path.efficiency) && path.latency >= 0,
+  require(positive(path.stripes()) && positive(path.efficiency) && path.latency >= 0,
           "a path carries something");
   for (const coll::PortId port : path.ports) {
     require(port >= 0 && static_cast<std::size_t>(port) < fabric.ports().size(),

@@ -50,7 +50,7 @@ Platform fat_tree() {
 }
 
 PlaneShape shape(const Platform& platform, Plane plane = Plane::kUb) {
-  return shape_of(Topology(platform), plane);
+  return shape_of(platform, Topology(platform), plane);
 }
 
 double cut(const Platform& platform, Plane plane = Plane::kUb) {
@@ -162,7 +162,7 @@ TEST(Shape, OfSupernodesIsThatOfThePairsInOne) {
 
 TEST(Shape, SaysThatItIsASample) {
   const Platform platform = supernode(48);
-  const PlaneShape sampled = shape_of(Topology(platform), Plane::kUb, 100);
+  const PlaneShape sampled = shape_of(platform, Topology(platform), Plane::kUb, 100);
   EXPECT_FALSE(sampled.exact);
   EXPECT_EQ(sampled.sources, 100);
   EXPECT_NEAR(sampled.mean_hops, shape(platform).mean_hops, 1e-12);  // every die sees the same
@@ -181,12 +181,15 @@ TEST(Classes, HaveTheirLinksAndCapacity) {
 }
 
 TEST(Hops, AreCountedFromOneVertex) {
-  const Topology topology(supernode(2));
-  const std::vector<int> hops = hops_from(topology, Plane::kUb, topology.vertex_of(die(0)));
-  EXPECT_EQ(hops[topology.vertex_of(die(0))], 0);
-  EXPECT_EQ(hops[topology.vertex_of(die(1))], 1);
-  EXPECT_EQ(hops[topology.vertex_of(cpu(0))], 2);
-  EXPECT_EQ(hops[topology.vertex_of(cpu(4))], 4);
+  const Platform two = supernode(2);
+  const Topology topology(two);
+  const std::vector<Hops> hops = hops_from(two, topology, Plane::kUb, topology.vertex_of(die(0)));
+  const auto least = [&](Endpoint end) { return hops[topology.vertex_of(end)].least; };
+  EXPECT_EQ(least(die(0)), 0);
+  EXPECT_EQ(least(die(1)), 1);
+  EXPECT_EQ(least(cpu(0)), 2);
+  EXPECT_EQ(least(cpu(4)), 4);
+  EXPECT_EQ(hops[topology.vertex_of(cpu(4))].most, 4);
 }
 
 }  // namespace

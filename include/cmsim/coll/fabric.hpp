@@ -4,8 +4,9 @@
 // Both come from the graph of hw::Topology. A port is a directed resource with a capacity (bytes/s
 // on the wire): a link, or links between the same two places that a flow is spread over evenly.
 // Under Spread::kAdaptive all switches of a pool are one place, under kStripe those of one
-// sub-plane, under kHash each is its own. Paths are the shortest ones. Invariant: a flow of b bytes
-// puts b / (efficiency * stripes) wire bytes on every port of its path.
+// sub-plane, under kHash each is its own. Paths are the shortest ones, or those of
+// hw::NonMinimalRoutes. Invariant: a flow of b bytes puts b / (efficiency * stripes) wire bytes on
+// every port of each of its ways.
 #pragma once
 
 #include <cstdint>
@@ -45,12 +46,14 @@ struct Port {
   BytesPerSecond capacity = 0;
 };
 
+/// A flow is split evenly over the ways of its path, which may differ in length.
 struct Path {
-  std::vector<PortId>
-      ports;              // empty: a copy inside one endpoint; else `stripes` ways of equal length
-  double stripes = 1;     // the flow is split evenly over this many ways
-  double efficiency = 1;  // payload bytes per wire byte
-  Seconds latency = 0;
+  std::vector<PortId> ports;              // of one way after the other; none: a copy in one place
+  std::vector<std::uint32_t> later_ways;  // where in `ports` the second and later ones begin
+  double efficiency = 1;                  // payload bytes per wire byte
+  Seconds latency = 0;                    // of the longest way
+
+  double stripes() const { return static_cast<double>(later_ways.size() + 1); }
 };
 
 /// Whether paths name ports between switches that NPUs alone cannot fill. They couple all flows of

@@ -1,8 +1,8 @@
 // What the graph of a platform is like: how much of what there is, how far its dies are from each
 // other, how many ways join them, and where more comes in than goes out.
 //
-// A hop is one link. Ways are shortest paths over the links of one plane, each link on its own;
-// CPUs pass nothing on. Bandwidths are bytes/s of one direction.
+// A hop is one link. Ways are shortest paths over the links of one plane, each link on its own, or
+// those of hw::NonMinimalRoutes; CPUs pass nothing on. Bandwidths are bytes/s of one direction.
 #pragma once
 
 #include <cstdint>
@@ -73,9 +73,15 @@ struct PlaneShape {
 inline constexpr int kMostExactSources = 2000;
 
 /// From every die up to `most_sources` of them, else from a sample, the same for the same machine.
-PlaneShape shape_of(const Topology& topology, Plane plane, int most_sources = kMostExactSources);
+PlaneShape shape_of(const Platform& platform, const Topology& topology, Plane plane,
+                    int most_sources = kMostExactSources);
 
-/// Hops from a vertex to every other over the plane; -1 where there is no way.
-std::vector<int> hops_from(const Topology& topology, Plane plane, VertexId from);
+/// Of the shortest and the longest way; -1 where there is none.
+struct Hops {
+  int least = -1, most = -1;
+};
+/// From a vertex to every other over the plane.
+std::vector<Hops> hops_from(const Platform& platform, const Topology& topology, Plane plane,
+                            VertexId from);
 
 }  // namespace cmsim::hw

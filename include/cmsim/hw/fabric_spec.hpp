@@ -24,6 +24,14 @@ enum class Builder : std::uint8_t {
 };
 const char* to_string(Builder builder);
 
+/// Which ways a flow takes where the builder has others than the shortest ones.
+enum class Routes : std::uint8_t {
+  kMinimal,
+  kValiant,  // dragonfly: by every group but those of the ends, evenly
+  kDetours   // full mesh: over every link of a die into the dimensions that differ, evenly
+};
+const char* to_string(Routes routes);
+
 /// What one copy of the fabric spans.
 enum class Scope : std::uint8_t { kNode, kRack, kSupernode, kAll };
 const char* to_string(Scope scope);
@@ -54,6 +62,8 @@ struct FabricSpec {
   Scope scope = Scope::kSupernode;
   BytesPerSecond link_bandwidth = 0;  // of a die; of meshes and lists see below
   int sub_planes = 1;                 // independent copies; a die has one link into each
+  Routes routes = Routes::kMinimal;
+  Seconds hop_latency = 0;  // of each link that a way has more than a shortest one
   // Clos: an L1 chip has one uplink of link_bandwidth to every L2 chip of its sub-plane.
   int l2_chips_per_plane = 0;
   int l2_chip_ports = 0;  // one per node: the largest supernode

@@ -21,12 +21,13 @@ enum class VertexKind : std::uint8_t { kDie, kCpu, kSwitch, kCard };
 
 struct Vertex {
   VertexKind kind = VertexKind::kDie;
-  std::int8_t tier = 0;    // of a switch, from 1: how far it is above the dies
-  std::int16_t lane = -1;  // the sub-plane or rail of a switch
-  std::int32_t node = -1;  // -1 for what belongs to no node
-  std::int32_t index = 0;  // of a die or CPU; of a switch among those of its pool and lane
-  std::int32_t pool = -1;  // switches of one pool stand in for each other (see coll/fabric.hpp)
-  std::int32_t name = -1;  // of a switch that a list of edges names: Topology::switch_names()
+  std::int8_t tier = 0;     // of a switch, from 1: how far it is above the dies
+  std::int16_t lane = -1;   // the sub-plane or rail of a switch
+  std::int32_t node = -1;   // -1 for what belongs to no node
+  std::int32_t index = 0;   // of a die or CPU; of a switch among those of its pool and lane
+  std::int32_t pool = -1;   // switches of one pool stand in for each other (see coll/fabric.hpp)
+  std::int32_t group = -1;  // of a router of a dragonfly: a number that no other group has
+  std::int32_t name = -1;   // of a switch that a list of edges names: Topology::switch_names()
 };
 
 using LinkClass = std::uint8_t;  // an index into Topology::classes()
