@@ -7,6 +7,7 @@
 
 #include "cmsim/hw/cuts.hpp"
 #include "cmsim/hw/platform_files.hpp"
+#include "tests/hw/small_machines.hpp"
 
 namespace cmsim::hw {
 namespace {
@@ -18,12 +19,6 @@ Platform platform_with(const std::vector<std::string>& sets) {
 }
 
 Platform supernode(int nodes) { return platform_with({"/nodes=" + std::to_string(nodes)}); }
-
-/// Nodes of four packages of one die and a CPU.
-Platform of_small_nodes(int nodes, const std::string& fabric) {
-  return platform_with({"/nodes=" + std::to_string(nodes), "/npus_per_node=4", "/dies_per_npu=1",
-                        "/cpus_per_node=1", "/ub/fabric=" + fabric});
-}
 
 Platform full_mesh_4x4() {
   return of_small_nodes(4, R"({"builder": "full_mesh", "dimensions": [
@@ -152,6 +147,25 @@ TEST(Shape, OfMeshTorusAndDragonfly) {
   EXPECT_EQ(routers.diameter, 3 + 2);          // and a link at each end
 }
 
+TEST(Shape, OfNonMinimalRoutesIsThatOfTheirWays) {
+  const PlaneShape one = shape(of_small_nodes(1, full_mesh({4}, "detours")));
+  EXPECT_EQ(one.diameter, 2);
+  EXPECT_EQ(one.least_ways, 3);
+  EXPECT_NEAR(one.mean_hops, (1 + 2 * 2) / 3.0, 1e-12);
+  // Six of 15 differ in one coordinate: a way of a hop, two of two. Nine differ in both: two ways
+  // of two hops, four of three.
+  const PlaneShape two = shape(of_small_nodes(4, full_mesh({4, 4}, "detours")));
+  EXPECT_EQ(two.diameter, 3);
+  EXPECT_EQ(two.least_ways, 3);
+  EXPECT_NEAR(two.mean_ways, (6 * 3 + 9 * 6) / 15.0, 1e-12);
+  EXPECT_NEAR(two.mean_hops, (6 * 5 / 3.0 + 9 * (2 * 2 + 4 * 3) / 6.0) / 15, 1e-12);
+  const PlaneShape groups = shape(lean_dragonfly(4, "valiant"));
+  EXPECT_EQ(groups.diameter, 7);  // a link at each end, two global ones, three local ones
+  EXPECT_EQ(groups.diameter_of_switches, 5);
+  // Three of 19 are in the same group, the others are reached by the three other groups.
+  EXPECT_NEAR(groups.mean_ways, (3 * 1 + 16 * 3) / 19.0, 1e-12);
+}
+
 TEST(Shape, OfSupernodesIsThatOfThePairsInOne) {
   // Three supernodes of one node of 16 dies: 15 of the 47 others are in reach.
   const Platform three = platform_with({"/nodes=1", "/supernodes=3"});
@@ -178,6 +192,14 @@ TEST(Classes, HaveTheirLinksAndCapacity) {
     }
     EXPECT_NE(cls.links, 0) << cls.name;
   }
+}
+
+TEST(Hops, GoUpToTheLongestWay) {
+  const Platform mesh = of_small_nodes(4, full_mesh({4, 4}, "detours"));
+  const Topology topology(mesh);
+  const std::vector<Hops> hops = hops_from(mesh, topology, Plane::kUb, topology.vertex_of(die(0)));
+  EXPECT_EQ(hops[topology.vertex_of(die(5))].least, 2);
+  EXPECT_EQ(hops[topology.vertex_of(die(5))].most, 3);
 }
 
 TEST(Hops, AreCountedFromOneVertex) {

@@ -130,6 +130,43 @@ INSTANTIATE_TEST_SUITE_P(
                     Nonsense{"/die/hbm_bandwith=1TB/s", "/die/hbm_bandwith"},
                     Nonsense{"/operators/hbm_efficiency=84", "/operators/hbm_efficiency"}));
 
+class NonsenseRoutes : public testing::TestWithParam<std::vector<std::string>> {};
+
+TEST_P(NonsenseRoutes, AreRefusedWithTheirPointer) {
+  try {
+    with({GetParam().begin(), GetParam().end() - 1});
+    FAIL() << "accepted " << GetParam().front();
+  } catch (const ConfigError& error) {
+    EXPECT_EQ(error.where().pointer, GetParam().back()) << error.what();
+  }
+}
+
+const char* const kMesh = R"(/ub/fabric={"builder": "full_mesh", "dimensions": [
+    {"size": 16, "bandwidth": "9GB/s"}, {"size": 48, "bandwidth": "1GB/s"}]})";
+const char* const kTorus = R"(/ub/fabric={"builder": "torus", "dimensions": [
+    {"size": 16, "bandwidth": "9GB/s"}, {"size": 48, "bandwidth": "1GB/s"}]})";
+const char* const kHopLatency = "/ub/fabric/hop_latency=150ns";
+const char* const kDetours = "/ub/fabric/routes=detours";
+
+INSTANTIATE_TEST_SUITE_P(
+    Values, NonsenseRoutes,
+    testing::Values(std::vector<std::string>{kMesh, kDetours, "/ub/fabric/hop_latency"},
+                    std::vector<std::string>{kMesh, kHopLatency, "/ub/fabric/routes=valiant",
+                                             "/ub/fabric/routes"},
+                    std::vector<std::string>{kTorus, kDetours, "/ub/fabric/routes"},
+                    std::vector<std::string>{kTorus, kHopLatency, "/ub/fabric/hop_latency"},
+                    std::vector<std::string>{
+                        kMesh, kDetours, kHopLatency,
+                        R"(/ub/inside_node={"builder": "switch", "link_bandwidth": "9GB/s"})",
+                        "/ub/fabric/routes"}));
+
+TEST(Platform, RoutesBelongToTheFabric) {
+  const Platform platform = with({kMesh, kDetours, kHopLatency});
+  EXPECT_EQ(platform.ub.fabric.routes, Routes::kDetours);
+  EXPECT_DOUBLE_EQ(platform.ub.fabric.hop_latency, 150e-9);
+  EXPECT_EQ(with({kMesh}).ub.fabric.routes, Routes::kMinimal);
+}
+
 TEST(Platform, AMisspeltKeyIsExplained) {
   try {
     with({"/die/hbm_bandwith=1TB/s"});
