@@ -53,6 +53,14 @@ INSTANTIATE_TEST_SUITE_P(
                     Machine{"quad", "/dies_per_npu=4"},
                     Machine{"mesh", R"(/ub/fabric={"builder": "full_mesh", "dimensions": [
               {"size": 16, "bandwidth": "9GB/s"}, {"size": 48, "bandwidth": "1.3GB/s"}]})"},
+                    Machine{"detours", R"(/ub/fabric={"builder": "full_mesh", "dimensions": [
+              {"size": 16, "bandwidth": "9GB/s"}, {"size": 48, "bandwidth": "1.3GB/s"}],
+              "routes": "detours", "hop_latency": "150ns"})"},
+                    Machine{"valiant",
+                            R"(/ub/fabric={"builder": "dragonfly", "link_bandwidth": "50GB/s",
+              "dies_per_router": 4, "routers_per_group": 8, "global_links_per_router": 3,
+              "local_bandwidth": "50GB/s", "global_bandwidth": "50GB/s", "routes": "valiant",
+              "hop_latency": "150ns"})"},
                     Machine{"tree",
                             R"(/ub/fabric={"builder": "fat_tree", "link_bandwidth": "100GB/s",
               "leaf_ports": 32, "spines": 4, "uplink_bandwidth": "200GB/s"})"}),

@@ -35,7 +35,12 @@ const Case kCases[] = {
         {"size": 8, "bandwidth": "50GB/s"}]})"},
     {"Dragonfly", R"({"builder": "dragonfly", "link_bandwidth": "50GB/s", "dies_per_router": 4,
         "routers_per_group": 4, "global_links_per_router": 1, "local_bandwidth": "50GB/s",
-        "global_bandwidth": "50GB/s"})"}};
+        "global_bandwidth": "50GB/s"})"},
+    {"Detours", R"({"builder": "full_mesh", "dimensions": [{"size": 8, "bandwidth": "14GB/s"},
+        {"size": 8, "bandwidth": "14GB/s"}], "routes": "detours", "hop_latency": "150ns"})"},
+    {"Valiant", R"({"builder": "dragonfly", "link_bandwidth": "50GB/s", "dies_per_router": 4,
+        "routers_per_group": 4, "global_links_per_router": 1, "local_bandwidth": "50GB/s",
+        "global_bandwidth": "50GB/s", "routes": "valiant", "hop_latency": "150ns"})"}};
 
 hw::Platform machine(const char* fabric) {
   ConfigDocument document = hw::open_platform(CMSIM_SOURCE_DIR "/platforms/cloudmatrix384.json");

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <map>
+#include <string>
 
 #include "cmsim/base/random.hpp"
 #include "cmsim/engine/exchange.hpp"
@@ -48,6 +49,7 @@ coll::PairTraffic at_random(int dies, std::uint64_t seed) {
 TEST(NonMinimal, TheFlowRungMeetsTheOracle) {
   for (const hw::Platform& platform : {mesh_with_detours(), valiant_dragonfly()}) {
     SimGridRuntime runtime(platform, every_flow());
+    const std::string routes = hw::to_string(platform.ub.fabric.routes);
     for (const std::uint64_t seed : {1u, 2u}) {
       const coll::PairTraffic traffic = at_random(platform.dies(), seed);
       const coll::PortLoads loads = coll::port_loads(runtime.fabric(), traffic);
@@ -57,7 +59,8 @@ TEST(NonMinimal, TheFlowRungMeetsTheOracle) {
       EXPECT_NEAR(flow.exchange.duration, truth, 1e-5 * truth);
       const double analytic = coll::analytic_exchange(runtime.fabric(), loads).duration;
       EXPECT_LE(analytic, truth * (1 + 1e-9));
-      RecordProperty("flow_over_analytic", std::to_string(truth / analytic));
+      RecordProperty(routes + "_flow_over_analytic_" + std::to_string(seed),
+                     std::to_string(truth / analytic));
     }
   }
 }
