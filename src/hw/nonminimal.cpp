@@ -43,7 +43,9 @@ class RoutesOnPlane : public NonMinimalRoutes {
 };
 
 /// Over every link of a die into the dimensions in which the two differ: by the peer there that has
-/// the coordinate of the other, or around by one that has not, which takes one link more.
+/// the coordinate of the other, or around by one that has not, which takes one link more. The other
+/// dimensions follow in a circle, so that no two ways of a pair share a link; which way round is
+/// said by the pair, so that no dimension is first for all pairs.
 class MeshDetours : public RoutesOnPlane {
  public:
   MeshDetours(const Platform& platform, const Topology& topology, Plane plane,
@@ -63,19 +65,23 @@ class MeshDetours : public RoutesOnPlane {
     if (!is_die(from) || !is_die(to) || from / dies_in_unit_ != to / dies_in_unit_) return;
     if (in_one_package(from, to)) return;
     std::vector<Dimension> differing;
+    VertexId coordinates = 0;
     for (const Dimension& d : dimensions_) {
+      coordinates += d.of(from) + d.of(to);
       if (d.of(from) != d.of(to)) {
         differing.push_back(d);
       }
     }
-    for (std::size_t first = 0; first < differing.size(); ++first) {
+    const bool backwards = coordinates % 2 == 1;
+    const std::size_t count = differing.size();
+    for (std::size_t first = 0; first < count; ++first) {
       const Dimension& d = differing[first];
       for (VertexId over = 0; over < d.size; ++over) {
         if (over == d.of(from)) continue;
         ways.add(from);
         VertexId at = d.moved(from, over);
-        for (std::size_t turn = 1; turn < differing.size(); ++turn) {
-          const Dimension& next = differing[(first + turn) % differing.size()];
+        for (std::size_t turn = 1; turn < count; ++turn) {
+          const Dimension& next = differing[(first + (backwards ? count - turn : turn)) % count];
           ways.add(at);
           at = next.moved(at, next.of(to));
         }

@@ -122,6 +122,29 @@ TEST(Detours, UseEveryLinkIntoTheDimensionsThatDifferAndNoneTwice) {
   }
 }
 
+// From die 0 to the eight that differ in all of the first three coordinates.
+TEST(Detours, TakeNoDimensionBeforeAnotherMoreOften) {
+  const Fabric fabric(mesh(27, {3, 3, 3, 4}, "detours"));
+  const auto place_of = [&](const std::vector<PortId>& way, const std::string& cls) {
+    return std::ranges::find_if(way, [&](PortId id) {
+      return fabric.classes()[fabric.ports()[static_cast<std::size_t>(id)].cls].name == cls;
+    });
+  };
+  const std::string classes[] = {"mesh_1", "mesh_2", "mesh_3"};
+  for (int i = 0; i < 3; ++i) {
+    int before = 0, after = 0;
+    for (int to = 0; to < 27; ++to) {
+      if (to % 3 == 0 || to / 3 % 3 == 0 || to / 9 == 0) continue;
+      for (const auto& way : ways_of(write_path(fabric, 0, to))) {
+        const bool first = place_of(way, classes[i]) < place_of(way, classes[(i + 1) % 3]);
+        ++(first ? before : after);
+      }
+    }
+    EXPECT_EQ(before, 8 * 3);
+    EXPECT_EQ(after, 8 * 3);
+  }
+}
+
 TEST(Detours, GoWithoutTheWaysOfLostLinks) {
   hw::Platform platform = mesh(1, {4}, "detours");
   const Fabric whole(platform);
