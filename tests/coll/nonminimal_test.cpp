@@ -9,6 +9,7 @@
 
 #include "cmsim/coll/analytic.hpp"
 #include "cmsim/hw/fault.hpp"
+#include "cmsim/hw/platform_files.hpp"
 #include "tests/coll/ranks.hpp"
 #include "tests/hw/small_machines.hpp"
 
@@ -264,6 +265,26 @@ TEST(Valiant, GoesDirectlyWhereThereIsNoThirdGroup) {
       "global_links_per_router": 1, "local_bandwidth": "50GB/s", "global_bandwidth": "50GB/s",
       "routes": "valiant", "hop_latency": "150ns"})");
   EXPECT_EQ(write_path(Fabric(two), 0, 7).stripes(), 1);
+}
+
+// The switches of the Clos beside it are pooled, so that places of the graph are no vertices.
+TEST(Valiant, IsKnownToTheScaleOutPlaneToo) {
+  ConfigDocument document = hw::open_platform(CMSIM_SOURCE_DIR "/platforms/cloudmatrix384.json");
+  document.apply_set(R"(/rdma/fabric={"builder": "dragonfly", "link_bandwidth": "50GB/s",
+      "dies_per_router": 16, "routers_per_group": 8, "global_links_per_router": 1,
+      "local_bandwidth": "50GB/s", "global_bandwidth": "50GB/s", "routes": "valiant",
+      "hop_latency": "150ns"})");
+  const hw::Platform platform = hw::read_platform(ConfigNode(document));
+  const Fabric fabric(platform);
+  const Path path = fabric.path(hw::die(0), hw::die(700), Plane::kRdma, Op::kRead);
+  EXPECT_EQ(path.stripes(), 4);  // six groups of 128 dies
+  for (const auto& way : ways_of(path)) {
+    EXPECT_EQ(fabric.name_of(way.front()), "die:0 rdma out");
+    EXPECT_EQ(fabric.name_of(way.back()), "die:700 rdma in");
+  }
+  // Die 0 is at router 0, die 700 at router 3 of the sixth group: by the third group local, global,
+  // local, global and local links, and those of the dies.
+  EXPECT_DOUBLE_EQ(path.latency, platform.rdma.latency + 2 * kHop);
 }
 
 }  // namespace
