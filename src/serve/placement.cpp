@@ -40,22 +40,24 @@ void check_ep(const std::string& role, int npus, int ep, int dies_per_npu) {
 }
 
 /// The first of `ends` that the first of them does not reach over the plane.
-std::optional<hw::Endpoint> unreached(const hw::Topology& topology, hw::Plane plane,
-                                      std::span<const hw::Endpoint> ends) {
-  const std::vector<int> hops = hw::hops_from(topology, plane, topology.vertex_of(ends.front()));
+std::optional<hw::Endpoint> unreached(const hw::Platform& platform, const hw::Topology& topology,
+                                      hw::Plane plane, std::span<const hw::Endpoint> ends) {
+  const std::vector<hw::Hops> hops =
+      hw::hops_from(platform, topology, plane, topology.vertex_of(ends.front()));
   const auto found = std::ranges::find_if(
-      ends, [&](hw::Endpoint end) { return hops[topology.vertex_of(end)] < 0; });
+      ends, [&](hw::Endpoint end) { return hops[topology.vertex_of(end)].least < 0; });
   return found == ends.end() ? std::nullopt : std::optional(*found);
 }
 
 /// Whether any of `ends` reaches any other, over a plane that could be another one.
 void check_plane(const std::string& pointer, hw::Plane plane, std::span<const hw::Plane> allowed,
-                 const hw::Topology& topology, std::span<const hw::Endpoint> ends) {
-  const auto end = unreached(topology, plane, ends);
+                 const hw::Platform& platform, const hw::Topology& topology,
+                 std::span<const hw::Endpoint> ends) {
+  const auto end = unreached(platform, topology, plane, ends);
   if (!end) return;
   std::string others;
   for (const hw::Plane other : allowed) {
-    if (unreached(topology, other, ends)) continue;
+    if (unreached(platform, topology, other, ends)) continue;
     others += (others.empty() ? "\"" : ", \"") + std::string(hw::to_string(other)) + "\"";
   }
   fail(pointer, "found \"" + std::string(hw::to_string(plane)) +
@@ -80,9 +82,9 @@ void check_planes(const DeploymentSpec& deployment, const hw::Platform& platform
     all.push_back(die);
   }
   if (caches) {
-    check_plane("cache/plane", deployment.cache.plane, kCachePlanes, topology, prefill);
+    check_plane("cache/plane", deployment.cache.plane, kCachePlanes, platform, topology, prefill);
   }
-  if (pulls) check_plane("kv/plane", deployment.kv.plane, kKvPlanes, topology, all);
+  if (pulls) check_plane("kv/plane", deployment.kv.plane, kKvPlanes, platform, topology, all);
 }
 
 }  // namespace
