@@ -48,8 +48,8 @@ class PortLedger {
   std::vector<Bytes> ended_;
   std::vector<Bytes> abandoned_;
   std::vector<double> wire_;
-  std::vector<int> flows_on_;           // open ones, by port
-  std::vector<coll::PortId> in_use_;    // where that is not 0
+  std::vector<int> flows_on_;         // open ones, by port
+  std::vector<coll::PortId> in_use_;  // where that is not 0
   std::vector<std::uint32_t> place_in_use_;
   std::vector<int> open_flows_;         // of those that may leave their node
   std::vector<double> node_potential_;  // [node][direction]: capacity of the ports with such flows
