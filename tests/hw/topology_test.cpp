@@ -179,7 +179,8 @@ TEST(Builders, ACpuOfAScaleOutListIsOnThatPlane) {
   EXPECT_EQ(t.count("rdma"), 4 * 2);
   EXPECT_EQ(t.count("trunk"), 2);
   EXPECT_EQ(t.count("rdma_trunk"), 2);
-  EXPECT_GT(hops_from(t, Plane::kRdma, t.vertex_of(die(0)))[t.vertex_of(cpu(0))], 0);
+  const Hops hops = hops_from(p, t, Plane::kRdma, t.vertex_of(die(0)))[t.vertex_of(cpu(0))];
+  EXPECT_GT(hops.least, 0);
 }
 
 TEST(Builders, AListThatIsNoNetworkIsRefused) {
