@@ -126,10 +126,10 @@ int execute(const StepCommand& command, const CLI::App& sub,
   }
   if (command.json) {
     const auto provenance = provenance_json(
-        {"scenario", scenario.name, scenario.digest, scenario.platform.borrowed}, sub);
+        {"scenario", scenario.name, scenario.digest, scenario.borrowed}, sub);
     print("{}\n", json_text(to_json(report, provenance)));
   } else {
-    print_report(report, borrowed_note(scenario.platform.borrowed), paint_for(Stream::kOut));
+    print_report(report, borrowed_note(scenario.borrowed), paint_for(Stream::kOut));
   }
   if (command.trace) {
     say("wrote {}: open it at https://ui.perfetto.dev\n", *command.trace);

@@ -66,7 +66,7 @@ std::string borrowed_note(const std::vector<std::string>& borrowed) {
     if (names.size() < kShown) names.push_back(pointer.substr(pointer.rfind('/') + 1));
   }
   const std::size_t more = borrowed.size() - names.size();
-  return fmt::format("{} figure{} borrowed from another device: {}{}", borrowed.size(),
+  return fmt::format("{} figure{} borrowed from another device or model: {}{}", borrowed.size(),
                      borrowed.size() == 1 ? "" : "s", fmt::join(names, ", "),
                      more > 0 ? fmt::format(" and {} more", more) : "");
 }

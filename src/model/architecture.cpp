@@ -24,47 +24,88 @@ static_assert(std::int64_t{kMostHeads} * (kMostRank + kMostHeadDim) < kMostOfAnI
                   2 * kMostHidden + 2 * kMostRank < kMostOfAnInt,
               "operators.cpp adds and multiplies dimensions as int");
 
-int count(const ConfigNode& node, std::string_view key, int most, int least = 1) {
-  return static_cast<int>(node.integer(key, least, most));
-}
+/// Of Hugging Face's config.json, those whose attention is the one that is modelled: MLA over all
+/// of the context.
+const std::vector<std::string> kModelTypes = {"deepseek_v3", "kimi_k2"};
+
+/// The dimensions of a model by the keys of its file: ours, or those of a config.json.
+class ModelKeys {
+ public:
+  explicit ModelKeys(const ConfigNode& node)
+      : node_(node), is_config_json_(node.has("model_type") && !node.has("layers")) {
+    if (is_config_json_) node.choice("model_type", kModelTypes);
+  }
+
+  bool is_config_json() const { return is_config_json_; }
+  std::string_view key(std::string_view ours, std::string_view theirs) const {
+    return is_config_json_ ? theirs : ours;
+  }
+  int count(std::string_view ours, std::string_view theirs, int most, int least = 1) const {
+    return static_cast<int>(node_.integer(key(ours, theirs), least, most));
+  }
+  /// What a config.json may leave out.
+  int count_or(int otherwise, std::string_view ours, std::string_view theirs, int most,
+               int least) const {
+    if (is_config_json_ && !node_.has(theirs)) return otherwise;
+    return count(ours, theirs, most, least);
+  }
+  /// A config.json says much that has nothing to do with time.
+  void close() const {
+    if (is_config_json_) {
+      for (const std::string& key : node_.keys()) node_.ignore(key);
+    }
+    node_.close();
+  }
+
+ private:
+  const ConfigNode& node_;
+  bool is_config_json_;
+};
 
 }  // namespace
 
 Architecture read_architecture(const ConfigNode& node) {
+  const ModelKeys keys(node);
   Architecture a;
-  a.name = node.text("name");
-  a.layers = count(node, "layers", kMostLayers);
-  a.dense_layers = count(node, "dense_layers", kMostLayers, 0);
-  a.hidden = count(node, "hidden", kMostHidden);
-  a.heads = count(node, "heads", kMostHeads);
-  a.q_lora_rank = count(node, "q_lora_rank", kMostRank);
-  a.kv_lora_rank = count(node, "kv_lora_rank", kMostRank);
-  a.rope_head_dim = count(node, "rope_head_dim", kMostHeadDim);
-  a.nope_head_dim = count(node, "nope_head_dim", kMostHeadDim);
-  a.v_head_dim = count(node, "v_head_dim", kMostHeadDim);
-  a.routed_experts = count(node, "routed_experts", kMostExperts);
-  a.shared_experts = count(node, "shared_experts", kMostSharedExperts, 0);
-  a.experts_per_token = count(node, "experts_per_token", kMostExperts);
-  a.expert_groups = count(node, "expert_groups", kMostExperts);
-  a.groups_per_token = count(node, "groups_per_token", kMostExperts);
-  a.expert_intermediate = count(node, "expert_intermediate", kMostIntermediate);
-  a.dense_intermediate = count(node, "dense_intermediate", kMostIntermediate);
-  a.vocabulary = count(node, "vocabulary", kMostVocabulary);
-  a.mtp_layers = count(node, "mtp_layers", kMostMtpLayers, 0);
-  node.close();
+  a.type = keys.is_config_json() ? node.text("model_type") : node.text_or("model_type", "");
+  a.name = keys.is_config_json() ? node.text_or("_name_or_path", "") : node.text("name");
+  if (a.name.empty()) a.name = a.type;
+  a.layers = keys.count("layers", "num_hidden_layers", kMostLayers);
+  a.dense_layers = keys.count_or(0, "dense_layers", "first_k_dense_replace", kMostLayers, 0);
+  a.hidden = keys.count("hidden", "hidden_size", kMostHidden);
+  a.heads = keys.count("heads", "num_attention_heads", kMostHeads);
+  a.q_lora_rank = keys.count("q_lora_rank", "q_lora_rank", kMostRank);
+  a.kv_lora_rank = keys.count("kv_lora_rank", "kv_lora_rank", kMostRank);
+  a.rope_head_dim = keys.count("rope_head_dim", "qk_rope_head_dim", kMostHeadDim);
+  a.nope_head_dim = keys.count("nope_head_dim", "qk_nope_head_dim", kMostHeadDim);
+  a.v_head_dim = keys.count("v_head_dim", "v_head_dim", kMostHeadDim);
+  a.routed_experts = keys.count("routed_experts", "n_routed_experts", kMostExperts);
+  a.shared_experts = keys.count_or(0, "shared_experts", "n_shared_experts", kMostSharedExperts, 0);
+  a.experts_per_token = keys.count("experts_per_token", "num_experts_per_tok", kMostExperts);
+  a.expert_groups = keys.count_or(1, "expert_groups", "n_group", kMostExperts, 1);
+  a.groups_per_token = keys.count_or(1, "groups_per_token", "topk_group", kMostExperts, 1);
+  a.expert_intermediate =
+      keys.count("expert_intermediate", "moe_intermediate_size", kMostIntermediate);
+  a.dense_intermediate = keys.count("dense_intermediate", "intermediate_size", kMostIntermediate);
+  a.vocabulary = keys.count("vocabulary", "vocab_size", kMostVocabulary);
+  a.mtp_layers = keys.count_or(0, "mtp_layers", "num_nextn_predict_layers", kMostMtpLayers, 0);
+  keys.close();
   const auto at_most = [&](std::string_view key, int value, std::string_view of, int limit) {
     if (value > limit) {
       node.fail(key, fmt::format("found {}, allowed is at most {} ({})", value, of, limit));
     }
   };
+  const std::string_view experts = keys.key("routed_experts", "n_routed_experts");
+  const std::string_view groups = keys.key("expert_groups", "n_group");
   if (a.routed_experts % a.expert_groups != 0) {
-    node.fail("expert_groups",
-              fmt::format("found {}, allowed are divisors of routed_experts ({}): groups are equal",
-                          a.expert_groups, a.routed_experts));
+    node.fail(groups, fmt::format("found {}, allowed are divisors of {} ({}): groups are equal",
+                                  a.expert_groups, experts, a.routed_experts));
   }
-  at_most("dense_layers", a.dense_layers, "layers", a.layers);
-  at_most("experts_per_token", a.experts_per_token, "routed_experts", a.routed_experts);
-  at_most("groups_per_token", a.groups_per_token, "expert_groups", a.expert_groups);
+  at_most(keys.key("dense_layers", "first_k_dense_replace"), a.dense_layers,
+          keys.key("layers", "num_hidden_layers"), a.layers);
+  at_most(keys.key("experts_per_token", "num_experts_per_tok"), a.experts_per_token, experts,
+          a.routed_experts);
+  at_most(keys.key("groups_per_token", "topk_group"), a.groups_per_token, groups, a.expert_groups);
   return a;
 }
 

@@ -152,7 +152,7 @@ metrics::Provenance provenance_of(const Scenario& scenario, const work::Trace& t
   provenance.trace_dropped = trace.dropped;
   provenance.trace_dropped_reason = trace.dropped_reason;
   provenance.trace_retired = scenario.retired_by_trace;
-  provenance.borrowed = scenario.platform.borrowed;
+  provenance.borrowed = scenario.borrowed;
   provenance.simgrid = runtime.settings();
   return provenance;
 }

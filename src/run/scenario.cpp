@@ -211,6 +211,12 @@ Scenario read_keys(const ConfigDocument& document) {
   scenario.model = model::read_architecture(root.child("model"));
   scenario.seed = static_cast<std::uint64_t>(root.integer_or("seed", 1, 0));
   scenario.options = model::read_model_options(root, scenario.platform);
+  scenario.borrowed = scenario.platform.borrowed;
+  const ConfigNode experts = root.child_or_empty("experts");
+  if (scenario.model.type != model::kPopularityIsOf && scenario.model.moe_layers() > 0 &&
+      !experts.has("popularity") && !experts.has("skew")) {
+    scenario.borrowed.emplace_back("/experts/popularity");
+  }
   scenario.deployment = read_deployment(root.child_or_empty("deployment"));
   scenario.policies = read_policies(root.child_or_empty("policies"));
   const ConfigNode workload = root.child("workload");

@@ -69,7 +69,7 @@ INSTANTIATE_TEST_SUITE_P(Shipped, EveryPlatform, ::testing::ValuesIn(shipped()),
 
 TEST(Borrowed, IsSaidInEveryResultThatUsesIt) {
   const WorkDirectory work;
-  const std::string said = "figures borrowed from another device: ";
+  const std::string said = "figures borrowed from another device or model: ";
   const std::vector<std::string> small{"--set", "/deployment/decode/npus_per_instance=64", "--set",
                                        "/deployment/decode/ep=64"};
   std::vector<std::string> step{"step",   kScenario, "--phase",

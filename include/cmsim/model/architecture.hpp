@@ -1,5 +1,5 @@
-// The language model as a value: DeepSeek-V3/R1's shape (V3 technical report), from
-// workloads/models/*.json.
+// The language model as a value: DeepSeek-V3's shape (V3 technical report), from a file of ours
+// (workloads/models/deepseek-r1.json) or Hugging Face's config.json.
 #pragma once
 
 #include <filesystem>
@@ -12,7 +12,8 @@ namespace cmsim::model {
 
 struct Architecture {
   std::string name;
-  int layers = 0;  // transformer layers, dense ones first
+  std::string type;  // Hugging Face's model_type: "deepseek_v3"; may be empty in a file of ours
+  int layers = 0;    // transformer layers, dense ones first
   int dense_layers = 0;
   int hidden = 0;
   int heads = 0;
@@ -32,6 +33,8 @@ struct Architecture {
   int mtp_layers = 0;
 
   int moe_layers() const { return layers - dense_layers; }
+  bool operator==(const Architecture&) const = default;
+
   /// KV cache of one token over all layers: (kv_lora_rank + rope_head_dim) * element bytes *
   /// layers.
   Bytes kv_bytes_per_token(int bytes_per_element) const {
@@ -39,6 +42,8 @@ struct Architecture {
   }
 };
 
+/// Of a config.json the keys that say a dimension are read, and no others. One of another
+/// model_type than those with MLA over the whole context is a ConfigError.
 Architecture read_architecture(const ConfigNode& node);
 Architecture load_architecture(const std::filesystem::path& file);
 

@@ -38,6 +38,9 @@ struct PopularityParameters {
   }
 };
 
+/// The model_type on which they were measured; any other borrows them.
+inline constexpr const char* kPopularityIsOf = "deepseek_v3";
+
 /// The parameters compiled in: equal to workloads/models/expert-popularity.json.
 PopularityParameters fitted_popularity();
 

@@ -37,6 +37,7 @@ enum class Start { kEmpty, kStationary };
 
 struct Scenario {
   std::string name;    // the file it came from, as given
+  std::vector<std::string> borrowed;  // pointers of figures measured on another device or model
   std::string digest;  // of the fully resolved document (platform and model spliced in)
   std::vector<std::string> retired_by_trace;  // keys of the file that were of another trace
   std::uint64_t seed = 1;
