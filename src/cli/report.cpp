@@ -226,7 +226,8 @@ void add_sharing(Report& report, const Result& r) {
   const metrics::Figures& w = r.measured;
   const metrics::LinkResult* busiest = nullptr;
   for (const metrics::LinkResult& link : w.links) {
-    if (link.transfer_bytes <= 0 || link.exchange_bytes <= 0) continue;
+    const bool is_shared = link.transfer_bytes > 0 || link.busiest_utilisation > 1;
+    if (!is_shared || link.exchange_bytes <= 0) continue;
     if (busiest == nullptr || link.busiest_utilisation > busiest->busiest_utilisation) {
       busiest = &link;
     }

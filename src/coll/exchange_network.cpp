@@ -111,9 +111,10 @@ AnalyticNetwork::AnalyticNetwork(const hw::Platform& platform)
 
 PortLoads AnalyticNetwork::loads(const Subgroups& subgroups,
                                  const ExchangeGroup::Shape& shape) const {
-  group(subgroups);
-  const AnalyticGroup& alike = *groups_.at(key_of(subgroups));
-  if (alike.subgroups() == subgroups) return alike.loads(shape);
+  const auto alike = groups_.find(key_of(subgroups));
+  if (alike != groups_.end() && alike->second->subgroups() == subgroups) {
+    return alike->second->loads(shape);
+  }
   return AnalyticGroup(fabric_, subgroups).loads(shape);
 }
 

@@ -107,8 +107,7 @@ std::vector<BytesPerSecond> Fabric::capacities_under(std::span<const hw::Fault> 
   std::vector<BytesPerSecond> capacities(ports().size(), 0);
   auto port = routes_->graph.port_of_link().begin();
   for (const auto& edge : boost::make_iterator_range(boost::edges(graph))) {
-    const double left =
-        topology.left_of(faults, boost::source(edge, graph), boost::target(edge, graph));
+    const double left = topology.left_of(faults, edge);
     capacities[static_cast<std::size_t>(*port++)] += left * graph[edge].bandwidth;
   }
   if (const auto left_out = routes_->graph.left_out_but_binding(capacities)) {

@@ -297,7 +297,7 @@ std::vector<PortGraph::Distance> PortGraph::find_distances(const PlaneGraph& gra
 
 template <class Use>
 void PortGraph::for_each_nearer(const PlaneGraph& graph, const std::vector<Distance>& distances,
-                                std::int32_t at, std::int32_t to, const Use& use) {
+                                std::int32_t at, std::int32_t to, const Use& use) const {
   const auto distance = [&](std::int32_t vertex) {
     return distances[static_cast<std::size_t>(graph.place[static_cast<std::size_t>(vertex)])];
   };
@@ -310,7 +310,9 @@ void PortGraph::for_each_nearer(const PlaneGraph& graph, const std::vector<Dista
     return;
   }
   for (auto e = graph.first[here]; e < graph.first[here + 1]; ++e) {
-    if (distance(graph.edges[e].end) + 1 == left) use(graph.edges[e]);
+    const std::int32_t end = graph.edges[e].end;
+    if (is_cpu_[static_cast<std::size_t>(end)] != 0) continue;  // left is over 1: it is not `to`
+    if (distance(end) + 1 == left) use(graph.edges[e]);
   }
 }
 

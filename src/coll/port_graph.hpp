@@ -59,8 +59,8 @@ class PortGraph {
   std::vector<Distance> find_distances(const PlaneGraph& graph, std::int32_t to) const;
   /// Calls `use` with every edge from `at` to a vertex that is nearer by one.
   template <class Use>
-  static void for_each_nearer(const PlaneGraph& graph, const std::vector<Distance>& distances,
-                              std::int32_t at, std::int32_t to, const Use& use);
+  void for_each_nearer(const PlaneGraph& graph, const std::vector<Distance>& distances,
+                       std::int32_t at, std::int32_t to, const Use& use) const;
   void walk(const PlaneGraph& graph, const std::vector<Distance>& distances, std::int32_t at,
             std::int32_t to, std::vector<PortId>& way, Path& path, int& count) const;
   void hashed_way(const PlaneGraph& graph, const std::vector<Distance>& distances,

@@ -32,6 +32,12 @@ class Iterations {
   /// A transfer over these ports is about to begin.
   void meet(std::span<const coll::PortId> ports);
 
+  /// The exchanges of instances that share more ports than these meet transfers alone: a flow on
+  /// each of them for every exchange is more than a run can do.
+  static constexpr std::size_t kMostShared = 64;
+  /// Some have met no other instance for that reason.
+  bool keeps_instances_apart() const { return keeps_instances_apart_; }
+
  private:
   using Number = std::uint32_t;  // of a running iteration
   /// The ports that an instance loads.
@@ -50,6 +56,7 @@ class Iterations {
     Seconds start = 0;
     Seconds delay = 0;           // so far, by exchanges that were late
     Seconds burst = -1;          // what an exchange takes alone; -1: not known yet
+    double scale = 1;            // of what it puts on the ports, so that a burst fits its part
     double delay_per_late = -1;  // s/s; -1: not known yet
     coll::EventId next;
     bool is_bursting = false, lone_flows_run = false;
@@ -89,6 +96,7 @@ class Iterations {
   std::deque<Running> running_;
   std::vector<Number> free_;
   std::map<std::pair<const coll::PortLoads*, const coll::PortLoads*>, Wires> wires_;
+  bool keeps_instances_apart_ = false;
 };
 
 }  // namespace cmsim::engine

@@ -319,6 +319,9 @@ void SimGridRuntime::iterate(coll::Iteration iteration, Callback ended) {
     Runtime::iterate(std::move(iteration), std::move(ended));
   }
 }
+bool SimGridRuntime::keeps_instances_apart() const {
+  return impl_->iterations_ && impl_->iterations_->keeps_instances_apart();
+}
 void SimGridRuntime::apply(const hw::Fault& fault) { impl_->apply(fault); }
 void SimGridRuntime::exchange(const coll::PortLoads& loads, Ended ended) {
   impl_->exchange(loads, std::move(ended));

@@ -63,6 +63,9 @@ class LinkNames {
     return found;
   }
 
+  /// A switch of the scale-up plane that the fault takes away.
+  bool has_switch(const Fault& fault);
+
  private:
   void open() {
     Platform whole = platform_;
@@ -77,6 +80,19 @@ class LinkNames {
   std::optional<Topology> topology_;
   std::unordered_multimap<std::string, VertexId> vertices_;
 };
+
+bool touches(const Fault& fault, const Vertex& vertex, Plane plane);
+
+bool LinkNames::has_switch(const Fault& fault) {
+  if (!topology_) open();
+  const Graph& graph = topology_->graph();
+  const auto edges = boost::make_iterator_range(boost::edges(graph));
+  return std::any_of(edges.begin(), edges.end(), [&](const auto& edge) {
+    const Plane plane = topology_->classes()[graph[edge].cls].plane;
+    return touches(fault, graph[boost::source(edge, graph)], plane) ||
+           touches(fault, graph[boost::target(edge, graph)], plane);
+  });
+}
 
 class Reader {
  public:
@@ -108,7 +124,11 @@ class Reader {
     if (!at || !part) refuse(text);
     fault.at = *at;
     fault.part = *part;
-    const std::string wrong = beyond(fault);
+    std::string wrong = beyond(fault);
+    const bool is_switch = fault.kind == Fault::Kind::kPlane || has_part;
+    if (wrong.empty() && is_switch && !links_.has_switch(fault)) {
+      wrong = "the scale-up plane of this platform has no such switch";
+    }
     if (!wrong.empty()) node_.fail(key_, fmt::format("\"{}\": {}", text, wrong));
     return fault;
   }
@@ -176,8 +196,9 @@ std::vector<std::string> words_of(const ConfigNode& node, const char* key) {
   return words;
 }
 
-bool touches(const Fault& fault, const Vertex& vertex) {
-  const bool is_switch = vertex.kind == VertexKind::kSwitch;
+/// Sub-planes and their switches are those of UB.
+bool touches(const Fault& fault, const Vertex& vertex, Plane plane) {
+  const bool is_switch = vertex.kind == VertexKind::kSwitch && plane == Plane::kUb;
   switch (fault.kind) {
     case Fault::Kind::kPlane:
       return is_switch && vertex.lane == fault.at;
@@ -230,7 +251,7 @@ std::vector<Fault> read_faults(const ConfigNode& node, const Platform& platform)
   return faults;
 }
 
-double left_of(std::span<const Fault> faults, const Vertex& from, const Vertex& to,
+double left_of(std::span<const Fault> faults, const Vertex& from, const Vertex& to, Plane plane,
                std::span<const std::string> switch_names) {
   double left = 1;
   const auto joins = [&](const Vertex& a, const Vertex& b, const Fault& fault) {
@@ -239,7 +260,7 @@ double left_of(std::span<const Fault> faults, const Vertex& from, const Vertex& 
   for (const Fault& fault : faults) {
     const bool hit = fault.kind == Fault::Kind::kLink
                          ? joins(from, to, fault) || joins(to, from, fault)
-                         : touches(fault, from) || touches(fault, to);
+                         : touches(fault, from, plane) || touches(fault, to, plane);
     if (hit) left *= fault.left;
   }
   return left;

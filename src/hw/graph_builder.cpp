@@ -56,8 +56,9 @@ void GraphBuilder::apply_faults() {
   if (platform_.faults.empty()) return;
   std::size_t kept = 0;
   for (std::size_t i = 0; i < links_.size(); ++i) {
-    const double left = left_of(platform_.faults, vertices_[ends_[i].first],
-                                vertices_[ends_[i].second], switch_names_);
+    const double left =
+        left_of(platform_.faults, vertices_[ends_[i].first], vertices_[ends_[i].second],
+                classes_[links_[i].cls].plane, switch_names_);
     if (left <= 0) continue;
     ends_[kept] = ends_[i];
     links_[kept] = links_[i];

@@ -52,7 +52,7 @@ class GraphBuilder {
 };
 
 /// Share of the bandwidth that the faults leave to a link.
-double left_of(std::span<const Fault> faults, const Vertex& from, const Vertex& to,
+double left_of(std::span<const Fault> faults, const Vertex& from, const Vertex& to, Plane plane,
                std::span<const std::string> switch_names);
 
 /// The dies and CPUs that one copy of a fabric joins, and the classes of their links.

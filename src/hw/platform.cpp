@@ -216,8 +216,13 @@ void check_fabric(const ConfigNode& root, const ConfigNode& node, const FabricSp
       check_edges(node, fabric, platform);
       check_switches(node, fabric, platform);
       break;
-    case Builder::kSwitch:
     case Builder::kFatTree:
+      if (platform.dies_per_node() % fabric.rails != 0) {
+        node.fail("rails", fmt::format("found {}, allowed are divisors of the {} dies of a node",
+                                       fabric.rails, platform.dies_per_node()));
+      }
+      break;
+    case Builder::kSwitch:
       break;
   }
 }

@@ -139,8 +139,10 @@ std::string name_of(const Vertex& vertex, std::span<const std::string> switch_na
 }
 
 std::string Topology::name_of(VertexId id) const { return hw::name_of(graph_[id], switch_names_); }
-double Topology::left_of(std::span<const Fault> faults, VertexId from, VertexId to) const {
-  return hw::left_of(faults, graph_[from], graph_[to], switch_names_);
+double Topology::left_of(std::span<const Fault> faults, const EdgeId& link) const {
+  return hw::left_of(faults, graph_[boost::source(link, graph_)],
+                     graph_[boost::target(link, graph_)], classes_[graph_[link].cls].plane,
+                     switch_names_);
 }
 
 int Topology::count(VertexKind kind) const {

@@ -146,6 +146,10 @@ metrics::Provenance provenance_of(const Scenario& scenario, const work::Trace& t
   provenance.seed_redraws = seeded_streams(scenario, trace);
   provenance.network = coll::to_string(models.network);
   provenance.network_note = models.network_note;
+  if (runtime.keeps_instances_apart()) {
+    if (!provenance.network_note.empty()) provenance.network_note += "; ";
+    provenance.network_note += "instances share too many links for their exchanges to meet";
+  }
   provenance.command = options.command;
   provenance.trace = trace.name;
   provenance.trace_format = trace.format;
@@ -200,12 +204,10 @@ Result run(const Scenario& scenario, const RunOptions& options) {
   const serve::ClusterConfig config = cluster_config(scenario);
   log_phase("built the step models, network {}", coll::to_string(models.network));
 
-  const bool contention = models.network != Network::kAnalytic;
-  const coll::Fabric fabric(
-      scenario.platform, contention ? coll::Uplinks::kAlways : coll::Uplinks::kWhenNpusCanFillThem);
+  const coll::Fabric fabric(scenario.platform);
   engine::RuntimeOptions runtime_options;
-  runtime_options.planes = transfer_planes(scenario);
-  runtime_options.contention = contention;
+  runtime_options.planes = models.planes;
+  runtime_options.contention = models.network != Network::kAnalytic;
   engine::SimGridRuntime runtime(fabric, runtime_options);
   runtime.set_interrupt_flag(options.interrupt);
   runtime.set_horizon(scenario.horizon);

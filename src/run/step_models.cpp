@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <utility>
 
 #include "cmsim/base/error.hpp"
@@ -40,39 +41,75 @@ int sequences_per_die(const Scenario& scenario) {
   return scenario.deployment.decode.max_num_seqs / scenario.platform.dies_per_npu;
 }
 
-/// A class of links that transfers and exchanges both use; empty when there is none.
-std::string shared_class(const Scenario& scenario, const coll::Fabric& fabric,
-                         const StepModels& models) {
-  const std::vector<coll::Plane> planes = transfer_planes(scenario);
-  const auto of_loads = [&](const coll::PortLoads* loads) -> std::string {
-    for (std::size_t i = 0; loads != nullptr && i < loads->wire_bytes.size(); ++i) {
-      const hw::LinkClassInfo& cls = fabric.classes()[fabric.ports()[i].cls];
-      const bool is_used = std::ranges::find(planes, cls.plane) != planes.end();
-      if (loads->wire_bytes[i] > 0 && is_used) return cls.name;
+/// The planes that transfers of a run use, as /deployment says.
+std::vector<coll::Plane> transfer_planes(const Scenario& scenario) {
+  std::vector<coll::Plane> planes;
+  const serve::CacheSpec& cache = scenario.deployment.cache;
+  if (scenario.role == serve::Role::kAll) planes.push_back(scenario.deployment.kv.plane);
+  if (scenario.role != serve::Role::kDecodeOnly && cache.enabled) planes.push_back(cache.plane);
+  return planes;
+}
+
+/// Calls `use` with the loads of every instance of both roles.
+template <class Use>
+void for_each_instance(const Scenario& scenario, const StepModels& models, const Use& use) {
+  const auto of_role = [&](const auto& model, int instances) {
+    for (int i = 0; model != nullptr && i < instances; ++i) {
+      const model::WireUse wires = model->wire_use(i);
+      use(std::array{wires.exchange.get(), wires.collective.get()});
     }
-    return "";
   };
-  const auto of_role = [&](const auto& model) -> std::string {
-    if (model == nullptr) return "";
-    const model::WireUse wires = model->wire_use(0);
-    const std::string found = of_loads(wires.exchange.get());
-    return found.empty() ? of_loads(wires.collective.get()) : found;
-  };
-  const std::string found = of_role(models.prefill);
-  return found.empty() ? of_role(models.decode) : found;
+  of_role(models.prefill, scenario.deployment.prefill.instances);
+  of_role(models.decode, scenario.deployment.decode.instances);
+}
+
+/// What exchanges meet on the links.
+struct Meeting {
+  std::vector<coll::Plane> planes;          // of ports that two instances load
+  std::string with_transfers, with_others;  // a class of links; empty when there is none
+};
+
+Meeting meeting_of(const Scenario& scenario, const coll::Fabric& fabric, const StepModels& models) {
+  const std::vector<coll::Plane> transfers = transfer_planes(scenario);
+  std::vector<int> instances(fabric.ports().size(), 0);
+  for_each_instance(scenario, models, [&](const auto& all_loads) {
+    for (std::size_t i = 0; i < instances.size(); ++i) {
+      instances[i] += std::ranges::any_of(all_loads, [&](const coll::PortLoads* loads) {
+        return loads != nullptr && loads->wire_bytes[i] > 0;
+      });
+    }
+  });
+  Meeting meeting;
+  for (std::size_t i = 0; i < instances.size(); ++i) {
+    if (instances[i] == 0) continue;
+    const hw::LinkClassInfo& cls = fabric.classes()[fabric.ports()[i].cls];
+    const auto is_in = [&](const auto& planes) {
+      return std::ranges::find(planes, cls.plane) != planes.end();
+    };
+    if (is_in(transfers) && meeting.with_transfers.empty()) meeting.with_transfers = cls.name;
+    if (instances[i] < 2) continue;
+    if (meeting.with_others.empty()) meeting.with_others = cls.name;
+    if (!is_in(meeting.planes)) meeting.planes.push_back(cls.plane);
+  }
+  return meeting;
 }
 
 /// Analytic until something is seen that it leaves out.
-void choose_network(const Scenario& scenario, const coll::Fabric& fabric, StepModels& models) {
+void choose_network(const Meeting& meeting, StepModels& models) {
   if (models.network == Network::kFlow) {
-    models.network_note = "flow: routes are not spread evenly; " + models.network_note;
-    return;
+    models.network_note = "flow: routes are not spread evenly" +
+                          (models.network_note.empty() ? "" : "; " + models.network_note);
+  } else if (!meeting.with_transfers.empty()) {
+    models.network = Network::kHose;
+    models.network_note =
+        fmt::format("hose: transfers and exchanges share {} links", meeting.with_transfers);
+  } else if (!meeting.with_others.empty()) {
+    models.network = Network::kHose;
+    models.network_note =
+        fmt::format("hose: exchanges of several instances share {} links", meeting.with_others);
+  } else {
+    models.network_note = "analytic: exchanges share no link with transfers or other instances";
   }
-  const std::string shared = shared_class(scenario, fabric, models);
-  if (!shared.empty()) models.network = Network::kHose;
-  models.network_note = shared.empty()
-                            ? "analytic: transfers use no link that exchanges use"
-                            : fmt::format("hose: transfers and exchanges share {} links", shared);
 }
 
 double tokens_per_die(const Scenario& scenario) {
@@ -81,14 +118,6 @@ double tokens_per_die(const Scenario& scenario) {
 }
 
 }  // namespace
-
-std::vector<coll::Plane> transfer_planes(const Scenario& scenario) {
-  std::vector<coll::Plane> planes;
-  const serve::CacheSpec& cache = scenario.deployment.cache;
-  if (scenario.role == serve::Role::kAll) planes.push_back(scenario.deployment.kv.plane);
-  if (scenario.role != serve::Role::kDecodeOnly && cache.enabled) planes.push_back(cache.plane);
-  return planes;
-}
 
 StepModels make_step_models(const Scenario& scenario, const RoleExperts& experts) {
   const hw::Platform& platform = scenario.platform;
@@ -111,7 +140,16 @@ StepModels make_step_models(const Scenario& scenario, const RoleExperts& experts
         model::InstancePlaces{*network, placement.decode_groups()});
   }
   models.network_note = network->note();
-  if (!scenario.network) choose_network(scenario, fabric, models);
+  models.planes = transfer_planes(scenario);
+  if (scenario.network == Network::kAnalytic) return models;
+  const Meeting meeting = meeting_of(scenario, fabric, models);
+  if (!scenario.network) choose_network(meeting, models);
+  if (models.network == Network::kAnalytic) return models;
+  for (const coll::Plane plane : meeting.planes) {
+    if (std::ranges::find(models.planes, plane) == models.planes.end()) {
+      models.planes.push_back(plane);
+    }
+  }
   return models;
 }
 

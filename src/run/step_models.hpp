@@ -16,12 +16,11 @@ struct StepModels {
   std::unique_ptr<model::PrefillPipeline> prefill;  // null when the role is not exercised
   std::unique_ptr<model::DecodePipeline> decode;
   Network network = Network::kAnalytic;  // the rung, chosen where the scenario leaves it open
+  /// On which a run has links: those of transfers, and where the rung lets exchanges meet, theirs.
+  std::vector<coll::Plane> planes;
   /// What the rung adds to the analytic bound of exchanges, and why it was chosen; may be empty.
   std::string network_note;
 };
-
-/// The planes that transfers of a run use, as /deployment says.
-std::vector<coll::Plane> transfer_planes(const Scenario& scenario);
 
 /// Throws SimulationError where exchanges cannot be measured on the scenario's network.
 StepModels make_step_models(const Scenario& scenario, const RoleExperts& experts);

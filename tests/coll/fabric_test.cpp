@@ -9,6 +9,7 @@
 
 #include "cmsim/hw/fault.hpp"
 #include "tests/hw/machines.hpp"
+#include "tests/hw/small_machines.hpp"
 
 namespace cmsim::coll {
 namespace {
@@ -71,6 +72,19 @@ TEST(Fabric, CpusAreOnTheScaleOutPlaneWhereTheyHaveAPort) {
   EXPECT_DOUBLE_EQ(fabric.ports()[static_cast<std::size_t>(path.ports[0])].capacity, 12.5e9);
   EXPECT_DOUBLE_EQ(path.efficiency, platform.rdma.efficiency);
   EXPECT_DOUBLE_EQ(path.latency, platform.rdma.latency);
+}
+
+// In a ring of 16 dies, four of which share a CPU, the second next is two links away over the die
+// between, and two over the CPU.
+TEST(Fabric, CpusPassNothingOn) {
+  const Fabric fabric(hw::of_small_nodes(4, R"({"builder": "torus", "dimensions": [
+      {"size": 16, "bandwidth": "50GB/s"}]})"));
+  const Path path = fabric.path(hw::die(0), hw::die(2), Plane::kUb, Op::kWrite);
+  ASSERT_EQ(path.ports.size(), 2u);
+  for (const PortId port : path.ports) {
+    EXPECT_EQ(fabric.ports()[static_cast<std::size_t>(port)].kind, Port::Owner::kDie);
+    EXPECT_EQ(fabric.classes()[fabric.ports()[static_cast<std::size_t>(port)].cls].name, "torus_1");
+  }
 }
 
 TEST(Fabric, RefusesEndpointsItHasNot) {

@@ -2,7 +2,7 @@
 // it.
 #include <gtest/gtest.h>
 
-#include <optional>
+#include <utility>
 #include <vector>
 
 #include "cmsim/coll/group_routes.hpp"
@@ -145,6 +145,29 @@ TEST(Iterations, MeetEachOther) {
   ASSERT_EQ(machine.ended.size(), 2u);
   EXPECT_NEAR(machine.ended[0], 1.2, kNear);
   EXPECT_NEAR(machine.ended[1], 1.2, kNear);
+}
+
+// Two that load the same 70 ports: too many for their exchanges to meet, and it says so.
+TEST(Iterations, AreKeptApartWhereTheyShareTooManyPorts) {
+  Machine machine;
+  coll::PortLoads many = coll::no_loads(machine.fabric);
+  for (int die = 0; die < 70; ++die) {
+    const coll::Path path =
+        machine.fabric.path(hw::die(die), hw::die(700), hw::Plane::kUb, coll::Op::kWrite);
+    const auto port = static_cast<std::size_t>(path.ports.front());
+    many.bytes[port] = many.wire_bytes[port] = many.flows[port] = 1;
+  }
+  const coll::PortLoads others = many;
+  for (const coll::PortLoads* loads : {&std::as_const(many), &others}) {
+    machine.runtime.iterate({.duration = 1,
+                             .exchanges = 1,
+                             .loads = {coll::WireLoad{loads, 0.2 * machine.capacity}, {}},
+                             .stretched = [](double) { return 1.2; }},
+                            [&] { machine.ended.push_back(machine.runtime.now()); });
+  }
+  machine.runtime.run();
+  EXPECT_EQ(machine.ended, (std::vector<Seconds>{1, 1}));
+  EXPECT_TRUE(machine.runtime.keeps_instances_apart());
 }
 
 // Meeting is for those who ask for it, and what exchanges carry is no transfer's.

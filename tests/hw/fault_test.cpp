@@ -46,6 +46,27 @@ TEST(Faults, TakeTheLinksOfWhatTheyTouch) {
   EXPECT_EQ(link.count("die_ub"), 2 * (768 * 7 - 1));
 }
 
+// The scale-out plane has one switch, which is of no sub-plane of UB.
+TEST(Faults, ASubPlaneIsOfTheScaleUpPlane) {
+  const Topology plane(failed("plane:0"));
+  EXPECT_EQ(plane.count("die_ub"), 2 * 768 * 6);
+  EXPECT_EQ(plane.count("rdma"), 2 * 768);
+}
+
+TEST(Faults, ASwitchThatIsNotThereIsAnError) {
+  ConfigDocument mesh = open_platform(CMSIM_SOURCE_DIR "/platforms/ub-mesh.json");
+  for (const char* what : {"plane:0", "l1:0/0"}) {
+    mesh.apply_set(std::string("/faults={\"fail\": \"") + what + "\"}");
+    try {
+      read_platform(ConfigNode(mesh));
+      ADD_FAILURE() << what;
+    } catch (const ConfigError& error) {
+      EXPECT_THAT(error.what(),
+                  HasSubstr("the scale-up plane of this platform has no such switch"));
+    }
+  }
+}
+
 TEST(Faults, ALinkIsFoundWhateverDashesTheNamesOfItsEndsHave) {
   const Topology whole(failed("")), card(failed("link:l1:0-card-in:7")),
       out(failed("link:card:7-l1:0"));

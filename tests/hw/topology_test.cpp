@@ -141,6 +141,12 @@ TEST(Builders, FatTreeHangsLeavesOnSpines) {
   EXPECT_EQ(pods.switches(3), 3);
 }
 
+TEST(Builders, FatTreeHasAsManyRailsAsDivideANode) {
+  EXPECT_THROW(of_small_nodes(8, R"({"builder": "fat_tree", "link_bandwidth": "50GB/s",
+      "leaf_ports": 8, "spines": 4, "uplink_bandwidth": "50GB/s", "rails": 3})"),
+               ConfigError);
+}
+
 TEST(Builders, DragonflyJoinsAnyTwoGroups) {
   // 32 dies: two a router, four routers a group, so four groups with 3 global links of 4 each used.
   const Topology t(small(8, R"({"builder": "dragonfly", "link_bandwidth": "50GB/s",

@@ -48,6 +48,25 @@ TEST(Contention, FadesOnWideWires) {
   EXPECT_LT(wide, thin / 4);
 }
 
+// Instances of 12 NPUs cut nodes of 8 in two: two of them share the thin uplinks of a node, with no
+// transfer in sight.
+TEST(Contention, IsBetweenInstancesToo) {
+  const auto prefill = [](const std::string& network) {
+    return run_with(
+        R"({"requests": 50, "prompt_length": 4096, "output_length": 10, "role": "prefill",
+            "arrivals": {"kind": "all_at_once"}})",
+        {"/network=" + network, "/deployment/cache/enabled=false",
+         "/deployment/prefill/instances=3", "/deployment/prefill/npus_per_instance=12",
+         "/deployment/prefill/ep=24", "/platform/ub/link_bandwidth=3.5GB/s",
+         "/platform/ub/l2_chips_per_plane=2"});
+  };
+  EXPECT_EQ(prefill("analytic").whole_run.prefill->contention, 0);
+  const Result together = prefill("auto");
+  EXPECT_EQ(together.provenance.network_note,
+            "hose: exchanges of several instances share uplink links");
+  EXPECT_GT(together.whole_run.prefill->contention, 0.1);
+}
+
 TEST(Network, AutoIsTheFirstRungThatLeavesNothingOut) {
   const auto chosen = [](std::vector<std::string> sets) {
     sets.emplace_back("/network=auto");
@@ -56,9 +75,9 @@ TEST(Network, AutoIsTheFirstRungThatLeavesNothingOut) {
   };
   EXPECT_EQ(chosen({}), "hose; hose: transfers and exchanges share die_ub links");
   EXPECT_EQ(chosen({"/deployment/cache/enabled=false"}),
-            "analytic; analytic: transfers use no link that exchanges use");
+            "analytic; analytic: exchanges share no link with transfers or other instances");
   EXPECT_EQ(chosen({"/deployment/cache/plane=vpc", "/deployment/cache/reuse=0.5"}),
-            "analytic; analytic: transfers use no link that exchanges use");
+            "analytic; analytic: exchanges share no link with transfers or other instances");
 }
 
 }  // namespace

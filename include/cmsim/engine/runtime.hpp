@@ -81,6 +81,10 @@ class SimGridRuntime : public coll::Runtime {
   /// over the pairs that went through.
   void exchange(const coll::PairTraffic& traffic, Seconds latency, Ended ended);
 
+  /// With contention: exchanges of instances have not met each other, for they share too many
+  /// ports.
+  bool keeps_instances_apart() const;
+
   /// Runs until nothing is left to do, or stop(). May be called again. What a callback throws comes
   /// out of here. Throws SimulationError when a transfer has never ended.
   void run();

@@ -49,6 +49,7 @@ struct Link {
 using Graph = boost::compressed_sparse_row_graph<boost::directedS, Vertex, Link, boost::no_property,
                                                  std::uint32_t, std::uint32_t>;
 using VertexId = Graph::vertex_descriptor;
+using EdgeId = Graph::edge_descriptor;
 
 /// "die:3", "cpu:0", "l1:12/2" (node/sub-plane), "l2:3/5" (sub-plane/chip), "card:7" and
 /// "card-in:7" (node), or what a list of edges calls it.
@@ -64,7 +65,7 @@ class Topology {
   VertexId vertex_of(Endpoint endpoint) const;
   std::string name_of(VertexId vertex) const;
   /// Share of its bandwidth that faults leave to a link, on top of those of the platform.
-  double left_of(std::span<const Fault> faults, VertexId from, VertexId to) const;
+  double left_of(std::span<const Fault> faults, const EdgeId& link) const;
 
   int count(VertexKind kind) const;
   int switches(int tier) const;
