@@ -114,6 +114,7 @@ void add_topology(CLI::App& app, Session& session) {
       "  alltoall[:ep=DIES,tokens=N], allgather[:...]       hidden states\n"
       "  kv[:tokens=N,prefill=DIES,decode=DIES]             every prefill die to every decode die\n"
       "  cache[:tokens=N]                                   every die reads from every CPU\n"
+      "  (kv and cache: plane=ub|rdma|vpc too)\n"
       "  pairs:FILE                                         CSV: from,to,bytes\n"
       "Examples:\n"
       "  cmsim topology platforms/cloudmatrix384.json --traffic dispatch:ep=320,tokens=128\n"

@@ -36,7 +36,7 @@ struct PolicyNames {  // /policies/*; see `cmsim policies`
 enum class Start { kEmpty, kStationary };
 
 struct Scenario {
-  std::string name;    // the file it came from, as given
+  std::string name;                   // the file it came from, as given
   std::vector<std::string> borrowed;  // pointers of figures measured on another device or model
   std::string digest;  // of the fully resolved document (platform and model spliced in)
   std::vector<std::string> retired_by_trace;  // keys of the file that were of another trace
