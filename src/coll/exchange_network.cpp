@@ -38,8 +38,7 @@ class AnalyticGroup : public ExchangeGroup {
       : fabric_(std::move(fabric)), subgroups_(subgroups) {
     for (const auto& dies : subgroups_) {
       ranks_ += static_cast<double>(dies.size());
-      const GroupRoutes& routes = routes_.emplace_back(*fabric_, dies, Plane::kUb, Op::kWrite);
-      per_rank_ = std::max(per_rank_, routes.per_rank());
+      routes_.emplace_back(*fabric_, dies, Plane::kUb, Op::kWrite);
     }
   }
 
@@ -80,14 +79,24 @@ class AnalyticGroup : public ExchangeGroup {
       if (per_byte.wire_bytes[i] <= 0) continue;
       busiest = std::max(busiest, per_byte.wire_bytes[i] / fabric_->ports()[i].capacity);
     }
-    return {.latency = per_byte.latency, .per_mean = busiest * ranks_, .per_rank = per_rank_};
+    return {.latency = per_byte.latency, .per_mean = busiest * ranks_, .per_rank = per_rank()};
+  }
+
+  /// Found when costs are first asked for: who asks for loads alone does not need it.
+  double per_rank() const {
+    if (per_rank_ < 0) {
+      for (const GroupRoutes& routes : routes_) {
+        per_rank_ = std::max(per_rank_, routes.per_rank());
+      }
+    }
+    return per_rank_;
   }
 
   const std::shared_ptr<const Fabric> fabric_;
   const ExchangeNetwork::Subgroups subgroups_;
   double ranks_ = 0;
   std::deque<GroupRoutes> routes_;  // of each subgroup
-  double per_rank_ = 0;
+  mutable double per_rank_ = -1;    // not known yet
   mutable std::map<std::pair<std::vector<double>, std::vector<double>>, ExchangeCost> known_;
 };
 

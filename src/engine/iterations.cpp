@@ -163,14 +163,13 @@ void Iterations::stop_coasting(Number number) {
     begin_burst(number);
   } else {
     ++one.exchange;
-    one.next = clock_.schedule_at(std::max(date_of_part(one), clock_.now()),
-                                  Priority::kIterationDone, [this, number] { begin_part(number); });
+    schedule_part(number);
   }
 }
 
 void Iterations::begin_burst(Number number) {
   Running& one = at(number);
-  one.is_bursting = one.lone_flows_run = true;
+  one.lone_flows_run = true;
   one.met.clear();
   one.next = clock_.schedule_at(date_of_part(one) + burst_of(one), Priority::kTransferDone,
                                 [this, number] {
@@ -197,7 +196,7 @@ void Iterations::meet(std::span<const PortId> ports) {
     const auto is_loaded = [&](PortId port) { return loads(at(number), port); };
     if (std::ranges::none_of(ports, is_loaded)) continue;
     if (at(number).is_coasting) stop_coasting(number);
-    if (!at(number).is_bursting) continue;
+    if (!is_bursting(at(number))) continue;
     for (const PortId port : ports) {
       if (is_loaded(port)) simulate(number, port);
     }
@@ -229,8 +228,7 @@ void Iterations::simulate(Number number, PortId port) {
 
 void Iterations::part_of_burst_over(Number number) {
   Running& one = at(number);
-  if (one.lone_flows_run || one.open_flows > 0) return;
-  one.is_bursting = false;
+  if (is_bursting(one)) return;
   const Seconds late = clock_.now() - (date_of_part(one) + one.burst);
   ++one.exchange;
   if (late > 2 * kLatency) {  // else it is the rounding of flows that met nobody in the end
@@ -238,6 +236,11 @@ void Iterations::part_of_burst_over(Number number) {
     one.delay +=
         std::max(0.0, clock_.now() - date_of_part(one));  // no exchange before the last ends
   }
+  schedule_part(number);
+}
+
+void Iterations::schedule_part(Number number) {
+  Running& one = at(number);
   one.next = clock_.schedule_at(std::max(date_of_part(one), clock_.now()), Priority::kIterationDone,
                                 [this, number] { begin_part(number); });
 }

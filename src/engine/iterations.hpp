@@ -59,13 +59,14 @@ class Iterations {
     double scale = 1;            // of what it puts on the ports, so that a burst fits its part
     double delay_per_late = -1;  // s/s; -1: not known yet
     coll::EventId next;
-    bool is_bursting = false, lone_flows_run = false;
+    bool lone_flows_run = false;  // those of the burst that meet nobody
     int open_flows = 0;
     std::vector<coll::PortId> met;  // ports of this burst's flows in SimGrid
   };
 
   /// When its next part begins, or this one has begun: with its exchange.
   static Seconds date_of_part(const Running& one);
+  static bool is_bursting(const Running& one) { return one.lone_flows_run || one.open_flows > 0; }
   Running& at(Number number) { return running_[number]; }
   Number free_number();
   const Wires* wires_of(const coll::Iteration& iteration);
@@ -81,6 +82,7 @@ class Iterations {
 
   void coast(Number number);
   void stop_coasting(Number number);
+  void schedule_part(Number number);
   void begin_part(Number number);
   void begin_burst(Number number);
   /// The flow of the burst on a port, as much of it as is left.

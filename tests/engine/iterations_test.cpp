@@ -2,7 +2,6 @@
 // it.
 #include <gtest/gtest.h>
 
-#include <utility>
 #include <vector>
 
 #include "cmsim/coll/group_routes.hpp"
@@ -38,9 +37,13 @@ struct Machine {
   /// An iteration of a second with so many exchanges, which keep the port busy for `busy` seconds
   /// in all when alone; with them twice as long on the wire it takes `twice`.
   void iterate(int exchanges, Seconds busy, Seconds twice) {
+    iterate(exchanges, busy, twice, loads);
+  }
+  /// Of another instance, with loads of its own.
+  void iterate(int exchanges, Seconds busy, Seconds twice, const coll::PortLoads& per_byte) {
     runtime.iterate({.duration = 1,
                      .exchanges = exchanges,
-                     .loads = {coll::WireLoad{&loads, busy * capacity}, {}},
+                     .loads = {coll::WireLoad{&per_byte, busy * capacity}, {}},
                      .stretched = [twice](double) { return twice; }},
                     [this] { ended.push_back(runtime.now()); });
   }
@@ -136,11 +139,7 @@ TEST(Iterations, MeetEachOther) {
   Machine machine;
   const coll::PortLoads others = machine.loads;
   machine.iterate(1, 0.2, 1.2);
-  machine.runtime.iterate({.duration = 1,
-                           .exchanges = 1,
-                           .loads = {coll::WireLoad{&others, 0.2 * machine.capacity}, {}},
-                           .stretched = [](double) { return 1.2; }},
-                          [&] { machine.ended.push_back(machine.runtime.now()); });
+  machine.iterate(1, 0.2, 1.2, others);
   machine.runtime.run();
   ASSERT_EQ(machine.ended.size(), 2u);
   EXPECT_NEAR(machine.ended[0], 1.2, kNear);
@@ -158,19 +157,14 @@ TEST(Iterations, AreKeptApartWhereTheyShareTooManyPorts) {
     many.bytes[port] = many.wire_bytes[port] = many.flows[port] = 1;
   }
   const coll::PortLoads others = many;
-  for (const coll::PortLoads* loads : {&std::as_const(many), &others}) {
-    machine.runtime.iterate({.duration = 1,
-                             .exchanges = 1,
-                             .loads = {coll::WireLoad{loads, 0.2 * machine.capacity}, {}},
-                             .stretched = [](double) { return 1.2; }},
-                            [&] { machine.ended.push_back(machine.runtime.now()); });
-  }
+  machine.iterate(1, 0.2, 1.2, many);
+  machine.iterate(1, 0.2, 1.2, others);
   machine.runtime.run();
   EXPECT_EQ(machine.ended, (std::vector<Seconds>{1, 1}));
   EXPECT_TRUE(machine.runtime.keeps_instances_apart());
 }
 
-// Meeting is for those who ask for it, and what exchanges carry is no transfer's.
+// What exchanges carry is no transfer's.
 TEST(Iterations, AreNotCountedAsTransfers) {
   Machine machine;
   machine.iterate(10, 0.5, 1.5);

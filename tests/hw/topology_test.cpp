@@ -92,20 +92,9 @@ TEST(Topology, ADieAloneInItsPackageHasNoSibling) {
   EXPECT_EQ(Topology(p).count("die_to_die"), 0);
 }
 
-/// A machine of `nodes` nodes of four dies and a CPU with this scale-up fabric.
-Platform small(int nodes, const std::string& fabric) {
-  ConfigDocument document = open_platform(CMSIM_SOURCE_DIR "/platforms/cloudmatrix384.json");
-  for (const std::string& set :
-       {"/nodes=" + std::to_string(nodes), std::string("/npus_per_node=4"),
-        std::string("/dies_per_npu=1"), std::string("/cpus_per_node=1"), "/ub/fabric=" + fabric}) {
-    document.apply_set(set);
-  }
-  return read_platform(ConfigNode(document));
-}
-
 TEST(Builders, FullMeshJoinsAllThatDifferInOneCoordinate) {
   // 4 x 4 dies: each has 3 + 3 peers; 16 * 3 links one way in each dimension.
-  const Topology t(small(4, R"({"builder": "full_mesh", "dimensions": [
+  const Topology t(of_small_nodes(4, R"({"builder": "full_mesh", "dimensions": [
       {"size": 4, "bandwidth": "50GB/s"}, {"size": 4, "bandwidth": "20GB/s"}]})"));
   EXPECT_EQ(t.count("mesh_1"), 48);
   EXPECT_EQ(t.count("mesh_2"), 48);
@@ -116,7 +105,7 @@ TEST(Builders, FullMeshJoinsAllThatDifferInOneCoordinate) {
 
 TEST(Builders, TorusJoinsNeighboursAndClosesRings) {
   // 8 x 2: rings of eight have 8 links, pairs have one.
-  const Topology t(small(4, R"({"builder": "torus", "dimensions": [
+  const Topology t(of_small_nodes(4, R"({"builder": "torus", "dimensions": [
       {"size": 8, "bandwidth": "50GB/s"}, {"size": 2, "bandwidth": "20GB/s"}]})"));
   EXPECT_EQ(t.count("torus_1"), 2 * 8 * 2);
   EXPECT_EQ(t.count("torus_2"), 8 * 2);
@@ -124,16 +113,17 @@ TEST(Builders, TorusJoinsNeighboursAndClosesRings) {
 
 TEST(Builders, FatTreeHangsLeavesOnSpines) {
   // 32 dies on leaves of 8: four leaves, each with a link to each of two spines.
-  const Topology t(small(8, R"({"builder": "fat_tree", "link_bandwidth": "50GB/s", "leaf_ports": 8,
+  const Topology t(
+      of_small_nodes(8, R"({"builder": "fat_tree", "link_bandwidth": "50GB/s", "leaf_ports": 8,
       "spines": 2, "uplink_bandwidth": "100GB/s"})"));
   EXPECT_EQ(t.count("uplink"), 4 * 2 * 2);
   EXPECT_EQ(t.switches(2), 2);
   // With four rails a leaf has one die of each of eight nodes, so there are four leaves again.
-  const Topology rails(small(8, R"({"builder": "fat_tree", "link_bandwidth": "50GB/s",
+  const Topology rails(of_small_nodes(8, R"({"builder": "fat_tree", "link_bandwidth": "50GB/s",
       "leaf_ports": 8, "rails": 4, "spines": 2, "uplink_bandwidth": "100GB/s"})"));
   EXPECT_EQ(rails.count("uplink"), 4 * 2 * 2);
   // Two pods of two leaves: two spines each, which reach three cores.
-  const Topology pods(small(8, R"({"builder": "fat_tree", "link_bandwidth": "50GB/s",
+  const Topology pods(of_small_nodes(8, R"({"builder": "fat_tree", "link_bandwidth": "50GB/s",
       "leaf_ports": 8, "spines": 2, "uplink_bandwidth": "100GB/s", "leaves_per_pod": 2, "cores": 3,
       "core_bandwidth": "40GB/s"})"));
   EXPECT_EQ(pods.count("uplink"), 4 * 2 * 2);
@@ -149,7 +139,7 @@ TEST(Builders, FatTreeHasAsManyRailsAsDivideANode) {
 
 TEST(Builders, DragonflyJoinsAnyTwoGroups) {
   // 32 dies: two a router, four routers a group, so four groups with 3 global links of 4 each used.
-  const Topology t(small(8, R"({"builder": "dragonfly", "link_bandwidth": "50GB/s",
+  const Topology t(of_small_nodes(8, R"({"builder": "dragonfly", "link_bandwidth": "50GB/s",
       "dies_per_router": 2, "routers_per_group": 4, "global_links_per_router": 1,
       "local_bandwidth": "50GB/s", "global_bandwidth": "100GB/s"})"));
   EXPECT_EQ(t.count("dragonfly_local"), 4 * 6 * 2);  // 4 groups of 4 * 3 / 2 links
@@ -170,14 +160,15 @@ std::string edges(const std::string& last) {
 }
 
 TEST(Builders, AListIsWhatItSays) {
-  const Topology t(small(1, edges(R"({"from": "b", "to": "die:3", "bandwidth": "50GB/s"})")));
+  const Topology t(
+      of_small_nodes(1, edges(R"({"from": "b", "to": "die:3", "bandwidth": "50GB/s"})")));
   EXPECT_EQ(t.count("die_ub"), 4 * 2);
   EXPECT_EQ(t.count("trunk"), 2);
   EXPECT_NEAR(t.capacity("trunk"), 2 * 80e9, 1);
 }
 
 TEST(Builders, ACpuOfAScaleOutListIsOnThatPlane) {
-  Platform p = small(1, edges(R"({"from": "b", "to": "die:3", "bandwidth": "50GB/s"})"));
+  Platform p = of_small_nodes(1, edges(R"({"from": "b", "to": "die:3", "bandwidth": "50GB/s"})"));
   p.rdma.fabric = p.ub.fabric;
   const Topology t(p);
   EXPECT_EQ(t.count("cpu_ub"), 2);
@@ -200,7 +191,7 @@ TEST(Builders, AListThatIsNoNetworkIsRefused) {
       {R"({"from": "b", "to": "die:3", "bandwidth": "0GB/s"})", "/bandwidth"}};
   for (const auto& [last, message] : cases) {
     try {
-      small(1, edges(last));
+      of_small_nodes(1, edges(last));
       FAIL() << "accepted " << last;
     } catch (const ConfigError& error) {
       EXPECT_NE(std::string(error.what()).find(message), std::string::npos) << error.what();
@@ -209,7 +200,8 @@ TEST(Builders, AListThatIsNoNetworkIsRefused) {
 }
 
 TEST(Builders, ASwitchInEveryNodeIsAPlaneOfItsOwn) {
-  const Topology t(small(3, R"({"builder": "switch", "scope": "node", "link_bandwidth": "200GB/s",
+  const Topology t(
+      of_small_nodes(3, R"({"builder": "switch", "scope": "node", "link_bandwidth": "200GB/s",
       "sub_planes": 2})"));
   EXPECT_EQ(t.count("die_ub"), 12 * 2 * 2);
   EXPECT_EQ(t.switches(1), 3 * 2 + 2);  // and the RDMA plane and the VPC
