@@ -125,8 +125,8 @@ int execute(const StepCommand& command, const CLI::App& sub,
     write_whole(file, work::packed_for(file, run::chrome_trace(report)));
   }
   if (command.json) {
-    const auto provenance = provenance_json(
-        {"scenario", scenario.name, scenario.digest, scenario.borrowed}, sub);
+    const auto provenance =
+        provenance_json({"scenario", scenario.name, scenario.digest, scenario.borrowed}, sub);
     print("{}\n", json_text(to_json(report, provenance)));
   } else {
     print_report(report, borrowed_note(scenario.borrowed), paint_for(Stream::kOut));
