@@ -51,7 +51,7 @@ PartGroup operators(std::string name, const json& breakdown, const std::string& 
 void add_step(std::vector<PartGroup>& groups, const std::string& role, const json& breakdown) {
   PartGroup path = members(role + std::string(kCriticalPath), at(breakdown, "/critical_path_us"));
   // What the path leaves out of the duration.
-  add(path, "launch", at(breakdown, "/parts_us/launch"));
+  add(path, "host", at(breakdown, "/parts_us/host"));
   groups.push_back(std::move(path));
   groups.push_back(operators(role + std::string(kAlone), breakdown, "/alone_us"));
   groups.push_back(operators(role + std::string(kInPlace), breakdown, "/duration_us"));

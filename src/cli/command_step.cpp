@@ -87,7 +87,7 @@ void print_report(const run::StepReport& report, const std::string& borrowed, Pa
   if (!borrowed.empty()) print("{}\n", borrowed);
   print_operators(b, paint);
   print_shares("Part of the step",
-               {{"graph launch", b.launch},
+               {{"host", b.host},
                 {"dense layers", b.dense_layers},
                 {"MoE layers", b.moe_layers},
                 {"LM head and sampling", b.head},
@@ -97,7 +97,8 @@ void print_report(const run::StepReport& report, const std::string& borrowed, Pa
   print_shares("Lost to",
                {{"uneven expert load", b.losses.imbalance},
                 {"exposed communication", b.losses.communication},
-                {"operator and graph launch", b.losses.launch}},
+                {"operator launch and host", b.losses.launch},
+                {"jitter at barriers", b.losses.jitter}},
                b.duration, paint);
 }
 

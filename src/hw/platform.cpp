@@ -274,6 +274,7 @@ Platform read_platform(const ConfigNode& node) {
   platform.vpc = read_vpc(node.child("vpc"));
   platform.operators = read_operators(node.child("operators"));
   platform.token_exchange = read_token_exchange(node.child("token_exchange"));
+  platform.host = read_host(node.child_or_empty("host"));
   platform.costs = read_costs(node.child_or_empty("costs"));
   const ConfigNode faults = node.child_or_empty("faults");
   node.close();

@@ -8,6 +8,7 @@ namespace {
 constexpr Seconds kLongestOverhead = 1.0;
 constexpr int kMostCores = 4096;
 constexpr double kMostCost = 1e9;
+constexpr double kMostOverlap = 64;  // the shorter of two equal times adds 1 %
 
 }  // namespace
 
@@ -17,6 +18,9 @@ OperatorSpec read_operators(const ConfigNode& node) {
   spec.mla_efficiency = node.number("mla_efficiency", kLeastEfficiency, 1);
   spec.gemm_int8_efficiency = node.number("gemm_int8_efficiency", kLeastEfficiency, 1);
   spec.gemm_bf16_efficiency = node.number("gemm_bf16_efficiency", kLeastEfficiency, 1);
+  if (node.has("attention_overlap")) {
+    spec.attention_overlap = node.number("attention_overlap", 1, kMostOverlap);
+  }
   spec.operator_overhead =
       node.quantity("operator_overhead", Dimension::kTime, 0, kLongestOverhead);
   spec.hbm_reserved = static_cast<Bytes>(
@@ -51,6 +55,18 @@ TokenExchangeSpec read_token_exchange(const ConfigNode& node) {
   spec.message_interval = time("message_interval");
   spec.saturating_aiv_cores = static_cast<int>(node.integer("saturating_aiv_cores", 1, kMostCores));
   spec.sdma_startup = time("sdma_startup");
+  spec.jitter = node.quantity_or("jitter", Dimension::kTime, 0, 0, kLongestOverhead);
+  node.close();
+  return spec;
+}
+
+HostSpec read_host(const ConfigNode& node) {
+  const auto time_or_none = [&](std::string_view key) {
+    return node.quantity_or(key, Dimension::kTime, 0, 0, kLongestOverhead);
+  };
+  const HostSpec spec{.step_gap = time_or_none("step_gap"),
+                      .prefill_batch = time_or_none("prefill_batch"),
+                      .cached_block = time_or_none("cached_block")};
   node.close();
   return spec;
 }

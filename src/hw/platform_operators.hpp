@@ -1,4 +1,4 @@
-// Reads the measured costs of operators and token exchange: /operators and /token_exchange.
+// Reads what a machine's parts cost: /operators, /token_exchange, /host and /costs.
 #pragma once
 
 #include "cmsim/hw/platform.hpp"
@@ -8,5 +8,6 @@ namespace cmsim::hw {
 OperatorSpec read_operators(const ConfigNode& node);
 CostSpec read_costs(const ConfigNode& node);
 TokenExchangeSpec read_token_exchange(const ConfigNode& node);
+HostSpec read_host(const ConfigNode& node);
 
 }  // namespace cmsim::hw

@@ -40,7 +40,7 @@ Json to_json(const model::StepBreakdown& b) {
   json["attention_aic"] = b.attention_aic > 0 ? Json(b.attention_aic) : Json(nullptr);
   json["attention_aiv"] = b.attention_aiv > 0 ? Json(b.attention_aiv) : Json(nullptr);
   json["layer_us"] = us(b.layer);
-  json["parts_us"] = {{"launch", us(b.launch)},
+  json["parts_us"] = {{"host", us(b.host)},
                       {"dense_layers", us(b.dense_layers)},
                       {"moe_layers", us(b.moe_layers)},
                       {"head", us(b.head)},
@@ -50,7 +50,8 @@ Json to_json(const model::StepBreakdown& b) {
   json["critical_path_us"] = by_name(b.critical_path);
   json["losses"] = {{"imbalance", loss(b.losses.imbalance, b.duration)},
                     {"communication", loss(b.losses.communication, b.duration)},
-                    {"launch", loss(b.losses.launch, b.duration)}};
+                    {"launch", loss(b.losses.launch, b.duration)},
+                    {"jitter", loss(b.losses.jitter, b.duration)}};
   return json;
 }
 

@@ -88,7 +88,8 @@ void Collector::on_prefill_batch(const serve::PrefillBatchEvent& event) {
                       .tokens = static_cast<std::int32_t>(event.new_tokens),
                       .context = event.cached_tokens,
                       .bytes_per_die = event.bytes_per_die,
-                      .late = event.late});
+                      .late = event.late,
+                      .cached_blocks = event.cached_blocks});
 }
 
 void Collector::on_decode_step(const serve::DecodeStepEvent& event) {

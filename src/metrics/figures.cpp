@@ -156,7 +156,8 @@ RoleResult Part::role(std::span<const Iteration> iterations, int instances, int 
   role.npus = instances * npus;
   const double dies = npus * facts_.dies_per_npu;
   std::vector<double> durations;
-  double busy = 0, late = 0, sequence_seconds = 0, sequences = 0, tokens = 0, context = 0;
+  double busy = 0, late = 0, sequence_seconds = 0, sequences = 0, tokens = 0, context = 0,
+         blocks = 0;
   double tokens_inside = 0;
   for (const Iteration& i : iterations) {
     const double part = share(i.start, i.end);
@@ -174,6 +175,7 @@ RoleResult Part::role(std::span<const Iteration> iterations, int instances, int 
     sequences += i.sequences;
     tokens += i.tokens;
     context += static_cast<double>(i.context);
+    blocks += static_cast<double>(i.cached_blocks);
   }
   role.iteration_ms = summarize(std::move(durations), 1e3);
   role.iterations = role.iteration_ms.count;
@@ -182,6 +184,7 @@ RoleResult Part::role(std::span<const Iteration> iterations, int instances, int 
     role.mean_sequences = sequences / count;
     role.mean_tokens = tokens / count;
     role.mean_context = context / count;
+    role.mean_cached_blocks = blocks / count;
   }
   if (length() > 0) {
     role.utilisation = busy / (length() * instances);

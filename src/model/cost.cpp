@@ -20,7 +20,10 @@ OperatorWork& OperatorWork::operator+=(const OperatorWork& other) {
 }
 
 Seconds OperatorCost::alone(BytesPerSecond bandwidth) const {
-  return std::max(compute, hbm_bytes / bandwidth) + fixed;
+  const Seconds memory = hbm_bytes / bandwidth;
+  const Seconds longer = std::max(compute, memory), shorter = std::min(compute, memory);
+  if (std::isinf(overlap) || shorter <= 0) return longer + fixed;
+  return longer * std::pow(1 + std::pow(shorter / longer, overlap), 1 / overlap) + fixed;
 }
 
 Bytes whole_bytes(double bytes) {
@@ -46,7 +49,8 @@ Device::Device(const hw::Platform& platform)
       bf16_rate_(platform.die.bf16_peak * platform.operators.gemm_bf16_efficiency),
       mla_rate_(platform.die.bf16_peak * platform.operators.mla_efficiency),
       hbm_bandwidth_(platform.die.hbm_bandwidth * platform.operators.hbm_efficiency),
-      overhead_(platform.operators.operator_overhead) {}
+      overhead_(platform.operators.operator_overhead),
+      attention_overlap_(platform.operators.attention_overlap) {}
 
 OperatorCost Device::cost(const OperatorWork& work, double aic_share) const {
   OperatorCost cost;
@@ -55,6 +59,7 @@ OperatorCost Device::cost(const OperatorWork& work, double aic_share) const {
       aic_share;
   cost.hbm_bytes = work.hbm_bytes;
   cost.fixed = work.stages * overhead_;
+  if (work.mla_ops > 0) cost.overlap = attention_overlap_;
   return cost;
 }
 

@@ -70,7 +70,7 @@ StepBreakdown DecodePipeline::breakdown(const DecodeBatch& batch) const {
   result.moe_layers = step.moe_time();
   result.mtp = step.mtp_time();
   result.head = step.head_time();
-  result.launch = step.launch_time();
+  result.host = step.host_time();
 
   const DecodeStep::Operators& operators = step.operators();
   const auto list = [&](const char* const* names, const char* track,
@@ -88,6 +88,7 @@ StepBreakdown DecodePipeline::breakdown(const DecodeBatch& batch) const {
   result.losses.imbalance = result.duration - duration(batch, chosen, {.balanced = true});
   result.losses.communication = result.duration - duration(batch, chosen, {.free_exchange = true});
   result.losses.launch = result.duration - duration(batch, chosen, {.free_launch = true});
+  result.losses.jitter = result.duration - duration(batch, chosen, {.no_jitter = true});
   return result;
 }
 

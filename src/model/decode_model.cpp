@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <utility>
 
 #include "cmsim/base/error.hpp"
@@ -42,18 +43,12 @@ std::vector<DecodePlan> splits_of(const hw::DieSpec& die, int microbatches) {
   return splits;
 }
 
-constexpr double kStepsPerOctave = 2;  // of context, in the shape a plan is chosen by
-
-int context_step(double tokens) {
-  return static_cast<int>(std::lround(std::log2(std::max(1.0, tokens)) * kStepsPerOctave));
-}
-
-/// Tokens of `sequences` contexts of the step.
-std::int64_t context_of(int step, int sequences) {
-  return std::llround(sequences * std::exp2(step / kStepsPerOctave));
-}
-
 }  // namespace
+
+int cores_for(double share, int cores) {
+  const int pairs = static_cast<int>(std::ceil(share * cores / 2));
+  return std::clamp(2 * pairs, 1, cores - 1);
+}
 
 DecodePipeline::DecodePipeline(const hw::Platform& platform, const Architecture& architecture,
                                const ModelOptions& options,
@@ -66,12 +61,13 @@ DecodePipeline::DecodePipeline(const hw::Platform& platform, const Architecture&
       device_(platform),
       experts_(std::move(experts)),
       layout_(experts_->layout()),
-      memory_(plan_memory(platform, architecture, options, layout_.ranks, max_sequences_per_rank)) {
+      memory_(plan_memory(platform, architecture, options, layout_.ranks, max_sequences_per_rank)),
+      planned_sequences_(options_.planned_sequences > 0 ? options_.planned_sequences
+                                                        : max_sequences_per_rank) {
   const RowShares received = experts_->received_shares();
   const auto make_place = [&](const std::vector<std::int32_t>& dies) {
     return Place{
         make_exchange(options_.exchange, platform_, operators_, places.network, dies, received),
-        {},
         std::make_shared<BusiestRankTables>()};
   };
   places_ = by_place<Place>(places, make_place);
@@ -83,6 +79,7 @@ DecodePipeline::DecodePipeline(const hw::Platform& platform, const Architecture&
                           places_[i]->exchange->loads(places.network, dies, experts_->copies())),
                       nullptr});
   }
+  plan_ = planned();
 }
 
 MemoryPlan DecodePipeline::plan_memory(const hw::Platform& platform,
@@ -97,70 +94,55 @@ MemoryPlan DecodePipeline::plan_memory(const hw::Platform& platform,
                             max_sequences_per_rank * (1.0 + decode.draft_tokens));
 }
 
-DecodePlan DecodePipeline::best_plan(const BatchShape& shape, std::int32_t instance) const {
-  // One rank has the most sequences and the longest context, the others the mean.
-  std::vector<std::int32_t> counts(static_cast<std::size_t>(layout_.ranks), shape.mean_sequences);
-  std::vector<std::int64_t> contexts(counts.size(),
-                                     context_of(shape.mean_context, shape.mean_sequences));
-  counts.front() = shape.most_sequences;
-  contexts.front() = context_of(shape.longest_context, shape.most_sequences);
-  const DecodeBatch batch{counts, contexts, instance};
-  std::vector<DecodePlan> candidates;
-  if (options_.microbatches == 0) {
-    candidates.push_back({1, platform_.die.aic_cores, platform_.die.aiv_cores});
+DecodePlan DecodePipeline::planned() const {
+  const int microbatches =
+      options_.microbatches > 0 ? options_.microbatches
+                                : (planned_sequences_ >= kSequencesForTwo ? 2 : 1);
+  if (microbatches == 1) return whole();
+  if (!options_.auto_split && options_.attention_aic > 0 && options_.attention_aiv > 0) {
+    return {microbatches, options_.attention_aic, options_.attention_aiv};
   }
-  const int microbatches = options_.microbatches == 0 ? 2 : options_.microbatches;
-  if (options_.auto_split) {
-    const std::vector<DecodePlan> splits = splits_of(platform_.die, microbatches);
-    candidates.insert(candidates.end(), splits.begin(), splits.end());
-  } else {
-    candidates.push_back({microbatches, options_.attention_aic, options_.attention_aiv});
-  }
-  DecodePlan best = candidates.front();
-  Seconds fastest = duration(batch, best);
-  for (std::size_t i = 1; i < candidates.size(); ++i) {
-    const Seconds time = duration(batch, candidates[i]);
-    if (time < fastest) {
-      fastest = time;
-      best = candidates[i];
-    }
+  const auto ranks = static_cast<std::size_t>(layout_.ranks);
+  const auto sequences = static_cast<std::int32_t>(
+      std::max<long>(microbatches, std::lround(planned_sequences_)));
+  const double context = options_.planned_context > 0 ? options_.planned_context : kPlannedContext;
+  const std::vector<std::int32_t> counts(ranks, sequences);
+  const std::vector<std::int64_t> contexts(ranks, std::llround(sequences * context));
+  const DecodeBatch full{counts, contexts, 0};
+  return options_.auto_split ? fastest(full, microbatches) : in_proportion(full, microbatches);
+}
+
+DecodePlan DecodePipeline::in_proportion(const DecodeBatch& full, int microbatches) const {
+  const hw::DieSpec& die = platform_.die;
+  DecodePlan plan{microbatches, std::max(1, die.aic_cores / 2), std::max(1, die.aiv_cores / 2)};
+  const auto [attention, experts] = DecodeStep(*this, plan, {}).matrix_work(full);
+  const double share = attention + experts > 0 ? attention / (attention + experts) : 0.5;
+  plan.attention_aic =
+      options_.attention_aic > 0 ? options_.attention_aic : cores_for(share, die.aic_cores);
+  const double given = static_cast<double>(plan.attention_aic) / die.aic_cores;
+  plan.attention_aiv = options_.attention_aiv > 0
+                           ? options_.attention_aiv
+                           : std::clamp(static_cast<int>(std::lround(given * die.aiv_cores)), 1,
+                                        die.aiv_cores - 1);
+  return plan;
+}
+
+DecodePlan DecodePipeline::fastest(const DecodeBatch& full, int microbatches) const {
+  DecodePlan best;
+  Seconds least = std::numeric_limits<Seconds>::infinity();
+  for (const DecodePlan& split : splits_of(platform_.die, microbatches)) {
+    const Seconds time = duration(full, split);
+    if (time >= least) continue;
+    least = time;
+    best = split;
   }
   return best;
 }
 
 DecodePlan DecodePipeline::plan(const DecodeBatch& batch) const {
-  const DecodePlan whole{1, platform_.die.aic_cores, platform_.die.aiv_cores};
-  if (options_.microbatches == 1) return whole;
-  // A batch without a sequence for every microbatch on any rank runs whole.
-  const int wanted = options_.microbatches == 0 ? 2 : options_.microbatches;
-  if (std::none_of(batch.sequences.begin(), batch.sequences.end(),
-                   [&](std::int32_t n) { return n >= wanted; })) {
-    return whole;
-  }
-  if (options_.microbatches > 1 && !options_.auto_split) {
-    return {options_.microbatches, options_.attention_aic, options_.attention_aiv};
-  }
-  // Chosen by the shape of the batch in coarse steps: a function of the shape, not of the batches
-  // met before.
-  std::int32_t most = 0;
-  std::int64_t longest = 0, total_context = 0, total = 0;
-  for (std::size_t r = 0; r < batch.sequences.size(); ++r) {
-    most = std::max(most, batch.sequences[r]);
-    longest = std::max(longest, batch.kv_tokens[r]);
-    total += batch.sequences[r];
-    total_context += batch.kv_tokens[r];
-  }
-  const double ranks = static_cast<double>(batch.sequences.size());
-  const BatchShape shape{
-      most, static_cast<std::int32_t>(std::lround(static_cast<double>(total) / ranks)),
-      context_step(static_cast<double>(longest) / most),
-      context_step(static_cast<double>(total_context) / static_cast<double>(total))};
-  std::map<BatchShape, DecodePlan>& plans = place_of(batch).plans;
-  const auto found = plans.find(shape);
-  if (found != plans.end()) return found->second;
-  const DecodePlan chosen = best_plan(shape, batch.instance);
-  plans.emplace(shape, chosen);
-  return chosen;
+  const bool fills = std::ranges::any_of(
+      batch.sequences, [&](std::int32_t n) { return n >= plan_.microbatches; });
+  return fills ? plan_ : whole();
 }
 
 Seconds DecodePipeline::duration(const DecodeBatch& batch, const DecodePlan& plan,

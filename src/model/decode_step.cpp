@@ -15,7 +15,9 @@ DecodeStep::DecodeStep(const DecodePipeline& pipeline, const DecodePlan& plan,
     : pipeline_(pipeline),
       plan_(plan),
       variant_(variant),
-      bandwidth_(pipeline.device_.hbm_bandwidth()) {
+      bandwidth_(pipeline.device_.hbm_bandwidth()),
+      jitter_(variant.no_jitter || variant.free_exchange ? 0
+                                                         : pipeline.platform_.token_exchange.jitter) {
   const hw::DieSpec& die = pipeline.platform_.die;
   exchange_aiv_ = die.aiv_cores;
   if (plan_.microbatches < 1 || plan_.microbatches > kMostMicrobatches) {
@@ -76,7 +78,7 @@ ExchangeLoad DecodeStep::exchange_load(double tokens, double rows) const {
 
 double DecodeStep::straggler_rows(int layer, double tokens) const {
   const ExpertLoad& experts = *pipeline_.experts_;
-  return variant_.balanced ? experts.mean_rows(tokens) : experts.straggler_rows(layer, tokens);
+  return variant_.balanced ? experts.mean_rows(tokens) : experts.straggler_rows(layer, tokens, 1 + pipeline_.options_.draft_tokens);
 }
 
 Seconds DecodeStep::dispatch(double tokens) const {
@@ -303,7 +305,8 @@ void DecodeStep::run_moe(int layer, int expert_layer, SliceRecorder* recorder) {
         start_front = start;
       }
     }
-    const Seconds end = barrier + busiest.tail * tail_stretch_;
+    barrier += jitter_;
+    const Seconds end = barrier + busiest.tail * tail_stretch_ + jitter_;
     for (Rank& rank : ranks_) {
       rank.stream1 = rank.ready[m] = end;
       if (plan_.microbatches == 1) rank.stream0 = end;
@@ -330,10 +333,28 @@ void DecodeStep::join(Seconds at) {
   }
 }
 
+DecodeStep::MatrixWork DecodeStep::matrix_work(const DecodeBatch& batch) {
+  run(batch);
+  MatrixWork work;
+  for (const OperatorCost& op : operators_.attention) {
+    work.attention += op.compute * attention_share_;
+  }
+  work.experts = operators_.experts[2].compute * expert_share_;
+  return work;
+}
+
 Seconds DecodeStep::head(double tokens) const {
   OperatorCost op = pipeline_.device_.cost(pipeline_.operators_.lm_head(tokens), 1);
   if (variant_.free_launch) op.fixed = 0;
   return alone(op);
+}
+
+Seconds DecodeStep::host() const {
+  if (variant_.free_launch) return 0;
+  const DecodeOptions& options = pipeline_.options_;
+  const Seconds launches =
+      options.launch == Launch::kCpu ? options.launch_time * (1 + options.draft_tokens) : 0;
+  return pipeline_.platform_.host.step_gap + launches;
 }
 
 Seconds DecodeStep::run(const DecodeBatch& batch, SliceRecorder* recorder) {
@@ -344,22 +365,20 @@ Seconds DecodeStep::run(const DecodeBatch& batch, SliceRecorder* recorder) {
   if (groups_.empty()) return 0;
   const int largest = groups_.back().sequences;
 
-  launch_time_ = pipeline_.options_.launch == Launch::kCpu && !variant_.free_launch
-                     ? pipeline_.options_.launch_time * (1 + drafts)
-                     : 0;
+  host_time_ = host();
   const double weights = pipeline_.layout_.experts_per_rank();
   mlp_base_ = cost(pipeline_.operators_.expert_ffn(0, weights), expert_share_);
   mlp_per_row_ = cost(pipeline_.operators_.expert_ffn(1, 0), expert_share_);
   prepare(1 + drafts, false);
   contend(1 + drafts);
-  join(launch_time_);
+  join(host_time_);
   for (int layer = 0; layer < a.dense_layers; ++layer) run_dense(layer, recorder);
-  dense_time_ = front() - launch_time_;
+  dense_time_ = front() - host_time_;
   for (int layer = a.dense_layers; layer < a.layers; ++layer) {
     run_moe(layer, layer - a.dense_layers, recorder);
   }
   const Seconds layers_end = front();
-  moe_time_ = layers_end - launch_time_ - dense_time_;
+  moe_time_ = layers_end - host_time_ - dense_time_;
   layer_time_ = moe_time_ / std::max(1, a.moe_layers());
   head_time_ = head(largest * (1 + drafts));
   if (recorder != nullptr) recorder->whole("LMHead", layers_end, head_time_);

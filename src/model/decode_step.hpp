@@ -38,6 +38,13 @@ class DecodeStep {
   /// Duration of the iteration.
   Seconds run(const DecodeBatch& batch, SliceRecorder* recorder = nullptr);
 
+  /// Matrix work of the first microbatch in a typical MoE layer, as time on all cores: of stream 0
+  /// on the pacing rank, of the experts on the busiest.
+  struct MatrixWork {
+    Seconds attention = 0, experts = 0;
+  };
+  MatrixWork matrix_work(const DecodeBatch& batch);
+
   /// Operators of microbatch 0 of a MoE layer on the pacing rank, alone and beside the other
   /// stream.
   struct Operators {
@@ -55,7 +62,8 @@ class DecodeStep {
   Seconds moe_time() const { return moe_time_; }
   Seconds mtp_time() const { return mtp_time_; }
   Seconds head_time() const { return head_time_; }
-  Seconds launch_time() const { return launch_time_; }
+  /// That the NPUs wait for the CPU: graph launches and the gap before the step.
+  Seconds host_time() const { return host_time_; }
 
  private:
   struct Rank {  // a rank that may pace the step
@@ -104,12 +112,14 @@ class DecodeStep {
   Seconds front() const;
   void join(Seconds at);
   Seconds head(double tokens) const;
+  Seconds host() const;
 
   const DecodePipeline& pipeline_;
   DecodePipeline::Place* place_ = nullptr;  // of the instance that runs
   const DecodePlan plan_;
   const StepVariant variant_;
   const BytesPerSecond bandwidth_;
+  const Seconds jitter_;  // at each barrier
   double attention_share_ = 1, expert_share_ = 1, exchange_aiv_ = 1;
   std::vector<Group> groups_;  // by rising number of sequences
   std::vector<Rank> ranks_;
@@ -122,7 +132,7 @@ class DecodeStep {
   double dense_attention_stretch_ = 1, dense_stretch_ = 1;
   Operators operators_;
   Seconds layer_time_ = 0, dense_time_ = 0, moe_time_ = 0, mtp_time_ = 0, head_time_ = 0,
-          launch_time_ = 0;
+          host_time_ = 0;
 };
 
 }  // namespace cmsim::model

@@ -142,7 +142,7 @@ std::vector<double> shares_on_ranks(const ExpertLayout& layout, Placement placem
 ExpertLoad::ExpertLoad(const Architecture& architecture, const ExpertLayout& layout,
                        const ExpertOptions& options, Phase phase, std::uint64_t seed,
                        const PopularityParameters& popularity)
-    : layout_(layout) {
+    : layout_(layout), correlation_(popularity.sequence_correlation) {
   const int layers = architecture.moe_layers() + architecture.mtp_layers;
   rows_per_token_ = architecture.experts_per_token + architecture.shared_experts;
   routed_per_token_ = architecture.experts_per_token;
@@ -212,18 +212,19 @@ std::vector<std::vector<double>> ExpertLoad::received_shares() const {
   return by_layer;
 }
 
-double ExpertLoad::straggler_rows(int layer, double tokens) const {
+double ExpertLoad::straggler_rows(int layer, double tokens, double sequence_tokens) const {
   if (!(tokens > 0)) return 0;
   const Layer& of = layers_[layer];
-  const double mean = tokens * routed_mean_per_token_;
+  const double draw = 1 + std::max(0.0, sequence_tokens - 1) * correlation_;
+  const double all = tokens * routed_mean_per_token_, mean = all / draw;
   // Octave and place within it, without a logarithm: the bits of a double count in just that way.
   double at =
       static_cast<double>(std::bit_cast<std::int64_t>(mean)) * 0x1p-52 - (1023 + kFirstOctave);
   at = std::clamp(at, 0.0, static_cast<double>(kOctaves));
   const int i = std::min(static_cast<int>(at), kOctaves - 1);
   const double noise = of.noise[i] + (of.noise[i + 1] - of.noise[i]) * (at - i);
-  const double routed = std::clamp(mean * of.peak + noise * std::sqrt(mean), mean,
-                                   std::max(mean, tokens * most_routed_per_token_));
+  const double routed = std::clamp(draw * (mean * of.peak + noise * std::sqrt(mean)), all,
+                                   std::max(all, tokens * most_routed_per_token_));
   const double shared = tokens * shared_rows_per_token_;
   return layout_.shared_hosting == SharedHosting::kDedicatedRanks ? std::max(routed, shared)
                                                                   : routed + shared;

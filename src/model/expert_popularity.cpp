@@ -101,6 +101,7 @@ PopularityParameters fitted_popularity() {
                    .bound = 9.4,
                    .group_correlation = 0.641,
                    .stale_correlation = 0.85};
+  fitted.sequence_correlation = 0.37;
   return fitted;
 }
 
@@ -108,7 +109,9 @@ PopularityParameters read_popularity(const ConfigNode& node) {
   const PopularityParameters fitted = fitted_popularity();
   node.ignore("comment");
   PopularityParameters parameters{read_law(node.child_or_empty("prefill"), fitted.prefill),
-                                  read_law(node.child_or_empty("decode"), fitted.decode)};
+                                  read_law(node.child_or_empty("decode"), fitted.decode),
+                                  node.number_or("sequence_correlation",
+                                                 fitted.sequence_correlation, 0, 1)};
   node.close();
   return parameters;
 }

@@ -52,14 +52,18 @@ DecodeOptions read_streams(const ConfigNode& node, const hw::DieSpec& die) {
       node.fail("microbatches",
                 fmt::format("found {}, allowed is 1 or auto{}", options.microbatches, reason));
     }
-    if (options.auto_split) split.fail("auto", "found true, allowed is false" + reason);
+    if (options.auto_split) split.fail("fastest", "found true, allowed is false" + reason);
     for (const char* key : {"attention_aic", "attention_aiv"}) {
       if (split.has(key)) split.fail(key, "allowed is to leave it out" + reason);
     }
   }
   const auto cores = [&](std::string_view key, int of) {
-    return static_cast<int>(split.integer_or(key, std::max(1, of * 2 / 3), 1, of - 1));
+    return static_cast<int>(split.integer_or(key, 0, 1, of - 1));
   };
+  constexpr double kLongest = 1e9;
+  if (node.has("planned_context")) {
+    options.planned_context = node.number("planned_context", 1, kLongest);
+  }
   options.attention_aic = cores("attention_aic", die.aic_cores);
   options.attention_aiv = cores("attention_aiv", die.aiv_cores);
   split.close();

@@ -50,15 +50,17 @@ void add_operators(StepBreakdown& result, const std::vector<Task>& chain, const 
 
 }  // namespace
 
-StepBreakdown PrefillPipeline::breakdown(std::span<const PrefillSequence> sequences) const {
-  const Totals totals = batch_totals(sequences, options_.sequence_packing);
+StepBreakdown PrefillPipeline::breakdown(const PrefillBatch& batch) const {
+  const Totals totals = batch_totals(batch.sequences, options_.sequence_packing);
   StepBreakdown result;
   if (totals.tokens <= 0) return result;
-  const int split = microbatches(totals, 0);
-  const PrefillStep step(*this, 0, totals, split, {});
+  const std::int32_t instance = batch.instance;
+  const int split = microbatches(totals, instance);
+  const PrefillStep step(*this, instance, totals, split, {});
   const Architecture& a = operators_.architecture();
   const BytesPerSecond bandwidth = device_.hbm_bandwidth();
-  result.duration = step.duration();
+  result.host = host_time(batch.cached_blocks);
+  result.duration = result.host + step.duration();
   result.microbatches = step.microbatches();
   result.layer = step.layer_time();
   result.dense_layers = step.dense_time();
@@ -67,26 +69,27 @@ StepBreakdown PrefillPipeline::breakdown(std::span<const PrefillSequence> sequen
   result.head = step.head_time();
 
   if (a.dense_layers > 0) {
-    add_layers(result.slices, step.dense_chain(), step, bandwidth, 0, a.dense_layers, 0,
-               result.dense_layers);
+    add_layers(result.slices, step.dense_chain(), step, bandwidth, 0, a.dense_layers,
+               result.host, result.dense_layers);
   }
   if (a.moe_layers() > 0) {
     const Schedule schedule =
         add_layers(result.slices, step.chain(), step, bandwidth, a.dense_layers, a.moe_layers(),
-                   result.dense_layers, result.moe_layers);
+                   result.host + result.dense_layers, result.moe_layers);
     add_operators(result, step.chain(), schedule, bandwidth);
   }
-  const Seconds layers_end = result.dense_layers + result.moe_layers;
+  const Seconds layers_end = result.host + result.dense_layers + result.moe_layers;
   if (result.mtp > 0) result.slices.push_back({"MTP", "AIC", layers_end, result.mtp, -1, 0});
   result.slices.push_back({"LMHead", "AIC", layers_end + result.mtp, result.head, -1, 0});
   result.critical_path = critical_path(result.slices);
 
   const auto without = [&](const StepVariant& variant) {
-    return result.duration - PrefillStep(*this, 0, totals, split, variant).duration();
+    return step.duration() - PrefillStep(*this, instance, totals, split, variant).duration();
   };
   result.losses.imbalance = without({.balanced = true});
   result.losses.communication = without({.free_exchange = true});
-  result.losses.launch = without({.free_launch = true});
+  result.losses.launch = result.host + without({.free_launch = true});
+  result.losses.jitter = without({.no_jitter = true});
   return result;
 }
 

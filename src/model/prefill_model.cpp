@@ -128,23 +128,34 @@ Seconds PrefillPipeline::stretched(const PrefillBatch& batch, double wire_stretc
   const Totals totals = batch_totals(batch.sequences, options_.sequence_packing);
   if (totals.tokens <= 0) return 0;
   const int parts = microbatches(totals, batch.instance);
-  return PrefillStep(*this, batch.instance, totals, parts, {.wire_stretch = wire_stretch})
-      .duration();
+  return host_time(batch.cached_blocks) +
+         PrefillStep(*this, batch.instance, totals, parts, {.wire_stretch = wire_stretch})
+             .duration();
 }
 
 PrefillIteration PrefillPipeline::batch(const PrefillBatch& batch) const {
   const Totals totals = batch_totals(batch.sequences, options_.sequence_packing);
   if (totals.tokens <= 0) return {};
   Place& place = place_of(batch.instance);
-  const auto found = place.batches.find(totals);
-  if (found != place.batches.end()) return found->second;
-  const PrefillStep step(*this, batch.instance, totals, microbatches(totals, batch.instance), {});
-  if (place.batches.size() == kMostRemembered) place.batches.clear();
-  return place.batches[totals] = {step.duration(),
-                                  {.hbm = whole_bytes(step.hbm_bytes()),
-                                   .ub = whole_bytes(step.ub_bytes()),
-                                   .exchange = whole_bytes(step.exchange_bytes()),
-                                   .collective = whole_bytes(step.collective_bytes())}};
+  auto found = place.batches.find(totals);
+  if (found == place.batches.end()) {
+    const PrefillStep step(*this, batch.instance, totals, microbatches(totals, batch.instance), {});
+    if (place.batches.size() == kMostRemembered) place.batches.clear();
+    const PrefillIteration iteration{step.duration(),
+                                     {.hbm = whole_bytes(step.hbm_bytes()),
+                                      .ub = whole_bytes(step.ub_bytes()),
+                                      .exchange = whole_bytes(step.exchange_bytes()),
+                                      .collective = whole_bytes(step.collective_bytes())}};
+    found = place.batches.emplace(totals, iteration).first;
+  }
+  PrefillIteration iteration = found->second;
+  iteration.duration += host_time(batch.cached_blocks);
+  return iteration;
+}
+
+Seconds PrefillPipeline::host_time(std::int64_t cached_blocks) const {
+  const hw::HostSpec& host = platform_.host;
+  return host.prefill_batch + static_cast<double>(cached_blocks) * host.cached_block;
 }
 
 }  // namespace cmsim::model

@@ -101,6 +101,7 @@ Task PrefillStep::transfer(const char* name, double bytes, Seconds wire, Seconds
     result.hbm_bytes = 2 * bytes;  // read here, written there
     result.fixed =
         variant_.free_launch ? 0 : pipeline_.platform_.token_exchange.sdma_startup + latency;
+    if (!variant_.no_jitter) result.fixed += pipeline_.platform_.token_exchange.jitter;
   }
   return {name, DieUnit::kSdma, result};
 }
@@ -170,8 +171,9 @@ PrefillStep::Rows PrefillStep::busiest_rows() const {
   if (variant_.balanced || layers == 0) return mean_rows();
   // Layers differ; the period of a chain is near linear in its rows, so their mean stands.
   Rows rows;
+  const double sequence_tokens = part_.tokens / std::max(1.0, part_.sequences);
   for (int l = 0; l < layers; ++l) {
-    add_layer(rows, l, pipeline_.experts_->straggler_rows(l, part_.tokens), 1.0 / layers);
+    add_layer(rows, l, pipeline_.experts_->straggler_rows(l, part_.tokens, sequence_tokens), 1.0 / layers);
   }
   return rows;
 }

@@ -68,11 +68,12 @@ std::optional<RoleLoad> prefill_load(const Sent& sent, const metrics::LoadSpan& 
   const auto fresh = std::llround(prompt * static_cast<double>(sequences));
   const auto cached = std::llround(sent.cached / sent.requests * static_cast<double>(sequences));
   const auto batch = even_prefill_batch(sequences, fresh, cached);
+  const std::int64_t blocks = cached / scenario.deployment.cache.block_size;
   RoleLoad load;
   load.offered = sent.new_tokens / span.length();
   load.sustained = 0;
   for (int i = 0; i < spec.instances; ++i) {
-    load.sustained += static_cast<double>(fresh) / models.prefill->batch({batch, i}).duration;
+    load.sustained += static_cast<double>(fresh) / models.prefill->batch({batch, i, blocks}).duration;
   }
   load.within_slo = load.sustained;
   return load;
@@ -111,7 +112,8 @@ void add_breakdowns(metrics::Result& result, const StepModels& models) {
     const auto sequences =
         even_prefill_batch(std::llround(mean->mean_sequences), std::llround(mean->mean_tokens),
                            std::llround(mean->mean_context));
-    result.prefill_breakdown = shown(models.prefill->breakdown(sequences));
+    result.prefill_breakdown = shown(models.prefill->breakdown(
+        {.sequences = sequences, .cached_blocks = std::llround(mean->mean_cached_blocks)}));
     add_binds(measured, "prefill", measured.prefill->utilisation, *result.prefill_breakdown);
   }
   std::ranges::stable_sort(measured.binds, std::ranges::greater{}, &metrics::Bind::share);

@@ -32,8 +32,8 @@ std::vector<std::string> tracks_of(const std::vector<model::StepSlice>& slices) 
 
 std::string chrome_trace(const StepReport& report) {
   std::vector<model::StepSlice> slices = report.breakdown.slices;
-  if (report.breakdown.launch > 0) {
-    slices.push_back({"GraphLaunch", "host", 0, report.breakdown.launch, -1, 0});
+  if (report.breakdown.host > 0) {
+    slices.push_back({"Host", "host", 0, report.breakdown.host, -1, 0});
   }
   std::ranges::stable_sort(slices, {}, &model::StepSlice::start);
   const std::vector<std::string> tracks = tracks_of(slices);

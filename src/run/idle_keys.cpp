@@ -73,7 +73,7 @@ void cache_rules(const Scenario& s, std::vector<Rule>& rules) {
 
 void decode_rules(const Scenario& s, std::vector<Rule>& rules) {
   const model::DecodeOptions& decode = s.options.decode;
-  rules.push_back({{"/decode/split"},
+  rules.push_back({{"/decode/split", "/decode/planned_context"},
                    "/decode/microbatches",
                    when(decode.microbatches == 1,
                         "with one microbatch, which has all cores, it needs /decode/microbatches "
@@ -81,7 +81,8 @@ void decode_rules(const Scenario& s, std::vector<Rule>& rules) {
   rules.push_back({{"/decode/split/attention_aic", "/decode/split/attention_aiv"},
                    "/decode/split/auto",
                    when(decode.auto_split,
-                        "while the best split is looked for, it needs /decode/split/auto=false")});
+                        "while the fastest split is looked for, it needs "
+                        "/decode/split/auto=false")});
   rules.push_back({{"/decode/mtp/acceptance"},
                    "/decode/mtp/draft_tokens",
                    when(decode.draft_tokens == 0,

@@ -180,6 +180,17 @@ void add_links(metrics::Figures& figures, const LinkMeter& meter, const coll::Fa
   add_exchanges(figures.links, fabric, exchanges, figures.to - figures.from);
 }
 
+/// Of a sequence over its iterations, mean over all iterations of the trace.
+double mean_decode_context(const work::Trace& trace) {
+  double sum = 0, iterations = 0;
+  for (const work::TraceRow& row : trace.rows) {
+    const double output = row.output_tokens;
+    sum += output * (row.prompt_tokens + output / 2);
+    iterations += output;
+  }
+  return iterations > 0 ? sum / iterations : 0;
+}
+
 /// What the listeners were told must be what happened (docs/invariants.md).
 void check_result(const Result& result, const work::Trace& trace) {
   const auto require = [](bool holds, const char* what) {
@@ -199,7 +210,9 @@ Result run(const Scenario& scenario, const RunOptions& options) {
   serve::check_cache_blocks(scenario.deployment.cache, trace);
   log_phase("read {}: {} requests over {:g} s", trace.name, trace.rows.size(), trace.duration());
   const RoleExperts experts = make_role_experts(scenario);
-  const StepModels models = make_step_models(scenario, experts);
+  Scenario planned = scenario;
+  plan_decode(planned, scenario.deployment.decode, mean_decode_context(trace));
+  const StepModels models = make_step_models(planned, experts);
   if (scenario.start == Start::kStationary) add_population(trace, scenario, models);
   const serve::ClusterConfig config = cluster_config(scenario);
   log_phase("built the step models, network {}", coll::to_string(models.network));

@@ -86,7 +86,11 @@ model::StepBreakdown prefill_step(const Scenario& scenario, const model::Prefill
     sequences.push_back({fresh, cached});
     left -= fresh;
   }
-  return pipeline.breakdown(sequences);
+  const Tokens block = scenario.deployment.cache.block_size;
+  const std::int64_t blocks =
+      (cached + block - 1) / block *
+      static_cast<std::int64_t>(sequences.size());
+  return pipeline.breakdown({.sequences = sequences, .cached_blocks = blocks});
 }
 
 }  // namespace
@@ -96,7 +100,9 @@ const char* to_string(StepPhase phase) {
 }
 
 StepReport break_down_step(const Scenario& given, const StepSpec& spec) {
-  const Scenario scenario = prepared(given, spec);
+  Scenario scenario = prepared(given, spec);
+  // A step of another batch or context is one of the same deployment.
+  plan_decode(scenario, given.deployment.decode, context_of(given, {StepPhase::kDecode, {}, {}}));
   check_step_models(scenario);
   const RoleExperts experts = make_role_experts(scenario);
   const StepModels models = make_step_models(scenario, experts);

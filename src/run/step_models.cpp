@@ -119,6 +119,13 @@ double tokens_per_die(const Scenario& scenario) {
 
 }  // namespace
 
+void plan_decode(Scenario& scenario, const serve::DecodeSpec& full, double context) {
+  model::DecodeOptions& decode = scenario.options.decode;
+  decode.planned_sequences =
+      static_cast<double>(full.max_num_seqs) / scenario.platform.dies_per_npu;
+  if (decode.planned_context == 0) decode.planned_context = context;
+}
+
 StepModels make_step_models(const Scenario& scenario, const RoleExperts& experts) {
   const hw::Platform& platform = scenario.platform;
   const serve::Placement placement = serve::place(scenario.deployment, platform, scenario.role);

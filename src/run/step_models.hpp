@@ -22,6 +22,10 @@ struct StepModels {
   std::string network_note;
 };
 
+/// Says what decode is planned for, where the scenario does not: a full deployment, whose sequences
+/// have on average `context` tokens.
+void plan_decode(Scenario& scenario, const serve::DecodeSpec& full, double context);
+
 /// Throws SimulationError where exchanges cannot be measured on the scenario's network.
 StepModels make_step_models(const Scenario& scenario, const RoleExperts& experts);
 

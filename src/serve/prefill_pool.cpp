@@ -118,6 +118,7 @@ bool PrefillPool::take(std::int32_t number, std::size_t position) {
   request.stage = Stage::kPrefill;
   request.computed = hit.tokens;
   request.hit_blocks = hit.blocks;
+  inst.next_blocks += hit.blocks;
   if (request.record.cache_read_start < 0 && request.record.decode_start < 0)
     request.record.cached_tokens = hit.tokens;
   set_once(request.record, &RequestRecord::cache_read_start, state_.now());
@@ -152,6 +153,7 @@ void PrefillPool::try_start(std::int32_t number) {
     return;
   }
   std::swap(inst.running, inst.next);
+  inst.running_blocks = std::exchange(inst.next_blocks, 0);
   for (const Slice& slice : inst.running) {
     Request& request = state_.request(slice.request);
     request.computed += slice.new_tokens;
@@ -184,7 +186,7 @@ model::PrefillBatch PrefillPool::batch_of(std::int32_t number) {
   for (const Slice& slice : instance(number).running) {
     sequences_.push_back({slice.new_tokens, slice.cached_tokens});
   }
-  return {sequences_, number};
+  return {sequences_, number, instance(number).running_blocks};
 }
 
 void PrefillPool::finish_batch(std::int32_t number) {
@@ -196,6 +198,7 @@ void PrefillPool::finish_batch(std::int32_t number) {
   event.sequences = static_cast<std::int32_t>(inst.running.size());
   event.late = event.end - (event.start + inst.iteration.duration);
   event.bytes_per_die = inst.iteration.bytes_per_die;
+  event.cached_blocks = inst.running_blocks;
   for (const Slice& slice : inst.running) {
     event.new_tokens += slice.new_tokens;
     event.cached_tokens += slice.cached_tokens;

@@ -191,7 +191,7 @@ TEST(DecodeModel, DraftsCostAPassAndMoreTokens) {
     EXPECT_GT(step.duration, before);
     before = step.duration;
     EXPECT_EQ(step.mtp > 0, drafts > 0);
-    EXPECT_NEAR(step.dense_layers + step.moe_layers + step.mtp + step.head + step.launch,
+    EXPECT_NEAR(step.dense_layers + step.moe_layers + step.mtp + step.head + step.host,
                 step.duration, 1e-12);
   }
 }

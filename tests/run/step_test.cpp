@@ -30,9 +30,9 @@ double total(const std::vector<std::pair<std::string, Seconds>>& times) {
 
 /// The parts of the step, and the critical path, each add up to its duration.
 void expect_parts_add_up(const model::StepBreakdown& b) {
-  EXPECT_NEAR(b.launch + b.dense_layers + b.moe_layers + b.head + b.mtp, b.duration,
+  EXPECT_NEAR(b.host + b.dense_layers + b.moe_layers + b.head + b.mtp, b.duration,
               1e-9 * b.duration);
-  EXPECT_NEAR(total(b.critical_path) + b.launch, b.duration, 1e-6 * b.duration);
+  EXPECT_NEAR(total(b.critical_path) + b.host, b.duration, 1e-6 * b.duration);
   // All ranks are alike: nothing waits but for another operator of the same rank.
   for (const auto& [name, time] : b.critical_path) EXPECT_NE(name, "(waiting)") << time;
 }

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <filesystem>
+#include <limits>
 #include <optional>
 #include <string>
 #include <vector>
@@ -78,6 +79,9 @@ struct OperatorSpec {
   double mla_efficiency = 0;        // share of BF16 peak of compute-bound MLA
   double gemm_int8_efficiency = 0;  // share of INT8 peak of a large grouped GEMM
   double gemm_bf16_efficiency = 0;  // share of BF16 peak of a large GEMM
+  // How far the attention kernel computes while it streams: (compute^p + memory^p)^(1/p) is its
+  // time. 1 = one after the other; infinite = the longer hides the shorter.
+  double attention_overlap = std::numeric_limits<double>::infinity();
   Seconds operator_overhead = 0;  // start and synchronisation of one dependent kernel on its stream
   Bytes hbm_reserved = 0;         // of a die's HBM: runtime, graphs and activations
 };
@@ -90,6 +94,17 @@ struct TokenExchangeSpec {
   int saturating_aiv_cores =
       0;                     // AIV cores that reach that rate; fewer issue proportionally slower
   Seconds sdma_startup = 0;  // one SDMA all-to-all
+  // What the slowest of the ranks adds to the barrier that ends an exchange of a serving system,
+  // beside what its load does: a measurement of one exchange again and again has none.
+  Seconds jitter = 0;
+};
+
+/// The CPUs that serve: what NPUs wait for them.
+struct HostSpec {
+  Seconds step_gap = 0;       // between two decode iterations
+  Seconds prefill_batch = 0;  // to put a batch together, per instance
+  Seconds cached_block = 0;   // to look up, get and place a block of the context cache, one after
+                              // the other on an instance
 };
 
 /// What one NPU with its share of the machine costs, where that is known.
@@ -117,6 +132,7 @@ struct Platform {
   VpcSpec vpc;
   OperatorSpec operators;
   TokenExchangeSpec token_exchange;
+  HostSpec host;
   CostSpec costs;
   std::vector<Fault> faults;          // see add_faults()
   Lost lost;                          // by them

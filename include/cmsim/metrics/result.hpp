@@ -110,6 +110,7 @@ struct RoleResult {
   double mean_sequences = kNoSample;  // per iteration
   double mean_tokens = kNoSample;     // prefill: new tokens, decode: output tokens, per iteration
   double mean_context = kNoSample;    // prefill: cached tokens, decode: tokens held, per iteration
+  double mean_cached_blocks = 0;      // prefill: read from the context cache, per iteration
   HbmResult hbm;
   double ub_bytes = 0;  // sent over UB by dispatch, combine and collectives, all dies
   double exchange_bytes = 0, collective_bytes = 0;  // see model::IterationBytes
@@ -211,6 +212,7 @@ struct Iteration {
   Tokens context = 0;           // prefill: cached, decode: held
   model::IterationBytes bytes_per_die{};
   Seconds late = 0;  // how much longer than with the links to itself
+  std::int64_t cached_blocks = 0;  // prefill: read from the context cache for it
   Seconds duration() const { return end - start; }
 };
 

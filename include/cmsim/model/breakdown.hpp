@@ -33,7 +33,8 @@ struct StepSlice {
 struct StepLosses {
   Seconds imbalance = 0;      // every rank has the mean expert load
   Seconds communication = 0;  // token exchange and collectives take no time
-  Seconds launch = 0;         // no operator overhead and no graph launch
+  Seconds launch = 0;         // no operator overhead, no graph launch, no wait for the host
+  Seconds jitter = 0;         // ranks reach a barrier as their load says
 };
 
 struct StepBreakdown {
@@ -41,7 +42,7 @@ struct StepBreakdown {
   int microbatches = 1;
   int attention_aic = 0, attention_aiv = 0;  // cores of stream 0 (decode with two streams)
   Seconds layer = 0;                         // a typical MoE layer, all microbatches
-  Seconds dense_layers = 0, moe_layers = 0, mtp = 0, head = 0, launch = 0;  // parts of the duration
+  Seconds dense_layers = 0, moe_layers = 0, mtp = 0, head = 0, host = 0;  // parts of the duration
   std::vector<OperatorTime> operators;
   std::vector<std::pair<std::string, Seconds>> streams;        // per microbatch and layer
   std::vector<std::pair<std::string, Seconds>> critical_path;  // by operator, over the whole step

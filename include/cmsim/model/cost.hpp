@@ -1,10 +1,15 @@
 // What an operator asks of a die, and how long the die takes: a roofline with a streaming term.
 //
-// time = max(ops / (peak * efficiency * share of cores), bytes / (HBM bandwidth * efficiency))
-//        + stages * operator_overhead
+// compute = ops / (peak * efficiency * share of cores), memory = bytes / (HBM bandwidth *
+// efficiency),
+// time = max(compute, memory) + stages * operator_overhead
+// where the attention kernel, which hides one behind the other in part, has
+// (compute^p + memory^p)^(1/p) in place of the maximum.
 // Work is per die and per call. Efficiencies are measured ones of the platform file; nothing here
 // knows a model architecture.
 #pragma once
+
+#include <limits>
 
 #include "cmsim/base/units.hpp"
 #include "cmsim/hw/platform.hpp"
@@ -25,6 +30,7 @@ struct OperatorCost {
   Seconds compute = 0;  // on the given share of the matrix cores, at measured efficiency
   double hbm_bytes = 0;
   Seconds fixed = 0;  // overhead that neither cores nor bandwidth shorten
+  double overlap = std::numeric_limits<double>::infinity();  // p above; infinite: the maximum
 
   /// Duration when `bandwidth` (bytes/s) of HBM is the operator's own.
   Seconds alone(BytesPerSecond bandwidth) const;
@@ -50,6 +56,7 @@ class Device {
   OpsPerSecond int8_rate_, bf16_rate_, mla_rate_;
   BytesPerSecond hbm_bandwidth_;
   Seconds overhead_;
+  double attention_overlap_;
 };
 
 }  // namespace cmsim::model

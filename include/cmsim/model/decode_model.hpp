@@ -7,12 +7,11 @@
 // answer.
 #pragma once
 
-#include <compare>
 #include <cstdint>
-#include <map>
 #include <memory>
 
 #include "cmsim/model/breakdown.hpp"
+#include "cmsim/model/decode_plan.hpp"
 #include "cmsim/model/exchange.hpp"
 #include "cmsim/model/expert_load.hpp"
 #include "cmsim/model/memory.hpp"
@@ -20,12 +19,6 @@
 #include "cmsim/model/step.hpp"
 
 namespace cmsim::model {
-
-/// How an iteration is run: microbatches and the cores of stream 0.
-struct DecodePlan {
-  int microbatches = 2;
-  int attention_aic = 16, attention_aiv = 32;
-};
 
 class BusiestRankTables;
 
@@ -50,31 +43,28 @@ class DecodePipeline : public DecodeModel {
   StepBreakdown breakdown(const DecodeBatch& batch) const;
   const MemoryPlan& memory() const { return memory_; }
   const ExpertLoad& experts() const { return *experts_; }
-  /// The plan chosen for the batch (microbatches and split resolved).
+  /// How the batch is run: as the deployment is planned, or whole where no rank has a sequence for
+  /// every microbatch.
   DecodePlan plan(const DecodeBatch& batch) const;
   Seconds duration(const DecodeBatch& batch, const DecodePlan& plan,
                    const StepVariant& variant = {}) const;
 
  private:
   friend class DecodeStep;
-  /// A batch in coarse steps: sequences of the fullest rank and of the mean one, steps of their
-  /// contexts.
-  struct BatchShape {
-    std::int32_t most_sequences = 0, mean_sequences = 0;
-    int longest_context = 0, mean_context = 0;
-    auto operator<=>(const BatchShape&) const = default;
-  };
   /// Instances whose places are alike share one.
   struct Place {
     std::unique_ptr<TokenExchange> exchange;
-    // Plans by shape of the batch, filled as they are met: a cache of a pure function.
-    std::map<BatchShape, DecodePlan> plans;
-    std::shared_ptr<BusiestRankTables> busiest;  // another
+    // Filled as they are met: a cache of a pure function.
+    std::shared_ptr<BusiestRankTables> busiest;
   };
   Place& place_of(const DecodeBatch& batch) const {
     return *places_[static_cast<std::size_t>(batch.instance)];
   }
-  DecodePlan best_plan(const BatchShape& shape, std::int32_t instance) const;
+  DecodePlan whole() const { return {1, platform_.die.aic_cores, platform_.die.aiv_cores}; }
+  /// The full batch that the deployment is planned for.
+  DecodePlan planned() const;
+  DecodePlan in_proportion(const DecodeBatch& full, int microbatches) const;
+  DecodePlan fastest(const DecodeBatch& full, int microbatches) const;
 
   hw::Platform platform_;
   Architecture architecture_;
@@ -86,6 +76,8 @@ class DecodePipeline : public DecodeModel {
   std::vector<std::shared_ptr<Place>> places_;  // by instance
   std::vector<WireUse> wires_;                  // by instance
   MemoryPlan memory_;
+  double planned_sequences_;
+  DecodePlan plan_;
 };
 
 }  // namespace cmsim::model

@@ -29,8 +29,11 @@ class ExpertLoad {
   const ExpertLayout& layout() const { return layout_; }
 
   /// Expected rows on the most loaded rank of `layer` when all ranks together dispatch `tokens`
-  /// tokens, sampling noise of the finite batch included (multinomial; none when `balanced`).
-  double straggler_rows(int layer, double tokens) const;
+  /// tokens, sampling noise of the finite batch included (none when `balanced`). The tokens come in
+  /// sequences of `sequence_tokens`, whose routing is correlated: the noise is that of fewer, larger
+  /// draws, tokens / (1 + (sequence_tokens - 1) * correlation) of them (the design effect of cluster
+  /// sampling; Kish, Survey Sampling, 1965).
+  double straggler_rows(int layer, double tokens, double sequence_tokens = 1) const;
   /// Rows of a rank on average, the shared expert included.
   double mean_rows(double tokens) const { return tokens * rows_per_token_ / layout_.ranks; }
   /// By layer, the fraction of all rows on the way that each rank gets: those of dedicated shared
@@ -56,6 +59,7 @@ class ExpertLoad {
   double rows_per_token_ = 0;
   double routed_per_token_ = 0;
   double copies_ = 0;
+  double correlation_ = 0;  // of the tokens of a sequence
   double shared_rows_per_token_ = 0;
   double routed_mean_per_token_ = 0;
   double most_routed_per_token_ = 0;  // a rank gets at most this many rows of a token

@@ -32,6 +32,9 @@ struct PopularityLaw {
 struct PopularityParameters {
   PopularityLaw prefill;
   PopularityLaw decode;
+  // Of the routing of two tokens of one sequence (intraclass correlation of the rows that they
+  // bring a rank): 0 = each token is routed for itself, 1 = all like the first.
+  double sequence_correlation = 0;
 
   const PopularityLaw& law(Phase phase) const {
     return phase == Phase::kPrefill ? prefill : decode;

@@ -20,11 +20,15 @@ enum class Launch { kInNpu, kCpu };                     // who launches the grap
 struct DecodeOptions {
   int draft_tokens = 1;     // /decode/mtp/draft_tokens; 0 = MTP off
   double acceptance = 0.7;  // /decode/mtp/acceptance
-  int microbatches = 0;     // 1 = one stream with all cores, 2.. = two streams, 0 = the faster
-                            // (one on a die that cannot run two)
-  bool auto_split = false;  // find the best core split instead of the one given
-  int attention_aic = 16,
-      attention_aiv = 32;          // cores of stream 0 (attention); the rest is stream 1
+  // How iterations are run is decided once, for the batch and context that a deployment is meant
+  // for, as an operator configures it (see model/decode_plan.hpp).
+  int microbatches = 0;  // 1 = one stream with all cores, 2.. = two streams, 0 = two where every
+                         // rank is meant for enough sequences (one on a die that cannot run two)
+  bool auto_split = false;  // of the divisions that two streams allow
+  int attention_aic = 0, attention_aiv = 0;  // cores of stream 0 (attention), the rest is stream 1;
+                                             // 0 = in proportion to the work of both
+  double planned_sequences = 0;              // of a rank; 0 = the most it may have
+  double planned_context = 0;                // tokens of a sequence; 0 = 4,096
   Launch launch = Launch::kInNpu;  // kCpu: launch_time per graph
   Seconds launch_time = 0.7e-3;    // one graph launch from the CPU (P: 0.6-0.8 ms)
   ExchangeKind exchange = ExchangeKind::kFused;

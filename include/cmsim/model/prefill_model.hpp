@@ -40,8 +40,7 @@ class PrefillPipeline : public PrefillModel {
   }
   Tokens kv_capacity() const override { return memory_.kv_tokens() * layout_.ranks; }
 
-  /// On the first instance.
-  StepBreakdown breakdown(std::span<const PrefillSequence> sequences) const;
+  StepBreakdown breakdown(const PrefillBatch& batch) const;
   const MemoryPlan& memory() const { return memory_; }
   const ExpertLoad& experts() const { return *experts_; }
 
@@ -67,6 +66,8 @@ class PrefillPipeline : public PrefillModel {
     // Batches of the same totals take the same time; bounded, and dropped when full.
     std::map<Totals, PrefillIteration> batches;
   };
+  /// That the NPUs wait for the CPUs.
+  Seconds host_time(std::int64_t cached_blocks) const;
   Place& place_of(std::int32_t instance) const {
     return *places_[static_cast<std::size_t>(instance)];
   }

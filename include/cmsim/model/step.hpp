@@ -31,7 +31,8 @@ struct WireUse {
 struct StepVariant {
   bool balanced = false;       // every rank has the mean load
   bool free_exchange = false;  // exchanges and collectives take no time
-  bool free_launch = false;    // no operator overhead, no graph launch
+  bool free_launch = false;    // no operator overhead, no graph launch, no wait for the host
+  bool no_jitter = false;      // ranks reach a barrier as their load says
   double wire_stretch = 1;     // exchanges and collectives take so many times as long on the wire
 };
 
@@ -68,6 +69,7 @@ struct PrefillSequence {
 struct PrefillBatch {
   std::span<const PrefillSequence> sequences;
   std::int32_t instance = 0;  // that computes it
+  std::int64_t cached_blocks = 0;  // of the context cache that were read for it
 };
 
 struct PrefillIteration {

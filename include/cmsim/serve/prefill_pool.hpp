@@ -46,6 +46,7 @@ class PrefillPool {
     model::WireUse wires;
     WaitingList waiting;
     std::vector<Slice> next, running;
+    std::int64_t next_blocks = 0, running_blocks = 0;  // read from the cache for them
     RequestIndex unfinished = kNoRequest;  // its next chunk opens the batch after the one it is in
     Tokens budget_left = 0;                // of `next`
     bool closed = false;                   // `next` takes no more
