@@ -42,15 +42,23 @@ void print_title(const std::string& text, Paint paint) {
   print("\n{}\n", styled(text, Style::kBold, paint));
 }
 
+const char* kind_of_layer(const run::StepReport& report) {
+  return report.model.moe_layers() > 0 ? "MoE" : "dense";
+}
+
 void print_head(const run::StepReport& report) {
   const model::StepBreakdown& b = report.breakdown;
+  const model::Architecture& model = report.model;
+  print("{}: {:.1f} B parameters, {:.1f} B of them for one token; {} B of KV a token\n", model.name,
+        model.parameters() / 1e9, model.active_parameters() / 1e9,
+        grouped(report.kv_bytes_per_token));
   const bool decode = report.phase == run::StepPhase::kDecode;
   print("One {} of {} ranks: {} {} per NPU, {} {} tokens\n",
         decode ? "decode iteration" : "prefill batch", report.ranks, grouped(report.batch_per_npu),
         decode ? "sequences" : "tokens", decode ? "context" : "prompts of",
         grouped(report.context));
-  print("{:.3f} ms, a MoE layer {} us, {} microbatch{}", b.duration * 1e3, us(b.layer),
-        b.microbatches, b.microbatches == 1 ? "" : "es");
+  print("{:.3f} ms, a {} layer {} us, {} microbatch{}", b.duration * 1e3, kind_of_layer(report),
+        us(b.layer), b.microbatches, b.microbatches == 1 ? "" : "es");
   if (decode && b.microbatches > 1) {
     print(", attention on {} AIC and {} AIV cores", b.attention_aic, b.attention_aiv);
   }
@@ -58,8 +66,10 @@ void print_head(const run::StepReport& report) {
   if (!report.network_note.empty()) print("{}\n", report.network_note);
 }
 
-void print_operators(const model::StepBreakdown& b, Paint paint) {
-  print_title(fmt::format("{:<20}{:<12}{:>10}{:>14}{:>12}", "MoE layer operator", "track",
+void print_operators(const run::StepReport& report, Paint paint) {
+  const model::StepBreakdown& b = report.breakdown;
+  print_title(fmt::format("{:<20}{:<12}{:>10}{:>14}{:>12}",
+                          fmt::format("{} layer operator", kind_of_layer(report)), "track",
                           "alone us", "in place us", "HBM MB"),
               paint);
   for (const model::OperatorTime& op : b.operators) {
@@ -85,7 +95,7 @@ void print_report(const run::StepReport& report, const std::string& borrowed, Pa
   const model::StepBreakdown& b = report.breakdown;
   print_head(report);
   if (!borrowed.empty()) print("{}\n", borrowed);
-  print_operators(b, paint);
+  print_operators(report, paint);
   print_shares("Part of the step",
                {{"host", b.host},
                 {"dense layers", b.dense_layers},
@@ -107,6 +117,11 @@ nlohmann::ordered_json to_json(const run::StepReport& report, nlohmann::ordered_
                               {"ranks", report.ranks},
                               {"batch_per_npu", report.batch_per_npu},
                               {"context", report.context},
+                              {"model",
+                               {{"name", report.model.name},
+                                {"parameters", report.model.parameters()},
+                                {"active_parameters", report.model.active_parameters()},
+                                {"kv_bytes_per_token", report.kv_bytes_per_token}}},
                               {"network_note", report.network_note}};
   json.update(metrics::to_json(report.breakdown));
   json["provenance"] = std::move(provenance);

@@ -11,16 +11,20 @@
 namespace cmsim::model {
 namespace {
 
-constexpr std::array<const char*, 3> kAttention{"MLAProlog", "FusedAttention", "OProj"};
+using AttentionNames = std::array<const char*, DecodeStep::kAttentionOperators>;
+constexpr AttentionNames kLatentAttention{"MLAProlog", "Indexer", "FusedAttention", "OProj"};
+constexpr AttentionNames kGroupedAttention{"QKVProj", "Indexer", "Attention", "OProj"};
 constexpr std::array<const char*, 4> kExperts{"Gate", "Dispatch", "MLP", "Combine"};
+constexpr std::array<const char*, 1> kDense{"DenseFFN"};
 
 /// Turns the blocks of the recurrence into slices of operators on the pacing rank.
 class Slices : public SliceRecorder {
  public:
-  Slices(const DecodeStep& step, std::vector<StepSlice>& slices) : step_(step), slices_(slices) {}
+  Slices(const DecodeStep& step, const AttentionNames& names, std::vector<StepSlice>& slices)
+      : step_(step), attention_names_(names), slices_(slices) {}
 
   void attention(int layer, int microbatch, Seconds start, Seconds end) override {
-    split(kAttention.data(), step_.operators().attention_shared, "stream 0", layer, microbatch,
+    split(attention_names_.data(), step_.operators().attention_shared, "stream 0", layer, microbatch,
           start, end);
   }
   void experts(int layer, int microbatch, Seconds start, Seconds barrier, Seconds end) override {
@@ -29,7 +33,7 @@ class Slices : public SliceRecorder {
     split(kExperts.data() + 2, all.last(2), "stream 1", layer, microbatch, barrier, end);
   }
   void dense(int layer, int microbatch, Seconds start, Seconds end) override {
-    slices_.push_back({"DenseFFN", "stream 1", start, end - start, layer, microbatch});
+    slices_.push_back({kDense[0], "stream 1", start, end - start, layer, microbatch});
   }
   void whole(const char* name, Seconds start, Seconds duration) override {
     slices_.push_back({name, "stream 0", start, duration, -1, 0});
@@ -43,6 +47,7 @@ class Slices : public SliceRecorder {
     if (total <= 0) return;
     const double fit = (end - start) / total;
     for (std::size_t i = 0; i < weights.size(); ++i) {
+      if (weights[i] == 0) continue;  // an operator that the model does not have
       const Seconds length = weights[i] * fit;
       slices_.push_back({names[i], track, start, length, layer, microbatch});
       start += length;
@@ -50,6 +55,7 @@ class Slices : public SliceRecorder {
   }
 
   const DecodeStep& step_;
+  const AttentionNames& attention_names_;
   std::vector<StepSlice>& slices_;
 };
 
@@ -59,7 +65,9 @@ StepBreakdown DecodePipeline::breakdown(const DecodeBatch& batch) const {
   StepBreakdown result;
   const DecodePlan chosen = plan(batch);
   DecodeStep step(*this, chosen, {});
-  Slices recorder(step, result.slices);
+  const AttentionNames& attention_names =
+      architecture_.latent() != nullptr ? kLatentAttention : kGroupedAttention;
+  Slices recorder(step, attention_names, result.slices);
   result.duration = step.run(batch, &recorder);
   if (result.duration <= 0) return result;
   result.microbatches = chosen.microbatches;
@@ -76,14 +84,23 @@ StepBreakdown DecodePipeline::breakdown(const DecodeBatch& batch) const {
   const auto list = [&](const char* const* names, const char* track,
                         std::span<const OperatorCost> costs, std::span<const Seconds> shared) {
     for (std::size_t i = 0; i < costs.size(); ++i) {
+      if (shared[i] == 0) continue;
       result.operators.push_back({names[i], track, costs[i].alone(device_.hbm_bandwidth()),
                                   shared[i], costs[i].hbm_bytes});
     }
   };
-  list(kAttention.data(), "stream 0", operators.attention, operators.attention_shared);
-  list(kExperts.data(), "stream 1", operators.experts, operators.experts_shared);
-  result.streams = {{"stream 0", sum(operators.attention_shared)},
-                    {"stream 1", sum(operators.experts_shared)}};
+  const bool is_dense = architecture_.moe_layers() == 0;
+  const std::span<const Seconds> attention =
+      is_dense ? operators.dense_attention_shared : operators.attention_shared;
+  const std::span<const Seconds> feed_forward =
+      is_dense ? std::span<const Seconds>(operators.dense_shared) : operators.experts_shared;
+  list(attention_names.data(), "stream 0", operators.attention, attention);
+  if (is_dense) {
+    list(kDense.data(), "stream 1", operators.dense, feed_forward);
+  } else {
+    list(kExperts.data(), "stream 1", operators.experts, feed_forward);
+  }
+  result.streams = {{"stream 0", sum(attention)}, {"stream 1", sum(feed_forward)}};
   result.critical_path = critical_path(result.slices);
   result.losses.imbalance = result.duration - duration(batch, chosen, {.balanced = true});
   result.losses.communication = result.duration - duration(batch, chosen, {.free_exchange = true});

@@ -30,7 +30,8 @@ constexpr std::array kKinds{
               "cmsim p2p or collective {}, or cmsim run SCENARIO --set /platform={}"},
     KindFacts{FileKind::kDevice, "die", "a device",
               "\"device\": \"{}\" in a platform, or --set /platform/device={}"},
-    KindFacts{FileKind::kModel, "kv_lora_rank", "a model", "cmsim run SCENARIO --set /model={}"}};
+    KindFacts{FileKind::kModel, "vocabulary", "a model", "cmsim run SCENARIO --set /model={}"},
+    KindFacts{FileKind::kModel, "vocab_size", "a model", "cmsim run SCENARIO --set /model={}"}};
 
 /// Null for what is known by no key.
 const KindFacts* facts_of(const nlohmann::json& document) {
