@@ -69,8 +69,8 @@ StepBreakdown PrefillPipeline::breakdown(const PrefillBatch& batch) const {
   result.head = step.head_time();
 
   if (a.dense_layers > 0) {
-    add_layers(result.slices, step.dense_chain(), step, bandwidth, 0, a.dense_layers,
-               result.host, result.dense_layers);
+    add_layers(result.slices, step.dense_chain(), step, bandwidth, 0, a.dense_layers, result.host,
+               result.dense_layers);
   }
   if (a.moe_layers() > 0) {
     const Schedule schedule =
