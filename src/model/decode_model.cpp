@@ -46,7 +46,7 @@ std::vector<DecodePlan> splits_of(const hw::DieSpec& die, int microbatches) {
 }  // namespace
 
 int cores_for(double share, int cores) {
-  const int pairs = static_cast<int>(std::ceil(share * cores / 2));
+  const int pairs = static_cast<int>(std::ceil(share * cores / 2 - kPartOfPair));
   return std::clamp(2 * pairs, 1, cores - 1);
 }
 
@@ -95,16 +95,16 @@ MemoryPlan DecodePipeline::plan_memory(const hw::Platform& platform,
 }
 
 DecodePlan DecodePipeline::planned() const {
-  const int microbatches =
-      options_.microbatches > 0 ? options_.microbatches
-                                : (planned_sequences_ >= kSequencesForTwo ? 2 : 1);
+  const int microbatches = options_.microbatches > 0
+                               ? options_.microbatches
+                               : (planned_sequences_ >= kSequencesForTwo ? 2 : 1);
   if (microbatches == 1) return whole();
   if (!options_.auto_split && options_.attention_aic > 0 && options_.attention_aiv > 0) {
     return {microbatches, options_.attention_aic, options_.attention_aiv};
   }
   const auto ranks = static_cast<std::size_t>(layout_.ranks);
-  const auto sequences = static_cast<std::int32_t>(
-      std::max<long>(microbatches, std::lround(planned_sequences_)));
+  const auto sequences =
+      static_cast<std::int32_t>(std::max<long>(microbatches, std::lround(planned_sequences_)));
   const double context = options_.planned_context > 0 ? options_.planned_context : kPlannedContext;
   const std::vector<std::int32_t> counts(ranks, sequences);
   const std::vector<std::int64_t> contexts(ranks, std::llround(sequences * context));
@@ -120,10 +120,10 @@ DecodePlan DecodePipeline::in_proportion(const DecodeBatch& full, int microbatch
   plan.attention_aic =
       options_.attention_aic > 0 ? options_.attention_aic : cores_for(share, die.aic_cores);
   const double given = static_cast<double>(plan.attention_aic) / die.aic_cores;
-  plan.attention_aiv = options_.attention_aiv > 0
-                           ? options_.attention_aiv
-                           : std::clamp(static_cast<int>(std::lround(given * die.aiv_cores)), 1,
-                                        die.aiv_cores - 1);
+  plan.attention_aiv =
+      options_.attention_aiv > 0
+          ? options_.attention_aiv
+          : std::clamp(static_cast<int>(std::lround(given * die.aiv_cores)), 1, die.aiv_cores - 1);
   return plan;
 }
 
@@ -140,8 +140,8 @@ DecodePlan DecodePipeline::fastest(const DecodeBatch& full, int microbatches) co
 }
 
 DecodePlan DecodePipeline::plan(const DecodeBatch& batch) const {
-  const bool fills = std::ranges::any_of(
-      batch.sequences, [&](std::int32_t n) { return n >= plan_.microbatches; });
+  const bool fills =
+      std::ranges::any_of(batch.sequences, [&](std::int32_t n) { return n >= plan_.microbatches; });
   return fills ? plan_ : whole();
 }
 

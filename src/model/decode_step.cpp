@@ -16,8 +16,9 @@ DecodeStep::DecodeStep(const DecodePipeline& pipeline, const DecodePlan& plan,
       plan_(plan),
       variant_(variant),
       bandwidth_(pipeline.device_.hbm_bandwidth()),
-      jitter_(variant.no_jitter || variant.free_exchange ? 0
-                                                         : pipeline.platform_.token_exchange.jitter) {
+      jitter_(variant.no_jitter || variant.free_exchange
+                  ? 0
+                  : pipeline.platform_.token_exchange.jitter) {
   const hw::DieSpec& die = pipeline.platform_.die;
   exchange_aiv_ = die.aiv_cores;
   if (plan_.microbatches < 1 || plan_.microbatches > kMostMicrobatches) {
@@ -79,7 +80,9 @@ ExchangeLoad DecodeStep::exchange_load(double tokens, double rows) const {
 
 double DecodeStep::straggler_rows(int layer, double tokens) const {
   const ExpertLoad& experts = *pipeline_.experts_;
-  return variant_.balanced ? experts.mean_rows(tokens) : experts.straggler_rows(layer, tokens, 1 + pipeline_.options_.draft_tokens);
+  return variant_.balanced
+             ? experts.mean_rows(tokens)
+             : experts.straggler_rows(layer, tokens, 1 + pipeline_.options_.draft_tokens);
 }
 
 Seconds DecodeStep::dispatch(double tokens) const {

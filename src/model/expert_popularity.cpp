@@ -101,17 +101,17 @@ PopularityParameters fitted_popularity() {
                    .bound = 9.4,
                    .group_correlation = 0.641,
                    .stale_correlation = 0.85};
-  fitted.sequence_correlation = 0.37;
+  fitted.sequence_correlation = 0.43;
   return fitted;
 }
 
 PopularityParameters read_popularity(const ConfigNode& node) {
   const PopularityParameters fitted = fitted_popularity();
   node.ignore("comment");
-  PopularityParameters parameters{read_law(node.child_or_empty("prefill"), fitted.prefill),
-                                  read_law(node.child_or_empty("decode"), fitted.decode),
-                                  node.number_or("sequence_correlation",
-                                                 fitted.sequence_correlation, 0, 1)};
+  PopularityParameters parameters{
+      read_law(node.child_or_empty("prefill"), fitted.prefill),
+      read_law(node.child_or_empty("decode"), fitted.decode),
+      node.number_or("sequence_correlation", fitted.sequence_correlation, 0, 1)};
   node.close();
   return parameters;
 }

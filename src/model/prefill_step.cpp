@@ -142,7 +142,8 @@ PrefillStep::Rows PrefillStep::busiest_rows() const {
   Rows rows;
   const double sequence_tokens = part_.tokens / std::max(1.0, part_.sequences);
   for (int l = 0; l < layers; ++l) {
-    add_layer(rows, l, pipeline_.experts_->straggler_rows(l, part_.tokens, sequence_tokens), 1.0 / layers);
+    add_layer(rows, l, pipeline_.experts_->straggler_rows(l, part_.tokens, sequence_tokens),
+              1.0 / layers);
   }
   return rows;
 }

@@ -83,6 +83,11 @@ void decode_rules(const Scenario& s, std::vector<Rule>& rules) {
                    when(decode.auto_split,
                         "while the fastest split is looked for, it needs "
                         "/decode/split/auto=false")});
+  rules.push_back({{"/decode/planned_context"},
+                   "/decode/split",
+                   when(!decode.auto_split && decode.attention_aic > 0 && decode.attention_aiv > 0,
+                        "while /decode/split gives both numbers of cores, it needs one of them "
+                        "left out or /decode/split/auto=true")});
   rules.push_back({{"/decode/mtp/acceptance"},
                    "/decode/mtp/draft_tokens",
                    when(decode.draft_tokens == 0,
@@ -96,14 +101,14 @@ void decode_rules(const Scenario& s, std::vector<Rule>& rules) {
 void expert_rules(const Scenario& s, std::vector<Rule>& rules) {
   const model::ExpertOptions& experts = s.options.experts;
   const std::string popularity = "/experts/popularity", staleness = "/placement_staleness";
-  const std::vector<std::string> drawn{popularity, "/experts/seed"};
   const std::vector<std::string> stale{"/prefill" + staleness, "/decode" + staleness};
-  std::vector<std::string> all = drawn;
-  all.insert(all.end(), stale.begin(), stale.end());
+  std::vector<std::string> all{popularity + "/prefill", popularity + "/decode", "/experts/seed",
+                               stale[0], stale[1]};
   rules.push_back({all, "/experts/skew",
                    when(experts.skew == 0,
                         "on experts that are equally popular, it needs /experts/skew above 0")});
   all.emplace_back("/experts/skew");
+  all.emplace_back(popularity + "/sequence_correlation");
   rules.push_back({all, "/experts/placement",
                    when(experts.placement == model::Placement::kBalanced,
                         "with a perfectly balanced load, it needs /experts/placement eplb or "

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <limits>
+
 namespace cmsim::model {
 namespace {
 
@@ -45,6 +47,24 @@ TEST(DeviceCost, IsTheLongerOfComputeAndStreamingPlusTheOverhead) {
   // 800e6 / 80e12 = 10 us, above the 1 us of 0.8 MB: 10 + 5
   const OperatorCost computing = device.cost({.int8_ops = 800e6, .hbm_bytes = 0.8e6}, 1);
   EXPECT_NEAR(computing.alone(device.hbm_bandwidth()), 15e-6, 1e-15);
+}
+
+TEST(DeviceCost, AttentionHidesMemoryBehindComputeInPart) {
+  hw::Platform platform = round_platform();
+  // 30e6 / 10e12 = 3 us of compute, 3.2e6 B / 800 GB/s = 4 us of memory, 5 us a kernel.
+  const OperatorWork attention{.mla_ops = 30e6, .hbm_bytes = 3.2e6};
+  const auto time = [&](double overlap, const OperatorWork& work) {
+    platform.operators.attention_overlap = overlap;
+    const Device device(platform);
+    return device.cost(work, 1).alone(device.hbm_bandwidth());
+  };
+  EXPECT_NEAR(time(1, attention), 12e-6, 1e-15);  // 3 + 4
+  EXPECT_NEAR(time(2, attention), 10e-6, 1e-15);  // sqrt(9 + 16)
+  EXPECT_NEAR(time(std::numeric_limits<double>::infinity(), attention), 9e-6, 1e-15);
+  // A GEMM hides the shorter whatever attention does: 80e6 / 80e12 = 1 us behind 4 us.
+  EXPECT_NEAR(time(1, {.int8_ops = 80e6, .hbm_bytes = 3.2e6}), 9e-6, 1e-15);
+  // Only one of the two: nothing to hide.
+  EXPECT_NEAR(time(2, {.mla_ops = 30e6}), 8e-6, 1e-15);
 }
 
 TEST(OperatorWork, AddsUpEveryPart) {

@@ -266,18 +266,103 @@ TEST(DecodeModel, TakingACostAwayNeverSlows) {
   }
 }
 
-TEST(DecodeModel, AutoIsTheFasterOfOneAndTwoStreams) {
-  const DecodePipeline one = pipeline(with_microbatches(1)), two = pipeline(with_microbatches(2)),
-                       either = pipeline();
-  for (const int sequences : {1, 2, 4, 16, 48, 64}) {
-    for (const std::int64_t context : {256, 4096, 32768}) {
-      const Batch batch = even(320, sequences, context);
-      // Chosen by the shape of the batch in half octaves: near the crossing it may be off a little.
-      EXPECT_LE(either.iteration(batch).duration,
-                1.01 * std::min(one.iteration(batch).duration, two.iteration(batch).duration))
-          << sequences << " x " << context;
+// 24 cores: pairs of them, the last one from a quarter on.
+TEST(DecodePlan, AttentionGetsCoresInPairs) {
+  EXPECT_EQ(cores_for(16.0 / 24, 24), 16);
+  EXPECT_EQ(cores_for(16.4 / 24, 24), 16);
+  EXPECT_EQ(cores_for(16.6 / 24, 24), 18);
+  EXPECT_EQ(cores_for(12.8 / 24, 24), 14);
+  EXPECT_EQ(cores_for(0.001, 24), 1);  // a core for either stream
+  EXPECT_EQ(cores_for(0.999, 24), 23);
+  EXPECT_EQ(cores_for(0.5, 2), 1);
+}
+
+// P: 16 of 24 cube cores and 32 of 48 vector cores at 4,096 tokens; by its results fewer for less.
+TEST(DecodePlan, DividesADieByTheContextOfTheDeployment) {
+  const auto planned = [](double sequences, double context) {
+    ModelOptions options;
+    options.decode.planned_sequences = sequences;
+    options.decode.planned_context = context;
+    return pipeline(options).plan(even(320, 48));
+  };
+  EXPECT_EQ(planned(48, 4224).attention_aic, 16);
+  EXPECT_EQ(planned(48, 4224).attention_aiv, 32);
+  EXPECT_EQ(planned(64, 4224).attention_aic, 16);
+  EXPECT_EQ(planned(56, 2176).attention_aic, 14);
+  EXPECT_EQ(planned(64, 1536).attention_aic, 12);
+  EXPECT_EQ(planned(4, 4224).microbatches, 1);
+  EXPECT_EQ(planned(7.5, 4224).microbatches, 1);
+  EXPECT_EQ(planned(8, 4224).microbatches, 2);
+}
+
+// Matrix work of a microbatch of 24 sequences of 4,096 tokens with a draft, 48 rows, with round
+// figures for the machine: attention 2 * 128 * 1,088 * 24 * 4,096 * 2 = 54.76 GFLOP at 100 TFLOPS,
+// projections 48 * 2 * (52,985,856 + 117,440,512) = 16.36 GOP at 100 TOPS, their absorbed parts
+// 48 * 2 * 2 * 8,388,608 = 1.61 GFLOP at 100; experts balanced over 288 of 320 ranks: the shared
+// ranks have most, 48 * 320 / 32 = 480 rows of 2 * 44,040,192 operations = 42.28 GOP at 100.
+// 72.73 of 115.01 is 15.18 of 24 cores: 15.18 / 2 - 1/4 = 7.34, eight pairs.
+TEST(DecodePlan, CountsTheMatrixWorkOfBothStreams) {
+  hw::Platform platform = cloudmatrix();
+  platform.die.int8_peak = platform.die.bf16_peak = 100e12;
+  platform.operators.gemm_int8_efficiency = platform.operators.gemm_bf16_efficiency = 1;
+  platform.operators.mla_efficiency = 1;
+  ModelOptions options;
+  options.experts.placement = Placement::kBalanced;
+  options.decode.planned_sequences = 48;
+  options.decode.planned_context = 4096;
+  EXPECT_EQ(pipeline(options, 320, platform).plan(even(320, 48)).attention_aic, 16);
+  // Half the context: 27.38 + 17.97 = 45.35 of 87.63, 12.42 cores, 5.96: six pairs.
+  options.decode.planned_context = 2048;
+  EXPECT_EQ(pipeline(options, 320, platform).plan(even(320, 48)).attention_aic, 12);
+}
+
+TEST(DecodePlan, StaysWhateverBatchComes) {
+  const DecodePipeline model = pipeline();
+  const DecodePlan full = model.plan(even(320, kMostSequences));
+  for (const int sequences : {2, 9, 33}) {
+    for (const std::int64_t context : {100, 4000, 60'000}) {
+      const DecodePlan plan = model.plan(even(320, sequences, context));
+      EXPECT_EQ(plan.microbatches, full.microbatches);
+      EXPECT_EQ(plan.attention_aic, full.attention_aic);
     }
   }
+}
+
+// No cliffs: along the context and the batch a point lies within 1 % of the line through its
+// neighbours.
+TEST(DecodeModel, IsSmoothAlongContextAndBatch) {
+  for (const int microbatches : {1, 2}) {
+    const DecodePipeline model = pipeline(with_microbatches(microbatches));
+    const auto check = [&](auto time, double low, double high, double step) {
+      for (double at = low + step; at + step <= high; at += step) {
+        const Seconds line = (time(at - step) + time(at + step)) / 2;
+        EXPECT_NEAR(time(at) / line, 1, 0.01) << microbatches << " microbatches at " << at;
+      }
+    };
+    check(
+        [&](double octave) {
+          return model.iteration(even(320, 16, std::llround(std::exp2(octave)))).duration;
+        },
+        9, 17, 0.0625);
+    check([&](double n) { return model.iteration(even(320, static_cast<int>(n))).duration; }, 2, 64,
+          1);
+  }
+}
+
+TEST(DecodeModel, HostAndJitterTakeTheirTime) {
+  ModelOptions options = with_microbatches(1);
+  const Batch batch = even(320, 8);
+  const StepBreakdown before = pipeline(options).breakdown(batch);
+  EXPECT_EQ(before.losses.jitter, 0);
+  hw::Platform platform = cloudmatrix();
+  platform.host.step_gap = 2e-3;
+  platform.token_exchange.jitter = 98e-6;
+  const StepBreakdown now = pipeline(options, 320, platform).breakdown(batch);
+  // 58 MoE layers and one of a draft, two barriers each.
+  EXPECT_NEAR(now.duration - before.duration, 2e-3 + 59 * 2 * 98e-6, 1e-12);
+  EXPECT_NEAR(now.host, 2e-3, 1e-15);
+  EXPECT_NEAR(now.losses.jitter, 59 * 2 * 98e-6, 1e-12);
+  EXPECT_NEAR(now.losses.launch - before.losses.launch, 2e-3, 1e-12);
 }
 
 TEST(DecodeModel, ABatchTooSmallToSplitRunsWhole) {

@@ -111,6 +111,27 @@ TEST(ExpertLoad, StragglerRisesWithTokensAndStaysAboveTheMean) {
   }
 }
 
+// Tokens that are all routed like the first of their sequence are draws of a whole sequence:
+// 64 sequences of 100 tokens load a rank 100 times as unevenly as 64 tokens do.
+TEST(ExpertLoad, TokensOfASequenceRoutedAlikeAreOneDraw) {
+  PopularityParameters alike = fitted_popularity();
+  alike.sequence_correlation = 1;
+  PopularityParameters each = alike;
+  each.sequence_correlation = 0;
+  const auto with = [](const PopularityParameters& popularity) {
+    return ExpertLoad(deepseek_r1(), derive_layout(deepseek_r1(), 320), {}, Phase::kPrefill, 1,
+                      popularity);
+  };
+  const ExpertLoad one_draw = with(alike), each_for_itself = with(each);
+  EXPECT_NEAR(one_draw.straggler_rows(5, 6400, 100), 100 * each_for_itself.straggler_rows(5, 64),
+              1e-9);
+  EXPECT_EQ(each_for_itself.straggler_rows(5, 6400, 100), each_for_itself.straggler_rows(5, 6400));
+  // In between: 1 + 99 * 0.43 = 43.57 tokens a draw.
+  const ExpertLoad between = with(fitted_popularity());
+  EXPECT_NEAR(between.straggler_rows(5, 6400, 100),
+              43.57 * each_for_itself.straggler_rows(5, 6400 / 43.57), 1e-9);
+}
+
 // 1e9 tokens: the noise is gone (deviation / mean of 28e6 rows is 2e-4), the skew is left.
 TEST(ExpertLoad, NoiseVanishesInALargeBatch) {
   const ExpertLoad ours = load(320);

@@ -36,6 +36,8 @@ TEST(Popularity, IsReadFromTheFileWithTheSameValues) {
     EXPECT_EQ(a.group_correlation, b.group_correlation);
     EXPECT_EQ(a.stale_correlation, b.stale_correlation);
   }
+  EXPECT_EQ(read.sequence_correlation, built_in.sequence_correlation);
+  EXPECT_GT(built_in.sequence_correlation, 0);
   const auto wrong = ConfigDocument::from_text(R"({"decode": {"tial": 0.1}})", "test.json");
   EXPECT_THROW(read_popularity(ConfigNode(wrong)), ConfigError);
 }

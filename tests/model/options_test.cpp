@@ -31,8 +31,9 @@ TEST(ModelOptions, DefaultToThePublishedSystem) {
   EXPECT_EQ(options.decode.acceptance, 0.7);
   EXPECT_EQ(options.decode.microbatches, 0);
   EXPECT_FALSE(options.decode.auto_split);
-  EXPECT_EQ(options.decode.attention_aic, 16);  // of 24
-  EXPECT_EQ(options.decode.attention_aiv, 32);  // of 48
+  EXPECT_EQ(options.decode.attention_aic, 0);  // as the deployment needs
+  EXPECT_EQ(options.decode.attention_aiv, 0);
+  EXPECT_EQ(options.decode.planned_context, 0);
   EXPECT_EQ(options.decode.launch, Launch::kInNpu);
   EXPECT_EQ(options.decode.launch_time, 0.7e-3);
   EXPECT_EQ(options.decode.exchange, ExchangeKind::kFused);
@@ -54,7 +55,8 @@ TEST(ModelOptions, ReadEveryKeyOfDecode) {
   const DecodeOptions decode = read(R"({"decode": {
       "mtp": {"draft_tokens": 3, "acceptance": 0.5}, "microbatches": 4,
       "split": {"auto": true, "attention_aic": 1, "attention_aiv": 47}, "launch": "cpu",
-      "launch_time": "600us", "exchange": "two_level", "placement_staleness": 1.5}})")
+      "launch_time": "600us", "exchange": "two_level", "placement_staleness": 1.5,
+      "planned_context": 2048}})")
                                    .decode;
   EXPECT_EQ(decode.draft_tokens, 3);
   EXPECT_EQ(decode.acceptance, 0.5);
@@ -66,6 +68,7 @@ TEST(ModelOptions, ReadEveryKeyOfDecode) {
   EXPECT_DOUBLE_EQ(decode.launch_time, 600e-6);
   EXPECT_EQ(decode.exchange, ExchangeKind::kTwoLevel);
   EXPECT_EQ(decode.staleness, 1.5);
+  EXPECT_EQ(decode.planned_context, 2048);
   EXPECT_EQ(read(R"({"decode": {"exchange": "basic"}})").decode.exchange, ExchangeKind::kBasic);
 }
 
@@ -135,6 +138,7 @@ INSTANTIATE_TEST_SUITE_P(
         Refusal{R"({"decode": {"launch_time": 0.7}})", "/decode/launch_time"},
         Refusal{R"({"decode": {"exchange": "fast"}})", "/decode/exchange"},
         Refusal{R"({"decode": {"placement_staleness": 2.5}})", "/decode/placement_staleness"},
+        Refusal{R"({"decode": {"planned_context": 0}})", "/decode/planned_context"},
         Refusal{R"({"decode": {"microbatchs": 2}})", "/decode"},
         Refusal{R"({"prefill": {"microbatches": "both"}})", "/prefill/microbatches"},
         Refusal{R"({"prefill": {"sequence_packing": "yes"}})", "/prefill/sequence_packing"},

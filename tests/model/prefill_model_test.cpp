@@ -213,10 +213,30 @@ TEST(PrefillModel, MoreOfTheMachineIsNeverSlower) {
 }
 
 TEST(PrefillModel, TakingACostAwayNeverSlows) {
-  const StepLosses losses = prefill(prefill_in(2)).breakdown(prompts(4, 4096)).losses;
+  const StepLosses losses =
+      prefill(prefill_in(2)).breakdown({.sequences = prompts(4, 4096)}).losses;
   EXPECT_GT(losses.imbalance, 0);
   EXPECT_GT(losses.communication, 0);
   EXPECT_GT(losses.launch, 0);
+}
+
+TEST(PrefillModel, TheHostTakesItsTimeForABatchAndItsCachedBlocks) {
+  hw::Platform platform = cloudmatrix();
+  platform.host = {};
+  const Sequences sequences = prompts(4, 2048, 2048);
+  const PrefillBatch batch{sequences, 0, 64};  // 4 x 2,048 / 128
+  const Seconds alone = prefill(prefill_in(2), 32, platform).batch(batch).duration;
+  platform.host.prefill_batch = 50e-3;
+  platform.host.cached_block = 0.25e-3;
+  const PrefillPipeline model = prefill(prefill_in(2), 32, platform);
+  EXPECT_NEAR(model.batch(batch).duration, alone + 50e-3 + 64 * 0.25e-3, 1e-12);
+  EXPECT_NEAR(model.batch({sequences, 0, 0}).duration, alone + 50e-3, 1e-12);  // as remembered
+  EXPECT_NEAR(model.stretched(batch, 1), alone + 66e-3, 1e-12);
+  const StepBreakdown step = model.breakdown(batch);
+  EXPECT_NEAR(step.duration, alone + 66e-3, 1e-12);
+  EXPECT_NEAR(step.host, 66e-3, 1e-12);
+  EXPECT_NEAR(step.host + step.dense_layers + step.moe_layers + step.head + step.mtp, step.duration,
+              1e-12);
 }
 
 TEST(PrefillModel, IsAPureFunctionOfTheBatch) {
@@ -238,8 +258,8 @@ TEST(PrefillModel, IsAPureFunctionOfTheBatch) {
 TEST(PrefillModel, DraftsAddTheMtpLayer) {
   ModelOptions plain = prefill_in(1);
   plain.decode.draft_tokens = 0;
-  EXPECT_EQ(prefill(plain).breakdown(prompts(4, 1024)).mtp, 0);
-  const StepBreakdown step = prefill(prefill_in(1)).breakdown(prompts(4, 1024));
+  EXPECT_EQ(prefill(plain).breakdown({.sequences = prompts(4, 1024)}).mtp, 0);
+  const StepBreakdown step = prefill(prefill_in(1)).breakdown({.sequences = prompts(4, 1024)});
   EXPECT_GT(step.mtp, step.layer);  // a layer and its projection
   EXPECT_NEAR(step.duration - prefill_time(plain, prompts(4, 1024)), step.mtp, 1e-12);
 }

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <numeric>
 #include <set>
 
 #include "cmsim/serve/context_cache.hpp"
@@ -165,6 +166,17 @@ TEST(Cache, TheBudgetCountsOnlyWhatIsComputed) {
   ASSERT_EQ(h.seen.batches.size(), 2u);
   EXPECT_EQ(h.seen.batches[1].new_tokens, 1000);
   EXPECT_EQ(h.seen.batches[1].cached_tokens, 1000);
+}
+
+// A prompt of 2,300 tokens in three chunks: its two blocks are read once, for the first of them.
+TEST(Cache, ABlockIsReadForOneBatch) {
+  Harness h = cached();
+  std::vector<std::uint64_t> blocks(23);
+  std::iota(blocks.begin(), blocks.end(), 1);
+  h.run({{0, 200, 1, {1, 2}}, {1, 2300, 1, blocks}});
+  std::vector<std::int64_t> read;
+  for (const PrefillBatchEvent& batch : h.seen.batches) read.push_back(batch.cached_blocks);
+  EXPECT_EQ(read, (std::vector<std::int64_t>{0, 2, 0, 0}));
 }
 
 TEST(Cache, CapacityIsTheDramOfAllNodes) {

@@ -8,7 +8,8 @@
 //   * two microbatches where a rank is meant for 8 sequences or more (P ran one at 4 a rank, and by
 //     the shape of its results two at 12: the limit is an assumption);
 //   * cube cores in proportion to the matrix work of the two streams, the busiest expert rank's on
-//     the one side, rounded up to two cores for attention; vector cores in the same proportion.
+//     the one side, in pairs: attention gets the pair of which it needs more than a quarter (an
+//     assumption, in view of P's results at three lengths). Vector cores in the same proportion.
 #pragma once
 
 namespace cmsim::model {
@@ -22,9 +23,11 @@ struct DecodePlan {
 inline constexpr double kSequencesForTwo = 8;
 /// Context that is planned for where nothing is said, tokens: P's evaluation.
 inline constexpr double kPlannedContext = 4096;
+/// Of a pair of cores, from which on attention gets it.
+inline constexpr double kPartOfPair = 0.25;
 
-/// Cube cores of `cores` for a stream with the part `share` in (0, 1) of the work: rounded up to
-/// two, at least one left for the other stream.
+/// Cube cores of `cores` for attention when it has the part `share` in (0, 1) of the work; at least
+/// one is left for either stream.
 int cores_for(double share, int cores);
 
 }  // namespace cmsim::model

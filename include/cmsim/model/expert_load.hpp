@@ -30,9 +30,9 @@ class ExpertLoad {
 
   /// Expected rows on the most loaded rank of `layer` when all ranks together dispatch `tokens`
   /// tokens, sampling noise of the finite batch included (none when `balanced`). The tokens come in
-  /// sequences of `sequence_tokens`, whose routing is correlated: the noise is that of fewer, larger
-  /// draws, tokens / (1 + (sequence_tokens - 1) * correlation) of them (the design effect of cluster
-  /// sampling; Kish, Survey Sampling, 1965).
+  /// sequences of `sequence_tokens`, whose routing is correlated: the noise is that of fewer,
+  /// larger draws, tokens / (1 + (sequence_tokens - 1) * correlation) of them (the design effect of
+  /// cluster sampling; Kish, Survey Sampling, 1965).
   double straggler_rows(int layer, double tokens, double sequence_tokens = 1) const;
   /// Rows of a rank on average, the shared expert included.
   double mean_rows(double tokens) const { return tokens * rows_per_token_ / layout_.ranks; }

@@ -22,15 +22,15 @@ struct DecodeOptions {
   double acceptance = 0.7;  // /decode/mtp/acceptance
   // How iterations are run is decided once, for the batch and context that a deployment is meant
   // for, as an operator configures it (see model/decode_plan.hpp).
-  int microbatches = 0;  // 1 = one stream with all cores, 2.. = two streams, 0 = two where every
-                         // rank is meant for enough sequences (one on a die that cannot run two)
+  int microbatches = 0;     // 1 = one stream with all cores, 2.. = two streams, 0 = two where every
+                            // rank is meant for enough sequences (one on a die that cannot run two)
   bool auto_split = false;  // of the divisions that two streams allow
   int attention_aic = 0, attention_aiv = 0;  // cores of stream 0 (attention), the rest is stream 1;
                                              // 0 = in proportion to the work of both
   double planned_sequences = 0;              // of a rank; 0 = the most it may have
   double planned_context = 0;                // tokens of a sequence; 0 = 4,096
-  Launch launch = Launch::kInNpu;  // kCpu: launch_time per graph
-  Seconds launch_time = 0.7e-3;    // one graph launch from the CPU (P: 0.6-0.8 ms)
+  Launch launch = Launch::kInNpu;            // kCpu: launch_time per graph
+  Seconds launch_time = 0.7e-3;              // one graph launch from the CPU (P: 0.6-0.8 ms)
   ExchangeKind exchange = ExchangeKind::kFused;
   double staleness = 0;  // of the expert placement, see ExpertOptions
 };

@@ -68,7 +68,7 @@ struct PrefillSequence {
 
 struct PrefillBatch {
   std::span<const PrefillSequence> sequences;
-  std::int32_t instance = 0;  // that computes it
+  std::int32_t instance = 0;       // that computes it
   std::int64_t cached_blocks = 0;  // of the context cache that were read for it
 };
 

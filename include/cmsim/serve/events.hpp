@@ -58,9 +58,9 @@ struct PrefillBatchEvent {
   std::int32_t instance = 0;
   std::int32_t sequences = 0;
   Tokens new_tokens = 0, cached_tokens = 0;
-  std::int64_t cached_blocks = 0;  // read from the context cache for it
   model::IterationBytes bytes_per_die;
-  Seconds late = 0;  // how much longer it took than with the links to itself
+  Seconds late = 0;                // how much longer it took than with the links to itself
+  std::int64_t cached_blocks = 0;  // read from the context cache for it
 };
 
 struct DecodeStepEvent {
