@@ -24,8 +24,8 @@ class Slices : public SliceRecorder {
       : step_(step), attention_names_(names), slices_(slices) {}
 
   void attention(int layer, int microbatch, Seconds start, Seconds end) override {
-    split(attention_names_.data(), step_.operators().attention_shared, "stream 0", layer, microbatch,
-          start, end);
+    split(attention_names_.data(), step_.operators().attention_shared, "stream 0", layer,
+          microbatch, start, end);
   }
   void experts(int layer, int microbatch, Seconds start, Seconds barrier, Seconds end) override {
     const std::span<const Seconds> all = step_.operators().experts_shared;

@@ -74,7 +74,8 @@ DecodePipeline::DecodePipeline(const hw::Platform& platform, const Architecture&
   const int exchanges = architecture_.moe_layers() + options_.draft_tokens;
   for (std::size_t i = 0; i < places_.size(); ++i) {
     const std::vector<std::int32_t>& dies = places.dies[i];
-    WireUse& wires = wires_.emplace_back(WireUse{.exchanges = exchanges});
+    WireUse& wires = wires_.emplace_back();
+    wires.exchanges = exchanges;
     if (exchanges == 0) continue;  // dense
     wires.exchange = std::make_shared<const coll::PortLoads>(
         places_[i]->exchange->loads(places.network, dies, experts_->copies()));
@@ -172,10 +173,10 @@ DecodeIteration DecodePipeline::iteration(const DecodeBatch& batch) const {
   const double moe_layers = architecture_.moe_layers() + options_.draft_tokens;
   const double passes = chosen.microbatches;  // each microbatch streams the weights again
   const double attention =
-      passes * (operators_.attention_prolog(tokens / passes).hbm_bytes +
-                operators_.o_proj(tokens / passes).hbm_bytes +
-                operators_.indexer(sequences / ranks / passes, kv / ranks / passes, rows)
-                    .hbm_bytes) +
+      passes *
+          (operators_.attention_prolog(tokens / passes).hbm_bytes +
+           operators_.o_proj(tokens / passes).hbm_bytes +
+           operators_.indexer(sequences / ranks / passes, kv / ranks / passes, rows).hbm_bytes) +
       operators_.attention(sequences / ranks, kv / ranks, rows).hbm_bytes;
   const double experts = passes * operators_
                                       .expert_ffn(experts_->mean_rows(tokens * ranks / passes),

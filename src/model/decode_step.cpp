@@ -56,8 +56,7 @@ OperatorCost DecodeStep::exchange_cost(Seconds duration, double bytes) const {
 }
 
 DecodeStep::AttentionCosts DecodeStep::attention_costs(double sequences, double kv_tokens,
-                                                       double tokens_per_sequence,
-                                                       bool mtp) const {
+                                                       double tokens_per_sequence, bool mtp) const {
   const OperatorList& list = pipeline_.operators_;
   const double tokens = sequences * tokens_per_sequence;
   OperatorWork prolog = list.attention_prolog(tokens);

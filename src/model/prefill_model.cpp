@@ -56,7 +56,8 @@ PrefillPipeline::PrefillPipeline(const hw::Platform& platform, const Architectur
   for (std::size_t i = 0; i < places_.size(); ++i) {
     const std::vector<std::int32_t>& dies = places.dies[i];
     const coll::ExchangeNetwork::Subgroups groups = tensor_parallel_groups(dies);
-    WireUse& wires = wires_.emplace_back(WireUse{.exchanges = architecture.layers + mtp_layers_});
+    WireUse& wires = wires_.emplace_back();
+    wires.exchanges = architecture.layers + mtp_layers_;
     wires.collective = std::make_shared<const coll::PortLoads>(
         places.network.loads(groups, coll::even_shape(groups)));
     if (!architecture.has_experts()) continue;

@@ -73,9 +73,8 @@ void PrefillStep::count_bytes(const PrefillPipeline::Totals& totals) {
   const double exchange =
       sent_rows() * (list.dispatch_message_bytes() + list.combine_message_bytes());
   exchange_bytes_ = microbatches_ * moe_layers * exchange;
-  collective_bytes_ =
-      microbatches_ * (a.dense_layers + moe_layers) * attention_collective_bytes() +
-      microbatches_ * a.dense_layers * dense_collective_bytes();
+  collective_bytes_ = microbatches_ * (a.dense_layers + moe_layers) * attention_collective_bytes() +
+                      microbatches_ * a.dense_layers * dense_collective_bytes();
 }
 
 OperatorCost PrefillStep::cost(const OperatorWork& work) const {
