@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include <cmath>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
@@ -42,10 +43,6 @@ void print_title(const std::string& text, Paint paint) {
   print("\n{}\n", styled(text, Style::kBold, paint));
 }
 
-const char* kind_of_layer(const run::StepReport& report) {
-  return report.model.moe_layers() > 0 ? "MoE" : "dense";
-}
-
 void print_head(const run::StepReport& report) {
   const model::StepBreakdown& b = report.breakdown;
   const model::Architecture& model = report.model;
@@ -57,8 +54,9 @@ void print_head(const run::StepReport& report) {
         decode ? "decode iteration" : "prefill batch", report.ranks, grouped(report.batch_per_npu),
         decode ? "sequences" : "tokens", decode ? "context" : "prompts of",
         grouped(report.context));
-  print("{:.3f} ms, a {} layer {} us, {} microbatch{}", b.duration * 1e3, kind_of_layer(report),
-        us(b.layer), b.microbatches, b.microbatches == 1 ? "" : "es");
+  print("{:.3f} ms, a {} layer {} us, {} microbatch{}", b.duration * 1e3,
+        b.moe_layers > 0 ? "MoE" : "dense", us(b.layer), b.microbatches,
+        b.microbatches == 1 ? "" : "es");
   if (decode && b.microbatches > 1) {
     print(", attention on {} AIC and {} AIV cores", b.attention_aic, b.attention_aiv);
   }
@@ -66,11 +64,10 @@ void print_head(const run::StepReport& report) {
   if (!report.network_note.empty()) print("{}\n", report.network_note);
 }
 
-void print_operators(const run::StepReport& report, Paint paint) {
-  const model::StepBreakdown& b = report.breakdown;
-  print_title(fmt::format("{:<20}{:<12}{:>10}{:>14}{:>12}",
-                          fmt::format("{} layer operator", kind_of_layer(report)), "track",
-                          "alone us", "in place us", "HBM MB"),
+void print_operators(const model::StepBreakdown& b, Paint paint) {
+  const char* title = b.moe_layers > 0 ? "MoE layer operator" : "Layer operator";
+  print_title(fmt::format("{:<20}{:<12}{:>10}{:>14}{:>12}", title, "track", "alone us",
+                          "in place us", "HBM MB"),
               paint);
   for (const model::OperatorTime& op : b.operators) {
     print("  {:<18}{:<12}{:>10}{:>14}{:>12.2f}\n", op.name, op.track, us(op.alone), us(op.duration),
@@ -95,7 +92,7 @@ void print_report(const run::StepReport& report, const std::string& borrowed, Pa
   const model::StepBreakdown& b = report.breakdown;
   print_head(report);
   if (!borrowed.empty()) print("{}\n", borrowed);
-  print_operators(report, paint);
+  print_operators(b, paint);
   print_shares("Part of the step",
                {{"host", b.host},
                 {"dense layers", b.dense_layers},
@@ -113,16 +110,17 @@ void print_report(const run::StepReport& report, const std::string& borrowed, Pa
 }
 
 nlohmann::ordered_json to_json(const run::StepReport& report, nlohmann::ordered_json provenance) {
-  nlohmann::ordered_json json{{"phase", run::to_string(report.phase)},
-                              {"ranks", report.ranks},
-                              {"batch_per_npu", report.batch_per_npu},
-                              {"context", report.context},
-                              {"model",
-                               {{"name", report.model.name},
-                                {"parameters", report.model.parameters()},
-                                {"active_parameters", report.model.active_parameters()},
-                                {"kv_bytes_per_token", report.kv_bytes_per_token}}},
-                              {"network_note", report.network_note}};
+  nlohmann::ordered_json json{
+      {"phase", run::to_string(report.phase)},
+      {"ranks", report.ranks},
+      {"batch_per_npu", report.batch_per_npu},
+      {"context", report.context},
+      {"model",
+       {{"name", report.model.name},
+        {"parameters", std::llround(report.model.parameters())},
+        {"active_parameters", std::llround(report.model.active_parameters())},
+        {"kv_bytes_per_token", report.kv_bytes_per_token}}},
+      {"network_note", report.network_note}};
   json.update(metrics::to_json(report.breakdown));
   json["provenance"] = std::move(provenance);
   return json;

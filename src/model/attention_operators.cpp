@@ -267,9 +267,9 @@ double OperatorList::gathered_cached_bytes() const {
 }
 
 double OperatorList::chosen_bytes(double context) const {
-  constexpr double kIndexBytes = 4;
-  const Architecture& a = architecture_;
-  return a.indexer ? kIndexBytes * std::min<double>(context, a.indexer->top_k) : 0;
+  constexpr double kIndexBytes = 4, kMaskBytes = 1.0 / 8;
+  if (!architecture_.indexer) return 0;
+  return std::min(kIndexBytes * architecture_.indexer->top_k, kMaskBytes * context);
 }
 
 double OperatorList::partial_sum_bytes() const { return architecture_.hidden * kBf16; }

@@ -226,7 +226,7 @@ TEST(SparseOperators, RanksOfAPrefillCollectKeysAndChoices) {
   const OperatorList list = of_shipped("deepseek-v3.2");
   EXPECT_EQ(list.gathered_bytes(), 4'224 + 128);
   EXPECT_EQ(list.gathered_cached_bytes(), 1'152 + 128);
-  EXPECT_EQ(list.chosen_bytes(100), 400);
+  EXPECT_EQ(list.chosen_bytes(4'000), 500);
   EXPECT_EQ(list.chosen_bytes(100'000), 8'192);
   EXPECT_EQ(list.prefill_indexer(1000, 0, 0).int8_ops, 16'384'000);
   EXPECT_EQ(published().prefill_indexer(1000, 10, 10).hbm_bytes, 0);

@@ -136,7 +136,7 @@ TEST(ShippedModels, HaveThePublishedNumberOfParameters) {
         Published{"qwen3-235b-a22b", 235e9, 22e9}, Published{"llama-3.3-70b", 70.6e9, 69.5e9}}) {
     const Architecture model = shipped(name);
     EXPECT_NEAR(model.parameters() / total, 1, 0.02) << name;
-    EXPECT_NEAR(model.active_parameters() / active, 1, 0.02) << name;
+    EXPECT_NEAR(model.active_parameters() / active, 1, 0.025) << name;  // rounded to a billion
   }
 }
 

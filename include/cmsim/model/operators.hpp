@@ -89,8 +89,9 @@ class OperatorList {
   /// if the projections are.
   double gathered_bytes() const;
   double gathered_cached_bytes() const;
-  double chosen_bytes(double context) const;  // tokens that an indexer chose for one, 4 B each
-  double partial_sum_bytes() const;           // hidden state of a token, BF16
+  /// What an indexer chose for a token that sees `context`: a list, or a mask if that is shorter.
+  double chosen_bytes(double context) const;
+  double partial_sum_bytes() const;  // hidden state of a token, BF16
   /// KV heads of a rank with so many heads (GQA).
   double kv_heads_of(double heads) const;
 
