@@ -31,6 +31,10 @@ class Slices : public SliceRecorder {
   void dense(int layer, int microbatch, Seconds start, Seconds end) override {
     slices_.push_back({"DenseFFN", "stream 1", start, end - start, layer, microbatch});
   }
+  void operation(const char* name, const char* track, int layer, int microbatch, Seconds start,
+                 Seconds end) override {
+    slices_.push_back({name, track, start, end - start, layer, microbatch});
+  }
   void whole(const char* name, Seconds start, Seconds duration) override {
     slices_.push_back({name, "stream 0", start, duration, -1, 0});
   }
@@ -73,17 +77,20 @@ StepBreakdown DecodePipeline::breakdown(const DecodeBatch& batch) const {
   result.host = step.host_time();
 
   const DecodeStep::Operators& operators = step.operators();
-  const auto list = [&](const char* const* names, const char* track,
-                        std::span<const OperatorCost> costs, std::span<const Seconds> shared) {
-    for (std::size_t i = 0; i < costs.size(); ++i) {
-      result.operators.push_back({names[i], track, costs[i].alone(device_.hbm_bandwidth()),
-                                  shared[i], costs[i].hbm_bytes});
-    }
+  result.streams = {{"stream 0", 0}, {"stream 1", 0}};
+  const auto add = [&](const char* name, int stream, const OperatorCost& cost, Seconds shared) {
+    auto& [track, busy] = result.streams[static_cast<std::size_t>(stream)];
+    result.operators.push_back(
+        {name, track, cost.alone(device_.hbm_bandwidth()), shared, cost.hbm_bytes});
+    busy += shared;
   };
-  list(kAttention.data(), "stream 0", operators.attention, operators.attention_shared);
-  list(kExperts.data(), "stream 1", operators.experts, operators.experts_shared);
-  result.streams = {{"stream 0", sum(operators.attention_shared)},
-                    {"stream 1", sum(operators.experts_shared)}};
+  for (std::size_t i = 0; i < kAttention.size(); ++i) {
+    add(kAttention[i], 0, operators.attention[i], operators.attention_shared[i]);
+  }
+  for (std::size_t i = 0; i < kExperts.size(); ++i) {
+    add(kExperts[i], step.is_on_stream_1(static_cast<int>(i)) ? 1 : 0, operators.experts[i],
+        operators.experts_shared[i]);
+  }
   result.critical_path = critical_path(result.slices);
   result.losses.imbalance = result.duration - duration(batch, chosen, {.balanced = true});
   result.losses.communication = result.duration - duration(batch, chosen, {.free_exchange = true});
