@@ -4,6 +4,7 @@
 
 #include <array>
 
+#include "cmsim/hw/topology.hpp"
 #include "limits.hpp"
 
 namespace cmsim::hw {
@@ -49,6 +50,7 @@ std::vector<EdgeSpec> read_edges(const ConfigNode& node) {
     edge.bandwidth = read_bandwidth(element, "bandwidth");
     edge.cls = element.text_or("class", "");
     edge.lane = static_cast<int>(element.integer_or("lane", -1, 0, kMostSubPlanes - 1));
+    edge.weight = static_cast<int>(element.integer_or("weight", 1, 1, kMostLinkWeight));
     if (edge.from == edge.to) element.fail("to", "a link from \"" + edge.to + "\" to itself");
     element.close();
     edges.push_back(std::move(edge));

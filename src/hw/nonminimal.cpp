@@ -24,13 +24,13 @@ class RoutesOnPlane : public NonMinimalRoutes {
     return is_die(a) && is_die(b) && a / dies_per_package_ == b / dies_per_package_;
   }
   /// Closes the last way, or drops it when one of its links is lost.
-  void close(Ways& ways, VertexId to) const {
-    ways.add(to);
+  void close(Ways& ways) const {
     ways.close();
     if (is_whole_) return;
     const auto way = ways.way(ways.count() - 1);
     for (std::size_t i = 0; i + 1 < way.size(); ++i) {
-      if (std::ranges::find(links_.from(way[i]), way[i + 1]) != links_.from(way[i]).end()) continue;
+      const auto ends = links_.from(way[i]);
+      if (std::ranges::find(ends, way[i + 1], &PlaneLinks::End::vertex) != ends.end()) continue;
       ways.drop_last();
       return;
     }
@@ -86,7 +86,8 @@ class MeshDetours : public RoutesOnPlane {
           at = next.moved(at, next.of(to));
         }
         if (at != to) ways.add(at);
-        close(ways, to);
+        ways.add(to);
+        close(ways);
       }
     }
   }
@@ -136,13 +137,13 @@ class DragonflyValiant : public RoutesOnPlane {
     for (const Gate& first : out->second) {
       const Gate* second = gate(first.to_group, there);
       if (second == nullptr) continue;
-      ways.add(from);
-      VertexId at = router_[from];
+      VertexId at = from;
       ways.add(at);
-      for (const VertexId next : {first.from, first.to, second->from, second->to, router_[to]}) {
+      for (const VertexId next :
+           {router_[from], first.from, first.to, second->from, second->to, router_[to], to}) {
         if (next != at) ways.add(at = next);
       }
-      close(ways, to);
+      close(ways);
     }
   }
 

@@ -2,10 +2,12 @@
 
 #include <gtest/gtest.h>
 
+#include <set>
 #include <string>
 #include <vector>
 
 #include "cmsim/hw/cuts.hpp"
+#include "cmsim/hw/nonminimal.hpp"
 #include "cmsim/hw/platform_files.hpp"
 #include "tests/hw/small_machines.hpp"
 
@@ -145,6 +147,33 @@ TEST(Shape, OfMeshTorusAndDragonfly) {
   const PlaneShape routers = shape(dragonfly());
   EXPECT_EQ(routers.diameter_of_switches, 3);  // local, global, local
   EXPECT_EQ(routers.diameter, 3 + 2);          // and a link at each end
+}
+
+TEST(Shape, OfADragonflyIsThatOfWaysWithOneGlobalLink) {
+  const PlaneShape groups = shape(wide_dragonfly("minimal"));
+  EXPECT_EQ(groups.diameter, 5);
+  EXPECT_EQ(groups.diameter_of_switches, 3);
+  // Of 19 others one is at the same router, two in the group. To another group it is a link at each
+  // end, the global one, and at either side a local one half of the time.
+  EXPECT_NEAR(groups.mean_hops, (1 * 2 + 2 * 3 + 16 * 4) / 19.0, 1e-12);
+  EXPECT_DOUBLE_EQ(groups.mean_ways, 1);
+}
+
+TEST(Ways, OfValiantPassARouterOnce) {
+  const Platform platform = wide_dragonfly("valiant");
+  const Topology topology(platform);
+  const auto routes = nonminimal_routes(platform, topology, Plane::kUb);
+  Ways ways;
+  const auto vertices = boost::num_vertices(topology.graph());
+  for (VertexId from = 0; from < vertices; ++from) {
+    for (VertexId to = 0; to < vertices; ++to) {
+      routes->find(from, to, ways);
+      for (std::size_t i = 0; i < ways.count(); ++i) {
+        const auto way = ways.way(i);
+        EXPECT_EQ(std::set<VertexId>(way.begin(), way.end()).size(), way.size()) << from << to;
+      }
+    }
+  }
 }
 
 TEST(Shape, OfNonMinimalRoutesIsThatOfTheirWays) {
