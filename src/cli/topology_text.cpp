@@ -118,6 +118,11 @@ void add_planes(std::string& text, const hw::Platform& platform, const TopologyR
           "{} joins {} of the pairs of dies{}\n", hw::to_string(plane.plane), percent(shape.joined),
           in_units ? fmt::format(", {} nodes at a time", grouped(plane.bisection->nodes)) : "");
     }
+    const bool by_number = !plane.bisection || plane.bisection->halves == hw::kByNumber;
+    if (shape.joined > 0 && !by_number) {
+      text += fmt::format("{}: its bisection is between halves by {}\n", hw::to_string(plane.plane),
+                          plane.bisection->halves);
+    }
     if (!shape.exact) {
       text += fmt::format("{}: from {} sampled dies; the diameter is at least this\n",
                           hw::to_string(plane.plane), grouped(shape.sources));
