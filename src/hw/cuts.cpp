@@ -40,7 +40,7 @@ struct Halves {
 };
 
 /// Those of the same ends made one.
-void merge(std::vector<Cable>& cables) {
+void merge_cables(std::vector<Cable>& cables) {
   std::ranges::stable_sort(cables, {}, [](const Cable& c) { return std::pair(c.from, c.to); });
   std::size_t kept = 0;
   for (const Cable& cable : cables) {
@@ -96,7 +96,7 @@ class Cuts {
     }
     if (direct > 0) cables.push_back({kFirst, kRest, direct});
     for (const VertexId vertex : reached) place_[vertex] = kNone;
-    merge(cables);
+    merge_cables(cables);
     return cables;
   }
 

@@ -12,7 +12,7 @@ PlaneLinks::PlaneLinks(const Topology& topology, Plane plane) {
     kinds_.push_back(graph[vertex].kind);
     for (const auto& edge : boost::make_iterator_range(boost::out_edges(vertex, graph))) {
       if (topology.classes()[graph[edge].cls].plane != plane) continue;
-      ends_.push_back({boost::target(edge, graph), graph[edge].weight});
+      ends_.push_back({boost::target(edge, graph), graph[edge].weight, graph[edge].bandwidth});
       heaviest_ = std::max<int>(heaviest_, graph[edge].weight);
     }
     first_.push_back(static_cast<std::uint32_t>(ends_.size()));

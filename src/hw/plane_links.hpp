@@ -14,6 +14,7 @@ class PlaneLinks {
   struct End {
     VertexId vertex = 0;
     std::uint8_t weight = 1;
+    BytesPerSecond bandwidth = 0;
   };
 
   PlaneLinks(const Topology& topology, Plane plane);

@@ -164,6 +164,19 @@ TEST(Detours, GoWithoutTheWaysOfLostLinks) {
   }
 }
 
+// Three ways: two of 50 GB/s carry more than three do that wait for one of less than 2 / 3 of that.
+TEST(Detours, GoWithoutALinkThatIsTooSlow) {
+  for (const auto& [left, count] : {std::pair{0.6, 2.0}, {0.7, 3.0}}) {
+    hw::Platform platform = mesh(1, {4}, "detours");
+    hw::add_faults(
+        platform, {{.kind = hw::Fault::Kind::kLink, .from = "die:0", .to = "die:1", .left = left}});
+    const Fabric fabric(platform);
+    EXPECT_EQ(write_path(fabric, 0, 1).stripes(), count);
+    EXPECT_EQ(write_path(fabric, 0, 2).stripes(), count);  // of which one is by die 1
+    EXPECT_EQ(write_path(fabric, 2, 3).stripes(), 3);
+  }
+}
+
 TEST(Detours, OneOfThemIsHashed) {
   hw::Platform platform = mesh(4, {16}, "detours");
   platform.ub.spread = hw::Spread::kHash;
