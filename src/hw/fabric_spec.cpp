@@ -5,6 +5,7 @@
 #include <array>
 
 #include "cmsim/hw/topology.hpp"
+#include "keys.hpp"
 #include "limits.hpp"
 
 namespace cmsim::hw {
@@ -210,7 +211,7 @@ FabricSpec read_fabric(const ConfigNode& node) {
   }
   const bool shortest_alone =
       fabric.builder != Builder::kFullMesh && fabric.builder != Builder::kDragonfly;
-  if (shortest_alone && node.has("routes")) {
+  if (shortest_alone && has_key(node, "routes")) {
     node.fail("routes", fmt::format("builder {} has the shortest routes alone; full_mesh has "
                                     "detours, dragonfly valiant",
                                     to_string(fabric.builder)));
