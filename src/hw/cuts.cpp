@@ -136,6 +136,17 @@ int nodes_of_unit(const Platform& platform, Plane plane) {
   return std::min(platform.nodes, platform.nodes_in(fabric.scope));
 }
 
+/// The first nodes of the units. Those of one size are alike where no fault touches any.
+std::vector<int> units_that_differ(const Platform& platform, int nodes) {
+  std::vector<int> units;
+  for (int first_node = 0; first_node < platform.nodes; first_node += nodes) {
+    const bool is_whole = first_node + nodes <= platform.nodes;
+    if (platform.faults.empty() && is_whole && first_node > 0) continue;
+    units.push_back(first_node);
+  }
+  return units;
+}
+
 }  // namespace
 
 std::optional<Bisection> bisection(const Platform& platform, const Topology& topology,
@@ -144,7 +155,7 @@ std::optional<Bisection> bisection(const Platform& platform, const Topology& top
   std::optional<Bisection> least;
   std::map<std::string, std::vector<Cable>> last;  // of the unit before, by what halves it
   const int nodes = nodes_of_unit(platform, plane);
-  for (int first_node = 0; first_node < platform.nodes; first_node += nodes) {
+  for (const int first_node : units_that_differ(platform, nodes)) {
     Bisection found;
     found.first_node = first_node;
     found.nodes = std::min(nodes, platform.nodes - first_node);

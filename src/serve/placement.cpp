@@ -100,7 +100,8 @@ Placement place(const DeploymentSpec& deployment, const hw::Platform& platform, 
   }
   placement.dies = hw::whole_dies(platform);
   placement.cpus = hw::whole_cpus(platform);
-  const auto cpus = static_cast<Bytes>(placement.cpus.size()), of_node = platform.cpus_per_node;
+  const auto cpus = static_cast<Bytes>(placement.cpus.size());
+  const Bytes of_node = platform.cpus_per_node;
   const Bytes dram = deployment.cache.dram_per_node;
   placement.cache_bytes = cpus / of_node * dram + cpus % of_node * dram / of_node;
   return placement;
