@@ -148,7 +148,9 @@ std::optional<double> numeric_value(std::string_view text) {
 std::vector<std::string> parse_values(std::string_view text, const std::string& origin) {
   std::vector<std::string> values;
   for (const std::string_view part : split_outside(text)) {
-    if (part.empty()) refuse(origin, text, "an empty value; values are separated by commas");
+    if (part.empty())
+      refuse(origin, text,
+             "an empty value; values are separated by commas, an empty text is written \"\"");
     if (const auto range = as_range(part)) {
       const auto more =
           range->count.empty() ? whole_numbers(*range, origin, part) : spaced(*range, origin, part);

@@ -48,7 +48,8 @@ TEST(Axis, RefusesWhatIsNone) {
   };
   refused("/a", "expected /pointer=");
   refused("a=1", "expected /pointer=");
-  refused("/a=1,,2", "an empty value");
+  refused("/a=1,,2",
+          "an empty value; values are separated by commas, an empty text is written \"\"");
   refused("/a=1,1", "1 comes twice");
   refused("/a=4..2", "the lowest first");
   refused("/a=1.5..2", "how many values");
