@@ -13,6 +13,7 @@
 #include "cmsim/run/output.hpp"
 #include "cmsim/run/run.hpp"
 #include "cmsim/run/shipped.hpp"
+#include "cmsim/study/point.hpp"
 #include "commands.hpp"
 #include "decision_log.hpp"
 #include "fault_options.hpp"
@@ -60,10 +61,11 @@ struct RunCommand {
 
   /// As typed, without what cannot change the result (where it goes, how it is shown).
   std::string provenance() const {
-    std::string text = "cmsim run " + scenario;
-    for (const std::string& set : sets) text += " --set " + set;
-    for (const std::string& plugin : plugins) text += " --plugin " + plugin;
-    if (trace) text += " --trace " + *trace;
+    using study::shell_word;
+    std::string text = "cmsim run " + shell_word(scenario);
+    for (const std::string& set : sets) text += " --set " + shell_word(set);
+    for (const std::string& plugin : plugins) text += " --plugin " + shell_word(plugin);
+    if (trace) text += " --trace " + shell_word(*trace);
     if (rate) text += fmt::format(" --rate {}", *rate);
     if (speed) text += fmt::format(" --speed {}", *speed);
     if (seed) text += " --seed " + std::to_string(*seed);
