@@ -99,14 +99,11 @@ int verdict(const RunCommand& command, const metrics::Result& result) {
         grouped(result.requests.total));
     return kFailed;
   }
-  if (command.strict && facts.missing() > 0) {
-    say("cmsim: --strict: {}\n", missing_text(facts));
-    return kFailed;
-  }
+  const bool unfinished = command.strict && facts.missing() > 0;
+  if (unfinished) say("cmsim: --strict: {}\n", missing_text(facts));
   const std::vector<std::string> failed = unmet(command.required, facts);
-  if (failed.empty()) return kOk;
-  say("cmsim: --require {}\n", fmt::join(failed, "; "));
-  return kCheckFailed;
+  if (!failed.empty()) say("cmsim: --require {}\n", fmt::join(failed, "; "));
+  return unfinished ? kFailed : failed.empty() ? kOk : kCheckFailed;
 }
 
 int execute_seeds(const RunCommand& command, serve::PolicyRegistry& registry) {
