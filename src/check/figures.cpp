@@ -48,6 +48,10 @@ void add_command(Settings& settings, const std::string& command) {
   std::string word;
   bool quoted = false;
   for (std::size_t at = 0; at <= command.size(); ++at) {
+    if (at + 1 < command.size() && command[at] == '\\' && !quoted) {
+      word += command[++at];
+      continue;
+    }
     if (at < command.size() && command[at] == '\'') {
       quoted = !quoted;
       continue;

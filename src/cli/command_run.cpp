@@ -13,6 +13,7 @@
 #include "cmsim/run/output.hpp"
 #include "cmsim/run/run.hpp"
 #include "cmsim/run/shipped.hpp"
+#include "cmsim/study/point.hpp"
 #include "commands.hpp"
 #include "decision_log.hpp"
 #include "fault_options.hpp"
@@ -60,10 +61,11 @@ struct RunCommand {
 
   /// As typed, without what cannot change the result (where it goes, how it is shown).
   std::string provenance() const {
-    std::string text = "cmsim run " + scenario;
-    for (const std::string& set : sets) text += " --set " + set;
-    for (const std::string& plugin : plugins) text += " --plugin " + plugin;
-    if (trace) text += " --trace " + *trace;
+    using study::shell_word;
+    std::string text = "cmsim run " + shell_word(scenario);
+    for (const std::string& set : sets) text += " --set " + shell_word(set);
+    for (const std::string& plugin : plugins) text += " --plugin " + shell_word(plugin);
+    if (trace) text += " --trace " + shell_word(*trace);
     if (rate) text += fmt::format(" --rate {}", *rate);
     if (speed) text += fmt::format(" --speed {}", *speed);
     if (seed) text += " --seed " + std::to_string(*seed);
@@ -97,14 +99,11 @@ int verdict(const RunCommand& command, const metrics::Result& result) {
         grouped(result.requests.total));
     return kFailed;
   }
-  if (command.strict && facts.missing() > 0) {
-    say("cmsim: --strict: {}\n", missing_text(facts));
-    return kFailed;
-  }
+  const bool unfinished = command.strict && facts.missing() > 0;
+  if (unfinished) say("cmsim: --strict: {}\n", missing_text(facts));
   const std::vector<std::string> failed = unmet(command.required, facts);
-  if (failed.empty()) return kOk;
-  say("cmsim: --require {}\n", fmt::join(failed, "; "));
-  return kCheckFailed;
+  if (!failed.empty()) say("cmsim: --require {}\n", fmt::join(failed, "; "));
+  return unfinished ? kFailed : failed.empty() ? kOk : kCheckFailed;
 }
 
 int execute_seeds(const RunCommand& command, serve::PolicyRegistry& registry) {

@@ -83,7 +83,7 @@ std::string arrivals(const Result& r) {
   const std::optional<double>& rate = r.arguments.request_rate;
   const bool loop = r.arguments.max_concurrency && rate && std::isinf(*rate);
   return loop ? fmt::format("a closed loop of {} requests", grouped(*r.arguments.max_concurrency))
-              : std::string("requests come all at once");
+              : r.load.why_no_rate + ", so that no rate is offered";
 }
 
 void add_head(Report& report, const Result& r) {

@@ -210,7 +210,9 @@ void StudyEngine::check_interrupted(const std::filesystem::path& directory) cons
 int StudyEngine::deliver(const study::Table& table, const std::filesystem::path& directory,
                          Format format, const std::function<std::string(Paint)>& report) const {
   const std::string csv = study::to_csv(table), database = study::to_database(table);
-  const std::array files{NamedContent{"points.csv", csv}, NamedContent{"study.sqlite", database}};
+  const std::string costs = study::to_costs(table);
+  const std::array files{NamedContent{"points.csv", csv}, NamedContent{"study.sqlite", database},
+                         NamedContent{"costs.csv", costs}};
   write_unit(directory, files);
   for (const NamedContent& file : files) {
     if (!options_.quiet) say("wrote {}\n", (directory / file.name).string());

@@ -64,8 +64,8 @@ class StudyEngine {
 
   const StudyOptions& options() const { return options_; }
   study::ScenarioFiles& files() { return files_; }
-  /// Writes DIR/points.csv and DIR/study.sqlite, then prints the summary as JSON or, unless all is
-  /// to be quiet, the report; says what failed. Returns the exit code.
+  /// Writes DIR/points.csv, study.sqlite and costs.csv, then prints the summary as JSON or, unless
+  /// all is to be quiet, the report; says what failed. Returns the exit code.
   int deliver(const study::Table& table, const std::filesystem::path& directory, Format format,
               const std::function<std::string(Paint)>& report) const;
   /// Throws Interrupted saying where the finished points are, when a signal has ended run().

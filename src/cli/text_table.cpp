@@ -60,6 +60,11 @@ std::string signed_fixed(double value, int decimals) {
 
 std::string wrapped(const std::string& text, std::size_t indent, std::size_t column) {
   const std::size_t most = std::max(terminal_columns(Stream::kOut), indent + kLeastParagraph);
+  return wrapped_within(most, text, indent, column);
+}
+
+std::string wrapped_within(std::size_t most, const std::string& text, std::size_t indent,
+                           std::size_t column) {
   std::string lines;
   bool first = true;  // of its line
   std::istringstream words(text);

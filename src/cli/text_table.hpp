@@ -27,6 +27,9 @@ struct TextTable {
 /// The words of a paragraph in lines that fit, all but the first after `indent` blanks; the first
 /// begins at `column`.
 std::string wrapped(const std::string& text, std::size_t indent, std::size_t column = 0);
+/// The same in lines of `most` columns, whatever the terminal has.
+std::string wrapped_within(std::size_t most, const std::string& text, std::size_t indent,
+                           std::size_t column = 0);
 
 /// Columns that a text takes on the terminal, when it is UTF-8 without wide characters.
 std::size_t width_of(const std::string& text);

@@ -43,6 +43,8 @@ nlohmann::ordered_json planes_json(const TopologyReport& report) {
                                {"bisection", nullptr}};
     if (plane.bisection) {
       one["bisection"] = {{"gb_per_s", giga(plane.bisection->bandwidth)},
+                          {"halves", plane.bisection->halves},
+                          {"first_node", plane.bisection->first_node},
                           {"nodes", plane.bisection->nodes},
                           {"dies", plane.bisection->dies},
                           {"dies_in_first_half", plane.bisection->dies_in_first_half}};

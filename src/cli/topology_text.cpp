@@ -19,6 +19,12 @@ std::string lines_within(const std::string& text, std::size_t most) {
   return narrow;
 }
 
+/// A sentence, which begins a line.
+std::string sentence(const std::string& text) {
+  constexpr std::size_t kIndent = 2;
+  return wrapped_within(kWidest, text, kIndent) + "\n";
+}
+
 std::string from_to(int least, int most) {
   return least == most ? fmt::format("{}", most) : fmt::format("{}-{}", least, most);
 }
@@ -118,6 +124,11 @@ void add_planes(std::string& text, const hw::Platform& platform, const TopologyR
           "{} joins {} of the pairs of dies{}\n", hw::to_string(plane.plane), percent(shape.joined),
           in_units ? fmt::format(", {} nodes at a time", grouped(plane.bisection->nodes)) : "");
     }
+    const bool by_number = !plane.bisection || plane.bisection->halves == hw::kByNumber;
+    if (shape.joined > 0 && !by_number) {
+      text += fmt::format("{}: its bisection is between halves by {}\n", hw::to_string(plane.plane),
+                          plane.bisection->halves);
+    }
     if (!shape.exact) {
       text += fmt::format("{}: from {} sampled dies; the diameter is at least this\n",
                           hw::to_string(plane.plane), grouped(shape.sources));
@@ -139,23 +150,24 @@ void add_distances(std::string& text, const TopologyReport& report) {
 
 std::string relief_text(const TrafficReport& traffic) {
   const coll::Relief& relief = *traffic.relief;
-  std::string text = fmt::format("bound by {}, busy {} of the time at {}\n", relief.bound_by,
-                                 percent(traffic.classes.front().busiest_busy / traffic.duration),
-                                 traffic.busiest.front());
+  std::string text = sentence(fmt::format(
+      "bound by {}, busy {} of the time at {}", relief.bound_by,
+      percent(traffic.classes.front().busiest_busy / traffic.duration), traffic.busiest.front()));
   for (const coll::Relief::Step& step : relief.steps) {
     const bool is_first = &step == &relief.steps.front();
-    text += fmt::format("{} x the bandwidth of {}{}: {:.3g} x faster, then {} binds\n",
-                        coll::kWidening, step.cls, is_first ? "" : " too", step.speedup, step.next);
+    text += sentence(fmt::format("{} x the bandwidth of {}{}: {:.3g} x faster, then {} binds",
+                                 coll::kWidening, step.cls, is_first ? "" : " too", step.speedup,
+                                 step.next));
   }
   if (relief.enough > 0) {
-    text += fmt::format("beyond {:.3g} x the bandwidth of {} alone {} binds\n", relief.enough,
-                        relief.steps.front().cls, relief.then_by);
+    text += sentence(fmt::format("beyond {:.3g} x the bandwidth of {} alone {} binds",
+                                 relief.enough, relief.steps.front().cls, relief.then_by));
   }
   return text;
 }
 
 void add_traffic(std::string& text, const TrafficReport& traffic) {
-  text += fmt::format("\n{}\n", traffic.description);
+  text += "\n" + sentence(traffic.description);
   text += fmt::format("{} us alone on the wire, {} us of it latency\n",
                       figure(micro(traffic.duration)), figure(micro(traffic.latency)));
   if (traffic.classes.empty()) {

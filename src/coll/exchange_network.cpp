@@ -58,7 +58,19 @@ class AnalyticGroup : public ExchangeGroup {
 
   /// Of a byte that all send together.
   PortLoads loads(const Shape& shape) const {
-    PortLoads all = no_loads(*fabric_);
+    Whole whole = whole_of(shape);
+    return std::move(whole.loads) * whole.per_byte;
+  }
+
+ private:
+  /// What a shape puts on the ports, and the factor that makes it that of a byte.
+  struct Whole {
+    PortLoads loads;
+    double per_byte = 1;
+  };
+
+  Whole whole_of(const Shape& shape) const {
+    Whole all;
     double total = 0;
     std::size_t first = 0;
     for (std::size_t g = 0; g < subgroups_.size(); ++g) {
@@ -66,20 +78,26 @@ class AnalyticGroup : public ExchangeGroup {
       const auto receive = std::span(shape.receive).subspan(first, subgroups_[g].size());
       first += subgroups_[g].size();
       total += sum(send) * sum(receive);
-      all += routes_[g].loads(send, receive);
+      PortLoads of_group = routes_[g].loads(send, receive);
+      if (g == 0) {
+        all.loads = std::move(of_group);
+      } else {
+        all.loads += of_group;
+      }
     }
-    return total > 0 ? all * (1 / total) : all;
+    if (total > 0) all.per_byte = 1 / total;
+    return all;
   }
 
- private:
   ExchangeCost cost(const Shape& shape) const {
-    const PortLoads per_byte = loads(shape);
+    const auto [loads, per_byte] = whole_of(shape);
+    const std::span<const Port> ports = fabric_->ports();
     double busiest = 0;
-    for (std::size_t i = 0; i < per_byte.wire_bytes.size(); ++i) {
-      if (per_byte.wire_bytes[i] <= 0) continue;
-      busiest = std::max(busiest, per_byte.wire_bytes[i] / fabric_->ports()[i].capacity);
+    for (std::size_t i = 0; i < loads.wire_bytes.size(); ++i) {
+      if (loads.wire_bytes[i] <= 0) continue;
+      busiest = std::max(busiest, loads.wire_bytes[i] * per_byte / ports[i].capacity);
     }
-    return {.latency = per_byte.latency, .per_mean = busiest * ranks_, .per_rank = per_rank()};
+    return {.latency = loads.latency, .per_mean = busiest * ranks_, .per_rank = per_rank()};
   }
 
   /// Found when costs are first asked for: who asks for loads alone does not need it.

@@ -8,6 +8,7 @@
 #include <stdexcept>
 #include <utility>
 
+#include "cmsim/hw/fault.hpp"
 #include "port_graph.hpp"
 
 namespace cmsim::coll {
@@ -160,9 +161,9 @@ Path Fabric::path(hw::Endpoint from, hw::Endpoint to, Plane plane, Op op) const 
     more_links = routes_->graph.find_ways(plane, a, b, hash, path);
   }
   if (!more_links) {
-    throw std::invalid_argument(fmt::format("no route from {} to {} on the {} plane of {}",
-                                            hw::to_string(from), hw::to_string(to),
-                                            hw::to_string(plane), platform_.name));
+    throw std::invalid_argument(fmt::format(
+        "no route from {} to {} on the {} plane of {}{}", hw::to_string(from), hw::to_string(to),
+        hw::to_string(plane), platform_.name, hw::with_faults(platform_)));
   }
   if (plane == Plane::kRdma) {
     path.efficiency = platform_.rdma.efficiency;

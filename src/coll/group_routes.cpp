@@ -11,6 +11,39 @@ bool all_alike(std::span<const double> values) {
   return std::ranges::all_of(values, [&](double value) { return value == values.front(); });
 }
 
+/// What the ways of flows put on the ports at their ends alone.
+class EndLoads {
+ public:
+  explicit EndLoads(const Fabric& fabric)
+      : ports_(fabric.ports()), first_(ports_.size(), 0), last_(ports_.size(), 0) {}
+
+  void add_first(PortId port, double wire_bytes) { first_[place_of(port)] += wire_bytes; }
+  void add_last(PortId port, double wire_bytes) { last_[place_of(port)] += wire_bytes; }
+  void add(const Path& path, double bytes) {
+    if (path.ports.empty()) return;
+    const double wire = bytes / (path.efficiency * path.stripes());
+    add_first(path.ports.front(), wire);
+    for (const std::uint32_t begin : path.later_ways) {
+      add_last(path.ports[begin - 1], wire);
+      add_first(path.ports[begin], wire);
+    }
+    add_last(path.ports.back(), wire);
+  }
+  /// Until the busiest is through.
+  Seconds slowest() const {
+    Seconds worst = 0;
+    for (std::size_t i = 0; i < ports_.size(); ++i) {
+      worst = std::max(worst, std::max(first_[i], last_[i]) / ports_[i].capacity);
+    }
+    return worst;
+  }
+
+ private:
+  static std::size_t place_of(PortId port) { return static_cast<std::size_t>(port); }
+  std::span<const Port> ports_;
+  std::vector<double> first_, last_;
+};
+
 }  // namespace
 
 PortLoads no_loads(const Fabric& fabric) {
@@ -117,36 +150,14 @@ void GroupRoutes::find_distances() {
 /// Every peer gets an equal part of a rank's byte, over the first port of its way, and sends one
 /// over the last.
 double GroupRoutes::per_rank() const {
-  const double part = 1.0 / ranks();
-  std::map<PortId, double> first, last;
-  const auto add_ends = [&](const Path& path, double bytes) {
-    if (path.ports.empty()) return;
-    const double wire = bytes / (path.efficiency * path.stripes());
-    first[path.ports.front()] += wire;
-    for (const std::uint32_t begin : path.later_ways) {
-      last[path.ports[begin - 1]] += wire;
-      first[path.ports[begin]] += wire;
-    }
-    last[path.ports.back()] += wire;
-  };
-  const auto slowest = [&] {
-    Seconds worst = 0;
-    for (const auto* loads : {&first, &last}) {
-      for (const auto& [port, bytes] : *loads) {
-        const Port& of = fabric_.ports()[static_cast<std::size_t>(port)];
-        worst = std::max(worst, bytes / of.capacity);
-      }
-    }
-    return worst;
-  };
   if (!uniform_) {
-    for (int i = 0; i < ranks(); ++i) {
-      for (int j = 0; j < ranks(); ++j) {
-        if (i != j) add_ends(path(i, j), part);
-      }
+    if (by_sender_.shares.empty() && by_receiver_.shares.empty()) {
+      by_sender_ = pairs_by(Direction::kOut);
     }
-    return slowest();
+    return by_sender_.shares.empty() ? by_receiver_.per_rank : by_sender_.per_rank;
   }
+  const double part = 1.0 / ranks();
+  EndLoads ends(fabric_);
   std::array<std::vector<int>, 4> sizes;
   for (std::size_t level = 0; level < 4; ++level) {
     sizes[level].assign(static_cast<std::size_t>(groups_[level]), 0);
@@ -158,21 +169,21 @@ double GroupRoutes::per_rank() const {
   };
   for (int r = 0; r < ranks(); ++r) {
     const Rank& rank = ranks_[static_cast<std::size_t>(r)];
-    for (const Sibling& sibling : rank.siblings) add_ends(path(r, sibling.rank), part);
+    for (const Sibling& sibling : rank.siblings) ends.add(path(r, sibling.rank), part);
     for (std::size_t level = 1; level < 4; ++level) {
       const int outer = sizes[level][static_cast<std::size_t>(rank.group[level])];
       const int inner = sizes[level - 1][static_cast<std::size_t>(rank.group[level - 1])];
       const double bytes = part * (outer - inner);
       const std::int32_t die = dies_[static_cast<std::size_t>(r)];
       for (const Part& p : rank.out[level - 1].parts) {
-        if (is_own(p.port, die)) first[p.port] += bytes * p.wire_bytes;
+        if (is_own(p.port, die)) ends.add_first(p.port, bytes * p.wire_bytes);
       }
       for (const Part& p : rank.in[level - 1].parts) {
-        if (is_own(p.port, die)) last[p.port] += bytes * p.wire_bytes;
+        if (is_own(p.port, die)) ends.add_last(p.port, bytes * p.wire_bytes);
       }
     }
   }
-  return slowest();
+  return ends.slowest();
 }
 
 void GroupRoutes::add(PortLoads& loads, const Way& way, double bytes, double flows) {
@@ -226,11 +237,13 @@ GroupRoutes::ByRank GroupRoutes::pairs_by(Direction end) const {
   ByRank by;
   std::vector<Share> on_port(fabric_.ports().size());
   std::vector<PortId> used;
+  EndLoads ends(fabric_);
   for (int at = 0; at < ranks(); ++at) {
     for (int other = 0; other < ranks(); ++other) {
       if (other == at) continue;
       const Path way = end == Direction::kOut ? path(at, other) : path(other, at);
       by.latency = std::max(by.latency, way.latency);
+      ends.add(way, 1.0 / ranks());
       for (const PortId port : way.ports) {
         Share& share = on_port[static_cast<std::size_t>(port)];
         if (share.flows == 0) used.push_back(port);
@@ -246,6 +259,7 @@ GroupRoutes::ByRank GroupRoutes::pairs_by(Direction end) const {
     }
     used.clear();
   }
+  by.per_rank = ends.slowest();
   return by;
 }
 

@@ -62,16 +62,17 @@ PortGraph::PortGraph(const hw::Platform& platform, const hw::Topology& topology,
     std::size_t number;
   };
   std::vector<Made> made;
-  std::unordered_map<std::uint64_t, std::size_t> known;  // by ends; ends of one class have one port
+  // By ends, those of one class and weight: links that have all in common have one port.
+  std::map<std::pair<hw::LinkClass, std::uint8_t>, std::unordered_map<std::uint64_t, std::size_t>>
+      known;
   for (const auto& edge : boost::make_iterator_range(boost::edges(graph))) {
     const hw::VertexId source = boost::source(edge, graph), target = boost::target(edge, graph);
     const Vertex &from = graph[source], &to = graph[target];
     const hw::Link& link = graph[edge];
     const std::int32_t a = quotient.of(source), b = quotient.of(target);
-    const std::uint64_t key = (static_cast<std::uint64_t>(static_cast<std::uint32_t>(a)) << 32 |
-                               static_cast<std::uint32_t>(b)) ^
-                              (static_cast<std::uint64_t>(link.cls) << 56);
-    const auto [place, is_new] = known.try_emplace(key, made.size());
+    const std::uint64_t ends = static_cast<std::uint64_t>(static_cast<std::uint32_t>(a)) << 32 |
+                               static_cast<std::uint32_t>(b);
+    const auto [place, is_new] = known[{link.cls, link.weight}].try_emplace(ends, made.size());
     port_of_link_.push_back(static_cast<PortId>(place->second));
     if (!is_new) {
       made[place->second].port.capacity += link.bandwidth;
@@ -83,6 +84,7 @@ PortGraph::PortGraph(const hw::Platform& platform, const hw::Topology& topology,
     Port port;
     port.cls = link.cls;
     port.direction = begins_at_owner ? Direction::kOut : Direction::kIn;
+    port.weight = link.weight;
     port.capacity = link.bandwidth;
     port.node = owner.node;
     port.to_switch = !(is_endpoint(from) && is_endpoint(to));
@@ -227,10 +229,12 @@ void PortGraph::add_planes(std::span<const hw::LinkClassInfo> classes) {
   for (std::size_t port = 0; port < ends_.size(); ++port) {
     const auto plane = static_cast<std::size_t>(classes[ports_[port].cls].plane);
     const auto [from, to] = ends_[port];
+    const Distance weight = ports_[port].weight;
+    planes_[plane].heaviest = std::max(planes_[plane].heaviest, weight);
     planes_[plane].edges[next[plane][static_cast<std::size_t>(from)]++] = {
-        to, static_cast<PortId>(port)};
+        to, static_cast<PortId>(port), weight};
     planes_[plane].edges_in[next_in[plane][static_cast<std::size_t>(to)]++] = {
-        from, static_cast<PortId>(port)};
+        from, static_cast<PortId>(port), weight};
   }
   for (PlaneGraph& graph : planes_) find_components(graph, vertices);
 }
@@ -272,6 +276,7 @@ const std::vector<PortGraph::Distance>* PortGraph::distances_to(const PlaneGraph
   return distances[static_cast<std::size_t>(graph.place[a])] == kFar ? nullptr : &distances;
 }
 
+/// Dijkstra's, with what waits sorted by distance: no edge is longer than the heaviest.
 std::vector<PortGraph::Distance> PortGraph::find_distances(const PlaneGraph& graph,
                                                            std::int32_t to) const {
   const auto component = static_cast<std::size_t>(graph.component[static_cast<std::size_t>(to)]);
@@ -279,18 +284,27 @@ std::vector<PortGraph::Distance> PortGraph::find_distances(const PlaneGraph& gra
   const auto distance = [&](std::int32_t vertex) -> Distance& {
     return distances[static_cast<std::size_t>(graph.place[static_cast<std::size_t>(vertex)])];
   };
-  std::vector<std::int32_t> queue{to};
+  std::vector<std::vector<std::int32_t>> waiting(std::size_t{graph.heaviest} + 1);
+  waiting[0].push_back(to);
   distance(to) = 0;
-  for (std::size_t i = 0; i < queue.size(); ++i) {
-    const auto at = static_cast<std::size_t>(queue[i]);
-    if (i > 0 && is_cpu_[at] != 0) continue;
-    const auto next = static_cast<Distance>(distance(queue[i]) + 1);
-    for (auto e = graph.first_in[at]; e < graph.first_in[at + 1]; ++e) {
-      Distance& there = distance(graph.edges_in[e].end);
-      if (there != kFar) continue;
-      there = next;
-      queue.push_back(graph.edges_in[e].end);
+  std::size_t left = 1;
+  for (std::size_t length = 0; left > 0; ++length) {
+    auto& now = waiting[length % waiting.size()];
+    for (const std::int32_t vertex : now) {
+      --left;
+      const auto at = static_cast<std::size_t>(vertex);
+      if (distance(vertex) != length) continue;  // found nearer since
+      if (vertex != to && is_cpu_[at] != 0) continue;
+      for (auto e = graph.first_in[at]; e < graph.first_in[at + 1]; ++e) {
+        const Edge& edge = graph.edges_in[e];
+        Distance& there = distance(edge.end);
+        if (length + edge.weight >= there) continue;
+        there = static_cast<Distance>(length + edge.weight);
+        waiting[there % waiting.size()].push_back(edge.end);
+        ++left;
+      }
     }
+    now.clear();
   }
   return distances;
 }
@@ -305,14 +319,15 @@ void PortGraph::for_each_nearer(const PlaneGraph& graph, const std::vector<Dista
   const Distance left = distance(at);
   if (left == 1) {  // a switch may have a thousand links, a die has few
     for (auto e = graph.first_in[there]; e < graph.first_in[there + 1]; ++e) {
-      if (graph.edges_in[e].end == at) use(Edge{to, graph.edges_in[e].port});
+      const Edge& edge = graph.edges_in[e];
+      if (edge.end == at && edge.weight == left) use(Edge{to, edge.port, edge.weight});
     }
     return;
   }
   for (auto e = graph.first[here]; e < graph.first[here + 1]; ++e) {
-    const std::int32_t end = graph.edges[e].end;
-    if (is_cpu_[static_cast<std::size_t>(end)] != 0) continue;  // left is over 1: it is not `to`
-    if (distance(end) + 1 == left) use(graph.edges[e]);
+    const Edge& edge = graph.edges[e];
+    if (edge.end != to && is_cpu_[static_cast<std::size_t>(edge.end)] != 0) continue;
+    if (distance(edge.end) + edge.weight == left) use(edge);
   }
 }
 
@@ -345,6 +360,17 @@ void PortGraph::hashed_way(const PlaneGraph& graph, const std::vector<Distance>&
     if (ports_[static_cast<std::size_t>(chosen.port)].in_paths) ports.push_back(chosen.port);
     at = chosen.end;
   }
+}
+
+int PortGraph::links_of_shortest(const PlaneGraph& graph, const std::vector<Distance>& distances,
+                                 std::int32_t from, std::int32_t to) const {
+  int links = 0;
+  for (std::int32_t at = from; at != to; ++links) {
+    std::int32_t next = to;
+    for_each_nearer(graph, distances, at, to, [&](const Edge& edge) { next = edge.end; });
+    at = next;
+  }
+  return links;
 }
 
 bool PortGraph::add_way(const PlaneGraph& graph, std::span<const hw::VertexId> way,
@@ -396,8 +422,7 @@ std::optional<int> PortGraph::find_ways(Plane plane, std::int32_t from, std::int
   const std::vector<Distance>* distances = distances_to(graph, from, to);
   if (distances == nullptr) return std::nullopt;
   if (const int longest = nonminimal_ways(plane, from, to, hash, path)) {
-    const auto place = static_cast<std::size_t>(graph.place[static_cast<std::size_t>(from)]);
-    return longest - (*distances)[place];
+    return longest - links_of_shortest(graph, *distances, from, to);
   }
   if (hash) {
     hashed_way(graph, *distances, from, to, *hash, path.ports);

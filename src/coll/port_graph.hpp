@@ -30,11 +30,12 @@ class PortGraph {
 
  private:
   static constexpr int kMostWays = 24;  // as many as four dimensions of a mesh have
-  using Distance = std::uint16_t;
+  using Distance = std::uint16_t;       // by the weights of the ports
   static constexpr Distance kFar = 0xffff;
   struct Edge {
     std::int32_t end = 0;  // the other one
     PortId port = 0;
+    Distance weight = 1;
   };
   struct PlaneGraph {
     std::vector<std::uint32_t> first;  // of the edges that leave a vertex, and one more
@@ -44,6 +45,7 @@ class PortGraph {
     std::vector<std::int32_t> component;  // by vertex
     std::vector<std::int32_t> place;      // of a vertex in its component
     std::vector<std::int32_t> sizes;      // of the components
+    Distance heaviest = 1;                // of the edges
     // Distances to a vertex, by place; remembered, since few vertices are ever a destination.
     mutable std::vector<std::vector<Distance>> distances;
   };
@@ -57,12 +59,14 @@ class PortGraph {
   const std::vector<Distance>* distances_to(const PlaneGraph& graph, std::int32_t from,
                                             std::int32_t to) const;
   std::vector<Distance> find_distances(const PlaneGraph& graph, std::int32_t to) const;
-  /// Calls `use` with every edge from `at` to a vertex that is nearer by one.
+  /// Calls `use` with every edge from `at` to a vertex that is nearer by its weight.
   template <class Use>
   void for_each_nearer(const PlaneGraph& graph, const std::vector<Distance>& distances,
                        std::int32_t at, std::int32_t to, const Use& use) const;
   void walk(const PlaneGraph& graph, const std::vector<Distance>& distances, std::int32_t at,
             std::int32_t to, std::vector<PortId>& way, Path& path, int& count) const;
+  int links_of_shortest(const PlaneGraph& graph, const std::vector<Distance>& distances,
+                        std::int32_t from, std::int32_t to) const;
   void hashed_way(const PlaneGraph& graph, const std::vector<Distance>& distances,
                   std::int32_t from, std::int32_t to, std::uint64_t hash,
                   std::vector<PortId>& ports) const;

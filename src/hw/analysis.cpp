@@ -59,9 +59,8 @@ class PlaneWays {
       if (ways.count() > 0 && end != from) {
         use(end, measure(ways));
       } else {
-        const int hops = reach.hops[end];
-        use(end,
-            WaysTo{{hops, hops}, static_cast<double>(hops), reach.between[end], reach.ways[end]});
+        const Reach::Found& to = reach.to[end];
+        use(end, WaysTo{{to.fewest, to.most}, to.links / to.ways, to.between, to.ways});
       }
     }
   }

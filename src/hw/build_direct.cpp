@@ -9,6 +9,10 @@
 namespace cmsim::hw {
 namespace {
 
+/// Of a link between groups: a minimal way has as few of them as it can, and the fewest links of
+/// its groups only then (Kim et al., ISCA 2008: local, global, local).
+constexpr std::uint8_t kGlobalWeight = 16;
+
 /// Every CPU has a link to each die of its share of the node, which divide its bandwidth.
 void join_cpus_to_dies(GraphBuilder& builder, const Unit& unit) {
   const Platform& p = builder.platform();
@@ -91,7 +95,7 @@ void build_dragonfly(GraphBuilder& builder, const FabricSpec& fabric, const Unit
       const int back = (groups - (other - group) - 1) / fabric.global_links_per_router;
       builder.add_both_ways(router[static_cast<std::size_t>(group * routers + there)],
                             router[static_cast<std::size_t>(other * routers + back)],
-                            {global, -1, fabric.global_bandwidth});
+                            {global, -1, fabric.global_bandwidth, kGlobalWeight});
     }
   }
   std::vector<VertexId> router_of(static_cast<std::size_t>(dies));
@@ -131,9 +135,10 @@ void build_edges(GraphBuilder& builder, const FabricSpec& fabric, const Unit& un
                             : of_cpu          ? (scale_up ? "cpu_ub" : "cpu_rdma")
                             : of_die          ? (scale_up ? "die_ub" : "rdma")
                                               : (scale_up ? "uplink" : "rdma_uplink");
-    builder.add_both_ways(vertex(edge.from), vertex(edge.to),
-                          {builder.link_class(cls, unit.plane),
-                           static_cast<std::int16_t>(edge.lane), edge.bandwidth});
+    builder.add_both_ways(
+        vertex(edge.from), vertex(edge.to),
+        {builder.link_class(cls, unit.plane), static_cast<std::int16_t>(edge.lane), edge.bandwidth,
+         static_cast<std::uint8_t>(edge.weight)});
   }
 }
 

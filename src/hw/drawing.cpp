@@ -159,6 +159,7 @@ class Drawing {
     for (auto r = above.rbegin(); r != above.rend(); ++r) {
       y = place_row(rows_[*r], kMargin, width_ - 2 * kMargin, y) + kTierGap;
     }
+    if (above.empty()) y += kCaptionRoom;
     layout_.move((width_ - layout_.width) / 2, y);
     y += layout_.height;
     for (const std::size_t r : below) {

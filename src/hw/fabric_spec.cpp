@@ -4,6 +4,8 @@
 
 #include <array>
 
+#include "cmsim/hw/topology.hpp"
+#include "keys.hpp"
 #include "limits.hpp"
 
 namespace cmsim::hw {
@@ -49,6 +51,7 @@ std::vector<EdgeSpec> read_edges(const ConfigNode& node) {
     edge.bandwidth = read_bandwidth(element, "bandwidth");
     edge.cls = element.text_or("class", "");
     edge.lane = static_cast<int>(element.integer_or("lane", -1, 0, kMostSubPlanes - 1));
+    edge.weight = static_cast<int>(element.integer_or("weight", 1, 1, kMostLinkWeight));
     if (edge.from == edge.to) element.fail("to", "a link from \"" + edge.to + "\" to itself");
     element.close();
     edges.push_back(std::move(edge));
@@ -208,7 +211,7 @@ FabricSpec read_fabric(const ConfigNode& node) {
   }
   const bool shortest_alone =
       fabric.builder != Builder::kFullMesh && fabric.builder != Builder::kDragonfly;
-  if (shortest_alone && node.has("routes")) {
+  if (shortest_alone && has_key(node, "routes")) {
     node.fail("routes", fmt::format("builder {} has the shortest routes alone; full_mesh has "
                                     "detours, dragonfly valiant",
                                     to_string(fabric.builder)));

@@ -318,6 +318,18 @@ void add_faults(Platform& platform, std::vector<Fault> faults) {
   platform.lost = lost_in(platform);
 }
 
+std::string with_faults(const Platform& platform) {
+  constexpr std::size_t kMostNamed = 4;
+  const std::vector<Fault>& faults = platform.faults;
+  if (faults.empty()) return "";
+  std::string names;
+  for (std::size_t i = 0; i < std::min(faults.size(), kMostNamed); ++i) {
+    names += (i > 0 ? ", " : "") + faults[i].text;
+  }
+  if (faults.size() > kMostNamed) names += fmt::format(" and {} more", faults.size() - kMostNamed);
+  return fmt::format(" (with /faults applied: {})", names);
+}
+
 std::vector<std::int32_t> whole_dies(const Platform& platform) {
   std::vector<std::int32_t> dies;
   for (const std::int32_t npu : without(platform.lost.npus, platform.npus())) {

@@ -52,8 +52,34 @@ VertexId GraphBuilder::add_named_switch(const std::string& name, Vertex vertex) 
   return named_[name] = add_vertex(vertex);
 }
 
+std::vector<char> GraphBuilder::linked() const {
+  std::vector<char> linked(vertices_.size(), 0);
+  for (const auto& [from, to] : ends_) linked[from] = linked[to] = 1;
+  return linked;
+}
+
+/// Dies and CPUs keep their places, whose vertices are their numbers.
+void GraphBuilder::drop_lost(const std::vector<char>& linked_before) {
+  const std::vector<char> linked_now = linked();
+  std::vector<VertexId> place(vertices_.size());
+  std::size_t kept = 0;
+  for (std::size_t i = 0; i < vertices_.size(); ++i) {
+    const VertexKind kind = vertices_[i].kind;
+    const bool stays = kind == VertexKind::kDie || kind == VertexKind::kCpu;
+    if (!stays && linked_before[i] != 0 && linked_now[i] == 0) continue;
+    place[i] = static_cast<VertexId>(kept);
+    vertices_[kept++] = vertices_[i];
+  }
+  vertices_.resize(kept);
+  for (auto& [from, to] : ends_) {
+    from = place[from];
+    to = place[to];
+  }
+}
+
 void GraphBuilder::apply_faults() {
   if (platform_.faults.empty()) return;
+  const std::vector<char> linked_before = linked();
   std::size_t kept = 0;
   for (std::size_t i = 0; i < links_.size(); ++i) {
     const double left =
@@ -66,6 +92,7 @@ void GraphBuilder::apply_faults() {
   }
   ends_.resize(kept);
   links_.resize(kept);
+  drop_lost(linked_before);
 }
 
 Graph GraphBuilder::graph() const {

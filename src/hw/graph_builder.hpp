@@ -33,13 +33,17 @@ class GraphBuilder {
   VertexId named_switch(const std::string& name);
   VertexId add_named_switch(const std::string& name, Vertex vertex);
 
-  /// Takes away the links of which the faults leave nothing, and narrows the others.
+  /// Takes away the links of which the faults leave nothing, with the switches and cards that then
+  /// have none, and narrows the others.
   void apply_faults();
   Graph graph() const;
   std::vector<LinkClassInfo> classes() && { return std::move(classes_); }
   std::vector<std::string> switch_names() && { return std::move(switch_names_); }
 
  private:
+  std::vector<char> linked() const;  // by vertex
+  void drop_lost(const std::vector<char>& linked_before);
+
   const Platform& platform_;
   std::vector<Vertex> vertices_;
   std::vector<std::pair<VertexId, VertexId>> ends_;

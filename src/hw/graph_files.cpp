@@ -82,6 +82,7 @@ std::string to_graphml(const Topology& topology) {
       "  <key id=\"index\" for=\"node\" attr.name=\"index\" attr.type=\"int\"/>\n"
       "  <key id=\"pool\" for=\"node\" attr.name=\"pool\" attr.type=\"int\"/>\n"
       "  <key id=\"sub_plane\" for=\"edge\" attr.name=\"lane\" attr.type=\"int\"/>\n"
+      "  <key id=\"weight\" for=\"edge\" attr.name=\"weight\" attr.type=\"int\"/>\n"
       "  <key id=\"class\" for=\"edge\" attr.name=\"class\" attr.type=\"string\"/>\n"
       "  <key id=\"plane\" for=\"edge\" attr.name=\"plane\" attr.type=\"string\"/>\n"
       "  <key id=\"bandwidth\" for=\"edge\" attr.name=\"bandwidth_gb_per_s\" "
@@ -112,6 +113,7 @@ std::string to_graphml(const Topology& topology) {
                    to_string(cls.plane), graph[edge].bandwidth / kGiga);
     const Link& link = graph[edge];
     if (link.lane >= 0) fmt::format_to(out, "<data key=\"sub_plane\">{}</data>", link.lane);
+    if (link.weight > 1) fmt::format_to(out, "<data key=\"weight\">{}</data>", link.weight);
     text += "</edge>\n";
   }
   return text + "  </graph>\n</graphml>\n";

@@ -26,7 +26,7 @@ constexpr std::size_t kMostBytes = 100'000'000;  // some 600,000 directed links
 
 /// Data of nodes and edges that is read, by "attr.name" of its key.
 constexpr const char *kName = "name", *kPlane = "plane", *kClass = "class", *kLane = "lane",
-                     *kBandwidth = "bandwidth_gb_per_s";
+                     *kWeight = "weight", *kBandwidth = "bandwidth_gb_per_s";
 constexpr const char* kOfSwitches[] = {"tier", kLane, "node", "index", "pool"};  // whole numbers
 
 struct GraphNode {
@@ -242,8 +242,9 @@ class GraphmlReader {
     }
     edge.value = {{"bandwidth", bandwidth + "GB/s"}};
     if (!cls.empty()) edge.value["class"] = cls;
-    if (const auto lane = data.find(kLane); lane != data.end()) {
-      edge.value[kLane] = whole(line, said(edge), *lane);
+    for (const char* key : {kLane, kWeight}) {
+      const auto found = data.find(key);
+      if (found != data.end()) edge.value[key] = whole(line, said(edge), *found);
     }
     nodes_[edge.from].used = nodes_[edge.to].used = true;
     return edge;

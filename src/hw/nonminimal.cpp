@@ -2,12 +2,17 @@
 
 #include <algorithm>
 #include <boost/range/iterator_range.hpp>
+#include <functional>
+#include <limits>
 #include <unordered_map>
+#include <utility>
 
 #include "plane_links.hpp"
 
 namespace cmsim::hw {
 namespace {
+
+constexpr double kRounding = 1 + 1e-9;
 
 /// What is common: dies of one package have a link of their own, and faults take ways away.
 class RoutesOnPlane : public NonMinimalRoutes {
@@ -18,21 +23,51 @@ class RoutesOnPlane : public NonMinimalRoutes {
         is_whole_(platform.faults.empty()),
         links_(topology, plane) {}
 
+  void find(VertexId from, VertexId to, Ways& ways) const final {
+    ways.clear();
+    if (in_one_package(from, to)) return;
+    add(from, to, ways);
+    if (!is_whole_) keep_fastest(ways);
+  }
+
  protected:
   bool is_die(VertexId vertex) const { return vertex < dies_; }
+  /// All ways of the machine without faults.
+  virtual void add(VertexId from, VertexId to, Ways& ways) const = 0;
+
+ private:
   bool in_one_package(VertexId a, VertexId b) const {
     return is_die(a) && is_die(b) && a / dies_per_package_ == b / dies_per_package_;
   }
-  /// Closes the last way, or drops it when one of its links is lost.
-  void close(Ways& ways, VertexId to) const {
-    ways.add(to);
-    ways.close();
-    if (is_whole_) return;
-    const auto way = ways.way(ways.count() - 1);
+  /// Of the narrowest link; 0 where one is lost.
+  BytesPerSecond width(std::span<const VertexId> way) const {
+    BytesPerSecond narrowest = std::numeric_limits<double>::infinity();
     for (std::size_t i = 0; i + 1 < way.size(); ++i) {
-      if (std::ranges::find(links_.from(way[i]), way[i + 1]) != links_.from(way[i]).end()) continue;
-      ways.drop_last();
-      return;
+      const auto ends = links_.from(way[i]);
+      const auto link = std::ranges::find(ends, way[i + 1], &PlaneLinks::End::vertex);
+      if (link == ends.end()) return 0;
+      narrowest = std::min(narrowest, link->bandwidth);
+    }
+    return narrowest;
+  }
+  /// The k widest carry k times what the narrowest of them does.
+  void keep_fastest(Ways& ways) const {
+    std::vector<BytesPerSecond> widths;
+    for (std::size_t i = 0; i < ways.count(); ++i) widths.push_back(width(ways.way(i)));
+    std::vector<BytesPerSecond> sorted = widths;
+    std::ranges::sort(sorted, std::greater());
+    BytesPerSecond most = 0, least_width = std::numeric_limits<double>::infinity();
+    for (std::size_t k = 0; k < sorted.size(); ++k) {
+      const BytesPerSecond together = static_cast<double>(k + 1) * sorted[k];
+      if (together <= most * kRounding) continue;
+      most = together;
+      least_width = sorted[k];
+    }
+    const Ways all = std::exchange(ways, Ways());
+    for (std::size_t i = 0; i < all.count(); ++i) {
+      if (widths[i] < least_width) continue;
+      for (const VertexId vertex : all.way(i)) ways.add(vertex);
+      ways.close();
     }
   }
 
@@ -60,10 +95,9 @@ class MeshDetours : public RoutesOnPlane {
     }
   }
 
-  void find(VertexId from, VertexId to, Ways& ways) const override {
-    ways.clear();
+ private:
+  void add(VertexId from, VertexId to, Ways& ways) const override {
     if (!is_die(from) || !is_die(to) || from / dies_in_unit_ != to / dies_in_unit_) return;
-    if (in_one_package(from, to)) return;
     std::vector<Dimension> differing;
     VertexId coordinates = 0;
     for (const Dimension& d : dimensions_) {
@@ -86,12 +120,12 @@ class MeshDetours : public RoutesOnPlane {
           at = next.moved(at, next.of(to));
         }
         if (at != to) ways.add(at);
-        close(ways, to);
+        ways.add(to);
+        ways.close();
       }
     }
   }
 
- private:
   struct Dimension {
     VertexId size = 1, stride = 1;
     VertexId of(VertexId die) const { return die / stride % size; }
@@ -127,26 +161,25 @@ class DragonflyValiant : public RoutesOnPlane {
     for (auto& [group, gates] : gates_) std::ranges::sort(gates, {}, &Gate::to_group);
   }
 
-  void find(VertexId from, VertexId to, Ways& ways) const override {
-    ways.clear();
+ private:
+  void add(VertexId from, VertexId to, Ways& ways) const override {
     const std::int32_t here = group_[from], there = group_[to];
-    if (here < 0 || there < 0 || here == there || in_one_package(from, to)) return;
+    if (here < 0 || there < 0 || here == there) return;
     const auto out = gates_.find(here);
     if (out == gates_.end()) return;
     for (const Gate& first : out->second) {
       const Gate* second = gate(first.to_group, there);
       if (second == nullptr) continue;
-      ways.add(from);
-      VertexId at = router_[from];
+      VertexId at = from;
       ways.add(at);
-      for (const VertexId next : {first.from, first.to, second->from, second->to, router_[to]}) {
+      for (const VertexId next :
+           {router_[from], first.from, first.to, second->from, second->to, router_[to], to}) {
         if (next != at) ways.add(at = next);
       }
-      close(ways, to);
+      ways.close();
     }
   }
 
- private:
   struct Gate {
     std::int32_t to_group = 0;
     VertexId from = 0, to = 0;

@@ -10,6 +10,7 @@
 
 #include "cmsim/hw/platform_files.hpp"
 #include "graph_builder.hpp"
+#include "keys.hpp"
 #include "limits.hpp"
 #include "platform_operators.hpp"
 
@@ -114,8 +115,33 @@ VpcSpec read_vpc(const ConfigNode& node) {
   return vpc;
 }
 
-void check_end(const ConfigNode& edge, const char* key, const Platform& platform) {
+bool is_digit(char c) { return c >= '0' && c <= '9'; }
+
+/// "gpu:3": of a kind that is neither an endpoint's nor, as in exported graphs, a tier's
+/// ("l2:3/5").
+bool has_unknown_kind(std::string_view name) {
+  const std::size_t colon = name.find(':');
+  if (colon == std::string_view::npos || is_endpoint_name(name)) return false;
+  const std::string_view kind = name.substr(0, colon), number = name.substr(colon + 1);
+  if (number.empty() || !is_digit(number.front())) return false;
+  const bool is_tier =
+      kind.size() > 1 && kind.front() == 'l' && std::ranges::all_of(kind.substr(1), is_digit);
+  return !is_tier;
+}
+
+void check_end(const ConfigNode& edge, const char* key, const FabricSpec& fabric,
+               const Platform& platform) {
   const std::string name = edge.text(key);
+  const auto is_listed = [&] {
+    return std::ranges::find(fabric.switches, name, &SwitchSpec::name) != fabric.switches.end();
+  };
+  if (has_unknown_kind(name) && !is_listed()) {
+    edge.fail(key, fmt::format("\"{}\" is of no known kind, allowed are die:NUMBER, cpu:NUMBER and "
+                               "names of switches: without a number after a colon, of a tier "
+                               "(l1:NUMBER), or with an entry of their own (switches; in GraphML a "
+                               "tier)",
+                               name));
+  }
   if (!is_endpoint_name(name)) return;
   try {
     check_endpoint(platform, parse_endpoint(name));
@@ -136,8 +162,8 @@ void check_edges(const ConfigNode& node, const FabricSpec& fabric, const Platfor
   std::set<std::pair<std::string, std::string>> known;
   const std::vector<ConfigNode> elements = node.elements("edges");
   for (std::size_t i = 0; i < elements.size(); ++i) {
-    check_end(elements[i], "from", platform);
-    check_end(elements[i], "to", platform);
+    check_end(elements[i], "from", fabric, platform);
+    check_end(elements[i], "to", fabric, platform);
     const auto& [from, to] = std::minmax(fabric.edges[i].from, fabric.edges[i].to);
     if (!known.emplace(from, to).second) {
       elements[i].fail("to", fmt::format("the link between {} and {} is there already", from, to));
@@ -258,6 +284,11 @@ void check_sizes(const ConfigNode& node, const Platform& platform) {
 
 Platform read_platform(const ConfigNode& node) {
   Platform platform;
+  if (has_key(node, "extends")) {
+    node.fail("extends",
+              "a platform extends no other: name its device, or change keys of it under /platform "
+              "of a scenario or by --set");
+  }
   platform.name = node.text("name");
   if (node.has("device")) node.fail("device", "expected the path of a device file");
   platform.supernodes = static_cast<int>(node.integer_or("supernodes", 1, 1, kMostNodes));

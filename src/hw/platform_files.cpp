@@ -1,7 +1,11 @@
 #include "cmsim/hw/platform_files.hpp"
 
-#include <array>
+#include <fmt/format.h>
 
+#include <array>
+#include <span>
+
+#include "cmsim/hw/fabric_spec.hpp"
 #include "cmsim/hw/plane.hpp"
 #include "graphml_reader.hpp"
 
@@ -81,6 +85,27 @@ void include_files(ConfigDocument& document, const std::string& platform) {
   for (const GraphPlace& place : kGraphs) {
     include_graph(document, platform + place.fabric, place.plane);
   }
+}
+
+void retire_keys_beside_builders(ConfigDocument& document, const std::string& platform) {
+  const auto retire = [&](const std::string& plane, std::span<const char* const> keys) {
+    const std::string fabric = platform + plane + "/fabric";
+    if (!document.has(fabric)) return;
+    const int decided = document.layer(fabric + "/builder");
+    for (const char* key : keys) {
+      const std::string pointer = platform + plane + "/" + key;
+      if (!document.has(pointer)) continue;
+      if (document.layer(pointer) >= decided) {
+        throw ConfigError(
+            document.location(pointer),
+            fmt::format("has no effect while {} names a builder, it belongs in there", fabric));
+      }
+      document.erase(pointer);
+    }
+  };
+  constexpr const char* kOfOneSwitch[] = {"bandwidth_per_die"};
+  retire("/ub", kClosKeys);
+  retire("/rdma", kOfOneSwitch);
 }
 
 ConfigDocument open_platform(const fs::path& file) {

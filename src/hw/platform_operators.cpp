@@ -55,6 +55,7 @@ TokenExchangeSpec read_token_exchange(const ConfigNode& node) {
   spec.message_interval = time("message_interval");
   spec.saturating_aiv_cores = static_cast<int>(node.integer("saturating_aiv_cores", 1, kMostCores));
   spec.sdma_startup = time("sdma_startup");
+  spec.holds_cores = node.boolean_or("holds_cores", true);
   spec.jitter = node.quantity_or("jitter", Dimension::kTime, 0, 0, kLongestOverhead);
   node.close();
   return spec;

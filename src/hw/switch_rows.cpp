@@ -87,7 +87,7 @@ std::vector<SwitchRow> collect_switch_rows(const Platform& platform, const Topol
 }
 
 double place_row(SwitchRow& row, double left, double width, double y) {
-  y += 22 + row.arcs;
+  y += kCaptionRoom + row.arcs;
   const double slot = width / static_cast<double>(row.groups.size());
   double tallest = 0;
   for (std::size_t g = 0; g < row.groups.size(); ++g) {

@@ -11,6 +11,7 @@
 namespace cmsim::hw {
 
 inline constexpr double kCell = 12, kCellPitch = 16;  // of a switch
+inline constexpr double kCaptionRoom = 22;            // above a row, or the dies
 
 /// Switches of one row that are drawn as one box: a sub-plane, a group of a dragonfly, a leaf.
 struct SwitchGroup {

@@ -48,6 +48,12 @@ void for_each_wait(const RequestRecord& r, Seconds run_end, const Visit& visit) 
   if (const Seconds since = waiting_since(r); since >= 0) visit(since, run_end);
 }
 
+const char* why_no_rate(Stream stream, const Sends& sends) {
+  if (stream == Stream::kClosedLoop) return "a closed loop: the system decides when requests come";
+  if (sends.count == 0) return "no request was sent";
+  return sends.last > sends.first ? "" : "requests come all at once";
+}
+
 bool exceeds(const std::optional<RoleLoad>& role, double RoleLoad::*most) {
   return role && role->offered > *role.*most;
 }
@@ -83,7 +89,8 @@ LoadVerdict judge_load(const Result& result, const Offer& offer) {
   const Window& window = result.window;
   const Seconds run_end = result.whole_run.to;
   verdict.drain = run_end - (sends.count > 0 ? sends.last : result.whole_run.from);
-  if (stream == Stream::kOpen && sends.last > sends.first) {
+  verdict.why_no_rate = why_no_rate(stream, sends);
+  if (verdict.why_no_rate.empty()) {
     verdict.arrival_rate = static_cast<double>(sends.count) / (sends.last - sends.first);
   }
 

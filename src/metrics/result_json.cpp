@@ -60,10 +60,15 @@ Json to_json(const std::optional<RoleLoad>& role) {
 }
 
 Json to_json(const LoadVerdict& load) {
-  return {{"verdict", to_string(load.load)},           {"arrival_rate", finite(load.arrival_rate)},
-          {"prefill", to_json(load.prefill)},          {"decode", to_json(load.decode)},
-          {"waiting_by_third", load.waiting_by_third}, {"growth_share", load.growth_share},
-          {"waiting_share", load.waiting_share},       {"drain_s", load.drain}};
+  return {{"verdict", to_string(load.load)},
+          {"arrival_rate", finite(load.arrival_rate)},
+          {"why_no_rate", load.why_no_rate},
+          {"prefill", to_json(load.prefill)},
+          {"decode", to_json(load.decode)},
+          {"waiting_by_third", load.waiting_by_third},
+          {"growth_share", load.growth_share},
+          {"waiting_share", load.waiting_share},
+          {"drain_s", load.drain}};
 }
 
 Json to_json(const RequestCounts& counts) {

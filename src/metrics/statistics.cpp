@@ -53,7 +53,7 @@ Distribution summarize(std::vector<double> samples, double scale,
                        std::span<const double> percents) {
   Distribution result;
   if (samples.empty()) return result;
-  std::sort(samples.begin(), samples.end());
+  if (!std::is_sorted(samples.begin(), samples.end())) std::sort(samples.begin(), samples.end());
   const auto count = static_cast<double>(samples.size());
   const double mean = std::accumulate(samples.begin(), samples.end(), 0.0) / count;
   double squares = 0;

@@ -17,7 +17,7 @@ namespace cmsim::model {
 struct BusiestRank {
   double rows = 0;
   Seconds port = 0;  // dispatch, as its port allows
-  Seconds tail = 0;  // MLP and combine
+  Seconds mlp = 0, combine = 0;
 };
 using BusiestRanks = std::vector<BusiestRank>;  // by layer: MoE, then MTP
 

@@ -35,6 +35,10 @@ class Slices : public SliceRecorder {
   void dense(int layer, int microbatch, Seconds start, Seconds end) override {
     slices_.push_back({kDense[0], "stream 1", start, end - start, layer, microbatch});
   }
+  void operation(const char* name, const char* track, int layer, int microbatch, Seconds start,
+                 Seconds end) override {
+    slices_.push_back({name, track, start, end - start, layer, microbatch});
+  }
   void whole(const char* name, Seconds start, Seconds duration) override {
     slices_.push_back({name, "stream 0", start, duration, -1, 0});
   }
@@ -81,26 +85,24 @@ StepBreakdown DecodePipeline::breakdown(const DecodeBatch& batch) const {
   result.host = step.host_time();
 
   const DecodeStep::Operators& operators = step.operators();
-  const auto list = [&](const char* const* names, const char* track,
-                        std::span<const OperatorCost> costs, std::span<const Seconds> shared) {
-    for (std::size_t i = 0; i < costs.size(); ++i) {
-      if (shared[i] == 0) continue;
-      result.operators.push_back({names[i], track, costs[i].alone(device_.hbm_bandwidth()),
-                                  shared[i], costs[i].hbm_bytes});
-    }
+  result.streams = {{"stream 0", 0}, {"stream 1", 0}};
+  const auto add = [&](const char* name, int stream, const OperatorCost& cost, Seconds shared) {
+    if (shared == 0) return;  // an operator that the model does not have
+    auto& [track, busy] = result.streams[static_cast<std::size_t>(stream)];
+    result.operators.push_back(
+        {name, track, cost.alone(device_.hbm_bandwidth()), shared, cost.hbm_bytes});
+    busy += shared;
   };
   const bool is_dense = architecture_.moe_layers() == 0;
-  const std::span<const Seconds> attention =
-      is_dense ? operators.dense_attention_shared : operators.attention_shared;
-  const std::span<const Seconds> feed_forward =
-      is_dense ? std::span<const Seconds>(operators.dense_shared) : operators.experts_shared;
-  list(attention_names.data(), "stream 0", operators.attention, attention);
-  if (is_dense) {
-    list(kDense.data(), "stream 1", operators.dense, feed_forward);
-  } else {
-    list(kExperts.data(), "stream 1", operators.experts, feed_forward);
+  for (std::size_t i = 0; i < attention_names.size(); ++i) {
+    add(attention_names[i], 0, operators.attention[i],
+        is_dense ? operators.dense_attention_shared[i] : operators.attention_shared[i]);
   }
-  result.streams = {{"stream 0", sum(attention)}, {"stream 1", sum(feed_forward)}};
+  if (is_dense) add(kDense[0], 1, operators.dense[0], operators.dense_shared[0]);
+  for (std::size_t i = 0; i < kExperts.size() && !is_dense; ++i) {
+    add(kExperts[i], step.is_on_stream_1(static_cast<int>(i)) ? 1 : 0, operators.experts[i],
+        operators.experts_shared[i]);
+  }
   result.critical_path = critical_path(result.slices);
   result.losses.imbalance = result.duration - duration(batch, chosen, {.balanced = true});
   result.losses.communication = result.duration - duration(batch, chosen, {.free_exchange = true});

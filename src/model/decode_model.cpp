@@ -15,14 +15,14 @@ namespace cmsim::model {
 namespace {
 
 DecodeOptions checked(DecodeOptions options, const Architecture& architecture,
-                      const hw::DieSpec& die) {
+                      const hw::Platform& platform) {
   if (options.draft_tokens > 0 && architecture.mtp_layers == 0) {
     throw ConfigError(
         {"", 0, "/decode/mtp/draft_tokens"},
         fmt::format("found {}, allowed is 0: model \"{}\" has no MTP layer to draft with",
                     options.draft_tokens, architecture.name));
   }
-  if (options.microbatches == 0 && !can_run_two_streams(die)) options.microbatches = 1;
+  if (options.microbatches == 0 && !can_run_microbatches(platform)) options.microbatches = 1;
   return options;
 }
 
@@ -56,7 +56,7 @@ DecodePipeline::DecodePipeline(const hw::Platform& platform, const Architecture&
                                int max_sequences_per_rank, const InstancePlaces& places)
     : platform_(platform),
       architecture_(architecture),
-      options_(checked(options.decode, architecture, platform.die)),
+      options_(checked(options.decode, architecture, platform)),
       operators_(architecture, options.precision),
       device_(platform),
       experts_(std::move(experts)),
@@ -87,7 +87,7 @@ MemoryPlan DecodePipeline::plan_memory(const hw::Platform& platform,
                                        const Architecture& architecture,
                                        const ModelOptions& options, int ranks,
                                        int max_sequences_per_rank) {
-  const DecodeOptions decode = checked(options.decode, architecture, platform.die);
+  const DecodeOptions decode = checked(options.decode, architecture, platform);
   const OperatorList operators(architecture, options.precision);
   const ExpertLayout layout =
       derive_layout(architecture, ranks, options.experts.shared_copies, options.experts.redundant);
@@ -100,6 +100,9 @@ DecodePlan DecodePipeline::planned() const {
                                ? options_.microbatches
                                : (planned_sequences_ >= kSequencesForTwo ? 2 : 1);
   if (microbatches == 1) return whole();
+  if (!platform_.token_exchange.holds_cores) {
+    return {microbatches, platform_.die.aic_cores, platform_.die.aiv_cores};
+  }
   if (!options_.auto_split && options_.attention_aic > 0 && options_.attention_aiv > 0) {
     return {microbatches, options_.attention_aic, options_.attention_aiv};
   }

@@ -25,7 +25,8 @@ DecodeStep::DecodeStep(const DecodePipeline& pipeline, const DecodePlan& plan,
     throw std::invalid_argument(fmt::format("decode plan: {} microbatches, allowed are 1 to {}",
                                             plan_.microbatches, kMostMicrobatches));
   }
-  if (plan_.microbatches > 1) {
+  divides_ = plan_.microbatches > 1 && pipeline.platform_.token_exchange.holds_cores;
+  if (divides_) {
     const auto divides = [](int part, int whole) { return part >= 1 && part < whole; };
     if (!divides(plan_.attention_aic, die.aic_cores) ||
         !divides(plan_.attention_aiv, die.aiv_cores)) {
@@ -114,7 +115,7 @@ DecodeStep::Received DecodeStep::receive(int layer, double rows, double tokens) 
 BusiestRank DecodeStep::busiest_rank(int layer, double tokens) const {
   const double rows = straggler_rows(layer, tokens);
   const Received received = receive(layer, rows, tokens);
-  return {rows, received.dispatch, alone(mlp(rows)) + received.combine};
+  return {rows, received.dispatch, alone(mlp(rows)), received.combine};
 }
 
 std::shared_ptr<const BusiestRanks> DecodeStep::busiest_ranks(double tokens) const {
@@ -251,7 +252,7 @@ void DecodeStep::contend(double tokens_per_sequence) {
   operators_.experts_shared = times(operators_.experts);
   operators_.dense_shared = times(operators_.dense);
   attention_stretch_ = pre_stretch_ = tail_stretch_ = dense_attention_stretch_ = dense_stretch_ = 1;
-  if (plan_.microbatches == 1) return;
+  if (!divides_) return;  // one operator at a time streams from HBM
 
   const auto attention_alone = operators_.attention_shared;
   const auto experts_alone = operators_.experts_shared;
@@ -280,7 +281,7 @@ void DecodeStep::run_dense(int layer, SliceRecorder* recorder) {
       rank.stream0 = attended;
       const Seconds start = std::max(rank.stream0, rank.stream1);
       rank.stream1 = rank.ready[m] = start + rank.dense[m] * dense_stretch_;
-      if (plan_.microbatches == 1) rank.stream0 = rank.stream1;
+      if (!divides_) rank.stream0 = rank.stream1;
       if (recorder != nullptr && &rank == &ranks_.front()) {
         recorder->attention(layer, m, begin, attended);
         recorder->dense(layer, m, start, rank.stream1);
@@ -289,11 +290,58 @@ void DecodeStep::run_dense(int layer, SliceRecorder* recorder) {
   }
 }
 
-void DecodeStep::run_moe(int layer, int expert_layer, SliceRecorder* recorder) {
+BusiestRank DecodeStep::busiest_of(int expert_layer, int microbatch) const {
+  return tokens_[microbatch] == busiest_tokens_ ? (*busiest_)[expert_layer]
+                                                : busiest_rank(expert_layer, tokens_[microbatch]);
+}
+
+void DecodeStep::run_moe_beside(int layer, int expert_layer, SliceRecorder* recorder) {
+  std::array<BusiestRank, kMostMicrobatches> busiest;
+  std::array<Seconds, kMostMicrobatches> arrived{}, sending{};
+  Rank& front = ranks_.front();
   for (int m = 0; m < plan_.microbatches; ++m) {
-    const BusiestRank busiest = tokens_[m] == busiest_tokens_
-                                    ? (*busiest_)[expert_layer]
-                                    : busiest_rank(expert_layer, tokens_[m]);
+    busiest[m] = busiest_of(expert_layer, m);
+    Seconds barrier = 0;
+    for (Rank& rank : ranks_) {  // stream0 is when the cores are free
+      const Seconds begin = std::max(rank.stream0, rank.ready[m]);
+      const Seconds attended = begin + rank.attention[m];
+      rank.stream0 = attended + rank.gate[m];
+      if (&rank == &front) {
+        sending[m] = rank.stream0;
+        if (recorder != nullptr) {
+          recorder->attention(layer, m, begin, attended);
+          recorder->operation("Gate", "stream 0", layer, m, attended, rank.stream0);
+        }
+      }
+      barrier = std::max(
+          barrier, std::max(rank.stream0, wire_) + std::max(rank.dispatch[m], busiest[m].port));
+    }
+    arrived[m] = wire_ = barrier + jitter_;
+  }
+  for (int m = 0; m < plan_.microbatches; ++m) {
+    Seconds computed = 0;
+    for (Rank& rank : ranks_) {
+      rank.stream0 = std::max(rank.stream0, arrived[m]) + busiest[m].mlp;
+      computed = std::max(computed, rank.stream0);
+    }
+    wire_ = std::max(wire_, computed) + busiest[m].combine + jitter_;
+    for (Rank& rank : ranks_) rank.ready[m] = wire_;
+    if (recorder != nullptr) {
+      recorder->operation("Dispatch", "stream 1", layer, m, sending[m], arrived[m]);
+      recorder->operation("MLP", "stream 0", layer, m, front.stream0 - busiest[m].mlp,
+                          front.stream0);
+      recorder->operation("Combine", "stream 1", layer, m, computed, wire_);
+    }
+  }
+}
+
+void DecodeStep::run_moe(int layer, int expert_layer, SliceRecorder* recorder) {
+  if (plan_.microbatches > 1 && !divides_) {
+    run_moe_beside(layer, expert_layer, recorder);
+    return;
+  }
+  for (int m = 0; m < plan_.microbatches; ++m) {
+    const BusiestRank busiest = busiest_of(expert_layer, m);
     Seconds barrier = 0;
     Seconds begin_front = 0, attended_front = 0, start_front = 0;
     for (Rank& rank : ranks_) {
@@ -309,7 +357,7 @@ void DecodeStep::run_moe(int layer, int expert_layer, SliceRecorder* recorder) {
       }
     }
     barrier += jitter_;
-    const Seconds end = barrier + busiest.tail * tail_stretch_ + jitter_;
+    const Seconds end = barrier + (busiest.mlp + busiest.combine) * tail_stretch_ + jitter_;
     for (Rank& rank : ranks_) {
       rank.stream1 = rank.ready[m] = end;
       if (plan_.microbatches == 1) rank.stream0 = end;
@@ -330,6 +378,7 @@ Seconds DecodeStep::front() const {
 }
 
 void DecodeStep::join(Seconds at) {
+  wire_ = at;
   for (Rank& rank : ranks_) {
     rank.stream0 = rank.stream1 = at;
     rank.ready.fill(at);

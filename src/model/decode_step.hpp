@@ -26,6 +26,8 @@ class SliceRecorder {
   virtual void attention(int layer, int microbatch, Seconds start, Seconds end) = 0;
   virtual void experts(int layer, int microbatch, Seconds start, Seconds barrier, Seconds end) = 0;
   virtual void dense(int layer, int microbatch, Seconds start, Seconds end) = 0;
+  virtual void operation(const char* name, const char* track, int layer, int microbatch,
+                         Seconds start, Seconds end) = 0;
   virtual void whole(const char* name, Seconds start, Seconds duration) = 0;
 };
 
@@ -59,6 +61,10 @@ class DecodeStep {
     std::array<Seconds, 1> dense_shared;
   };
   const Operators& operators() const { return operators_; }
+  /// Of kExperts, which run beside attention: all where the die is divided, else the exchanges.
+  bool is_on_stream_1(int expert_operator) const {
+    return divides_ || plan_.microbatches == 1 || expert_operator % 2 == 1;
+  }
   /// Mean duration of a MoE layer (all microbatches) in the last run.
   Seconds layer_time() const { return layer_time_; }
   Seconds dense_time() const { return dense_time_; }
@@ -112,6 +118,11 @@ class DecodeStep {
   void contend(double tokens_per_sequence);
   void run_dense(int layer, SliceRecorder* recorder);
   void run_moe(int layer, int expert_layer, SliceRecorder* recorder);
+  /// On a die whose exchanges hold no cores: every operator has all of them, in the order
+  /// attention 0, 1, experts 0, 1, and the exchanges of one microbatch run beside the operators of
+  /// the other.
+  void run_moe_beside(int layer, int expert_layer, SliceRecorder* recorder);
+  BusiestRank busiest_of(int expert_layer, int microbatch) const;
   Seconds front() const;
   void join(Seconds at);
   Seconds head(double tokens) const;
@@ -123,6 +134,8 @@ class DecodeStep {
   const StepVariant variant_;
   const BytesPerSecond bandwidth_;
   const Seconds jitter_;  // at each barrier
+  bool divides_ = false;  // the die, between two streams
+  Seconds wire_ = 0;      // free from then on, where exchanges run beside operators
   double attention_share_ = 1, expert_share_ = 1, exchange_aiv_ = 1;
   std::vector<Group> groups_;  // by rising number of sequences
   std::vector<Rank> ranks_;

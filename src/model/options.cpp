@@ -39,16 +39,20 @@ int read_microbatches(const ConfigNode& node) {
 
 /// The keys that divide a die between two streams. Where it cannot be divided, whoever asks for two
 /// streams is told so.
-DecodeOptions read_streams(const ConfigNode& node, const hw::DieSpec& die) {
+DecodeOptions read_streams(const ConfigNode& node, const hw::Platform& platform) {
+  const hw::DieSpec& die = platform.die;
   DecodeOptions options;
   options.microbatches = read_microbatches(node);
   const ConfigNode split = node.child_or_empty("split");
   options.auto_split = split.boolean_or("auto", false);
-  if (!can_run_two_streams(die)) {
+  if (!can_run_two_streams(die) || !platform.token_exchange.holds_cores) {
     const std::string reason =
-        fmt::format(": a die of {} AIC and {} AIV cores cannot be divided between two streams",
-                    die.aic_cores, die.aiv_cores);
-    if (options.microbatches > 1) {
+        platform.token_exchange.holds_cores
+            ? fmt::format(
+                  ": a die of {} AIC and {} AIV cores cannot be divided between two streams",
+                  die.aic_cores, die.aiv_cores)
+            : ": exchanges of this device hold no cores, so that none are divided";
+    if (options.microbatches > 1 && !can_run_microbatches(platform)) {
       node.fail("microbatches",
                 fmt::format("found {}, allowed is 1 or auto{}", options.microbatches, reason));
     }
@@ -71,7 +75,7 @@ DecodeOptions read_streams(const ConfigNode& node, const hw::DieSpec& die) {
 }
 
 DecodeOptions read_decode(const ConfigNode& node, const hw::Platform& platform) {
-  DecodeOptions options = read_streams(node, platform.die);
+  DecodeOptions options = read_streams(node, platform);
   const ConfigNode mtp = node.child_or_empty("mtp");
   options.draft_tokens =
       static_cast<int>(mtp.integer_or("draft_tokens", options.draft_tokens, 0, 8));
@@ -129,6 +133,10 @@ ExpertOptions read_experts(const ConfigNode& node, PopularityParameters& popular
 }
 
 }  // namespace
+
+bool can_run_microbatches(const hw::Platform& platform) {
+  return can_run_two_streams(platform.die) || !platform.token_exchange.holds_cores;
+}
 
 bool can_run_two_streams(const hw::DieSpec& die) { return die.aic_cores > 1 && die.aiv_cores > 1; }
 

@@ -29,12 +29,13 @@ bool is_token_exchange(const CollectiveSpec& spec) {
 void check(const hw::Platform& platform, const model::Architecture& architecture,
            const CollectiveSpec& spec) {
   const auto in_range = [](const char* what, std::int64_t value, std::int64_t low,
-                           std::int64_t high) {
+                           std::int64_t high, const std::string& why = "") {
     if (value >= low && value <= high) return;
     throw std::invalid_argument(
-        fmt::format("{}: found {}, allowed {} to {}", what, value, low, high));
+        fmt::format("{}: found {}, allowed {} to {}{}", what, value, low, high, why));
   };
-  in_range("--ep", spec.ranks, 2, static_cast<std::int64_t>(hw::whole_dies(platform).size()));
+  in_range("--ep", spec.ranks, 2, static_cast<std::int64_t>(hw::whole_dies(platform).size()),
+           hw::with_faults(platform));
   in_range("--tokens", spec.tokens, 1, 1'000'000'000);
   in_range("--aiv", spec.aiv_cores, 0, platform.die.aiv_cores);
   in_range("--top-k", spec.top_k, 0, architecture.routed_experts);

@@ -19,15 +19,18 @@ struct KindFacts {
   const char* name;
   const char* use;  // "{}" stands for the file
 };
+constexpr const char* kUseOfPlatform =
+    "cmsim p2p or collective {}, or cmsim run SCENARIO --set /platform={}";
 constexpr std::array kKinds{
     KindFacts{FileKind::kResult, "provenance", "a result", "cmsim compare OLD {}"},
     KindFacts{FileKind::kBaseline, "cases", "a baseline", "cmsim check {}"},
     KindFacts{FileKind::kStudy, "scenario", "a study", "cmsim sweep {}"},
     KindFacts{FileKind::kScenario, "workload", "a scenario", "cmsim run {}"},
     KindFacts{FileKind::kScenario, "platform", "a scenario", "cmsim run {}"},
+    KindFacts{FileKind::kPlatform, "npus_per_node", "a platform", kUseOfPlatform},
+    KindFacts{FileKind::kPlatform, "ub", "a platform", kUseOfPlatform},
+    KindFacts{FileKind::kPlatform, "nodes", "a platform", kUseOfPlatform},
     KindFacts{FileKind::kScenario, "extends", "a scenario", "cmsim run {}"},
-    KindFacts{FileKind::kPlatform, "npus_per_node", "a platform",
-              "cmsim p2p or collective {}, or cmsim run SCENARIO --set /platform={}"},
     KindFacts{FileKind::kDevice, "die", "a device",
               "\"device\": \"{}\" in a platform, or --set /platform/device={}"},
     KindFacts{FileKind::kModel, "vocabulary", "a model", "cmsim run SCENARIO --set /model={}"},

@@ -39,18 +39,6 @@ void role_rules(const Scenario& s, std::vector<Rule>& rules) {
                         "with /workload/role prefill, it needs role all or decode")});
 }
 
-void fabric_rules(const Scenario& s, std::vector<Rule>& rules) {
-  std::vector<std::string> keys;
-  for (const char* key : hw::kClosKeys) keys.push_back(std::string("/platform/ub/") + key);
-  rules.push_back({keys, "/platform/ub/fabric",
-                   when(s.platform.ub.by_builder,
-                        "while /platform/ub/fabric names a builder, it belongs in there")});
-  rules.push_back({{"/platform/rdma/bandwidth_per_die"},
-                   "/platform/rdma/fabric",
-                   when(s.platform.rdma.by_builder,
-                        "while /platform/rdma/fabric names a builder, it belongs in there")});
-}
-
 void cache_rules(const Scenario& s, std::vector<Rule>& rules) {
   const serve::CacheSpec& cache = s.deployment.cache;
   const std::vector<std::string> keys{"/deployment/cache/block_size",
@@ -189,8 +177,7 @@ void workload_rules(const Scenario& s, std::vector<Rule>& rules) {
 
 std::vector<Rule> rules_for(const Scenario& scenario) {
   std::vector<Rule> rules;
-  for (const auto part :
-       {role_rules, fabric_rules, cache_rules, decode_rules, expert_rules, workload_rules}) {
+  for (const auto part : {role_rules, cache_rules, decode_rules, expert_rules, workload_rules}) {
     part(scenario, rules);
   }
   std::erase_if(rules, [](const Rule& rule) { return rule.why.empty(); });

@@ -103,9 +103,8 @@ metrics::SystemFacts facts_of(const Scenario& scenario, const serve::ClusterConf
   facts.hbm_bandwidth = platform.die.hbm_bandwidth;
   if (models.decode) facts.decode_kv_per_die = models.decode->kv_capacity_per_die();
   if (cache.enabled && scenario.role != serve::Role::kDecodeOnly) {
-    const int nodes = serve::place(scenario.deployment, platform, scenario.role).nodes;
-    facts.cache_capacity_blocks =
-        cache.dram_per_node * nodes / (config.kv_bytes_per_token * cache.block_size);
+    const Bytes bytes = serve::place(scenario.deployment, platform, scenario.role).cache_bytes;
+    facts.cache_capacity_blocks = bytes / (config.kv_bytes_per_token * cache.block_size);
   }
   facts.slo = scenario.slo;
   return facts;

@@ -7,6 +7,7 @@
 #include <span>
 
 #include "cmsim/base/config.hpp"
+#include "cmsim/hw/platform_files.hpp"
 #include "cmsim/run/digest.hpp"
 #include "cmsim/run/shipped.hpp"
 #include "cmsim/serve/placement.hpp"
@@ -234,6 +235,7 @@ Scenario read_keys(const ConfigDocument& document) {
 }
 
 Scenario read(ConfigDocument document, const serve::PolicyRegistry& registry) {
+  hw::retire_keys_beside_builders(document, "/platform");
   Scenario scenario = read_keys(document);
   for (auto retired = retired_keys(document, scenario); !retired.empty();
        retired = retired_keys(document, scenario)) {

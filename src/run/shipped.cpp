@@ -76,9 +76,11 @@ ConfigDocument platform_document(const std::string& named, const std::vector<std
   expect_kind(file, FileKind::kPlatform);
   ConfigDocument document = ConfigDocument::from_file(file);
   hw::anchor_files(document, "", file.parent_path());
+  document.begin_layer();
   for (const std::string& set : sets) document.apply_set(set);
   find_device(document, "", file.parent_path());
   hw::include_files(document, "");
+  hw::retire_keys_beside_builders(document, "");
   return document;
 }
 

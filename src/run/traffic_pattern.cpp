@@ -145,9 +145,9 @@ TrafficPattern kv_transfer(PatternText& text, const hw::Platform& platform,
   const auto decode = static_cast<int>(text.whole("decode", kDecodeDies, 1, usable));
   if (prefill + decode > usable) {
     text.fail(
-        fmt::format("{} prefill and {} decode dies, the platform has {} (set prefill= and "
+        fmt::format("{} prefill and {} decode dies, the platform has {}{} (set prefill= and "
                     "decode=)",
-                    prefill, decode, usable));
+                    prefill, decode, usable, hw::with_faults(platform)));
   }
   coll::ProductTraffic traffic;
   dies.resize(static_cast<std::size_t>(prefill + decode));
@@ -168,7 +168,9 @@ TrafficPattern cache_reads(PatternText& text, const hw::Platform& platform,
   text.read_keys({"tokens", "plane"});
   const std::int64_t tokens = text.whole("tokens", kUsualPrompt, 1, kMostTokens);
   const std::vector<std::int32_t> dies = hw::whole_dies(platform), cpus = hw::whole_cpus(platform);
-  if (cpus.empty()) text.fail("the platform has no CPUs to read from");
+  if (cpus.empty()) {
+    text.fail("the platform has no CPUs to read from" + hw::with_faults(platform));
+  }
   check_pairs(text, static_cast<std::int64_t>(dies.size() * cpus.size()));
   const double bytes = prompt_bytes(architecture, tokens) / static_cast<double>(cpus.size());
   coll::EndpointTraffic traffic;

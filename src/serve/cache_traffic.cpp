@@ -7,11 +7,11 @@
 namespace cmsim::serve {
 namespace {
 
-std::int64_t capacity_in_blocks(const ClusterState& state, int nodes) {
+std::int64_t capacity_in_blocks(const ClusterState& state) {
   const CacheSpec& cache = state.config.deployment.cache;
   const Bytes block_bytes = cache.block_size * state.config.kv_bytes_per_token;
   if (!cache.enabled || block_bytes <= 0) return 0;
-  return cache.dram_per_node * nodes / block_bytes;
+  return state.placement.cache_bytes / block_bytes;
 }
 
 std::int32_t ceil_div(std::int64_t a, std::int64_t b) {
@@ -22,7 +22,7 @@ std::int32_t ceil_div(std::int64_t a, std::int64_t b) {
 
 CacheTraffic::CacheTraffic(ClusterState& state)
     : state_(state),
-      cache_(capacity_in_blocks(state, state.placement.nodes)),
+      cache_(capacity_in_blocks(state)),
       copies_(state, state.placement.prefill_instances * state.placement.prefill_dies,
               state.config.deployment.copies_per_die),
       next_die_(static_cast<std::size_t>(state.placement.prefill_instances), 0) {

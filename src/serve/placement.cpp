@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <optional>
-#include <set>
 #include <span>
 #include <string>
 
@@ -62,7 +61,7 @@ void check_plane(const std::string& pointer, hw::Plane plane, std::span<const hw
   }
   fail(pointer, "found \"" + std::string(hw::to_string(plane)) +
                     "\", by which there is no way from " + hw::to_string(ends.front()) + " to " +
-                    hw::to_string(*end) + " on this platform; " +
+                    hw::to_string(*end) + " on this platform" + hw::with_faults(platform) + "; " +
                     (others.empty() ? "nor is there by another plane" : "allowed is " + others));
 }
 
@@ -101,9 +100,10 @@ Placement place(const DeploymentSpec& deployment, const hw::Platform& platform, 
   }
   placement.dies = hw::whole_dies(platform);
   placement.cpus = hw::whole_cpus(platform);
-  std::set<int> nodes;
-  for (const int cpu : placement.cpus) nodes.insert(platform.node_of_cpu(cpu));
-  placement.nodes = static_cast<int>(nodes.size());
+  const auto cpus = static_cast<Bytes>(placement.cpus.size());
+  const Bytes of_node = platform.cpus_per_node;
+  const Bytes dram = deployment.cache.dram_per_node;
+  placement.cache_bytes = cpus / of_node * dram + cpus % of_node * dram / of_node;
   return placement;
 }
 
@@ -137,7 +137,9 @@ void check_deployment(const DeploymentSpec& deployment, const hw::Platform& plat
                  std::to_string(decode.npus_per_instance) + " decode";
     }
     message += "), the platform has " + std::to_string(platform.npus());
-    if (whole < platform.npus()) message += ", of which the faults leave " + std::to_string(whole);
+    if (whole < platform.npus()) {
+      message += ", of which the faults leave " + std::to_string(whole) + hw::with_faults(platform);
+    }
     throw ConfigError({"", 0, "/deployment"}, message);
   }
   if (uses_prefill(role)) {
@@ -162,7 +164,8 @@ void check_deployment(const DeploymentSpec& deployment, const hw::Platform& plat
   }
   const bool caches = cache.enabled && uses_prefill(role);
   if (caches && hw::whole_cpus(platform).empty()) {
-    fail("cache/enabled", "the faults leave no CPU whose DRAM could hold the cache");
+    fail("cache/enabled",
+         "the faults leave no CPU whose DRAM could hold the cache" + hw::with_faults(platform));
   }
   check_planes(deployment, platform, role);
   if (cache.reuse > 1) fail("cache/reuse", "found a hit rate above 1; allowed is 0 to 1");

@@ -30,26 +30,29 @@ std::optional<double> factor_of(const std::string& unit) {
   return std::nullopt;
 }
 
-std::vector<std::string_view> split_outside(std::string_view text) {
+/// What commas separate that are outside of quotes, brackets and braces; none when one of those is
+/// left open.
+std::optional<std::vector<std::string_view>> split_outside(std::string_view text) {
   std::vector<std::string_view> parts;
   int depth = 0;
   bool quoted = false;
   std::size_t begin = 0;
-  for (std::size_t at = 0; at <= text.size(); ++at) {
-    const char c = at < text.size() ? text[at] : ',';
+  for (std::size_t at = 0; at < text.size(); ++at) {
+    const char c = text[at];
     if (quoted) {
       if (c == '\\') ++at;
-      quoted = c != '"' && at < text.size();
+      quoted = c != '"';
       continue;
     }
     quoted = c == '"';
     depth += c == '{' || c == '[';
     depth -= c == '}' || c == ']';
-    if (at == text.size() || (c == ',' && depth == 0)) {
-      parts.push_back(text.substr(begin, at - begin));
-      begin = at + 1;
-    }
+    if (c != ',' || depth != 0) continue;
+    parts.push_back(text.substr(begin, at - begin));
+    begin = at + 1;
   }
+  if (quoted || depth != 0) return std::nullopt;
+  parts.push_back(text.substr(begin));
   return parts;
 }
 
@@ -147,8 +150,13 @@ std::optional<double> numeric_value(std::string_view text) {
 
 std::vector<std::string> parse_values(std::string_view text, const std::string& origin) {
   std::vector<std::string> values;
-  for (const std::string_view part : split_outside(text)) {
-    if (part.empty()) refuse(origin, text, "an empty value; values are separated by commas");
+  const auto parts = split_outside(text);
+  if (!parts) refuse(origin, text, "a quote, bracket or brace without its other half");
+  for (const std::string_view part : *parts) {
+    if (part.empty()) {
+      refuse(origin, text,
+             "an empty value; values are separated by commas, an empty text is written \"\"");
+    }
     if (const auto range = as_range(part)) {
       const auto more =
           range->count.empty() ? whole_numbers(*range, origin, part) : spaced(*range, origin, part);
@@ -157,14 +165,19 @@ std::vector<std::string> parse_values(std::string_view text, const std::string& 
       values.emplace_back(part);
     }
   }
-  std::set<std::string> seen;
-  for (const std::string& value : values) {
-    if (!seen.insert(value).second) refuse(origin, text, fmt::format("{} comes twice", value));
-  }
-  if (values.size() > kMostValues) {
-    refuse(origin, text, fmt::format("{} values, allowed are {}", values.size(), kMostValues));
+  if (const std::string problem = problem_of(values); !problem.empty()) {
+    refuse(origin, text, problem);
   }
   return values;
+}
+
+std::string problem_of(const std::vector<std::string>& values) {
+  std::set<std::string> seen;
+  for (const std::string& value : values) {
+    if (!seen.insert(value).second) return fmt::format("{} comes twice", value);
+  }
+  if (values.size() <= kMostValues) return "";
+  return fmt::format("{} values, allowed are {}", values.size(), kMostValues);
 }
 
 Axis parse_axis(const std::string& text, const std::string& origin) {

@@ -16,8 +16,7 @@ constexpr const char* kSchema = R"(
   CREATE TABLE study (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
   CREATE TABLE points (
     number INTEGER PRIMARY KEY, digest TEXT NOT NULL, cell INTEGER NOT NULL, seed INTEGER,
-    state TEXT NOT NULL, error TEXT NOT NULL, command TEXT NOT NULL, attempts INTEGER NOT NULL,
-    cpu_s REAL NOT NULL, peak_memory_bytes INTEGER NOT NULL, result TEXT) STRICT;
+    state TEXT NOT NULL, error TEXT NOT NULL, command TEXT NOT NULL, result TEXT) STRICT;
   CREATE TABLE params (
     number INTEGER NOT NULL REFERENCES points, name TEXT NOT NULL, setting TEXT NOT NULL,
     quantity REAL, PRIMARY KEY (number, name)) STRICT, WITHOUT ROWID;
@@ -104,7 +103,7 @@ void add_facts(const Database& database, const Study& study) {
 }
 
 void add_points(const Database& database, const Table& table) {
-  Insert insert(database, "INSERT INTO points VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
+  Insert insert(database, "INSERT INTO points VALUES (?, ?, ?, ?, ?, ?, ?, ?)");
   for (std::size_t i = 0; i < table.points.size(); ++i) {
     const auto& [point, cell, digest] = table.points[i];
     const Outcome& outcome = table.outcomes[i];
@@ -115,8 +114,7 @@ void add_points(const Database& database, const Table& table) {
     } else {
       insert << Nothing{};
     }
-    insert << std::string(state_of(outcome)) << outcome.error << spelled(point)
-           << std::int64_t{outcome.attempts} << outcome.cpu << outcome.peak_memory;
+    insert << std::string(state_of(outcome)) << outcome.error << spelled(point);
     if (outcome.done()) {
       insert << outcome.result;
     } else {

@@ -71,11 +71,6 @@ std::string meant(const std::string& text, const nlohmann::json& result,
   return close_one.empty() ? "" : fmt::format("; did you mean {}?", close_one);
 }
 
-bool is_headline(const Metric& metric, const std::string& command) {
-  const std::vector<Metric> usual = headlines(command);
-  return std::ranges::find(usual, metric.pointer, &Metric::pointer) != usual.end();
-}
-
 }  // namespace
 
 std::vector<Metric> headlines(const std::string& command) {
@@ -107,6 +102,11 @@ std::vector<Metric> headlines(const std::string& command) {
   }
   return {{"time", "/time_us", "us", kLower},
           {"bandwidth", "/bandwidth_gb_per_s", "GB/s", kHigher}};
+}
+
+bool is_headline(const Metric& metric, const std::string& command) {
+  const std::vector<Metric> usual = headlines(command);
+  return std::ranges::find(usual, metric.pointer, &Metric::pointer) != usual.end();
 }
 
 Metric find_metric(const std::string& text, const std::string& command, const std::string& origin) {

@@ -42,6 +42,9 @@ Axis read_axis(const ConfigNode& node, const std::string& pointer) {
   if (!place || axis.values.empty()) {
     node.fail(pointer, "expected a JSON pointer or an option, with one value or more");
   }
+  if (const std::string problem = problem_of(axis.values); !problem.empty()) {
+    node.fail(pointer, problem);
+  }
   return axis;
 }
 
@@ -50,6 +53,44 @@ std::vector<Axis> read_axes(const ConfigNode& root, std::string_view key) {
   const ConfigNode node = root.child_or_empty(key);
   for (const std::string& pointer : node.keys()) axes.push_back(read_axis(node, pointer));
   return axes;
+}
+
+/// The path of a file that lies there when seen from the working directory, whole; other texts as
+/// they are.
+std::string anchored(const std::string& text) {
+  std::error_code error;
+  if (text.empty() || !fs::exists(text, error)) return text;
+  return fs::absolute(text).lexically_normal().string();
+}
+
+/// A value of a place of the scenario, of those that take files anchored.
+std::string anchored_at(const std::string& pointer, const std::string& value) {
+  const bool file = pointer == "/workload/trace" || pointer == "/platform" || pointer == "/model";
+  return file ? anchored(value) : value;
+}
+
+/// "/pointer=value".
+std::string anchored_set(const std::string& set) {
+  const std::size_t equals = set.find('=');
+  if (equals == std::string::npos) return set;
+  const std::string pointer = set.substr(0, equals);
+  return pointer + "=" + anchored_at(pointer, set.substr(equals + 1));
+}
+
+std::vector<std::string> anchored_values(const Axis& axis) {
+  std::vector<std::string> values;
+  for (const std::string& value : axis.values) {
+    values.push_back(axis.pointer == kAlternatives ? anchored_set(value)
+                                                   : anchored_at(axis.pointer, value));
+  }
+  return values;
+}
+
+std::vector<std::string> anchored_options(std::vector<std::string> options) {
+  for (std::size_t i = 1; i < options.size(); ++i) {
+    if (options[i - 1] == "--model") options[i] = anchored(options[i]);
+  }
+  return options;
 }
 
 }  // namespace
@@ -61,16 +102,16 @@ fs::path file_of(const Study& study) {
 }
 
 std::string to_json(const Study& study) {
-  // What comes with the program is known by its file, whatever the directory.
-  const fs::path file = fs::absolute(file_of(study));
-  nlohmann::ordered_json json{{"scenario", file.lexically_normal().string()},
+  std::vector<std::string> sets;
+  for (const std::string& set : study.sets) sets.push_back(anchored_set(set));
+  nlohmann::ordered_json json{{"scenario", anchored(file_of(study).string())},
                               {"command", study.command},
-                              {"options", study.options},
-                              {"set", study.sets}};
+                              {"options", anchored_options(study.options)},
+                              {"set", sets}};
   nlohmann::ordered_json vary = nlohmann::ordered_json::object(), zip = vary;
   for (const std::vector<Axis>& dimension : study.dimensions) {
     for (const Axis& axis : dimension)
-      (dimension.size() > 1 ? zip : vary)[axis.pointer] = axis.values;
+      (dimension.size() > 1 ? zip : vary)[axis.pointer] = anchored_values(axis);
   }
   json["vary"] = vary;
   json["zip"] = zip;

@@ -34,11 +34,8 @@ void check_found(const Table& table) {
       found = found || !std::holds_alternative<Nothing>(table.values[i][m]);
     }
     const Metric& metric = table.study.metrics[m];
-    const std::vector<Metric> usual = headlines(table.study.command);
-    const bool headline = std::any_of(usual.begin(), usual.end(), [&](const Metric& known) {
-      return known.pointer == metric.pointer;  // such as TTFT where nothing is decoded
-    });
-    if (!any_done || found || headline) continue;
+    // A headline may be missing, such as TTFT where nothing is decoded.
+    if (!any_done || found || is_headline(metric, table.study.command)) continue;
     throw ConfigError({"metric " + metric.name, 0, ""},
                       fmt::format("no result has a number or a text at {}", metric.pointer));
   }
@@ -121,6 +118,17 @@ std::string to_csv(const Table& table) {
       for (const Value& value : table.usual[i]) csv += "," + shown(value);
     }
     csv += "," + csv_cell(outcome.error) + "\n";
+  }
+  return csv;
+}
+
+std::string to_costs(const Table& table) {
+  std::string csv = "number,digest,attempts,cpu_s,peak_memory_bytes\n";
+  for (std::size_t i = 0; i < table.points.size(); ++i) {
+    const Outcome& outcome = table.outcomes[i];
+    if (outcome.ending == Ending::kNotEnded) continue;
+    csv += fmt::format("{},{},{},{:.6f},{}\n", i, table.points[i].digest, outcome.attempts,
+                       outcome.cpu, outcome.peak_memory);
   }
   return csv;
 }

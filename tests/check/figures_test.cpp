@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 
@@ -49,6 +50,19 @@ TEST(Figures, WhatAResultDoesNotHaveIsLeftOut) {
   for (const PartGroup& group : figures.groups) {
     EXPECT_EQ(group.name.find("critical path"), std::string::npos);
     EXPECT_NE(group.name, kLinks);
+  }
+}
+
+TEST(Figures, ACommandIsReadAsAShellReadsIt) {
+  json result = run_result();
+  result["provenance"]["command"] =
+      R"(cmsim run s.json --set '/a=it'\''s "b"' --trace t.jsonl --set /b=1)";
+  const Figures figures = figures_of(result, Kind::kRun, {});
+  using Setting = std::pair<std::string, std::string>;
+  for (const Setting& expected : {Setting{"--set /a", "it's \"b\""}, Setting{"--trace", "t.jsonl"},
+                                  Setting{"--set /b", "1"}}) {
+    EXPECT_NE(std::ranges::find(figures.settings, expected), figures.settings.end())
+        << expected.first;
   }
 }
 

@@ -209,6 +209,11 @@ TEST(RunCommand, StrictTurnsAnUnfinishedRequestIntoCode3) {
   EXPECT_EQ(strict.code, 3);
   EXPECT_EQ(strict.err.find("cmsim: --strict: 2 of 2 requests did not finish"),
             strict.err.find("cmsim: "));
+  const Outcome both = here.cmsim(
+      {"run", kScenario, "--set", kTooLong, "--out", "o", "--strict", "--require", "finished"});
+  EXPECT_EQ(both.code, 3);
+  EXPECT_THAT(both.err, HasSubstr("cmsim: --strict: 2 of 2 requests did not finish\n"
+                                  "cmsim: --require finished: 2 of 2 requests did not finish\n"));
   EXPECT_EQ(here.cmsim({"run", kScenario, "--set", kSmall, "--strict"}).code, 0);
 }
 

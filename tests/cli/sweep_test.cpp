@@ -117,7 +117,9 @@ TEST(Sweep, IsTheSameHoweverItIsRun) {
   const Outcome one = with({"--out", "one", "--jobs", "1"});
   const Outcome three = with({"--out", "three", "--jobs", "3"});
   EXPECT_EQ(one.out, three.out);
-  EXPECT_EQ(csv(here, "one"), csv(here, "three"));
+  for (const char* table : {"points.csv", "study.sqlite"}) {
+    EXPECT_EQ(content(here / "one" / table), content(here / "three" / table)) << table;
+  }
   for (const char* part : {"2/2", "1/2"}) {
     const Outcome shard = with({"--out", "parts", "--shard", part});
     EXPECT_EQ(shard.code, 0);
@@ -129,7 +131,9 @@ TEST(Sweep, IsTheSameHoweverItIsRun) {
   const Outcome gathered = with({"--out", "parts", "--gather"});
   EXPECT_EQ(gathered.code, 0);
   EXPECT_EQ(gathered.out, one.out);
-  EXPECT_EQ(csv(here, "one"), csv(here, "parts"));
+  for (const char* table : {"points.csv", "study.sqlite"}) {
+    EXPECT_EQ(content(here / "one" / table), content(here / "parts" / table)) << table;
+  }
 }
 
 TEST(Sweep, TakesAShippedScenarioByNameAndItsOwnStudyFileAnywhere) {
@@ -357,6 +361,10 @@ TEST(RunSeeds, RequireAndStrictHoldForEverySeed) {
       here.cmsim(seeds_of_run({"--resume", "--set", "/horizon=200ms", "--strict"}));
   EXPECT_EQ(strict.code, 3);
   EXPECT_THAT(strict.err, HasSubstr("cmsim: --strict: not in 3 of 3 seeds\n  seed 1: "));
+  const Outcome both = here.cmsim(
+      seeds_of_run({"--resume", "--set", "/horizon=200ms", "--strict", "--require", "finished"}));
+  EXPECT_EQ(both.code, 3);
+  EXPECT_THAT(both.err, HasSubstr("cmsim: --require: not in 3 of 3 seeds\n  seed 1: finished: "));
 }
 
 TEST(RunSeeds, WhatHasNoEffectOnThemIsRefused) {

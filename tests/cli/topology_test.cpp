@@ -110,6 +110,45 @@ TEST(TopologyCommand, TablesFit80Columns) {
   }
 }
 
+TEST(TopologyCommand, CutsNoSentence) {
+  const WorkDirectory work;
+  for (const std::string& fabric : {kDragonfly, kMesh}) {
+    std::vector<std::string> machine = set_fabric(fabric);
+    machine.insert(machine.end(), {"--traffic", "alltoall"});
+    const Outcome run = work.cmsim(topology(machine));
+    ASSERT_EQ(run.code, 0) << run.err;
+    expect_narrow(run.out);
+    EXPECT_THAT(run.out, ::testing::Not(HasSubstr("…")));
+  }
+}
+
+TEST(TopologyCommand, RefusesKeysOfTheClosBesideABuilder) {
+  const WorkDirectory work;
+  std::vector<std::string> machine = set_fabric(kMesh);
+  ASSERT_EQ(work.cmsim(topology(machine)).code, 0);  // those of the platform file are retired
+  machine.insert(machine.end(), {"--set", "/ub/sub_planes=3"});
+  const Outcome run = work.cmsim(topology(machine));
+  EXPECT_EQ(run.code, 2);
+  EXPECT_THAT(run.err, HasSubstr("--set /ub/sub_planes=3: /ub/sub_planes: has no effect while "
+                                 "/ub/fabric names a builder"));
+}
+
+TEST(TopologyCommand, SaysThatAPlatformExtendsNothing) {
+  const WorkDirectory work;
+  std::ofstream(work / "mine.json") << R"({"extends": "h800.json",
+    "nodes": 4})";
+  const Outcome run = work.cmsim({"topology", "mine.json"});
+  EXPECT_EQ(run.code, 2);
+  EXPECT_THAT(run.err, HasSubstr("mine.json:1: /extends: a platform extends no other"));
+}
+
+TEST(TopologyCommand, NamesTheFaultsThatLeaveNoWay) {
+  const WorkDirectory work;
+  const Outcome run = work.cmsim(topology({"--fail", "die:3 cpu:0", "--traffic", "kv:decode=766"}));
+  EXPECT_EQ(run.code, 2);
+  EXPECT_THAT(run.err, HasSubstr("(with /faults applied: die:3, cpu:0)"));
+}
+
 TEST(TopologyCommand, DistancesAreFromTheFirstDieThatIsLeft) {
   const WorkDirectory work;
   const auto distances = [&](const std::vector<std::string>& more) {

@@ -36,6 +36,10 @@ const Case kCases[] = {
         "link_bandwidth": "50GB/s", "dies_per_router": 4, "routers_per_group": 4,
         "global_links_per_router": 1, "local_bandwidth": "50GB/s",
         "global_bandwidth": "50GB/s"})"}},
+    {"WideDragonfly", "cloudmatrix384", "ub", {"/nodes=4", R"(/ub/fabric={"builder": "dragonfly",
+        "link_bandwidth": "50GB/s", "dies_per_router": 4, "routers_per_group": 2,
+        "global_links_per_router": 4, "local_bandwidth": "50GB/s",
+        "global_bandwidth": "50GB/s"})"}},
     {"Pods", "cloudmatrix384", "ub", {"/nodes=4", R"(/ub/fabric={"builder": "fat_tree",
         "link_bandwidth": "50GB/s", "leaf_ports": 8, "spines": 2, "uplink_bandwidth": "50GB/s",
         "leaves_per_pod": 4, "cores": 4, "core_bandwidth": "25GB/s"})"}}};

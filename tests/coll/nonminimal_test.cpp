@@ -164,6 +164,19 @@ TEST(Detours, GoWithoutTheWaysOfLostLinks) {
   }
 }
 
+// Three ways: two of 50 GB/s carry more than three do that wait for one of less than 2 / 3 of that.
+TEST(Detours, GoWithoutALinkThatIsTooSlow) {
+  for (const auto& [left, count] : {std::pair{0.6, 2.0}, {0.7, 3.0}}) {
+    hw::Platform platform = mesh(1, {4}, "detours");
+    hw::add_faults(
+        platform, {{.kind = hw::Fault::Kind::kLink, .from = "die:0", .to = "die:1", .left = left}});
+    const Fabric fabric(platform);
+    EXPECT_EQ(write_path(fabric, 0, 1).stripes(), count);
+    EXPECT_EQ(write_path(fabric, 0, 2).stripes(), count);  // of which one is by die 1
+    EXPECT_EQ(write_path(fabric, 2, 3).stripes(), 3);
+  }
+}
+
 TEST(Detours, OneOfThemIsHashed) {
   hw::Platform platform = mesh(4, {16}, "detours");
   platform.ub.spread = hw::Spread::kHash;
@@ -189,6 +202,68 @@ TEST(Detours, ReachCpusByTheShortestWays) {
       return fabric.path(hw::cpu(1), hw::die(die), Plane::kUb, Op::kRead).ports;
     };
     EXPECT_EQ(path(minimal), path(detours));
+  }
+}
+
+bool is_global(const Fabric& fabric, PortId id) {
+  return fabric.classes()[fabric.ports()[static_cast<std::size_t>(id)].cls].name ==
+         "dragonfly_global";
+}
+
+// A global link carries what the four dies of one group send to the four of another. A local link
+// carries what its two dies send to the two beside it, to the two groups of four dies that are
+// reached from there, and what arrives from two groups for the two dies there.
+TEST(Minimal, OfADragonflyIsLocalGlobalLocal) {
+  const Fabric fabric(hw::wide_dragonfly("minimal"));
+  const PortLoads loads = port_loads(fabric, expand(all_to_all(consecutive_dies(0, 20), 1e6)));
+  int local = 0, global = 0;
+  for (std::size_t i = 0; i < loads.bytes.size(); ++i) {
+    const std::string& cls = fabric.classes()[fabric.ports()[i].cls].name;
+    if (cls == "dragonfly_global") {
+      EXPECT_DOUBLE_EQ(loads.bytes[i], 4 * 4 * 1e6);
+      ++global;
+    } else if (cls == "dragonfly_local") {
+      EXPECT_DOUBLE_EQ(loads.bytes[i], (2 * 2 + 2 * 2 * 4 + 2 * 4 * 2) * 1e6);
+      ++local;
+    }
+  }
+  EXPECT_EQ(local, 5 * 2);
+  EXPECT_EQ(global, 5 * 4);
+}
+
+TEST(Minimal, OfADragonflyGoesAroundALostGlobalLink) {
+  hw::Platform platform = hw::wide_dragonfly("minimal");
+  hw::Fault lost;
+  lost.kind = hw::Fault::Kind::kLink;
+  lost.from = "l1:0";  // from group 0 to group 1, where it ends at the second router
+  lost.to = "l1:3";
+  hw::add_faults(platform, {lost});
+  const Fabric fabric(platform);
+  for (int from = 0; from < 4; ++from) {
+    for (const auto& way : ways_of(write_path(fabric, from, 4))) {
+      EXPECT_EQ(std::ranges::count_if(way, [&](PortId id) { return is_global(fabric, id); }), 2);
+    }
+  }
+}
+
+// Each way is a minimal one to a die of the group in between, and a minimal one from that.
+TEST(Valiant, HalvesAreMinimalWays) {
+  const Fabric minimal(hw::wide_dragonfly("minimal")), valiant(hw::wide_dragonfly("valiant"));
+  const auto is_way_over = [&](const std::vector<PortId>& way, int from, int over, int to) {
+    std::vector<PortId> both = write_path(minimal, from, over).ports;
+    const std::vector<PortId> second = write_path(minimal, over, to).ports;
+    both.pop_back();
+    both.insert(both.end(), second.begin() + 1, second.end());
+    return both == way;
+  };
+  for (int to = 4; to < 20; ++to) {
+    for (const auto& way : ways_of(write_path(valiant, 0, to))) {
+      bool found = false;
+      for (int over = 4; over < 20; ++over) {
+        if (over / 4 != to / 4) found = found || is_way_over(way, 0, over, to);
+      }
+      EXPECT_TRUE(found) << to;
+    }
   }
 }
 

@@ -2,10 +2,12 @@
 
 #include <gtest/gtest.h>
 
+#include <set>
 #include <string>
 #include <vector>
 
 #include "cmsim/hw/cuts.hpp"
+#include "cmsim/hw/nonminimal.hpp"
 #include "cmsim/hw/platform_files.hpp"
 #include "tests/hw/small_machines.hpp"
 
@@ -77,8 +79,8 @@ TEST(SwitchPlan, IsPublishedTable11) {
 
 TEST(Bisection, IsHalfTheUplinksOfTheSupernode) {
   EXPECT_DOUBLE_EQ(cut(supernode(48)), 24 * 3136e9);
-  // Three nodes: one on one side and two on the other; the one's uplinks are the cut.
-  EXPECT_DOUBLE_EQ(cut(supernode(3)), 3136e9);
+  // Three nodes: a node and a half, of 16 dies of 196 GB/s, on either side.
+  EXPECT_DOUBLE_EQ(cut(supernode(3)), 24 * 196e9);
   // With half the L2 chips, half of that.
   EXPECT_DOUBLE_EQ(cut(platform_with({"/ub/l2_chips_per_plane=8"})), 24 * 3136e9 / 2);
   // Of one of two supernodes; the scale-out plane joins all: 48 nodes of 16 dies of 25 GB/s.
@@ -94,8 +96,75 @@ TEST(Bisection, OfANodeAloneIsBetweenTheHalvesOfItsDies) {
   EXPECT_DOUBLE_EQ(found.value().bandwidth, 8 * 196e9);
 }
 
+std::string halves(const Platform& platform, Plane plane = Plane::kUb) {
+  return bisection(platform, Topology(platform), plane).value().halves;
+}
+
+std::string of_4_by_6(const std::string& builder, const char* first, const char* second) {
+  return fmt::format(R"({{"builder": "{}", "dimensions": [{{"size": 4, "bandwidth": "{}"}},
+      {{"size": 6, "bandwidth": "{}"}}]}})",
+                     builder, first, second);
+}
+
+TEST(Bisection, OfAMeshIsThatOfItsNarrowestDimension) {
+  // Two columns against two: in each of six rows 2 * 2 links. Three rows against three: 4 * 3 * 3.
+  const Platform mesh = of_small_nodes(6, of_4_by_6("full_mesh", "10GB/s", "10GB/s"));
+  EXPECT_DOUBLE_EQ(cut(mesh), 6 * 2 * 2 * 10e9);
+  EXPECT_EQ(halves(mesh), "dimension 1");
+  const Platform other = of_small_nodes(6, of_4_by_6("full_mesh", "10GB/s", "5GB/s"));
+  EXPECT_DOUBLE_EQ(cut(other), 4 * 3 * 3 * 5e9);
+  EXPECT_EQ(halves(other), "dimension 2");
+  // A ring is cut at two links: six rows, or four columns.
+  const Platform torus = of_small_nodes(6, of_4_by_6("torus", "10GB/s", "10GB/s"));
+  EXPECT_DOUBLE_EQ(cut(torus), 4 * 2 * 10e9);
+  EXPECT_DOUBLE_EQ(cut(of_small_nodes(6, of_4_by_6("torus", "10GB/s", "20GB/s"))), 6 * 2 * 10e9);
+}
+
+TEST(Bisection, OfARailTreeIsBetweenItsRailsOrItsPods) {
+  // 32 dies on four rails: a leaf has eight dies of 50 GB/s and two uplinks of 100 GB/s, half of
+  // that. Two leaves against two, whichever: 2 * 2 * 100 GB/s.
+  const std::string tree = R"("builder": "fat_tree", "link_bandwidth": "50GB/s", "leaf_ports": 8,
+      "rails": 4, "spines": 2, "uplink_bandwidth": "100GB/s")";
+  EXPECT_DOUBLE_EQ(cut(of_small_nodes(8, "{" + tree + "}")), 2 * 2 * 100e9);
+  // In pods of two leaves, of which each spine has two links of 20 GB/s to cores: 2 * 2 * 20.
+  const Platform pods = of_small_nodes(8, "{" + tree + R"(, "leaves_per_pod": 2, "cores": 2,
+      "core_bandwidth": "20GB/s"})");
+  EXPECT_DOUBLE_EQ(cut(pods), 2 * 2 * 20e9);
+  EXPECT_EQ(halves(pods), "pods");
+}
+
+TEST(Bisection, OfADragonflyIsBetweenItsGroupsOrWithinThem) {
+  const auto groups_of_four_routers = [](int groups) {
+    return of_small_nodes(2 * groups, R"({"builder": "dragonfly", "link_bandwidth": "50GB/s",
+        "dies_per_router": 2, "routers_per_group": 4, "global_links_per_router": 1,
+        "local_bandwidth": "5GB/s", "global_bandwidth": "100GB/s"})");
+  };
+  // Two groups against two, at four links of 100 GB/s, whose routers have dies for as much.
+  EXPECT_DOUBLE_EQ(cut(groups_of_four_routers(4)), 4 * 100e9);
+  EXPECT_EQ(halves(groups_of_four_routers(4)), "groups");
+  // Two groups are joined by one link, and each is cut at 2 * 2 local ones.
+  EXPECT_DOUBLE_EQ(cut(groups_of_four_routers(2)), 2 * 2 * 2 * 5e9);
+  EXPECT_EQ(halves(groups_of_four_routers(2)), "routers of a group");
+}
+
+TEST(Bisection, IsTheLeastOfAllUnits) {
+  const auto nodes = [](const std::string& set) {
+    ConfigDocument document = open_platform(CMSIM_SOURCE_DIR "/platforms/h800.json");
+    if (!set.empty()) document.apply_set(set);
+    return read_platform(ConfigNode(document));
+  };
+  // Four GPUs of 200 GB/s against four.
+  EXPECT_DOUBLE_EQ(cut(nodes("")), 4 * 200e9);
+  // A node without a switch has no GPU in use.
+  EXPECT_DOUBLE_EQ(cut(nodes("/faults/fail=l1:0/0")), 4 * 200e9);
+  // One that is slow is the narrowest.
+  const Platform slow = nodes("/faults/degrade=l1:5/0=25%");
+  EXPECT_DOUBLE_EQ(cut(slow), 4 * 50e9);
+  EXPECT_EQ(bisection(slow, Topology(slow), Plane::kUb).value().first_node, 5);
+}
+
 TEST(Bisection, CrossesWhatJoinsTheHalves) {
-  // Rows 0 and 1 against 2 and 3: in each of four columns 2 * 2 links of 20 GB/s.
+  // Rows 0 and 1 against 2 and 3: in each of four columns 2 * 2 links of 20 GB/s; of the rows 50.
   EXPECT_DOUBLE_EQ(cut(full_mesh_4x4()), 4 * 4 * 20e9);
   // The halves are the two rings: eight links of 20 GB/s between them.
   EXPECT_DOUBLE_EQ(cut(torus_8x2()), 8 * 20e9);
@@ -145,6 +214,33 @@ TEST(Shape, OfMeshTorusAndDragonfly) {
   const PlaneShape routers = shape(dragonfly());
   EXPECT_EQ(routers.diameter_of_switches, 3);  // local, global, local
   EXPECT_EQ(routers.diameter, 3 + 2);          // and a link at each end
+}
+
+TEST(Shape, OfADragonflyIsThatOfWaysWithOneGlobalLink) {
+  const PlaneShape groups = shape(wide_dragonfly("minimal"));
+  EXPECT_EQ(groups.diameter, 5);
+  EXPECT_EQ(groups.diameter_of_switches, 3);
+  // Of 19 others one is at the same router, two in the group. To another group it is a link at each
+  // end, the global one, and at either side a local one half of the time.
+  EXPECT_NEAR(groups.mean_hops, (1 * 2 + 2 * 3 + 16 * 4) / 19.0, 1e-12);
+  EXPECT_DOUBLE_EQ(groups.mean_ways, 1);
+}
+
+TEST(Ways, OfValiantPassARouterOnce) {
+  const Platform platform = wide_dragonfly("valiant");
+  const Topology topology(platform);
+  const auto routes = nonminimal_routes(platform, topology, Plane::kUb);
+  Ways ways;
+  const auto vertices = boost::num_vertices(topology.graph());
+  for (VertexId from = 0; from < vertices; ++from) {
+    for (VertexId to = 0; to < vertices; ++to) {
+      routes->find(from, to, ways);
+      for (std::size_t i = 0; i < ways.count(); ++i) {
+        const auto way = ways.way(i);
+        EXPECT_EQ(std::set<VertexId>(way.begin(), way.end()).size(), way.size()) << from << to;
+      }
+    }
+  }
 }
 
 TEST(Shape, OfNonMinimalRoutesIsThatOfTheirWays) {

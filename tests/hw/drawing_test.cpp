@@ -2,11 +2,14 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <stdexcept>
 #include <string>
+#include <vector>
 
 #include "cmsim/hw/graph_files.hpp"
 #include "tests/hw/machines.hpp"
+#include "tests/hw/small_machines.hpp"
 
 namespace cmsim::hw {
 namespace {
@@ -50,6 +53,22 @@ TEST(Drawing, ShowsLoads) {
   // Node 3 is in the first rack: its lines to the seven sub-planes.
   EXPECT_EQ(occurrences(svg, "together, busy 75 %"), 7);
   EXPECT_NE(svg.find("Load of a test"), std::string::npos);
+}
+
+// The left margin has the title, what the loads are of, and the captions.
+TEST(Drawing, OfAMeshHasItsCaptionsBelowEachOther) {
+  const Platform platform = of_small_nodes(4, full_mesh({4, 4}, "minimal"));
+  DrawingLoads loads;
+  loads.traffic = "a test";
+  const std::string svg = draw_svg(platform, Topology(platform), &loads);
+  const std::string mark = "<text x=\"36.0\" y=\"";
+  std::vector<double> heights;
+  for (auto at = svg.find(mark); at != std::string::npos; at = svg.find(mark, at + 1)) {
+    heights.push_back(std::stod(svg.substr(at + mark.size())));
+  }
+  std::ranges::sort(heights);
+  ASSERT_EQ(heights.size(), 5u);
+  for (std::size_t i = 1; i < heights.size(); ++i) EXPECT_GE(heights[i] - heights[i - 1], 14);
 }
 
 TEST(Drawing, OfAHugeMachineHasNodesInPlaceOfDies) {

@@ -21,6 +21,24 @@ Platform broken(const std::string& faults) {
 
 Platform failed(const std::string& what) { return broken("{\"fail\": \"" + what + "\"}"); }
 
+TEST(Faults, TakeTheSwitchesThatAreLostOffTheGraph) {
+  const auto topology = [](const std::string& parts) { return Topology(failed(parts)); };
+  EXPECT_EQ(topology("cpu:0").switches(1), topology("plane:3").switches(1) + 48);
+  EXPECT_EQ(topology("plane:3").switches(2), 6 * 16);
+  EXPECT_EQ(topology("l2:3/5").switches(2), 7 * 16 - 1);
+  const Topology without_a_node = topology("node:7");
+  EXPECT_EQ(without_a_node.count(VertexKind::kDie), 768);
+  EXPECT_EQ(without_a_node.count(VertexKind::kCard), 2 * 47);
+  EXPECT_EQ(without_a_node.name_of(without_a_node.vertex_of(die(767))), "die:767");
+}
+
+TEST(Faults, AreNamedInMessages) {
+  EXPECT_EQ(with_faults(failed("")), "");
+  EXPECT_EQ(with_faults(failed("plane:3 die:4")), " (with /faults applied: plane:3, die:4)");
+  EXPECT_EQ(with_faults(failed("die:1 die:2 die:3 die:4 die:5 die:6")),
+            " (with /faults applied: die:1, die:2, die:3, die:4 and 2 more)");
+}
+
 TEST(Faults, TakeTheLinksOfWhatTheyTouch) {
   // The whole machine has 768 * 7 die ports, 48 * 7 * 16 uplinks and 192 * 7 CPU ports, both ways.
   const Topology plane(failed("plane:3"));

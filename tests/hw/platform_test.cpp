@@ -160,6 +160,35 @@ INSTANTIATE_TEST_SUITE_P(
                         R"(/ub/inside_node={"builder": "switch", "link_bandwidth": "9GB/s"})",
                         "/ub/fabric/routes"}));
 
+std::string complaint_of(const std::vector<std::string>& sets) {
+  try {
+    with(sets);
+    return "";
+  } catch (const ConfigError& error) {
+    return error.what();
+  }
+}
+
+TEST(Platform, KeysThatAreRefusedAreNotAmongThoseAllowed) {
+  EXPECT_EQ(complaint_of({kTorus, "/ub/fabric/widths=3"}),
+            "--set /ub/fabric/widths=3: /ub/fabric/widths: unknown key, allowed are builder, "
+            "dimensions, scope");
+  EXPECT_EQ(complaint_of({"/wires=3"}).find("extends"), std::string::npos);
+}
+
+TEST(Platform, EndsOfUnknownKindAreRefused) {
+  const auto between = [](const std::string& end, const std::string& more) {
+    return R"(/ub/fabric={"builder": "edges", "edges": [{"from": "die:0", "to": ")" + end +
+           R"(", "bandwidth": "9GB/s"}])" + more + "}";
+  };
+  EXPECT_NE(complaint_of({between("gpu:3", "")}).find("/to: \"gpu:3\" is of no known kind"),
+            std::string::npos);
+  for (const std::string& end : {between("leaf", ""), between("l1:12/2", ""), between("row: a", ""),
+                                 between("leaf:3", R"(, "switches": [{"name": "leaf:3"}])")}) {
+    EXPECT_EQ(complaint_of({end}).find("no known kind"), std::string::npos) << end;
+  }
+}
+
 TEST(Platform, RoutesBelongToTheFabric) {
   const Platform platform = with({kMesh, kDetours, kHopLatency});
   EXPECT_EQ(platform.ub.fabric.routes, Routes::kDetours);

@@ -43,4 +43,14 @@ inline Platform lean_dragonfly(int routers, const std::string& routes) {
                   routers, routes));
 }
 
+/// Five groups of two routers of two dies; router 0 of a group has the global links to the first
+/// and second group after its own, router 1 those to the third and fourth.
+inline Platform wide_dragonfly(const std::string& routes) {
+  return of_small_nodes(
+      5, fmt::format(R"({{"builder": "dragonfly", "link_bandwidth": "50GB/s", "dies_per_router": 2,
+          "routers_per_group": 2, "global_links_per_router": 2, "local_bandwidth": "50GB/s",
+          "global_bandwidth": "50GB/s", "routes": "{}", "hop_latency": "150ns"}})",
+                     routes));
+}
+
 }  // namespace cmsim::hw

@@ -173,6 +173,9 @@ class WindowFigures(View):
         no_rate = self.facts.closed_loop or not arrivals
         ledger.near("load.arrival_rate", None if no_rate else len(fresh) / arrivals, 0,
                     ratio(2 * MICROSECOND, arrivals) + 1e-9)
+        ledger.same("load.why_no_rate", "a closed loop: the system decides when requests come"
+                    if self.facts.closed_loop else "no request was sent" if not fresh
+                    else "" if arrivals else "requests come all at once")
         last = max(fresh, default=self.last_send)
         ledger.near("load.drain_s", self.end - last * MICROSECOND if self.sent else 0, MICROSECOND)
         waits = [span for r in self.sent for span in self.waits(r)]

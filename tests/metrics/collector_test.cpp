@@ -218,8 +218,10 @@ TEST(Collector, ContentionIsAShareOfTheTimeOfIterations) {
   Collector collector(facts());
   collector.on_request_sent(rejected(0, 0));
   collector.on_request_end(rejected(0, 0));
-  collector.on_decode_step({.start = 0, .end = 1, .sequences = 1, .late = 0.2});
-  collector.on_decode_step({.start = 1, .end = 2, .sequences = 1, .late = 0.1});
+  collector.on_decode_step(
+      {.start = 0, .end = 1, .sequences = 1, .bytes_per_die = {}, .late = 0.2});
+  collector.on_decode_step(
+      {.start = 1, .end = 2, .sequences = 1, .bytes_per_die = {}, .late = 0.1});
   const Result whole = collector.result(2, {});
   EXPECT_DOUBLE_EQ(whole.whole_run.decode->contention, 0.3 / 2);
   const Figures part =

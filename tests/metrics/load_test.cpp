@@ -55,6 +55,18 @@ TEST(Load, StableWhenRequestsHardlyWait) {
   EXPECT_NEAR(verdict.waiting_by_third[1], 0.5, 1e-9);  // Little: 1/s x 0.5 s
 }
 
+TEST(Load, SaysWhyNothingIsOfferedAtARate) {
+  const auto waits = [](int) { return 0.5; };
+  EXPECT_EQ(judged(one_a_second(waits), 94).why_no_rate, "");
+  auto together = one_a_second(waits);
+  for (RequestRecord& record : together) record.sent = 0;
+  EXPECT_EQ(judged(together, 94).why_no_rate, "requests come all at once");
+  EXPECT_EQ(judged({}, 94).why_no_rate, "no request was sent");
+  const Offer loop{Stream::kClosedLoop, {}, {}};
+  EXPECT_EQ(judge_load(result_of(one_a_second(waits), 94), loop).why_no_rate,
+            "a closed loop: the system decides when requests come");
+}
+
 TEST(Load, SaturatedWhenAQueueStandsButDoesNotGrow) {
   const auto verdict = judged(one_a_second([](int) { return 5.0; }), 98);
   EXPECT_EQ(verdict.load, Load::kSaturated);  // waits 5 of 8 s

@@ -349,6 +349,42 @@ TEST(DecodeModel, IsSmoothAlongContextAndBatch) {
   }
 }
 
+// Exchanges that hold no cores: two microbatches take turns on all cores, and while one computes
+// the other's rows are under way. A layer then takes as long as the operators of both, or as long
+// as their exchanges, whichever is longer; in one microbatch it is the sum of all.
+TEST(DecodeModel, ExchangesThatHoldNoCoresRunBesideTheOperators) {
+  hw::Platform platform = cloudmatrix();
+  platform.token_exchange.holds_cores = false;
+  platform.token_exchange.saturating_aiv_cores = 1;
+  const auto layer_of = [&](int microbatches, Seconds startup) {
+    platform.token_exchange.startup = startup;
+    ModelOptions options = with_microbatches(microbatches);
+    options.experts.placement = Placement::kBalanced;
+    const StepBreakdown step = pipeline(options, 320, platform).breakdown(even(320, 32));
+    EXPECT_EQ(step.attention_aic, 24);
+    Seconds compute = 0, exchange = 0;
+    for (const OperatorTime& op : step.operators) {
+      const bool sends = op.name == "Dispatch" || op.name == "Combine";
+      EXPECT_EQ(op.track, sends || microbatches == 1 && op.name != "MLAProlog" &&
+                                       op.name != "FusedAttention" && op.name != "OProj"
+                              ? "stream 1"
+                              : "stream 0")
+          << op.name;
+      (sends ? exchange : compute) += op.duration;
+    }
+    return std::array{step.layer, compute, exchange};
+  };
+  const auto [whole, compute, exchange] = layer_of(1, 20e-6);
+  EXPECT_NEAR(whole, compute + exchange, 1e-9);
+  const auto [hidden, of_half, short_exchange] = layer_of(2, 20e-6);
+  EXPECT_LT(short_exchange, of_half);
+  EXPECT_NEAR(hidden / (2 * of_half), 1, 0.01);  // the first and last layer are not hidden
+  const auto [bound, same, long_exchange] = layer_of(2, 2e-3);
+  EXPECT_EQ(same, of_half);
+  EXPECT_GT(bound, 2 * long_exchange);
+  EXPECT_LT(bound, 2 * long_exchange + same);
+}
+
 TEST(DecodeModel, HostAndJitterTakeTheirTime) {
   ModelOptions options = with_microbatches(1);
   const Batch batch = even(320, 8);

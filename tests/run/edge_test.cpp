@@ -129,7 +129,7 @@ void expect_time(Seconds time, bool may_be_zero = true) {
 void expect_sound(const StepReport& report) {
   const model::StepBreakdown& b = report.breakdown;
   expect_time(b.duration, false);
-  for (const Seconds part : {b.launch, b.dense_layers, b.moe_layers, b.mtp, b.head}) {
+  for (const Seconds part : {b.host, b.dense_layers, b.moe_layers, b.mtp, b.head}) {
     expect_time(part);
   }
   for (const model::OperatorTime& op : b.operators) expect_time(op.duration);

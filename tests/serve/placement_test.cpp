@@ -132,6 +132,7 @@ TEST(Placement, LeavesOutWhatTheFaultsTook) {
   // dies from 14 on by a node more.
   hw::add_faults(platform, {{.kind = hw::Fault::Kind::kDie, .at = 5}});
   DeploymentSpec deployment;
+  deployment.cache.dram_per_node = 1'000'000'000'000;
   EXPECT_EQ(place(deployment, platform, Role::kAll).prefill_die(0, 3), 3);
   EXPECT_EQ(place(deployment, platform, Role::kAll).prefill_die(0, 4), 6);
   hw::add_faults(platform, {{.kind = hw::Fault::Kind::kNode, .at = 1}});
@@ -139,7 +140,11 @@ TEST(Placement, LeavesOutWhatTheFaultsTook) {
   EXPECT_EQ(p.prefill_die(0, 13), 15);
   EXPECT_EQ(p.prefill_die(0, 14), 32);
   EXPECT_EQ(p.cpus.size(), 188u);
-  EXPECT_EQ(p.nodes, 47);
+  EXPECT_EQ(p.cache_bytes, 47 * deployment.cache.dram_per_node);
+  // One of the four CPUs of node 2 takes a quarter of its share with it.
+  hw::add_faults(platform, {{.kind = hw::Fault::Kind::kCpu, .at = 8}});
+  const Bytes of_node = deployment.cache.dram_per_node;
+  EXPECT_EQ(place(deployment, platform, Role::kAll).cache_bytes, 46 * of_node + 3 * of_node / 4);
   check_deployment(deployment, platform, Role::kAll);  // 375 NPUs are left for 256
   deployment.decode.npus_per_instance = 280;           // and 96 of prefill
   deployment.decode.ep = 560;

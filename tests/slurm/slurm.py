@@ -38,7 +38,7 @@ class Sweep:
         """All that a study keeps but what it cost, which differs from run to run."""
         kept = {}
         for file in sorted((self.here / out).rglob("*")):
-            if file.is_file() and file.name not in ("point.json", "study.sqlite"):
+            if file.is_file() and file.name not in ("point.json", "costs.csv"):
                 kept[str(file.relative_to(self.here / out))] = file.read_bytes()
         return kept
 

@@ -138,6 +138,20 @@ TEST(Tables, TheCsvIsTheSameHoweverManyJobs) {
   EXPECT_THAT(csv, HasSubstr(",\"/x: found 3, \"\"allowed\"\" is less\"\n"));
 }
 
+TEST(Tables, WhatAPointCostIsInATableOfItsOwn) {
+  Table cheap = table_with(2), dear = table_with(2);
+  dear.outcomes[0].attempts = 2;
+  dear.outcomes[0].cpu = 1.25;
+  dear.outcomes[0].peak_memory = 1000;
+  dear.outcomes[1].ending = Ending::kNotEnded;
+  cheap.outcomes[1] = dear.outcomes[1];
+  EXPECT_EQ(to_csv(cheap), to_csv(dear));
+  EXPECT_EQ(to_database(cheap), to_database(dear));
+  const std::string costs = to_costs(dear);
+  EXPECT_THAT(costs, HasSubstr("number,digest,attempts,cpu_s,peak_memory_bytes\n0,"));
+  EXPECT_THAT(costs, HasSubstr(",2,1.250000,1000\n2,"));  // the second has not ended
+}
+
 TEST(Tables, TheDatabaseAnswersQuestions) {
   const std::string bytes = to_database(table_with(2));
   const Directory directory;

@@ -3,7 +3,10 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
+#include <filesystem>
+#include <fstream>
 #include <nlohmann/json.hpp>
 
 #include "cmsim/base/error.hpp"
@@ -48,12 +51,16 @@ TEST(Axis, RefusesWhatIsNone) {
   };
   refused("/a", "expected /pointer=");
   refused("a=1", "expected /pointer=");
-  refused("/a=1,,2", "an empty value");
+  refused("/a=1,,2",
+          "an empty value; values are separated by commas, an empty text is written \"\"");
   refused("/a=1,1", "1 comes twice");
   refused("/a=4..2", "the lowest first");
   refused("/a=1.5..2", "how many values");
   refused("/a=1..2:1", "allowed 2 to");
   refused("/a=1GB/s..2:3", "a unit of the same quantity");
+  for (const char* open : {"\"x", "x,\"y\\", "{1,2", "[1]],2"}) {
+    refused(std::string("/a=") + open, "without its other half");
+  }
   refused("/a=log:0..2:3", "above 0");
 }
 
@@ -133,6 +140,53 @@ TEST(Study, CellsAreANestedLoopAndPointsReplicateThem) {
   Study plain;
   plain.file = "s.json";
   EXPECT_EQ(expand(plain).size(), 1u);
+}
+
+/// A directory that is the working one for as long as this lives.
+class Workplace {
+ public:
+  Workplace() {
+    std::filesystem::create_directories(place_);
+    std::filesystem::current_path(place_);
+  }
+  ~Workplace() {
+    std::filesystem::current_path(before_);
+    std::filesystem::remove_all(place_);
+  }
+  const std::filesystem::path& path() const { return place_; }
+
+ private:
+  const std::filesystem::path before_ = std::filesystem::current_path();
+  const std::filesystem::path place_ =
+      std::filesystem::temp_directory_path() / ("cmsim_study." + std::to_string(::getpid()));
+};
+
+TEST(Study, ItsFileNamesFilesWhateverTheWorkingDirectory) {
+  const Workplace here;
+  for (const char* file : {"t.jsonl", "p.json", "m.json"}) std::ofstream(file) << "{}";
+  Study study;
+  study.file = small_point(1).file;
+  study.sets = {"/platform=p.json", "/slo/tpot=15ms"};
+  study.options = {"--model", "m.json"};
+  study.dimensions = {{{"/workload/trace", {"t.jsonl", "gone.jsonl"}}},
+                      {{kAlternatives, {"", "/workload/trace=t.jsonl"}}}};
+  std::ofstream("study.json") << to_json(study);
+  const Study read = read_study(here.path() / "study.json");
+  const std::string place = here.path().string() + "/";
+  EXPECT_EQ(read.file, study.file);
+  EXPECT_THAT(read.sets, ElementsAre("/platform=" + place + "p.json", "/slo/tpot=15ms"));
+  EXPECT_THAT(read.options, ElementsAre("--model", place + "m.json"));
+  // One that is not there may be meant from where the scenario lies.
+  EXPECT_THAT(read.dimensions[0][0].values, ElementsAre(place + "t.jsonl", "gone.jsonl"));
+  EXPECT_THAT(read.dimensions[1][0].values,
+              ElementsAre("", "/workload/trace=" + place + "t.jsonl"));
+}
+
+TEST(Study, AFileWithAValueTwiceIsRefused) {
+  const Workplace here;
+  std::ofstream("study.json") << R"({"scenario": "s.json", "vary": {"/a": [1, 2, 1]}})";
+  EXPECT_THAT([] { read_study("study.json"); },
+              ThrowsMessage<ConfigError>(HasSubstr("study.json:1: /vary/~1a: 1 comes twice")));
 }
 
 TEST(Study, RefusesWhatNoStudyCanBe) {

@@ -26,7 +26,7 @@ struct MetricMove {
 
   /// Now - old; nothing unless both are numbers or truths (1 and 0).
   std::optional<double> absolute() const;
-  /// Now / old - 1; nothing also when old is 0.
+  /// (Now - old) / |old|; nothing also when old is 0.
   std::optional<double> relative() const;
   /// Whether it moved to the worse, in a direction that is known.
   bool worse() const;

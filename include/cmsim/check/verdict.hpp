@@ -33,7 +33,7 @@ struct CaseRun {
 struct MetricVerdict {
   MetricMove move;
   State state = State::kOk;
-  std::string rule;                  // "at most +1 %", in words
+  std::string rule;                  // what was allowed: "+1 % or +0.5 ms", "no move"
   std::string because;               // the part of the breakdown behind a move; may be empty
   std::optional<Interval> interval;  // of the new value, over seeds
   SourceLocation where;

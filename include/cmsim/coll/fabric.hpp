@@ -36,13 +36,14 @@ struct Port {
   LinkClass cls = 0;
   Direction direction = Direction::kOut;
   Owner kind = Owner::kDie;
-  bool in_paths = true;    // false: it cannot be what slows a flow down, and no path names it
-  bool to_switch = true;   // false: it joins two dies or CPUs
-  std::int32_t owner = 0;  // number of the die, CPU or node; vertex of the switch
-  std::int32_t node = -1;  // of the owner, when it is in one
-  std::int32_t peer = -1;  // vertex at the other end, where there are several
-  std::int16_t lane = -1;  // -1 = all sub-planes pooled
-  std::int16_t chip = -1;  // of the upper switch; -1 = all pooled
+  bool in_paths = true;     // false: it cannot be what slows a flow down, and no path names it
+  bool to_switch = true;    // false: it joins two dies or CPUs
+  std::uint8_t weight = 1;  // of its links
+  std::int32_t owner = 0;   // number of the die, CPU or node; vertex of the switch
+  std::int32_t node = -1;   // of the owner, when it is in one
+  std::int32_t peer = -1;   // vertex at the other end, where there are several
+  std::int16_t lane = -1;   // -1 = all sub-planes pooled
+  std::int16_t chip = -1;   // of the upper switch; -1 = all pooled
   BytesPerSecond capacity = 0;
 };
 

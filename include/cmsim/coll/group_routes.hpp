@@ -71,6 +71,7 @@ class GroupRoutes {
   struct ByRank {
     std::vector<std::vector<Share>> shares;
     Seconds latency = 0;
+    double per_rank = 0;
   };
 
   int ranks() const { return static_cast<int>(dies_.size()); }

@@ -1,8 +1,9 @@
 // What the graph of a platform is like: how much of what there is, how far its dies are from each
 // other, how many ways join them, and where more comes in than goes out.
 //
-// A hop is one link. Ways are shortest paths over the links of one plane, each link on its own, or
-// those of hw::NonMinimalRoutes; CPUs pass nothing on. Bandwidths are bytes/s of one direction.
+// A hop is one link. Ways are the shortest by the weights of their links (Link::weight) over one
+// plane, each link on its own, or those of hw::NonMinimalRoutes; CPUs pass nothing on. Bandwidths
+// are bytes/s of one direction.
 #pragma once
 
 #include <cstdint>

@@ -26,7 +26,7 @@ const char* to_string(Builder builder);
 
 /// Which ways a flow takes where the builder has others than the shortest ones.
 enum class Routes : std::uint8_t {
-  kMinimal,
+  kMinimal,  // the shortest; of a dragonfly of the fewest global links
   kValiant,  // dragonfly: by every group but those of the ends, evenly
   kDetours   // full mesh: over every link of a die into the dimensions that differ, evenly
 };
@@ -47,6 +47,7 @@ struct EdgeSpec {
   BytesPerSecond bandwidth = 0;
   std::string cls;  // its class; empty: that of its ends
   int lane = -1;    // the sub-plane; -1: none
+  int weight = 1;   // of the link; see Link
 };
 
 /// What is known of a switch of such a list besides its links; see Vertex.

@@ -37,6 +37,9 @@ struct Lost {
 /// More faults on top of those that the platform has, and what is lost by all of them.
 void add_faults(Platform& platform, std::vector<Fault> faults);
 
+/// " (with /faults applied: plane:3, die:100)" for messages; "" where there are none.
+std::string with_faults(const Platform& platform);
+
 /// Dies of NPUs of which no die is lost or without a link in the scale-up plane; in order.
 std::vector<std::int32_t> whole_dies(const Platform& platform);
 /// CPUs that have a link.

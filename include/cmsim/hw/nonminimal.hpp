@@ -27,10 +27,6 @@ class Ways {
   void add(VertexId vertex) { vertices_.push_back(vertex); }
   /// The vertices since the last way are one more.
   void close() { ends_.push_back(static_cast<std::uint32_t>(vertices_.size())); }
-  void drop_last() {
-    ends_.pop_back();
-    vertices_.resize(ends_.empty() ? 0 : ends_.back());
-  }
 
  private:
   std::vector<VertexId> vertices_;
@@ -40,8 +36,9 @@ class Ways {
 class NonMinimalRoutes {
  public:
   virtual ~NonMinimalRoutes() = default;
-  /// Those whose links are all there, in place of what `ways` had; none where the flow takes the
-  /// shortest ways.
+  /// In place of what `ways` had; none where the flow takes the shortest ways. Under faults, those
+  /// over which an even flow alone is fastest: none of a lost link, nor of one so narrow that it
+  /// would hold up the others.
   virtual void find(VertexId from, VertexId to, Ways& ways) const = 0;
 };
 

@@ -94,6 +94,9 @@ struct TokenExchangeSpec {
   int saturating_aiv_cores =
       0;                     // AIV cores that reach that rate; fewer issue proportionally slower
   Seconds sdma_startup = 0;  // one SDMA all-to-all
+  // An exchange keeps the cores it was given while data is under way, so that two microbatches
+  // divide the die; false: it runs beside operators that have all cores.
+  bool holds_cores = true;
   // What the slowest of the ranks adds to the barrier that ends an exchange of a serving system,
   // beside what its load does: a measurement of one exchange again and again has none.
   Seconds jitter = 0;

@@ -21,6 +21,10 @@ void anchor_files(ConfigDocument& document, const std::string& platform,
 /// stands there. No-op for what is no text.
 void include_files(ConfigDocument& document, const std::string& platform);
 
+/// A builder retires the keys of those that are there without one (the Clos, the one switch) and
+/// that a lower layer gave. Throws ConfigError for such a key beside or above it: it has no effect.
+void retire_keys_beside_builders(ConfigDocument& document, const std::string& platform);
+
 /// A platform file with all that it names.
 ConfigDocument open_platform(const std::filesystem::path& file);
 

@@ -42,7 +42,10 @@ struct Link {
   LinkClass cls = 0;
   std::int16_t lane = -1;
   BytesPerSecond bandwidth = 0;
+  std::uint8_t weight = 1;  // in the length of a way; shortest ways are those of the least length
 };
+
+inline constexpr int kMostLinkWeight = 64;
 
 /// Links by the vertex they leave: it is built once and read, and a list of nodes costs five times
 /// as much to build.

@@ -1,7 +1,7 @@
 // The listener that turns a run's events into a Result.
 //
-// Keeps one record a request (160 B), one sample an iteration (56 B) and a timeline; O(1) per
-// event. It draws no conclusion before result(). Times are simulated seconds.
+// Keeps one record a request, one sample an iteration and a timeline; O(1) per event. It draws no
+// conclusion before result(). Times are simulated seconds.
 #pragma once
 
 #include <vector>

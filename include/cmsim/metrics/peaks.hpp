@@ -1,5 +1,5 @@
 // The busiest second of a run, as vLLM's benchmark finds it: seconds are counted from the first
-// send of a request that finished, and only requests that finished are looked at.
+// send of a request that finished. Requests are counted that finished, tokens of all steps.
 #pragma once
 
 #include "cmsim/metrics/result.hpp"

@@ -40,6 +40,7 @@ struct RoleLoad {
 struct LoadVerdict {
   Load load = Load::kUnserved;
   double arrival_rate = kNoSample;           // requests/s over all arrivals of an open stream
+  std::string why_no_rate;                   // the reason when there is none, else empty
   std::array<double, 3> waiting_by_third{};  // mean number waiting in each third of the window
   double growth_share = 0;   // share of what arrives in the window that stays behind
   double waiting_share = 0;  // of the requests in the system, over the window

@@ -70,6 +70,8 @@ struct ModelOptions {
 
 /// Each of two streams needs at least one core of either kind.
 bool can_run_two_streams(const hw::DieSpec& die);
+/// Two microbatches in decode: divided between them, or beside exchanges that hold no cores.
+bool can_run_microbatches(const hw::Platform& platform);
 
 /// Reads /decode, /prefill, /experts and /precision below the scenario root `root`. Core counts are
 /// checked against `platform`. Throws ConfigError.

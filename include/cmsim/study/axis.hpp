@@ -32,6 +32,10 @@ Axis parse_axis(const std::string& text, const std::string& origin);
 /// What stands right of the "="; commas within quotes, brackets and braces do not separate.
 std::vector<std::string> parse_values(std::string_view text, const std::string& origin);
 
+/// What is wrong with values as those of one axis: one comes twice, or there are too many; "" when
+/// nothing is.
+std::string problem_of(const std::vector<std::string>& values);
+
 /// "1..12", "3", "1,2,7". Throws ConfigError, also when a seed comes twice.
 std::vector<std::uint64_t> parse_seeds(const std::string& text, const std::string& origin);
 

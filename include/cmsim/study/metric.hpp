@@ -27,6 +27,8 @@ Metric find_metric(const std::string& text, const std::string& command,
 
 /// What is shown when nothing is said.
 std::vector<Metric> headlines(const std::string& command);
+/// By its pointer, whatever it is called.
+bool is_headline(const Metric& metric, const std::string& command);
 
 /// What is known of a result of the command before there is one, null where more may be; null when
 /// nothing is.

@@ -2,8 +2,8 @@
 //
 // A folder has point.json (what was run, how it ended, what it cost) and, when it was done,
 // result.json; point.json seals it (base/files.hpp), so that a folder without one is not finished
-// and a kill at any moment loses nothing that is. Two writers may share a store: equal points are
-// equal files. Everything else of a study (tables, the database) can be made again from here.
+// and a kill at any moment loses nothing that is. Two writers may share a store: equal points have
+// equal results. Everything else of a study (tables, the database) can be made again from here.
 #pragma once
 
 #include <filesystem>

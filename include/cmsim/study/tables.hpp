@@ -1,8 +1,8 @@
 // The points of a study as tables that other programs read: a wide CSV and an SQLite database.
 //
-// Made from the outcomes alone: equal outcomes give equal bytes, wherever and in whatever order the
-// points were run. What a point cost differs from run to run and is in the database only. Columns
-// and tables: docs/studies.md.
+// Made from the results alone: equal results give equal bytes, wherever and in whatever order the
+// points were run. What a point cost differs from run to run and is a table of its own. Columns and
+// tables: docs/studies.md.
 #pragma once
 
 #include <span>
@@ -39,6 +39,9 @@ Table make_table(const Study& study, std::vector<StudyPoint> points, std::vector
 /// RFC 4180, a row a point: number, digest, state, seed, params_*, values_*, the columns of
 /// aiconfigurator that mean the same (runs only), error.
 std::string to_csv(const Table& table);
+
+/// A row a point that has ended: number, digest, attempts, cpu_s, peak_memory_bytes.
+std::string to_costs(const Table& table);
 
 /// How many points there are, and cells with their parameters, points, and the mean, half width and
 /// samples of each metric; JSON.
