@@ -118,15 +118,24 @@ GroupedAttention read_grouped(const ModelKeys& keys, int heads, int hidden) {
 
 /// All of its keys or none of them.
 std::optional<Indexer> read_indexer(const ModelKeys& keys) {
-  bool any = keys.type() != nullptr;
-  for (const char* key : {"indexer_heads", "indexer_head_dim", "indexer_top_k"}) {
-    any |= keys.given(key);
-  }
-  if (!any) return std::nullopt;
+  struct Key {
+    std::string_view ours, theirs;
+    int most;
+    int Indexer::*dimension;
+  };
+  constexpr std::array kKeys{
+      Key{"indexer_heads", "index_n_heads", kMostHeads, &Indexer::heads},
+      Key{"indexer_head_dim", "index_head_dim", kMostHeadDim, &Indexer::head_dim},
+      Key{"indexer_top_k", "index_topk", kMostTopK, &Indexer::top_k}};
   Indexer indexer;
-  indexer.top_k = keys.count("indexer_top_k", "index_topk", kMostTopK);
-  indexer.head_dim = keys.count("indexer_head_dim", "index_head_dim", kMostHeadDim);
-  indexer.heads = keys.count("indexer_heads", "index_n_heads", kMostHeads);
+  const auto read = [&](const Key& key) {
+    indexer.*key.dimension = keys.count(key.ours, key.theirs, key.most);
+  };
+  for (const Key& key : kKeys) {
+    if (keys.given(keys.key(key.ours, key.theirs))) read(key);
+  }
+  if (indexer == Indexer{} && keys.type() == nullptr) return std::nullopt;
+  for (const Key& key : kKeys) read(key);
   return indexer;
 }
 

@@ -22,7 +22,8 @@ DecodeOptions checked(DecodeOptions options, const Architecture& architecture,
         fmt::format("found {}, allowed is 0: model \"{}\" has no MTP layer to draft with",
                     options.draft_tokens, architecture.name));
   }
-  if (options.microbatches == 0 && !can_run_microbatches(platform)) options.microbatches = 1;
+  const bool can_hide_exchanges = architecture.has_experts() && can_run_microbatches(platform);
+  if (options.microbatches == 0 && !can_hide_exchanges) options.microbatches = 1;
   return options;
 }
 

@@ -62,8 +62,11 @@ DecodeStep::AttentionCosts DecodeStep::attention_costs(double sequences, double 
   const double tokens = sequences * tokens_per_sequence;
   OperatorWork prolog = list.attention_prolog(tokens);
   if (mtp) prolog += list.mtp_projection(tokens);
-  return {cost(prolog, attention_share_),
-          cost(list.indexer(sequences, kv_tokens, tokens_per_sequence), attention_share_),
+  OperatorCost indexer;
+  if (list.architecture().indexer) {
+    indexer = cost(list.indexer(sequences, kv_tokens, tokens_per_sequence), attention_share_);
+  }
+  return {cost(prolog, attention_share_), indexer,
           cost(list.attention(sequences, kv_tokens, tokens_per_sequence), attention_share_),
           cost(list.o_proj(tokens), attention_share_)};
 }

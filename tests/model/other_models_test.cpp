@@ -74,6 +74,14 @@ TEST(OtherModels, AllDecodeAndPrefill) {
   }
 }
 
+// Nothing is exchanged that another microbatch could hide.
+TEST(OtherModels, ADenseStepIsPlannedWhole) {
+  ModelOptions options = plain_options();
+  options.decode.microbatches = 0;
+  EXPECT_EQ(decode_of("llama-3.3-70b", 4096, options).microbatches, 1);
+  EXPECT_EQ(decode_of("qwen3-235b-a22b", 4096, options).microbatches, 2);
+}
+
 TEST(OtherModels, OperatorsHaveTheNamesOfTheirKind) {
   using testing::ElementsAre;
   EXPECT_THAT(

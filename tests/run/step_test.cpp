@@ -79,13 +79,13 @@ TEST(Step, ADenseModelRunsWhereItFits) {
                                        "/workload/role=decode"};
   EXPECT_THROW(step_of(StepPhase::kDecode, llama), ConfigError);
   std::vector<std::string> larger = llama;
-  larger.emplace_back("/platform/die/hbm_capacity=141GB");
+  larger.emplace_back("/platform/die/hbm_capacity=145GB");
   const StepReport decode = step_of(StepPhase::kDecode, larger);
   expect_parts_add_up(decode.breakdown);
   EXPECT_EQ(decode.breakdown.moe_layers, 0);
   EXPECT_EQ(decode.kv_bytes_per_token, 327'680);
   larger.emplace_back("/precision/experts=bf16");
-  larger.emplace_back("/precision/attention_projections=bf16");  // 141.1 GB
+  larger.emplace_back("/precision/attention_projections=bf16");  // 141.1 GB and 4
   EXPECT_THROW(step_of(StepPhase::kDecode, larger), ConfigError);
   const StepReport prefill =
       step_of(StepPhase::kPrefill, {shipped_model("llama-3.3-70b"), "/workload/role=prefill"});
