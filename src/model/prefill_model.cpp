@@ -109,13 +109,13 @@ int PrefillPipeline::microbatches(const Totals& totals, std::int32_t instance) c
     return static_cast<int>(std::lround(std::log2(std::max(1.0, value)) * kStepsPerOctave));
   };
   const auto value = [](int steps) { return std::exp2(steps / kStepsPerOctave); };
-  const std::array<int, 3> shape{step(totals.tokens), step(totals.context / totals.tokens),
-                                 step(totals.pairs / totals.tokens)};
+  const std::array<int, 4> shape{step(totals.tokens), step(totals.context / totals.tokens),
+                                 step(totals.pairs / totals.tokens), step(totals.sequences)};
   Place& place = place_of(instance);
   const auto found = place.splits.find(shape);
   if (found != place.splits.end()) return found->second;
   const double tokens = value(shape[0]);
-  const Totals typical{tokens, tokens * value(shape[1]), tokens * value(shape[2]), 1};
+  const Totals typical{tokens, tokens * value(shape[1]), tokens * value(shape[2]), value(shape[3])};
   const auto duration = [&](int parts) {
     return PrefillStep(*this, instance, typical, parts, {}).duration();
   };
