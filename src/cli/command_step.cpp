@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include <cmath>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
@@ -44,13 +45,18 @@ void print_title(const std::string& text, Paint paint) {
 
 void print_head(const run::StepReport& report) {
   const model::StepBreakdown& b = report.breakdown;
+  const model::Architecture& model = report.model;
+  print("{}: {:.1f} B parameters, {:.1f} B of them for one token; {} B of KV a token\n", model.name,
+        model.parameters() / 1e9, model.active_parameters() / 1e9,
+        grouped(report.kv_bytes_per_token));
   const bool decode = report.phase == run::StepPhase::kDecode;
   print("One {} of {} ranks: {} {} per NPU, {} {} tokens\n",
         decode ? "decode iteration" : "prefill batch", report.ranks, grouped(report.batch_per_npu),
         decode ? "sequences" : "tokens", decode ? "context" : "prompts of",
         grouped(report.context));
-  print("{:.3f} ms, a MoE layer {} us, {} microbatch{}", b.duration * 1e3, us(b.layer),
-        b.microbatches, b.microbatches == 1 ? "" : "es");
+  print("{:.3f} ms, a {} layer {} us, {} microbatch{}", b.duration * 1e3,
+        b.moe_layers > 0 ? "MoE" : "dense", us(b.layer), b.microbatches,
+        b.microbatches == 1 ? "" : "es");
   if (decode && b.microbatches > 1) {
     print(", attention on {} AIC and {} AIV cores", b.attention_aic, b.attention_aiv);
   }
@@ -59,8 +65,9 @@ void print_head(const run::StepReport& report) {
 }
 
 void print_operators(const model::StepBreakdown& b, Paint paint) {
-  print_title(fmt::format("{:<20}{:<12}{:>10}{:>14}{:>12}", "MoE layer operator", "track",
-                          "alone us", "in place us", "HBM MB"),
+  const char* title = b.moe_layers > 0 ? "MoE layer operator" : "Layer operator";
+  print_title(fmt::format("{:<20}{:<12}{:>10}{:>14}{:>12}", title, "track", "alone us",
+                          "in place us", "HBM MB"),
               paint);
   for (const model::OperatorTime& op : b.operators) {
     print("  {:<18}{:<12}{:>10}{:>14}{:>12.2f}\n", op.name, op.track, us(op.alone), us(op.duration),
@@ -103,11 +110,17 @@ void print_report(const run::StepReport& report, const std::string& borrowed, Pa
 }
 
 nlohmann::ordered_json to_json(const run::StepReport& report, nlohmann::ordered_json provenance) {
-  nlohmann::ordered_json json{{"phase", run::to_string(report.phase)},
-                              {"ranks", report.ranks},
-                              {"batch_per_npu", report.batch_per_npu},
-                              {"context", report.context},
-                              {"network_note", report.network_note}};
+  nlohmann::ordered_json json{
+      {"phase", run::to_string(report.phase)},
+      {"ranks", report.ranks},
+      {"batch_per_npu", report.batch_per_npu},
+      {"context", report.context},
+      {"model",
+       {{"name", report.model.name},
+        {"parameters", std::llround(report.model.parameters())},
+        {"active_parameters", std::llround(report.model.active_parameters())},
+        {"kv_bytes_per_token", report.kv_bytes_per_token}}},
+      {"network_note", report.network_note}};
   json.update(metrics::to_json(report.breakdown));
   json["provenance"] = std::move(provenance);
   return json;

@@ -11,17 +11,21 @@
 namespace cmsim::model {
 namespace {
 
-constexpr std::array<const char*, 3> kAttention{"MLAProlog", "FusedAttention", "OProj"};
+using AttentionNames = std::array<const char*, DecodeStep::kAttentionOperators>;
+constexpr AttentionNames kLatentAttention{"MLAProlog", "Indexer", "FusedAttention", "OProj"};
+constexpr AttentionNames kGroupedAttention{"QKVProj", "Indexer", "Attention", "OProj"};
 constexpr std::array<const char*, 4> kExperts{"Gate", "Dispatch", "MLP", "Combine"};
+constexpr std::array<const char*, 1> kDense{"DenseFFN"};
 
 /// Turns the blocks of the recurrence into slices of operators on the pacing rank.
 class Slices : public SliceRecorder {
  public:
-  Slices(const DecodeStep& step, std::vector<StepSlice>& slices) : step_(step), slices_(slices) {}
+  Slices(const DecodeStep& step, const AttentionNames& names, std::vector<StepSlice>& slices)
+      : step_(step), attention_names_(names), slices_(slices) {}
 
   void attention(int layer, int microbatch, Seconds start, Seconds end) override {
-    split(kAttention.data(), step_.operators().attention_shared, "stream 0", layer, microbatch,
-          start, end);
+    split(attention_names_.data(), step_.operators().attention_shared, "stream 0", layer,
+          microbatch, start, end);
   }
   void experts(int layer, int microbatch, Seconds start, Seconds barrier, Seconds end) override {
     const std::span<const Seconds> all = step_.operators().experts_shared;
@@ -29,7 +33,7 @@ class Slices : public SliceRecorder {
     split(kExperts.data() + 2, all.last(2), "stream 1", layer, microbatch, barrier, end);
   }
   void dense(int layer, int microbatch, Seconds start, Seconds end) override {
-    slices_.push_back({"DenseFFN", "stream 1", start, end - start, layer, microbatch});
+    slices_.push_back({kDense[0], "stream 1", start, end - start, layer, microbatch});
   }
   void operation(const char* name, const char* track, int layer, int microbatch, Seconds start,
                  Seconds end) override {
@@ -47,6 +51,7 @@ class Slices : public SliceRecorder {
     if (total <= 0) return;
     const double fit = (end - start) / total;
     for (std::size_t i = 0; i < weights.size(); ++i) {
+      if (weights[i] == 0) continue;  // an operator that the model does not have
       const Seconds length = weights[i] * fit;
       slices_.push_back({names[i], track, start, length, layer, microbatch});
       start += length;
@@ -54,6 +59,7 @@ class Slices : public SliceRecorder {
   }
 
   const DecodeStep& step_;
+  const AttentionNames& attention_names_;
   std::vector<StepSlice>& slices_;
 };
 
@@ -63,7 +69,9 @@ StepBreakdown DecodePipeline::breakdown(const DecodeBatch& batch) const {
   StepBreakdown result;
   const DecodePlan chosen = plan(batch);
   DecodeStep step(*this, chosen, {});
-  Slices recorder(step, result.slices);
+  const AttentionNames& attention_names =
+      architecture_.latent() != nullptr ? kLatentAttention : kGroupedAttention;
+  Slices recorder(step, attention_names, result.slices);
   result.duration = step.run(batch, &recorder);
   if (result.duration <= 0) return result;
   result.microbatches = chosen.microbatches;
@@ -79,15 +87,19 @@ StepBreakdown DecodePipeline::breakdown(const DecodeBatch& batch) const {
   const DecodeStep::Operators& operators = step.operators();
   result.streams = {{"stream 0", 0}, {"stream 1", 0}};
   const auto add = [&](const char* name, int stream, const OperatorCost& cost, Seconds shared) {
+    if (shared == 0) return;  // an operator that the model does not have
     auto& [track, busy] = result.streams[static_cast<std::size_t>(stream)];
     result.operators.push_back(
         {name, track, cost.alone(device_.hbm_bandwidth()), shared, cost.hbm_bytes});
     busy += shared;
   };
-  for (std::size_t i = 0; i < kAttention.size(); ++i) {
-    add(kAttention[i], 0, operators.attention[i], operators.attention_shared[i]);
+  const bool is_dense = architecture_.moe_layers() == 0;
+  for (std::size_t i = 0; i < attention_names.size(); ++i) {
+    add(attention_names[i], 0, operators.attention[i],
+        is_dense ? operators.dense_attention_shared[i] : operators.attention_shared[i]);
   }
-  for (std::size_t i = 0; i < kExperts.size(); ++i) {
+  if (is_dense) add(kDense[0], 1, operators.dense[0], operators.dense_shared[0]);
+  for (std::size_t i = 0; i < kExperts.size() && !is_dense; ++i) {
     add(kExperts[i], step.is_on_stream_1(static_cast<int>(i)) ? 1 : 0, operators.experts[i],
         operators.experts_shared[i]);
   }

@@ -22,7 +22,8 @@ DecodeOptions checked(DecodeOptions options, const Architecture& architecture,
         fmt::format("found {}, allowed is 0: model \"{}\" has no MTP layer to draft with",
                     options.draft_tokens, architecture.name));
   }
-  if (options.microbatches == 0 && !can_run_microbatches(platform)) options.microbatches = 1;
+  const bool can_hide_exchanges = architecture.has_experts() && can_run_microbatches(platform);
+  if (options.microbatches == 0 && !can_hide_exchanges) options.microbatches = 1;
   return options;
 }
 
@@ -74,10 +75,11 @@ DecodePipeline::DecodePipeline(const hw::Platform& platform, const Architecture&
   const int exchanges = architecture_.moe_layers() + options_.draft_tokens;
   for (std::size_t i = 0; i < places_.size(); ++i) {
     const std::vector<std::int32_t>& dies = places.dies[i];
-    wires_.push_back({exchanges,
-                      std::make_shared<const coll::PortLoads>(
-                          places_[i]->exchange->loads(places.network, dies, experts_->copies())),
-                      nullptr});
+    WireUse& wires = wires_.emplace_back();
+    wires.exchanges = exchanges;
+    if (exchanges == 0) continue;  // dense
+    wires.exchange = std::make_shared<const coll::PortLoads>(
+        places_[i]->exchange->loads(places.network, dies, experts_->copies()));
   }
   plan_ = planned();
 }
@@ -169,14 +171,17 @@ DecodeIteration DecodePipeline::iteration(const DecodeBatch& batch) const {
   if (total == 0) return result;
   const auto sequences = static_cast<double>(total), kv = static_cast<double>(context);
   const double ranks = layout_.ranks;
-  const double tokens = sequences / ranks * (1 + options_.draft_tokens);
+  const int rows = 1 + options_.draft_tokens;  // of a sequence
+  const double tokens = sequences / ranks * rows;
   const double layers = architecture_.layers + options_.draft_tokens;
   const double moe_layers = architecture_.moe_layers() + options_.draft_tokens;
   const double passes = chosen.microbatches;  // each microbatch streams the weights again
   const double attention =
-      passes * (operators_.mla_prolog(tokens / passes).hbm_bytes +
-                operators_.o_proj(tokens / passes).hbm_bytes) +
-      operators_.fused_attention(kv / ranks, 1 + options_.draft_tokens).hbm_bytes;
+      passes *
+          (operators_.attention_prolog(tokens / passes).hbm_bytes +
+           operators_.o_proj(tokens / passes).hbm_bytes +
+           operators_.indexer(sequences / ranks / passes, kv / ranks / passes, rows).hbm_bytes) +
+      operators_.attention(sequences / ranks, kv / ranks, rows).hbm_bytes;
   const double experts = passes * operators_
                                       .expert_ffn(experts_->mean_rows(tokens * ranks / passes),
                                                   layout_.experts_per_rank())

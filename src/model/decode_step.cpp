@@ -56,15 +56,18 @@ OperatorCost DecodeStep::exchange_cost(Seconds duration, double bytes) const {
   return result;
 }
 
-std::array<OperatorCost, 3> DecodeStep::attention_costs(double sequences, double kv_tokens,
-                                                        double tokens_per_sequence,
-                                                        bool mtp) const {
+DecodeStep::AttentionCosts DecodeStep::attention_costs(double sequences, double kv_tokens,
+                                                       double tokens_per_sequence, bool mtp) const {
   const OperatorList& list = pipeline_.operators_;
   const double tokens = sequences * tokens_per_sequence;
-  OperatorWork prolog = list.mla_prolog(tokens);
+  OperatorWork prolog = list.attention_prolog(tokens);
   if (mtp) prolog += list.mtp_projection(tokens);
-  return {cost(prolog, attention_share_),
-          cost(list.fused_attention(kv_tokens, tokens_per_sequence), attention_share_),
+  OperatorCost indexer;
+  if (list.architecture().indexer) {
+    indexer = cost(list.indexer(sequences, kv_tokens, tokens_per_sequence), attention_share_);
+  }
+  return {cost(prolog, attention_share_), indexer,
+          cost(list.attention(sequences, kv_tokens, tokens_per_sequence), attention_share_),
           cost(list.o_proj(tokens), attention_share_)};
 }
 
@@ -391,7 +394,9 @@ DecodeStep::MatrixWork DecodeStep::matrix_work(const DecodeBatch& batch) {
   for (const OperatorCost& op : operators_.attention) {
     work.attention += op.compute * attention_share_;
   }
-  work.experts = operators_.experts[2].compute * expert_share_;
+  const bool is_dense = pipeline_.architecture_.moe_layers() == 0;
+  work.experts =
+      (is_dense ? operators_.dense[0].compute : operators_.experts[2].compute) * expert_share_;
   return work;
 }
 
@@ -431,7 +436,7 @@ Seconds DecodeStep::run(const DecodeBatch& batch, SliceRecorder* recorder) {
   }
   const Seconds layers_end = front();
   moe_time_ = layers_end - host_time_ - dense_time_;
-  layer_time_ = moe_time_ / std::max(1, a.moe_layers());
+  layer_time_ = a.moe_layers() > 0 ? moe_time_ / a.moe_layers() : dense_time_ / a.layers;
   head_time_ = head(largest * (1 + drafts));
   if (recorder != nullptr) recorder->whole("LMHead", layers_end, head_time_);
   Seconds now = layers_end + head_time_;

@@ -34,6 +34,9 @@ class SliceRecorder {
 class DecodeStep {
  public:
   static constexpr int kMostMicrobatches = 4;
+  /// Prolog, indexer (no cost where there is none), attention, output projection.
+  static constexpr std::size_t kAttentionOperators = 4;
+  using AttentionCosts = std::array<OperatorCost, kAttentionOperators>;
 
   DecodeStep(const DecodePipeline& pipeline, const DecodePlan& plan, const StepVariant& variant);
 
@@ -50,10 +53,10 @@ class DecodeStep {
   /// Operators of microbatch 0 of a MoE layer on the pacing rank, alone and beside the other
   /// stream.
   struct Operators {
-    std::array<OperatorCost, 3> attention;
+    AttentionCosts attention;
     std::array<OperatorCost, 4> experts;  // gate, dispatch, MLP, combine
     std::array<OperatorCost, 1> dense;
-    std::array<Seconds, 3> attention_shared, dense_attention_shared;
+    std::array<Seconds, kAttentionOperators> attention_shared, dense_attention_shared;
     std::array<Seconds, 4> experts_shared;
     std::array<Seconds, 1> dense_shared;
   };
@@ -92,8 +95,8 @@ class DecodeStep {
   int part(int sequences, int microbatch) const {
     return (sequences + plan_.microbatches - 1 - microbatch) / plan_.microbatches;
   }
-  std::array<OperatorCost, 3> attention_costs(double sequences, double kv_tokens,
-                                              double tokens_per_sequence, bool mtp) const;
+  AttentionCosts attention_costs(double sequences, double kv_tokens, double tokens_per_sequence,
+                                 bool mtp) const;
   const TokenExchange& exchange() const { return *place_->exchange; }
   ExchangeLoad exchange_load(double tokens, double rows) const;
   double straggler_rows(int layer, double tokens) const;

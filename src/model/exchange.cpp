@@ -208,10 +208,12 @@ class TwoLevelExchange : public ExchangeBase {
  private:
   /// To the node, then inside it; a group within one node needs no relay.
   int hops() const { return nodes_ > 1 ? 2 : 1; }
-  /// Expected number of other nodes a token goes to: routing picks at most groups_per_token groups.
+  /// Expected number of other nodes a token goes to: routing over several groups picks at most
+  /// groups_per_token of them, over one group it picks experts anywhere.
   double nodes_per_token(double copies) const {
-    const double groups = operators_.architecture().groups_per_token;
-    const double draws = std::min(copies, groups > 0 ? groups : copies);
+    const Architecture& a = operators_.architecture();
+    const double draws =
+        a.expert_groups > 1 ? std::min<double>(copies, a.groups_per_token) : copies;
     const double others = nodes_ - 1;
     return others <= 0 ? 0 : others * (1 - std::pow(1 - 1.0 / nodes_, draws));
   }

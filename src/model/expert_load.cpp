@@ -159,12 +159,17 @@ ExpertLoad::ExpertLoad(const Architecture& architecture, const ExpertLayout& lay
   if (layers == 0) return;  // all layers dense
 
   const int routed = layout.routed_ranks;
-  if (options.placement == Placement::kBalanced) {
-    for (Layer& layer : layers_) {
-      layer.shares.assign(layout.ranks, 0.0);
-      std::fill(layer.shares.begin() + layout.first_routed_rank(), layer.shares.end(),
-                1.0 / routed);
+  if (options.balancedness > 0 || options.placement == Placement::kBalanced) {
+    const double peak =
+        options.balancedness > 0 ? std::min<double>(routed, 1 / options.balancedness) : 1;
+    std::vector<double> shares(layout.ranks, 0.0);
+    const auto first = shares.begin() + layout.first_routed_rank();
+    std::fill(first, shares.end(), 1.0 / routed);
+    if (peak > 1) {
+      std::fill(first, shares.end(), (1 - peak / routed) / (routed - 1));
+      *first = peak / routed;
     }
+    std::fill(layers_.begin(), layers_.end(), Layer{.peak = peak, .noise = {}, .shares = shares});
     return;
   }
   const PopularityShape shape{.layers = layers,

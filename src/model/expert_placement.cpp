@@ -111,12 +111,14 @@ ExpertLayout derive_layout(const Architecture& architecture, int ranks, int shar
                            int redundant) {
   const int experts = architecture.routed_experts;
   const int spare = experts / 8;
-  if (experts < 1) throw std::invalid_argument("expert layout: the model has no routed experts");
   if (ranks < 1 || shared_copies < -1 || redundant < -1) {
     throw std::invalid_argument(fmt::format(
         "expert layout: EP {} with {} shared copies and {} redundant experts; allowed: at least 1 "
         "rank, and counts >= 0 (or -1 to derive)",
         ranks, shared_copies, redundant));
+  }
+  if (experts == 0) {  // nothing to place
+    return {.ranks = ranks, .shared_hosting = SharedHosting::kNone, .routed_ranks = ranks};
   }
   const bool has_shared = architecture.shared_experts > 0;
   if (shared_copies == -1) {

@@ -1,24 +1,16 @@
 #include "cmsim/model/operators.hpp"
 
+#include "element_bytes.hpp"
+
 namespace cmsim::model {
 namespace {
 
-constexpr double kBf16 = 2, kInt8 = 1, kFp32 = 4;
 constexpr double kScaleBytes = 512;  // P §4.2.1: 7 KB of INT8 and its scale are sent as 7.5 KB
-
-double bytes_of(Precision precision) { return precision == Precision::kInt8 ? kInt8 : kBf16; }
 
 }  // namespace
 
 OperatorList::OperatorList(const Architecture& architecture, const PrecisionOptions& precision)
     : architecture_(architecture), precision_(precision) {}
-
-double OperatorList::projection_bytes() const { return bytes_of(precision_.attention_projections); }
-
-void OperatorList::add_projection(OperatorWork& work, double tokens, double weights) const {
-  (precision_.attention_projections == Precision::kInt8 ? work.int8_ops : work.bf16_ops) +=
-      2 * tokens * weights;
-}
 
 void OperatorList::add_experts(OperatorWork& work, double rows, double weights_per_row) const {
   (precision_.experts == Precision::kInt8 ? work.int8_ops : work.bf16_ops) +=
@@ -26,46 +18,6 @@ void OperatorList::add_experts(OperatorWork& work, double rows, double weights_p
 }
 
 // ---------------------------------------------------------------- decode
-
-OperatorWork OperatorList::mla_prolog(double tokens) const {
-  const Architecture& a = architecture_;
-  const double down =
-      static_cast<double>(a.hidden) * (a.q_lora_rank + a.kv_lora_rank + a.rope_head_dim);
-  const double up =
-      static_cast<double>(a.q_lora_rank) * a.heads * (a.nope_head_dim + a.rope_head_dim);
-  const double absorb = static_cast<double>(a.heads) * a.nope_head_dim * a.kv_lora_rank;
-  OperatorWork work;
-  add_projection(work, tokens, down + up);
-  work.bf16_ops += 2 * tokens * absorb;  // batched product with the key up-projection, kept in BF16
-  work.hbm_bytes = (down + up) * projection_bytes() + absorb * kBf16 +
-                   tokens * (2.0 * a.hidden + a.heads * (a.kv_lora_rank + a.rope_head_dim)) * kBf16;
-  work.stages =
-      4;  // norm and quantise | down-projections | query up-projection | absorb, RoPE, cache
-  return work;
-}
-
-OperatorWork OperatorList::fused_attention(double kv_tokens, double tokens_per_sequence) const {
-  const Architecture& a = architecture_;
-  const double score = a.kv_lora_rank + a.rope_head_dim, value = a.kv_lora_rank;
-  OperatorWork work;
-  work.mla_ops = 2.0 * a.heads * (score + value) * kv_tokens * tokens_per_sequence;
-  work.hbm_bytes = kv_tokens * kv_bytes_per_token_layer();
-  work.stages = 2;  // attention over split contexts | merge of the splits
-  return work;
-}
-
-OperatorWork OperatorList::o_proj(double tokens) const {
-  const Architecture& a = architecture_;
-  const double absorb = static_cast<double>(a.heads) * a.kv_lora_rank * a.v_head_dim;
-  const double output = static_cast<double>(a.heads) * a.v_head_dim * a.hidden;
-  OperatorWork work;
-  add_projection(work, tokens, output);
-  work.bf16_ops += 2 * tokens * absorb;
-  work.hbm_bytes = output * projection_bytes() + absorb * kBf16 +
-                   tokens * (a.heads * (a.kv_lora_rank + a.v_head_dim) + a.hidden) * kBf16;
-  work.stages = 3;  // value projection | quantise | output projection
-  return work;
-}
 
 OperatorWork OperatorList::gate(double tokens) const {
   const Architecture& a = architecture_;
@@ -83,13 +35,12 @@ OperatorWork OperatorList::expert_ffn(double rows, double experts) const {
   return work;
 }
 
-OperatorWork OperatorList::dense_ffn(double tokens) const {
+OperatorWork OperatorList::dense_ffn(double tokens, double share) const {
   const Architecture& a = architecture_;
-  const double weights = 3.0 * a.hidden * a.dense_intermediate;
   OperatorWork work;
-  add_experts(work, tokens, weights);
-  work.hbm_bytes =
-      dense_weight_bytes() + tokens * (2.0 * a.hidden * kBf16 + 3.0 * a.dense_intermediate * kBf16);
+  add_experts(work, tokens, a.dense_parameters() * share);
+  work.hbm_bytes = dense_weight_bytes() * share +
+                   tokens * (2.0 * a.hidden * kBf16 + 3.0 * a.dense_intermediate * share * kBf16);
   work.stages = 4;  // norm and quantise | gate and up | activation and quantise | down
   return work;
 }
@@ -115,78 +66,6 @@ OperatorWork OperatorList::mtp_projection(double tokens) const {
 }
 
 // ---------------------------------------------------------------- prefill
-
-OperatorWork OperatorList::prefill_norm(double tokens) const {
-  OperatorWork work;  // add residual: read two, write two; quantise: read one, write one in INT8
-  work.hbm_bytes = tokens * architecture_.hidden * (4 * kBf16 + kBf16 + kInt8);
-  return work;
-}
-
-OperatorWork OperatorList::prefill_down_projection(double tokens) const {
-  const Architecture& a = architecture_;
-  const double weights =
-      static_cast<double>(a.hidden) * (a.q_lora_rank + a.kv_lora_rank + a.rope_head_dim);
-  OperatorWork work;
-  add_projection(work, tokens, weights);
-  // The latents are written, then normalised: read and written again.
-  work.stages = 2;
-  work.hbm_bytes = weights * projection_bytes() + tokens * (a.hidden * kInt8 + 3 * latent_bytes());
-  return work;
-}
-
-OperatorWork OperatorList::prefill_up_projection(double tokens, double context,
-                                                 double heads) const {
-  const Architecture& a = architecture_;
-  const double query = a.q_lora_rank * heads * (a.nope_head_dim + a.rope_head_dim);
-  const double key_value = a.kv_lora_rank * heads * (a.nope_head_dim + a.v_head_dim);
-  OperatorWork work;
-  add_projection(work, tokens, query);
-  add_projection(work, context, key_value);
-  work.hbm_bytes =
-      (query + key_value) * projection_bytes() +
-      tokens * (a.q_lora_rank * kBf16 + heads * (a.nope_head_dim + a.rope_head_dim) * kBf16) +
-      context * (a.kv_lora_rank * kBf16 + heads * (a.nope_head_dim + a.v_head_dim) * kBf16);
-  work.stages = 2;  // queries | keys and values
-  return work;
-}
-
-OperatorWork OperatorList::prefill_rope(double tokens, double context, double heads) const {
-  const Architecture& a = architecture_;
-  // Queries are read and written; keys are put together per head: the part without RoPE is read,
-  // the whole key written.
-  OperatorWork work;
-  work.hbm_bytes = kBf16 * heads *
-                   (2 * tokens * (a.nope_head_dim + a.rope_head_dim) +
-                    context * (2 * a.nope_head_dim + a.rope_head_dim));
-  return work;
-}
-
-OperatorWork OperatorList::prefill_attention(double pairs, double tokens, double context,
-                                             double heads) const {
-  const Architecture& a = architecture_;
-  const double score = a.nope_head_dim + a.rope_head_dim;
-  OperatorWork work;
-  work.mla_ops = 2.0 * heads * (score + a.v_head_dim) * pairs;
-  work.hbm_bytes =
-      heads * kBf16 * (tokens * (score + a.v_head_dim) + context * (score + a.v_head_dim));
-  return work;
-}
-
-OperatorWork OperatorList::prefill_quantise_attention(double tokens) const {
-  OperatorWork work;
-  work.hbm_bytes = tokens * architecture_.heads * architecture_.v_head_dim * (kBf16 + kInt8);
-  return work;
-}
-
-OperatorWork OperatorList::prefill_o_proj(double tokens) const {
-  const Architecture& a = architecture_;
-  const double weights = static_cast<double>(a.heads) * a.v_head_dim * a.hidden;
-  OperatorWork work;
-  add_projection(work, tokens, weights);
-  work.hbm_bytes =
-      weights * projection_bytes() + tokens * (a.heads * a.v_head_dim * kInt8 + a.hidden * kBf16);
-  return work;
-}
 
 OperatorWork OperatorList::prefill_post_norm(double tokens) const {
   const Architecture& a = architecture_;
@@ -251,42 +130,22 @@ OperatorWork OperatorList::combine_reduce(double tokens, double rows) const {
 
 // ---------------------------------------------------------------- sizes
 
-double OperatorList::attention_weight_bytes() const {
-  const Architecture& a = architecture_;
-  const double down =
-      static_cast<double>(a.hidden) * (a.q_lora_rank + a.kv_lora_rank + a.rope_head_dim);
-  const double up =
-      static_cast<double>(a.q_lora_rank) * a.heads * (a.nope_head_dim + a.rope_head_dim);
-  const double key_value =
-      static_cast<double>(a.kv_lora_rank) * a.heads * (a.nope_head_dim + a.v_head_dim);
-  const double output = static_cast<double>(a.heads) * a.v_head_dim * a.hidden;
-  return (down + up + output) * projection_bytes() + key_value * kBf16;
-}
-
 double OperatorList::expert_weight_bytes() const {
-  return 3.0 * architecture_.hidden * architecture_.expert_intermediate *
-         bytes_of(precision_.experts);
+  return architecture_.expert_parameters() * bytes_of(precision_.experts);
 }
 
 double OperatorList::dense_weight_bytes() const {
-  return 3.0 * architecture_.hidden * architecture_.dense_intermediate *
-         bytes_of(precision_.experts);
+  return architecture_.dense_parameters() * bytes_of(precision_.experts);
 }
 
 double OperatorList::router_weight_bytes() const {
-  return static_cast<double>(architecture_.hidden) * architecture_.routed_experts * kBf16;
+  return architecture_.router_parameters() * kBf16;
 }
 
-double OperatorList::head_weight_bytes() const {
-  return static_cast<double>(architecture_.hidden) * architecture_.vocabulary * kBf16;
-}
+double OperatorList::head_weight_bytes() const { return architecture_.head_parameters() * kBf16; }
 
 double OperatorList::mtp_weight_bytes() const {
   return 2.0 * architecture_.hidden * architecture_.hidden * projection_bytes();
-}
-
-double OperatorList::kv_bytes_per_token_layer() const {
-  return (architecture_.kv_lora_rank + architecture_.rope_head_dim) * bytes_of(precision_.kv_cache);
 }
 
 double OperatorList::dispatch_message_bytes() const {
@@ -295,14 +154,5 @@ double OperatorList::dispatch_message_bytes() const {
 }
 
 double OperatorList::combine_message_bytes() const { return architecture_.hidden * kBf16; }
-
-double OperatorList::latent_bytes() const {
-  return (architecture_.q_lora_rank + architecture_.kv_lora_rank + architecture_.rope_head_dim) *
-         kBf16;
-}
-
-double OperatorList::cached_latent_bytes() const {
-  return (architecture_.kv_lora_rank + architecture_.rope_head_dim) * kBf16;
-}
 
 }  // namespace cmsim::model

@@ -122,6 +122,11 @@ ExpertOptions read_experts(const ConfigNode& node, PopularityParameters& popular
   options.shared_copies = static_cast<int>(node.integer_or("shared_copies", -1, -1, hw::kMostDies));
   options.redundant = static_cast<int>(node.integer_or("redundant", -1, -1, hw::kMostDies));
   options.skew = node.number_or("skew", options.skew, 0, 3);
+  constexpr double kLeastBalancedness =
+      1e-3;  // beyond any published one, and any EP degree's 1/ranks
+  if (node.has("balancedness")) {
+    options.balancedness = node.number("balancedness", kLeastBalancedness, 1);
+  }
   options.seed = static_cast<std::uint64_t>(node.integer_or("seed", 1, 0));
   node.close();
   return options;

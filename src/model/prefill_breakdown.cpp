@@ -30,7 +30,7 @@ Schedule add_layers(std::vector<StepSlice>& slices, const std::vector<Task>& cha
   return schedule;
 }
 
-/// Operators of a MoE layer, their durations means over all layers and microbatches.
+/// Operators of a layer, their durations means over all layers and microbatches.
 void add_operators(StepBreakdown& result, const std::vector<Task>& chain, const Schedule& schedule,
                    BytesPerSecond bandwidth) {
   std::vector<Seconds> duration(chain.size(), 0);
@@ -62,17 +62,19 @@ StepBreakdown PrefillPipeline::breakdown(const PrefillBatch& batch) const {
   result.host = host_time(batch.cached_blocks);
   result.duration = result.host + step.duration();
   result.microbatches = step.microbatches();
-  result.layer = step.layer_time();
+  const bool is_dense = a.moe_layers() == 0;
+  result.layer = is_dense ? step.dense_time() / a.layers : step.layer_time();
   result.dense_layers = step.dense_time();
   result.moe_layers = step.moe_time();
   result.mtp = step.mtp_time();
   result.head = step.head_time();
 
   if (a.dense_layers > 0) {
-    add_layers(result.slices, step.dense_chain(), step, bandwidth, 0, a.dense_layers, result.host,
-               result.dense_layers);
+    const Schedule schedule = add_layers(result.slices, step.dense_chain(), step, bandwidth, 0,
+                                         a.dense_layers, result.host, result.dense_layers);
+    if (is_dense) add_operators(result, step.dense_chain(), schedule, bandwidth);
   }
-  if (a.moe_layers() > 0) {
+  if (!is_dense) {
     const Schedule schedule =
         add_layers(result.slices, step.chain(), step, bandwidth, a.dense_layers, a.moe_layers(),
                    result.host + result.dense_layers, result.moe_layers);

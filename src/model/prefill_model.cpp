@@ -56,12 +56,14 @@ PrefillPipeline::PrefillPipeline(const hw::Platform& platform, const Architectur
   for (std::size_t i = 0; i < places_.size(); ++i) {
     const std::vector<std::int32_t>& dies = places.dies[i];
     const coll::ExchangeNetwork::Subgroups groups = tensor_parallel_groups(dies);
-    wires_.push_back({architecture.layers + mtp_layers_,
-                      std::make_shared<const coll::PortLoads>(places_[i]->exchange.loads(
-                          places.network, dies, operators_.dispatch_message_bytes(),
-                          operators_.combine_message_bytes())),
-                      std::make_shared<const coll::PortLoads>(
-                          places.network.loads(groups, coll::even_shape(groups)))});
+    WireUse& wires = wires_.emplace_back();
+    wires.exchanges = architecture.layers + mtp_layers_;
+    wires.collective = std::make_shared<const coll::PortLoads>(
+        places.network.loads(groups, coll::even_shape(groups)));
+    if (!architecture.has_experts()) continue;
+    wires.exchange = std::make_shared<const coll::PortLoads>(
+        places_[i]->exchange.loads(places.network, dies, operators_.dispatch_message_bytes(),
+                                   operators_.combine_message_bytes()));
   }
 }
 
@@ -69,7 +71,7 @@ PrefillPipeline::PrefillPipeline(const hw::Platform& platform, const Architectur
 coll::ExchangeNetwork::Subgroups PrefillPipeline::tensor_parallel_groups(
     const std::vector<std::int32_t>& dies) const {
   const auto tp =
-      static_cast<std::size_t>(std::min(layout_.ranks, operators_.architecture().heads));
+      static_cast<std::size_t>(tensor_parallel_degree(operators_.architecture(), layout_.ranks));
   coll::ExchangeNetwork::Subgroups groups;
   for (std::size_t first = 0; first < dies.size(); first += tp) {
     const auto begin = dies.begin() + static_cast<std::ptrdiff_t>(first);

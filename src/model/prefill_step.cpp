@@ -17,14 +17,13 @@ PrefillStep::PrefillStep(const PrefillPipeline& pipeline, std::int32_t instance,
   part_ = {totals.tokens / microbatches_, totals.context / microbatches_,
            totals.pairs / microbatches_, totals.sequences / microbatches_};
   // TP over heads; with more ranks than heads, groups of ranks take different sequences.
-  const double tp = std::min<double>(ranks_, a.heads);
-  heads_ = std::ceil(a.heads / tp);
-  group_ = tp / ranks_;
+  tp_ = tensor_parallel_degree(a, pipeline.layout_.ranks);
+  heads_ = std::ceil(a.heads / tp_);
+  group_ = tp_ / ranks_;
   const BytesPerSecond bandwidth = pipeline_.device_.hbm_bandwidth();
 
   add_attention(dense_chain_);
-  dense_chain_.push_back(
-      compute("DenseFFN", pipeline_.operators_.dense_ffn(part_.tokens / ranks_)));
+  add_dense(dense_chain_);
   if (a.dense_layers > 0) {
     dense_time_ =
         schedule_chains(dense_chain_, microbatches_, a.dense_layers, bandwidth, Keep::kEnds)
@@ -74,8 +73,8 @@ void PrefillStep::count_bytes(const PrefillPipeline::Totals& totals) {
   const double exchange =
       sent_rows() * (list.dispatch_message_bytes() + list.combine_message_bytes());
   exchange_bytes_ = microbatches_ * moe_layers * exchange;
-  collective_bytes_ =
-      microbatches_ * (a.dense_layers + moe_layers) * (gather_bytes() + all_to_all_bytes());
+  collective_bytes_ = microbatches_ * (a.dense_layers + moe_layers) * attention_collective_bytes() +
+                      microbatches_ * a.dense_layers * dense_collective_bytes();
 }
 
 OperatorCost PrefillStep::cost(const OperatorWork& work) const {
@@ -113,37 +112,6 @@ Task PrefillStep::collective(const char* name, double bytes) const {
       transfer(name, bytes * place_.collective_leaves, cost.wire(bytes, bytes), cost.latency);
   task.unit = DieUnit::kAic;
   return task;
-}
-
-/// Latents of the sequences of a TP group, new and cached, that each of its ranks collects.
-double PrefillStep::gather_bytes() const {
-  const OperatorList& list = pipeline_.operators_;
-  const double cached = part_.context - part_.tokens;
-  return group_ * (part_.tokens * list.latent_bytes() + cached * list.cached_latent_bytes());
-}
-
-/// Attention outputs of a rank's heads, back to the ranks that own the tokens.
-double PrefillStep::all_to_all_bytes() const {
-  constexpr double kBf16 = 2;
-  return part_.tokens * group_ * heads_ * pipeline_.operators_.architecture().v_head_dim * kBf16;
-}
-
-void PrefillStep::add_attention(std::vector<Task>& chain) const {
-  const OperatorList& list = pipeline_.operators_;
-  const double tokens = part_.tokens / ranks_;
-  const double new_tokens = part_.tokens * group_, context = part_.context * group_;
-  const auto in_order = [&](const char* name, const OperatorWork& work) {
-    chain.push_back(compute(name, work));
-  };
-  in_order("Norm", list.prefill_norm(tokens));
-  in_order("DownProjection", list.prefill_down_projection(tokens));
-  chain.push_back(collective("AllGather", gather_bytes()));
-  in_order("UpProjection", list.prefill_up_projection(new_tokens, context, heads_));
-  in_order("RoPE", list.prefill_rope(new_tokens, context, heads_));
-  in_order("Attention", list.prefill_attention(part_.pairs * group_, new_tokens, context, heads_));
-  chain.push_back(collective("AllToAll", all_to_all_bytes()));
-  in_order("Quantise", list.prefill_quantise_attention(tokens));
-  in_order("OProj", list.prefill_o_proj(tokens));
 }
 
 double PrefillStep::local_rows() const {

@@ -45,6 +45,11 @@ class PrefillStep {
   Task transfer(const char* name, double bytes, Seconds wire, Seconds latency) const;
   Task collective(const char* name, double bytes) const;
   void add_attention(std::vector<Task>& chain) const;
+  void add_latent_attention(std::vector<Task>& chain) const;
+  void add_grouped_attention(std::vector<Task>& chain) const;
+  void add_dense(std::vector<Task>& chain) const;
+  /// Partial sums of the group's tokens, to the ranks that own them and added there.
+  void add_reduce_scatter(std::vector<Task>& chain) const;
   /// Token-expert pairs on the rank that a chain is of.
   struct Rows {
     double computed = 0;                // by its experts
@@ -58,8 +63,14 @@ class PrefillStep {
   /// Rows of a rank's own shared expert, which go nowhere.
   double local_rows() const;
   double sent_rows() const;
+  double group_tokens() const { return part_.tokens * group_; }
   double gather_bytes() const;
+  double chosen_bytes() const;
   double all_to_all_bytes() const;
+  double reduce_scatter_bytes() const;
+  double attended_pairs() const;
+  double attention_collective_bytes() const;
+  double dense_collective_bytes() const;
   OperatorWork head(const PrefillPipeline::Totals& totals) const;
   void count_bytes(const PrefillPipeline::Totals& totals);
 
@@ -69,6 +80,7 @@ class PrefillStep {
   PrefillPipeline::Totals part_;  // of one microbatch, all ranks
   double ranks_ = 1;
   double group_ = 1;  // share of a microbatch's sequences that one TP group has
+  double tp_ = 1;     // ranks of a TP group
   double heads_ = 1;  // of a rank
   int microbatches_ = 1;
   std::vector<Task> dense_chain_, moe_chain_;

@@ -33,7 +33,8 @@ constexpr std::array kKinds{
     KindFacts{FileKind::kScenario, "extends", "a scenario", "cmsim run {}"},
     KindFacts{FileKind::kDevice, "die", "a device",
               "\"device\": \"{}\" in a platform, or --set /platform/device={}"},
-    KindFacts{FileKind::kModel, "kv_lora_rank", "a model", "cmsim run SCENARIO --set /model={}"}};
+    KindFacts{FileKind::kModel, "vocabulary", "a model", "cmsim run SCENARIO --set /model={}"},
+    KindFacts{FileKind::kModel, "vocab_size", "a model", "cmsim run SCENARIO --set /model={}"}};
 
 /// Null for what is known by no key.
 const KindFacts* facts_of(const nlohmann::json& document) {

@@ -97,6 +97,11 @@ void expert_rules(const Scenario& s, std::vector<Rule>& rules) {
                         "on experts that are equally popular, it needs /experts/skew above 0")});
   all.emplace_back("/experts/skew");
   all.emplace_back(popularity + "/sequence_correlation");
+  std::vector<std::string> imposed = all;
+  imposed.emplace_back("/experts/placement");
+  rules.push_back({imposed, "/experts/balancedness",
+                   when(experts.balancedness > 0,
+                        "with an imposed balancedness, it needs /experts/balancedness left out")});
   rules.push_back({all, "/experts/placement",
                    when(experts.placement == model::Placement::kBalanced,
                         "with a perfectly balanced load, it needs /experts/placement eplb or "

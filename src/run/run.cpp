@@ -49,12 +49,11 @@ serve::Policies make_policies(const Scenario& scenario, const RunOptions& option
 
 serve::ClusterConfig cluster_config(const Scenario& scenario) {
   const model::DecodeOptions& decode = scenario.options.decode;
-  const bool bf16 = scenario.options.precision.kv_cache == model::Precision::kBf16;
   serve::ClusterConfig config;
   config.deployment = scenario.deployment;
   config.mtp = {decode.draft_tokens, decode.acceptance};
   config.role = scenario.role;
-  config.kv_bytes_per_token = scenario.model.kv_bytes_per_token(bf16 ? 2 : 1);
+  config.kv_bytes_per_token = kv_bytes_per_token(scenario);
   config.concurrency = scenario.workload.arrivals.concurrency;
   config.closed_loop = scenario.workload.arrivals.kind == work::ArrivalKind::kClosedLoop;
   config.seed = scenario.seed;

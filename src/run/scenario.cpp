@@ -215,7 +215,7 @@ Scenario read_keys(const ConfigDocument& document) {
   scenario.borrowed = scenario.platform.borrowed;
   const ConfigNode experts = root.child_or_empty("experts");
   if (scenario.model.type != model::kPopularityIsOf && scenario.model.moe_layers() > 0 &&
-      !experts.has("popularity") && !experts.has("skew")) {
+      !experts.has("popularity") && !experts.has("skew") && !experts.has("balancedness")) {
     scenario.borrowed.emplace_back("/experts/popularity");
   }
   scenario.deployment = read_deployment(root.child_or_empty("deployment"));

@@ -88,8 +88,7 @@ model::StepBreakdown prefill_step(const Scenario& scenario, const model::Prefill
   }
   const Tokens block = scenario.deployment.cache.block_size;
   const std::int64_t blocks =
-      (cached + block - 1) / block *
-      static_cast<std::int64_t>(sequences.size());
+      (cached + block - 1) / block * static_cast<std::int64_t>(sequences.size());
   return pipeline.breakdown({.sequences = sequences, .cached_blocks = blocks});
 }
 
@@ -111,6 +110,8 @@ StepReport break_down_step(const Scenario& given, const StepSpec& spec) {
   report.phase = spec.phase;
   report.context = context_of(scenario, spec);
   report.network_note = models.network_note;
+  report.model = scenario.model;
+  report.kv_bytes_per_token = kv_bytes_per_token(scenario);
   if (spec.phase == StepPhase::kDecode) {
     report.ranks = deployment.decode.ep;
     report.batch_per_npu = deployment.decode.max_num_seqs;

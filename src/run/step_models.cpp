@@ -126,6 +126,11 @@ void plan_decode(Scenario& scenario, const serve::DecodeSpec& full, double conte
   if (decode.planned_context == 0) decode.planned_context = context;
 }
 
+Bytes kv_bytes_per_token(const Scenario& scenario) {
+  const model::OperatorList operators(scenario.model, scenario.options.precision);
+  return static_cast<Bytes>(operators.kv_bytes_per_token(model::KvLayers::kMain));
+}
+
 StepModels make_step_models(const Scenario& scenario, const RoleExperts& experts) {
   const hw::Platform& platform = scenario.platform;
   const serve::Placement placement = serve::place(scenario.deployment, platform, scenario.role);

@@ -26,6 +26,9 @@ struct StepModels {
 /// have on average `context` tokens.
 void plan_decode(Scenario& scenario, const serve::DecodeSpec& full, double context);
 
+/// KV of one token as instances send it to each other and the context cache keeps it.
+Bytes kv_bytes_per_token(const Scenario& scenario);
+
 /// Throws SimulationError where exchanges cannot be measured on the scenario's network.
 StepModels make_step_models(const Scenario& scenario, const RoleExperts& experts);
 

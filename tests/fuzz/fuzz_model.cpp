@@ -18,35 +18,42 @@ namespace model = cmsim::model;
 bool positive(double value) { return value > 0 && std::isfinite(value); }
 
 void check_bounds(const model::Architecture& a) {
-  for (const int size :
-       {a.layers, a.hidden, a.heads, a.q_lora_rank, a.kv_lora_rank, a.rope_head_dim,
-        a.nope_head_dim, a.v_head_dim, a.routed_experts, a.experts_per_token, a.expert_groups,
-        a.groups_per_token, a.expert_intermediate, a.dense_intermediate, a.vocabulary}) {
+  for (const int size : {a.layers, a.hidden, a.heads, a.value_head_dim(), a.vocabulary}) {
     require(size >= 1, "a dimension is positive");
   }
+  if (a.has_experts()) {
+    for (const int size : {a.routed_experts, a.experts_per_token, a.expert_groups,
+                           a.groups_per_token, a.expert_intermediate}) {
+      require(size >= 1, "layers with experts have some");
+    }
+  }
+  require(a.dense_layers == 0 || a.dense_intermediate >= 1, "dense layers have a width");
   require(a.moe_layers() >= 0 && a.shared_experts >= 0 && a.mtp_layers >= 0,
           "a count is not negative");
   require(a.experts_per_token <= a.routed_experts && a.groups_per_token <= a.expert_groups,
           "a token goes to experts and groups that exist");
-  require(a.routed_experts % a.expert_groups == 0, "groups hold equally many experts");
+  require(a.routed_experts == 0 || a.routed_experts % a.expert_groups == 0,
+          "groups hold equally many experts");
   require(a.kv_bytes_per_token(2) > 0, "KV of a token takes bytes");
+  require(positive(a.active_parameters()) && a.active_parameters() <= a.parameters(),
+          "a token is multiplied with some of the parameters");
 }
 
 void check_operators(const model::Architecture& a) {
   const model::OperatorList operators(a, {});
   const double tokens = 4, pairs = 64, heads = a.heads;
   for (const model::OperatorWork& work :
-       {operators.mla_prolog(tokens), operators.fused_attention(pairs, 2), operators.o_proj(tokens),
-        operators.gate(tokens), operators.expert_ffn(tokens, 1), operators.dense_ffn(tokens),
-        operators.lm_head(tokens), operators.mtp_projection(tokens),
+       {operators.attention_prolog(tokens), operators.attention(2, pairs, 2),
+        operators.o_proj(tokens), operators.gate(tokens), operators.expert_ffn(tokens, 1),
+        operators.dense_ffn(tokens), operators.lm_head(tokens), operators.mtp_projection(tokens),
+        operators.prefill_head_projection(tokens, tokens, heads),
         operators.prefill_attention(pairs, tokens, tokens, heads)}) {
     require(work.int8_ops >= 0 && work.bf16_ops >= 0 && work.mla_ops >= 0, "work is not negative");
     require(positive(work.hbm_bytes) && std::isfinite(work.int8_ops + work.bf16_ops + work.mla_ops),
             "work is finite and moves bytes");
   }
   for (const double bytes :
-       {operators.attention_weight_bytes(), operators.expert_weight_bytes(),
-        operators.dense_weight_bytes(), operators.router_weight_bytes(),
+       {operators.attention_weight_bytes(), operators.prefill_attention_weight_bytes(32),
         operators.head_weight_bytes(), operators.kv_bytes_per_token_layer(),
         operators.dispatch_message_bytes(), operators.combine_message_bytes()}) {
     require(positive(bytes), "a size is positive and finite");
@@ -57,6 +64,7 @@ void check_layout(const model::Architecture& a) {
   constexpr int kRanks = 32;
   try {
     const model::ExpertLayout layout = model::derive_layout(a, kRanks);
+    if (a.routed_experts == 0) return;
     require(layout.ranks == kRanks && layout.routed_ranks >= 1, "a layout has its ranks");
     require(layout.routed_slots >= a.routed_experts, "every expert has a slot");
     require(layout.routed_slots == layout.routed_ranks * layout.routed_slots_per_rank,

@@ -135,8 +135,8 @@ TEST(DecodeModel, OneStreamIsTheSumOfItsOperators) {
   };
   const auto exchange = make_exchange(ExchangeKind::kFused, platform, list, 320);
   const ExchangeLoad load{48, 9, 480, 48};
-  const Seconds attention = alone(list.mla_prolog(48)) + alone(list.fused_attention(48 * 4096, 1)) +
-                            alone(list.o_proj(48));
+  const Seconds attention = alone(list.attention_prolog(48)) +
+                            alone(list.attention(48, 48 * 4096, 1)) + alone(list.o_proj(48));
   const Seconds experts = alone(list.gate(48)) + exchange->dispatch(load).total() +
                           alone(list.expert_ffn(480, 1)) + exchange->combine(load).total();
   const Seconds expected =

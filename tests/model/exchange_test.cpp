@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
+
 #include "cmsim/model/expert_load.hpp"
 #include "tests/model/places.hpp"
 #include "tests/model/published.hpp"
@@ -227,6 +229,14 @@ TEST(TwoLevelExchange, SendsATokenOnceToANodeAndForwardsItThere) {
   const ExchangeTime dispatch = relayed->dispatch(uniform(48));
   EXPECT_NEAR(dispatch.startup, 2 * 23.1e-6, 1e-12);
   EXPECT_NEAR(dispatch.wire, 48 * 7680 * (nodes / kRemote + forwarded / kNode), 1e-11);
+}
+
+// Kimi-K2 routes over one group: its 8 rows go to any of 20 nodes.
+TEST(TwoLevelExchange, WithoutRoutingGroupsATokenGoesToAnyNode) {
+  const OperatorList kimi(load_architecture(CMSIM_SOURCE_DIR "/workloads/models/kimi-k2.json"), {});
+  const auto relayed = make_exchange(ExchangeKind::kTwoLevel, cloudmatrix(), kimi, 320);
+  const double nodes = 19 * (1 - std::pow(0.95, 8)), forwarded = 8 * 14.0 / 16;
+  EXPECT_NEAR(relayed->ub_bytes(10, 8), 10 * (nodes + forwarded) * 22'016, 1e-3);
 }
 
 TEST(TwoLevelExchange, IsOneHopInsideANode) {

@@ -150,6 +150,23 @@ TEST(ExpertLoad, EveryLayerSharesOutAllRows) {
   }
 }
 
+// Mean over maximum 0.8: the busiest of 288 routed ranks has 1.25 x 8 / 288 rows a token in every
+// layer, whatever the batch.
+TEST(ExpertLoad, AnImposedBalancednessIsThatOfEveryLayer) {
+  const ExpertLoad imposed = load(320, {.balancedness = 0.8});
+  for (const double tokens : {3'200.0, 1e6}) {
+    EXPECT_DOUBLE_EQ(imposed.straggler_rows(0, tokens), tokens * 1.25 * 8 / 288);
+    EXPECT_EQ(imposed.straggler_rows(0, tokens), imposed.straggler_rows(57, tokens));
+  }
+  const std::vector<double> shares = imposed.received_shares().front();
+  EXPECT_DOUBLE_EQ(shares[32], 1.25 / 288 * 8 / 9);
+  EXPECT_NEAR(std::accumulate(shares.begin(), shares.end(), 0.0), 1, 1e-12);
+  const ExpertLoad perfect = load(320, {.balancedness = 1}),
+                   balanced = load(320, {.placement = Placement::kBalanced});
+  EXPECT_EQ(perfect.straggler_rows(0, 1e6), balanced.straggler_rows(0, 1e6));
+  EXPECT_EQ(perfect.received_shares(), balanced.received_shares());
+}
+
 TEST(ExpertLoad, WorsePlacementsWaitLonger) {
   double eplb = 0, stale = 0, contiguous = 0, flatter = 0;
   const ExpertLoad a = load(32), b = load(32, {.staleness = 1}),

@@ -71,5 +71,39 @@ TEST(Memory, LargerBatchesLeaveLessForKv) {
   EXPECT_LT(decode_plan(320, 256).kv_tokens(), decode_plan(320, 96).kv_tokens());
 }
 
+// A layer of Llama-3.3-70B: attention 150,994,944 and FFN 704,643,072 weights; embedding and head
+// 2 x 8192 x 128256 x 2 B = 4,202,692,608 B. As every decode die has it, in INT8: 72.65 GB.
+TEST(Memory, ADenseModelIsWholeOnADecodeDieAndDividedInPrefill) {
+  const Architecture llama =
+      load_architecture(CMSIM_SOURCE_DIR "/workloads/models/llama-3.3-70b.json");
+  const ExpertLayout layout = derive_layout(llama, 32);
+  const auto decode = [&](Precision precision) {
+    const OperatorList operators(llama, {.attention_projections = precision, .experts = precision});
+    return plan_decode_memory(cloudmatrix(), operators, layout, ExchangeKind::kFused, 96);
+  };
+  const MemoryPlan narrow = decode(Precision::kInt8), wide = decode(Precision::kBf16);
+  EXPECT_EQ(narrow.weights, 80 * (150'994'944.0 + 704'643'072) + 4'202'692'608);
+  EXPECT_EQ(wide.weights, 160 * (150'994'944.0 + 704'643'072) + 4'202'692'608);
+  EXPECT_EQ(narrow.kv_tokens(), 0);  // of 64 GB
+  EXPECT_EQ(wide.kv_tokens(), 0);
+  EXPECT_EQ(narrow.buffers, 0);  // nothing is exchanged
+  EXPECT_EQ(narrow.kv_bytes_per_token, 327'680);
+  // 2 heads and a KV head: 8192 x 128 x 4 + 256 x 8192 = 6,291,456; 1/32 of the FFN 22,020,096
+  const MemoryPlan prefill = plan_prefill_memory(cloudmatrix(), OperatorList(llama, {}), layout, 1);
+  EXPECT_EQ(prefill.weights, 80 * (6'291'456.0 + 22'020'096) + 4'202'692'608);
+  EXPECT_EQ(prefill.buffers, 0);
+  EXPECT_EQ(prefill.kv_bytes_per_token, 4 * 327'680);  // 32 ranks with a KV head each, of 8
+  EXPECT_GT(prefill.kv_tokens(), 0);
+}
+
+TEST(Memory, KeepsTheKeysOfTheIndexer) {
+  const Architecture sparse =
+      load_architecture(CMSIM_SOURCE_DIR "/workloads/models/deepseek-v3.2.json");
+  const MemoryPlan plan = plan_decode_memory(cloudmatrix(), OperatorList(sparse, {}),
+                                             derive_layout(sparse, 320), ExchangeKind::kFused, 96);
+  EXPECT_EQ(plan.kv_bytes_per_token, 62 * (1'152 + 128));
+  EXPECT_EQ(plan.weights, kWithoutExperts + 59 * kExpert + 62 * 13'959'168);
+}
+
 }  // namespace
 }  // namespace cmsim::model

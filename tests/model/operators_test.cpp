@@ -11,6 +11,11 @@ OperatorList published(PrecisionOptions precision = {}) {
   return OperatorList(deepseek_r1(), precision);
 }
 
+OperatorList of_shipped(const std::string& name, PrecisionOptions precision = {}) {
+  return OperatorList(load_architecture(CMSIM_SOURCE_DIR "/workloads/models/" + name + ".json"),
+                      precision);
+}
+
 constexpr PrecisionOptions kAllBf16{.attention_projections = Precision::kBf16,
                                     .experts = Precision::kBf16,
                                     .dispatch = Precision::kBf16,
@@ -20,8 +25,8 @@ constexpr PrecisionOptions kAllBf16{.attention_projections = Precision::kBf16,
 // INT8. Absorbed key projection 128 x 128 x 512 = 8,388,608 in BF16.
 constexpr double kPrologInt8 = 52'887'552, kAbsorbed = 8'388'608;
 
-TEST(Operators, MlaPrologStreamsItsWeightsAndComputesOnTokens) {
-  const OperatorWork idle = published().mla_prolog(0), ten = published().mla_prolog(10);
+TEST(Operators, LatentPrologStreamsItsWeightsAndComputesOnTokens) {
+  const OperatorWork idle = published().attention_prolog(0), ten = published().attention_prolog(10);
   EXPECT_EQ(idle.hbm_bytes, kPrologInt8 + 2 * kAbsorbed);  // 69,664,768
   EXPECT_EQ(idle.int8_ops + idle.bf16_ops, 0);
   EXPECT_EQ(ten.int8_ops, 2 * 10 * kPrologInt8);
@@ -32,8 +37,8 @@ TEST(Operators, MlaPrologStreamsItsWeightsAndComputesOnTokens) {
 
 TEST(Operators, FusedAttentionReadsKvOnceForAllRowsOfASequence) {
   // 2 x 128 x (576 + 512) = 278,528 operations per row and context token; 576 x 2 B = 1,152 B.
-  const OperatorWork one = published().fused_attention(1000, 1);
-  const OperatorWork two = published().fused_attention(1000, 2);
+  const OperatorWork one = published().attention(1, 1000, 1);
+  const OperatorWork two = published().attention(1, 1000, 2);
   EXPECT_EQ(one.mla_ops, 278'528'000);
   EXPECT_EQ(two.mla_ops, 557'056'000);
   EXPECT_EQ(one.hbm_bytes, 1'152'000);
@@ -95,7 +100,8 @@ TEST(Operators, AttentionWeightsAreThoseTheDecodeOperatorsStream) {
   // 33,554,432
   const OperatorList list = published();
   EXPECT_EQ(list.attention_weight_bytes(), 203'882'496);
-  EXPECT_EQ(list.mla_prolog(0).hbm_bytes + list.o_proj(0).hbm_bytes, list.attention_weight_bytes());
+  EXPECT_EQ(list.attention_prolog(0).hbm_bytes + list.o_proj(0).hbm_bytes,
+            list.attention_weight_bytes());
 }
 
 TEST(Operators, MessagesAndCacheHaveThePublishedSizes) {
@@ -104,7 +110,8 @@ TEST(Operators, MessagesAndCacheHaveThePublishedSizes) {
   EXPECT_EQ(list.combine_message_bytes(), 14'336);    // 7168 x 2 B: 14 KiB
   EXPECT_EQ(list.kv_bytes_per_token_layer(), 1'152);  // (512 + 64) x 2 B
   EXPECT_EQ(list.latent_bytes(), 4'224);              // (1536 + 512 + 64) x 2 B
-  EXPECT_EQ(list.cached_latent_bytes(), 1'152);
+  EXPECT_EQ(list.gathered_bytes(), 4'224);
+  EXPECT_EQ(list.gathered_cached_bytes(), 1'152);
   // The architecture's KV over 61 layers: 70,272 B
   EXPECT_EQ(deepseek_r1().kv_bytes_per_token(2), 70'272);
 }
@@ -113,9 +120,9 @@ TEST(Operators, Bf16MovesWorkAndDoublesWeights) {
   const OperatorList wide = published(kAllBf16), narrow = published();
   EXPECT_EQ(wide.expert_weight_bytes(), 2 * narrow.expert_weight_bytes());
   EXPECT_EQ(wide.dispatch_message_bytes(), 14'336);
-  EXPECT_EQ(wide.mla_prolog(1).int8_ops, 0);
-  EXPECT_EQ(wide.mla_prolog(1).bf16_ops, 2 * (kPrologInt8 + kAbsorbed));
-  EXPECT_EQ(wide.mla_prolog(0).hbm_bytes, 2 * (kPrologInt8 + kAbsorbed));
+  EXPECT_EQ(wide.attention_prolog(1).int8_ops, 0);
+  EXPECT_EQ(wide.attention_prolog(1).bf16_ops, 2 * (kPrologInt8 + kAbsorbed));
+  EXPECT_EQ(wide.attention_prolog(0).hbm_bytes, 2 * (kPrologInt8 + kAbsorbed));
   EXPECT_EQ(wide.expert_ffn(5, 1).int8_ops, 0);
   EXPECT_EQ(published({.kv_cache = Precision::kInt8}).kv_bytes_per_token_layer(), 576);
 }
@@ -125,11 +132,11 @@ TEST(Operators, PrefillExpandsKeysAndValuesPerHead) {
   // 2 x 4 heads x (192 + 128) x 1000 pairs = 2,560,000
   EXPECT_EQ(list.prefill_attention(1000, 0, 0, 4).mla_ops, 2'560'000);
   // queries 1536 x 4 x 192 = 1,179,648 for new tokens; 512 x 4 x 256 = 524,288 for the context
-  const OperatorWork up = list.prefill_up_projection(10, 30, 4);
+  const OperatorWork up = list.prefill_head_projection(10, 30, 4);
   EXPECT_EQ(up.int8_ops, 2 * (10 * 1'179'648.0 + 30 * 524'288.0));
-  EXPECT_EQ(list.prefill_up_projection(0, 0, 4).hbm_bytes, 1'179'648 + 524'288);
+  EXPECT_EQ(list.prefill_head_projection(0, 0, 4).hbm_bytes, 1'179'648 + 524'288);
   EXPECT_EQ(list.prefill_down_projection(10).int8_ops, 2 * 10 * 15'138'816.0);
-  EXPECT_EQ(list.prefill_o_proj(10).int8_ops, 2 * 10 * 117'440'512.0);
+  EXPECT_EQ(list.prefill_o_proj(10, 128).int8_ops, 2 * 10 * 117'440'512.0);
 }
 
 TEST(Operators, ExchangeWorkIsPassesOverRows) {
@@ -138,6 +145,102 @@ TEST(Operators, ExchangeWorkIsPassesOverRows) {
   EXPECT_EQ(list.dispatch_unpack(10).hbm_bytes, 20 * 7'680);
   EXPECT_EQ(list.combine_pack(10).hbm_bytes, 20 * 14'336);
   EXPECT_EQ(list.combine_reduce(2, 16).hbm_bytes, 18 * 14'336);
+}
+
+// ---------------------------------------------------------------- GQA: Qwen3-235B
+
+// Queries, keys and values 4096 x (64 + 2 x 4) x 128 = 37,748,736, output 8192 x 4096 = 33,554,432.
+constexpr double kQkv = 37'748'736, kOutput = 33'554'432;
+
+TEST(GroupedOperators, DecodeStreamsWeightsAndReadsKvOnceForAllRows) {
+  const OperatorList list = of_shipped("qwen3-235b-a22b");
+  EXPECT_EQ(list.attention_prolog(0).hbm_bytes, kQkv);
+  EXPECT_EQ(list.attention_prolog(10).int8_ops, 2 * 10 * kQkv);
+  // A token reads and writes 2 x 4096 values and writes 72 heads of 128
+  EXPECT_EQ(list.attention_prolog(1).hbm_bytes - kQkv, 2 * (8'192 + 9'216));
+  // A row and context token: 2 x 64 x (128 + 128); KV 2 x 4 x 128 x 2 B = 2,048 B
+  const OperatorWork one = list.attention(1, 1000, 1), two = list.attention(1, 1000, 2);
+  EXPECT_EQ(one.mla_ops, 32'768'000);
+  EXPECT_EQ(two.mla_ops, 65'536'000);
+  EXPECT_EQ(one.hbm_bytes, 2'048'000);
+  EXPECT_EQ(two.hbm_bytes, one.hbm_bytes);
+  EXPECT_EQ(list.kv_bytes_per_token_layer(), 2'048);
+  EXPECT_EQ(list.o_proj(0).hbm_bytes, kOutput);
+  EXPECT_EQ(list.o_proj(3).int8_ops, 2 * 3 * kOutput);
+  EXPECT_EQ(list.attention_weight_bytes(), kQkv + kOutput);
+}
+
+TEST(GroupedOperators, PrefillDividesHeadsAndTheirWeightsAmongRanks) {
+  const OperatorList list = of_shipped("qwen3-235b-a22b");
+  // 2 of 64 heads and the one KV head they share: 4096 x 128 x (2 + 2)
+  const OperatorWork qkv = list.prefill_head_projection(10, 30, 2);
+  EXPECT_EQ(qkv.int8_ops, 2 * 10 * 2'097'152.0);
+  // reads 4096 INT8, writes 4 heads of 128 BF16
+  EXPECT_EQ(qkv.hbm_bytes, 2'097'152 + 10 * (4'096 + 1'024));
+  EXPECT_EQ(list.prefill_attention(1000, 0, 0, 2).mla_ops, 1000 * 2 * 2 * 256);
+  // tokens: 2 heads of queries and outputs; context: a KV head
+  EXPECT_EQ(list.prefill_attention(0, 10, 30, 2).hbm_bytes, 10 * 2 * 512 + 30 * 512);
+  EXPECT_EQ(list.prefill_o_proj(10, 2).int8_ops, 2 * 10 * 256.0 * 4096);
+  EXPECT_EQ(list.prefill_attention_weight_bytes(32), 2'097'152 + 256 * 4096);
+  EXPECT_EQ(list.prefill_attention_weight_bytes(1), list.attention_weight_bytes());
+  EXPECT_EQ(list.prefill_partial_sum(10, 32).hbm_bytes, 10 * 33 * 8'192);
+  EXPECT_EQ(list.gathered_bytes(), 4'096);
+  EXPECT_EQ(of_shipped("qwen3-235b-a22b", kAllBf16).gathered_bytes(), 8'192);
+  EXPECT_EQ(list.gathered_cached_bytes(), 0);
+}
+
+TEST(GroupedOperators, ARankHasItsShareOfADenseLayer) {
+  const OperatorList list = of_shipped("llama-3.3-70b");
+  EXPECT_EQ(list.dense_weight_bytes(), 704'643'072);  // 3 x 8192 x 28672
+  EXPECT_EQ(list.dense_ffn(0, 1.0 / 32).hbm_bytes, 22'020'096);
+  EXPECT_EQ(list.dense_ffn(10, 1.0 / 32).int8_ops, 2 * 10 * 22'020'096.0);
+}
+
+// ---------------------------------------------------------------- DSA: DeepSeek-V3.2
+
+TEST(SparseOperators, TheIndexerScoresEveryCachedTokenByAKeyOfItsOwn) {
+  const OperatorList list = of_shipped("deepseek-v3.2");
+  constexpr double kWeights = 13'959'168;  // 1536 x 8192 + 7168 x 192
+  EXPECT_EQ(list.indexer(0, 0, 1).hbm_bytes, kWeights);
+  // 3 sequences with 100,000 tokens and 2 rows each: 2 x 64 x 128 operations a row and token
+  const OperatorWork work = list.indexer(3, 100'000, 2);
+  EXPECT_EQ(work.int8_ops, 2 * 6 * kWeights + 16'384 * 200'000.0);
+  // A key has 128 B; a row reads its query latent and hidden state and writes 64 heads of 128
+  EXPECT_EQ(work.hbm_bytes, kWeights + 100'000 * 128.0 + 6 * 2 * (1'536 + 7'168 + 8'192));
+  EXPECT_EQ(work.stages, 3);
+  EXPECT_EQ(list.kv_bytes_per_token_layer(), 1'152 + 128);
+}
+
+TEST(SparseOperators, AttentionReadsTheChosenTokens) {
+  const OperatorList list = of_shipped("deepseek-v3.2"), dense = published();
+  // Shorter than top-k: all of it.
+  EXPECT_EQ(list.attention(1, 2'000, 2).mla_ops, dense.attention(1, 2'000, 2).mla_ops);
+  EXPECT_EQ(list.attention(1, 2'000, 2).hbm_bytes, dense.attention(1, 2'000, 2).hbm_bytes);
+  // 3 sequences, 100,000 tokens: 2,048 for each row, whose choices are their own
+  const OperatorWork work = list.attention(3, 100'000, 2);
+  EXPECT_EQ(work.mla_ops, 278'528.0 * 3 * 2'048 * 2);
+  EXPECT_EQ(work.hbm_bytes, 1'152.0 * 3 * 2'048 * 2);
+}
+
+TEST(SparseOperators, RanksOfAPrefillCollectKeysAndChoices) {
+  const OperatorList list = of_shipped("deepseek-v3.2");
+  EXPECT_EQ(list.gathered_bytes(), 4'224 + 128);
+  EXPECT_EQ(list.gathered_cached_bytes(), 1'152 + 128);
+  EXPECT_EQ(list.chosen_bytes(4'000), 500);
+  EXPECT_EQ(list.chosen_bytes(100'000), 8'192);
+  EXPECT_EQ(list.prefill_indexer(1000, 0, 0).int8_ops, 16'384'000);
+  EXPECT_EQ(published().prefill_indexer(1000, 10, 10).hbm_bytes, 0);
+  EXPECT_EQ(published().indexer(1, 1000, 1).stages, 0);
+}
+
+TEST(SparseOperators, WeightsAreThoseTheDecodeOperatorsStream) {
+  for (const char* name : {"deepseek-v3.2", "glm-5", "kimi-k2", "qwen3-235b-a22b"}) {
+    const OperatorList list = of_shipped(name);
+    EXPECT_EQ(list.attention_prolog(0).hbm_bytes + list.indexer(0, 0, 1).hbm_bytes +
+                  list.o_proj(0).hbm_bytes,
+              list.attention_weight_bytes())
+        << name;
+  }
 }
 
 }  // namespace

@@ -150,6 +150,8 @@ INSTANTIATE_TEST_SUITE_P(
         Refusal{R"({"experts": {"shared_copies": -2}})", "/experts/shared_copies"},
         Refusal{R"({"experts": {"redundant": 1.5}})", "/experts/redundant"},
         Refusal{R"({"experts": {"skew": 4}})", "/experts/skew"},
+        Refusal{R"({"experts": {"balancedness": 0}})", "/experts/balancedness"},
+        Refusal{R"({"experts": {"balancedness": 1.1}})", "/experts/balancedness"},
         Refusal{R"({"experts": {"seed": -1}})", "/experts/seed"},
         Refusal{R"({"experts": {"staleness": 1}})", "/experts"}));
 

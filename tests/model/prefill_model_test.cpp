@@ -80,9 +80,9 @@ TEST(PrefillModel, OneStreamIsTheSumOfItsOperators) {
   const double pairs = 4 * 4096.0 * (4096 + 128) / 2;
   const Seconds attention =
       alone(list.prefill_norm(own)) + alone(list.prefill_down_projection(own)) + wire(all * 4'224) +
-      alone(list.prefill_up_projection(all, all, 4)) + alone(list.prefill_rope(all, all, 4)) +
+      alone(list.prefill_head_projection(all, all, 4)) + alone(list.prefill_rope(all, all, 4)) +
       alone(list.prefill_attention(pairs, all, all, 4)) + wire(all * 4 * 128 * 2) +
-      alone(list.prefill_quantise_attention(own)) + alone(list.prefill_o_proj(own));
+      alone(list.prefill_quantise_attention(own, 128)) + alone(list.prefill_o_proj(own, 128));
   const Seconds experts =
       alone(list.prefill_post_norm(own)) + alone(list.dispatch_pack(rows)) + wire(rows * 7'680) +
       alone(list.dispatch_unpack(rows)) + alone(list.expert_up(rows + own, 10)) +

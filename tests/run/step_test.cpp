@@ -56,6 +56,43 @@ TEST(Step, PartsOfAPrefillBatchAddUp) {
   expect_parts_add_up(report.breakdown);
 }
 
+std::string shipped_model(const std::string& name) {
+  return "/model=" + std::string(CMSIM_SOURCE_DIR) + "/workloads/models/" + name + ".json";
+}
+
+TEST(Step, PartsOfOtherModelsAddUp) {
+  const std::string no_drafts = "/decode/mtp/draft_tokens=0";
+  for (const char* name : {"deepseek-v3.2", "kimi-k2", "glm-5", "qwen3-235b-a22b"}) {
+    for (const StepPhase phase : {StepPhase::kDecode, StepPhase::kPrefill}) {
+      const StepReport report = step_of(phase, {shipped_model(name), no_drafts});
+      SCOPED_TRACE(name);
+      expect_parts_add_up(report.breakdown);
+      EXPECT_EQ(report.model.name, name);
+    }
+  }
+}
+
+// Llama-3.3-70B has 72.65 GB in INT8: more than a decode die of the default machine holds. A
+// prefill die holds a 32nd of it.
+TEST(Step, ADenseModelRunsWhereItFits) {
+  const std::vector<std::string> llama{shipped_model("llama-3.3-70b"), "/decode/mtp/draft_tokens=0",
+                                       "/workload/role=decode"};
+  EXPECT_THROW(step_of(StepPhase::kDecode, llama), ConfigError);
+  std::vector<std::string> larger = llama;
+  larger.emplace_back("/platform/die/hbm_capacity=145GB");
+  const StepReport decode = step_of(StepPhase::kDecode, larger);
+  expect_parts_add_up(decode.breakdown);
+  EXPECT_EQ(decode.breakdown.moe_layers, 0);
+  EXPECT_EQ(decode.kv_bytes_per_token, 327'680);
+  larger.emplace_back("/precision/experts=bf16");
+  larger.emplace_back("/precision/attention_projections=bf16");  // 141.1 GB and 4
+  EXPECT_THROW(step_of(StepPhase::kDecode, larger), ConfigError);
+  const StepReport prefill =
+      step_of(StepPhase::kPrefill, {shipped_model("llama-3.3-70b"), "/workload/role=prefill"});
+  expect_parts_add_up(prefill.breakdown);
+  EXPECT_NEAR(prefill.breakdown.dense_layers, 80 * prefill.breakdown.layer, 1e-9);
+}
+
 TEST(Step, LaunchesFromTheCpuAreAPartOfTheirOwn) {
   // Two graphs (decode and one draft) of 0.7 ms each.
   const StepReport report = step_of(StepPhase::kDecode, {"/decode/launch=cpu"});

@@ -1,8 +1,10 @@
 // The operators of a decode layer and of a prefill layer, each as work on one die.
 //
-// Shapes are DeepSeek-V3's (Architecture); precisions are PrecisionOptions. Decode uses the
-// absorbed form of MLA (attention over the compressed KV), prefill the expanded form (keys and
-// values per head). Counts are per call: `tokens` rows of the hidden state on this die.
+// Shapes are the Architecture's; precisions are PrecisionOptions. Either kind of attention has the
+// same operators: MLA in its absorbed form in decode (attention over the compressed KV), in prefill
+// expanded (keys and values per head); GQA over its KV heads. What a kind does not have is no work:
+// no operations, bytes or stages. Counts are per call: `tokens` rows of the hidden state on this
+// die.
 #pragma once
 
 #include "cmsim/model/architecture.hpp"
@@ -16,38 +18,47 @@ class OperatorList {
   OperatorList(const Architecture& architecture, const PrecisionOptions& precision);
 
   // --- decode, one layer (P §4.2.3: MLAProlog, FusedAttention, OProj, Gate, MLP) ---
-  /// Norm, query and KV down-projections, query up-projection, absorbed key projection, RoPE.
-  OperatorWork mla_prolog(double tokens) const;
-  /// Absorbed attention: `kv_tokens` is the context summed over the sequences,
-  /// `tokens_per_sequence` the query rows of each (1 + draft tokens). The KV of a sequence is read
-  /// once for all its rows.
-  OperatorWork fused_attention(double kv_tokens, double tokens_per_sequence) const;
-  /// Absorbed value projection and output projection.
+  /// Norm, projections to queries, keys and values, RoPE. MLA: down-projections, query
+  /// up-projection, absorbed key projection.
+  OperatorWork attention_prolog(double tokens) const;
+  /// Scores of `kv_tokens` cached tokens for each query row, and the choice of the highest.
+  OperatorWork indexer(double sequences, double kv_tokens, double tokens_per_sequence) const;
+  /// Attention: `kv_tokens` is the context summed over the sequences, `tokens_per_sequence` the
+  /// query rows of each (1 + draft tokens). The KV of a sequence is read once for all its rows;
+  /// with an indexer each row has its own choice of tokens.
+  OperatorWork attention(double sequences, double kv_tokens, double tokens_per_sequence) const;
+  /// Output projection; MLA: the absorbed value projection before it.
   OperatorWork o_proj(double tokens) const;
   /// Norm, router and top-k.
   OperatorWork gate(double tokens) const;
   /// Gated FFN of `experts` expert copies over `rows` token-expert pairs.
   OperatorWork expert_ffn(double rows, double experts) const;
-  /// FFN of a dense layer.
-  OperatorWork dense_ffn(double tokens) const;
+  /// FFN of a dense layer, or the `share` of its columns that one of several ranks has.
+  OperatorWork dense_ffn(double tokens, double share = 1) const;
   /// Final norm, LM head and sampling of `tokens` rows.
   OperatorWork lm_head(double tokens) const;
   /// MTP module's projection of [hidden, embedding] to hidden.
   OperatorWork mtp_projection(double tokens) const;
 
   // --- prefill, one layer, the part of one die ---
-  /// SP stage: norm, quantise, down-projections of this die's `tokens`.
+  /// SP stage: norm, quantise, down-projections (MLA) of this die's `tokens`.
   OperatorWork prefill_norm(double tokens) const;
   OperatorWork prefill_down_projection(double tokens) const;
-  /// TP stage: up-projections of queries (`tokens`) and of keys and values (`context` = tokens and
-  /// cached context) of all ranks, for `heads` heads.
-  OperatorWork prefill_up_projection(double tokens, double context, double heads) const;
-  /// Rotates queries and assembles the keys of each head.
+  /// Of this die's `tokens`: `pairs` = sum over them of the context each sees; `context` = tokens
+  /// whose keys are read.
+  OperatorWork prefill_indexer(double pairs, double tokens, double context) const;
+  /// TP stage, `heads` heads. To queries (of `tokens`), keys and values (MLA: of the `context`,
+  /// that is tokens and cached context of all ranks; GQA: of the tokens, for cached ones are
+  /// there).
+  OperatorWork prefill_head_projection(double tokens, double context, double heads) const;
+  /// Rotates queries and keys; MLA: assembles the keys of each head.
   OperatorWork prefill_rope(double tokens, double context, double heads) const;
-  /// Causal attention: `pairs` = sum over tokens of the context each sees.
+  /// Causal attention: `pairs` = sum over tokens of the context each attends to.
   OperatorWork prefill_attention(double pairs, double tokens, double context, double heads) const;
-  OperatorWork prefill_quantise_attention(double tokens) const;
-  OperatorWork prefill_o_proj(double tokens) const;
+  OperatorWork prefill_quantise_attention(double tokens, double heads) const;
+  OperatorWork prefill_o_proj(double tokens, double heads) const;
+  /// Sums what the `ranks` that share the heads of `tokens` made of a token; writes it once.
+  OperatorWork prefill_partial_sum(double tokens, double ranks) const;
   OperatorWork prefill_post_norm(double tokens) const;
   /// Vector work around the token exchange: per-row copy, quantise, permute; HBM-bound passes.
   OperatorWork dispatch_pack(double rows) const;
@@ -59,22 +70,36 @@ class OperatorList {
   OperatorWork combine_reduce(double tokens, double rows) const;
 
   // --- sizes, bytes ---
-  double attention_weight_bytes() const;  // one layer
-  double expert_weight_bytes() const;     // one expert
-  double dense_weight_bytes() const;      // one dense layer's FFN
-  double router_weight_bytes() const;     // one MoE layer
-  double head_weight_bytes() const;       // LM head (the embedding is as large)
-  double mtp_weight_bytes() const;        // projection of one MTP module
+  double attention_weight_bytes() const;  // one layer, the indexer's included
+  /// The part of one of `ranks` dies that share the heads of a prefill batch: MLA has its latents
+  /// and outputs in sequence parallel, so that each die has all weights.
+  double prefill_attention_weight_bytes(int ranks) const;
+  double expert_weight_bytes() const;  // one expert
+  double dense_weight_bytes() const;   // one dense layer's FFN
+  double router_weight_bytes() const;  // one MoE layer
+  double head_weight_bytes() const;    // LM head (the embedding is as large)
+  double mtp_weight_bytes() const;     // projection of one MTP module
   double kv_bytes_per_token_layer() const;
+  double kv_bytes_per_token(KvLayers of) const;
   double dispatch_message_bytes() const;  // one token to one expert, padded as sent
   double combine_message_bytes() const;
-  double latent_bytes() const;         // compressed query and KV of a token, BF16
-  double cached_latent_bytes() const;  // KV part of it
+  double latent_bytes() const;  // compressed query and KV of a token, BF16
+  /// What the ranks of a prefill batch collect of a token before its TP stage, and of one whose KV
+  /// is cached. MLA: latents (BF16) and the indexer's key. GQA: the normed hidden state, quantised
+  /// if the projections are.
+  double gathered_bytes() const;
+  double gathered_cached_bytes() const;
+  /// What an indexer chose for a token that sees `context`: a list, or a mask if that is shorter.
+  double chosen_bytes(double context) const;
+  double partial_sum_bytes() const;  // hidden state of a token, BF16
+  /// KV heads of a rank with so many heads (GQA).
+  double kv_heads_of(double heads) const;
 
   const Architecture& architecture() const { return architecture_; }
 
  private:
   double projection_bytes() const;  // bytes per weight of the attention projections
+  double grouped_projection_weights(double heads) const;  // to queries, keys and values
   void add_projection(OperatorWork& work, double tokens, double weights) const;
   void add_experts(OperatorWork& work, double rows, double weights_per_row) const;
 

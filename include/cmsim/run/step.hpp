@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 
+#include "cmsim/model/architecture.hpp"
 #include "cmsim/model/breakdown.hpp"
 #include "cmsim/run/scenario.hpp"
 
@@ -30,6 +31,8 @@ struct StepReport {
   std::int64_t batch_per_npu = 0;
   Tokens context = 0;
   std::string network_note;  // see Provenance
+  model::Architecture model;
+  Bytes kv_bytes_per_token = 0;  // that instances send each other and the cache keeps
   model::StepBreakdown breakdown;
 };
 
