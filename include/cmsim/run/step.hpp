@@ -8,6 +8,7 @@
 #include <string>
 
 #include "cmsim/model/breakdown.hpp"
+#include "cmsim/model/expert_placement.hpp"
 #include "cmsim/run/scenario.hpp"
 
 namespace cmsim::run {
@@ -29,6 +30,7 @@ struct StepReport {
   int ranks = 0;  // dies of the instance
   std::int64_t batch_per_npu = 0;
   Tokens context = 0;
+  model::ExpertLayout experts;
   std::string network_note;  // see Provenance
   model::StepBreakdown breakdown;
 };
