@@ -136,6 +136,19 @@ SlotMap place_experts(const ExpertLayout& layout, Placement placement,
              : place_contiguous(static_cast<int>(popularity.served.size()), layout.routed_slots);
 }
 
+// Draws that are not repeated in `tokens` tokens of a sequence, any two of which have the same draw
+// with probability c: token i of an urn is a new one with probability (1 - c) / (1 - c + i c)
+// (Hoppe, 1984; Ewens' sampling formula). One is a draw, two are 2 - c.
+double new_draws(double tokens, double c) {
+  constexpr int kSummed = 16;  // beyond, the sum is its integral
+  const auto is_new = [&](double i) { return i == 0 ? 1 : (1 - c) / (1 - c + i * c); };
+  double sum = 0;
+  for (int i = 0; i < kSummed && i < tokens; ++i) sum += std::min(1.0, tokens - i) * is_new(i);
+  if (tokens <= kSummed) return sum;
+  const double left = tokens - kSummed, step = c / (1 - c + (kSummed - 0.5) * c);
+  return sum + is_new(kSummed - 0.5) * (step > 0 ? std::log1p(step * left) / step : left);
+}
+
 // Active experts a in [low, high] as -ln((high - a) / (high - low)), and back.
 constexpr double kAllActive = 40;  // with which none is idle in double precision
 
@@ -324,7 +337,9 @@ double ExpertLoad::straggler_rows(int layer, double tokens, double sequence_toke
 
 ActiveExperts ExpertLoad::active_experts(double tokens, double sequence_tokens) const {
   if (!(tokens > 0) || layers_.empty()) return {};
-  const double mean = tokens * routed_mean_per_token_ / draw_size(sequence_tokens);
+  const double sequence = std::max(1.0, sequence_tokens);
+  const double draws = tokens * new_draws(sequence, correlation_) / sequence;
+  const double mean = draws * routed_mean_per_token_;
   const ActiveExperts low = fewest_active(), high = all_active();
   const double below = std::min(1.0, std::ldexp(mean, -kFirstOctave));  // the table: as few rows
   return {from_exponent(at(active_mean_, mean) * below, low.mean, high.mean),

@@ -40,9 +40,10 @@ struct Active {
   double mean = 0, most = 0;
 };
 
-// Slots that get a row, on average over the ranks and on the one with the most, by drawing every
-// row. The layout and the placement are taken anew, so that the slots of a rank are known.
-Active drawn_active(const ExpertLayout& layout, int layer, double tokens, int trials) {
+// Slots that get a row, on average over the ranks and on the one with the most, by drawing the rows
+// of every token that is not like an earlier one of its sequence. Layout and placement are taken
+// anew, so that the slots of a rank are known.
+Active drawn_active(const ExpertLayout& layout, int layer, int tokens, int sequence, int trials) {
   const PopularityParameters popularity = fitted_popularity();
   const LayerPopularity drawn =
       draw_popularity(popularity.law(Phase::kDecode), Phase::kDecode,
@@ -57,8 +58,11 @@ Active drawn_active(const ExpertLayout& layout, int layer, double tokens, int tr
   Active active;
   for (int trial = 0; trial < trials; ++trial) {
     std::vector<int> has(shares.size(), 0);
-    for (std::int64_t row = 0; row < std::llround(8 * tokens); ++row) {
-      has[slot_of_row(engine)] = 1;
+    for (int token = 0; token < tokens; ++token) {
+      const double old = token % sequence * popularity.sequence_correlation;
+      const double fresh = 1 - popularity.sequence_correlation;
+      if (std::bernoulli_distribution(old / (fresh + old))(engine)) continue;
+      for (int row = 0; row < 8; ++row) has[slot_of_row(engine)] = 1;
     }
     auto slot = has.begin();
     int most = 0;
@@ -198,15 +202,15 @@ TEST(ExpertLoad, CountsExpertsThatGetARow) {
   EXPECT_DOUBLE_EQ(ep32.active_experts(1e6).mean, 10);
   EXPECT_DOUBLE_EQ(ep32.active_experts(1e6).most, 10);
   EXPECT_EQ(ep32.active_experts(0).mean, 0);
-  // Sequences of 2 tokens with a correlation c: as many draws as tokens / (1 + c) give. Of equally
-  // popular experts 224 have 2 rows in their slot, 32 one in each of two.
+  // Of equally popular experts 224 have 2 rows in their slot, 32 one in each of two. In sequences
+  // of 2 tokens with a correlation c the second brings 1 - c of a draw.
   const ExpertLoad equal = load(32, {.skew = 0});
-  const auto active = [](double draw) {
-    return 1 + (224 * (1 - std::exp(-2 / draw)) + 64 * (1 - std::exp(-1 / draw))) / 32;
+  const auto active = [](double part) {
+    return 1 + (224 * (1 - std::exp(-2 * part)) + 64 * (1 - std::exp(-part))) / 32;
   };
-  EXPECT_NEAR(equal.active_experts(64).mean, active(1), 0.01);
+  EXPECT_NEAR(equal.active_experts(64).mean, active(1), 0.02);
   EXPECT_NEAR(equal.active_experts(64, 2).mean,
-              active(1 + fitted_popularity().sequence_correlation), 0.01);
+              active(1 - fitted_popularity().sequence_correlation / 2), 0.02);
   // Dedicated ranks have the shared expert alone, which always gets rows.
   const ExpertLoad ep320 = load(320);
   EXPECT_DOUBLE_EQ(ep320.active_experts(8).most, 1);
@@ -215,21 +219,21 @@ TEST(ExpertLoad, CountsExpertsThatGetARow) {
 
 TEST(ExpertLoad, ActiveExpertsAgreeWithDraws) {
   struct Case {
-    int ranks;
-    double tokens;
+    int ranks, tokens, sequence = 1;
   };
-  for (const Case& c : {Case{8, 8}, Case{8, 64}, Case{16, 16}, Case{16, 100}, Case{32, 64},
-                        Case{64, 64}, Case{144, 144}, Case{286, 286}, Case{320, 40}}) {
+  for (const Case& c :
+       {Case{8, 8}, Case{8, 64}, Case{16, 16}, Case{16, 100}, Case{16, 100, 2}, Case{32, 64},
+        Case{32, 400, 40}, Case{64, 64}, Case{144, 144}, Case{286, 286}, Case{320, 40}}) {
     const ExpertLoad ours = load(c.ranks);
     Active sum;
     for (int layer = 0; layer < ours.layers(); ++layer) {
-      const Active drawn = drawn_active(ours.layout(), layer, c.tokens, 60);
+      const Active drawn = drawn_active(ours.layout(), layer, c.tokens, c.sequence, 60);
       sum.mean += drawn.mean / ours.layers();
       sum.most += drawn.most / ours.layers();
     }
     const bool dedicated = c.ranks == 320;
     const double shared_mean = dedicated ? 0.1 : 1;
-    const ActiveExperts active = ours.active_experts(c.tokens);
+    const ActiveExperts active = ours.active_experts(c.tokens, c.sequence);
     EXPECT_NEAR(active.mean / (sum.mean + shared_mean), 1, 0.02)
         << "EP" << c.ranks << " " << c.tokens;
     EXPECT_NEAR(active.most / (dedicated ? 1 : sum.most + 1), 1, 0.06)
