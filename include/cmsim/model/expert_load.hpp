@@ -40,8 +40,8 @@ class ExpertLoad {
   /// larger draws, tokens / (1 + (sequence_tokens - 1) * correlation) of them (the design effect of
   /// cluster sampling; Kish, Survey Sampling, 1965).
   double straggler_rows(int layer, double tokens, double sequence_tokens = 1) const;
-  /// Experts that get a row when all ranks dispatch `tokens` tokens, mean of the layers; drawn as
-  /// in straggler_rows. A copy of the shared expert always does.
+  /// Experts that get a row when all ranks dispatch `tokens` tokens, mean of the layers. A copy of
+  /// the shared expert always does; tokens of a sequence bring fewer the more they are alike.
   ActiveExperts active_experts(double tokens, double sequence_tokens = 1) const;
   /// Rows of a rank on average, the shared expert included.
   double mean_rows(double tokens) const { return tokens * rows_per_token_ / layout_.ranks; }
