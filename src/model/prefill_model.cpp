@@ -99,7 +99,7 @@ MemoryPlan PrefillPipeline::plan_memory(const hw::Platform& platform,
                                         double max_tokens_per_rank) {
   return plan_prefill_memory(
       platform, OperatorList(architecture, options.precision),
-      derive_layout(architecture, ranks, options.experts.shared_copies, options.experts.redundant),
+      derive_layout(architecture, ranks, options.experts),
       max_tokens_per_rank / std::max(1, options.prefill.microbatches));
 }
 
