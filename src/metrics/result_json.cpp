@@ -244,7 +244,7 @@ Json to_json(const Extrapolation& e) {
 }
 
 template <class Item>
-Json list_of(const std::vector<Item>& items) {
+Json array_of(const std::vector<Item>& items) {
   Json json = Json::array();
   for (const Item& item : items) json.push_back(to_json(item));
   return json;
@@ -271,7 +271,7 @@ void add_uncertainty(Json& json, const Uncertainty& uncertainty) {
   for (const Band& band : uncertainty.bands) bands[band.metric] = to_json(band);
   json["bands"] = std::move(bands);
   json["band_samples"] = uncertainty.samples;
-  json["band_constants"] = list_of(uncertainty.constants);
+  json["band_constants"] = array_of(uncertainty.constants);
   json["band_idle"] = uncertainty.idle;
 }
 
@@ -289,7 +289,7 @@ Json to_json(const Provenance& p) {
           {"trace_dropped_reason", p.trace_dropped_reason},
           {"trace_retired", p.trace_retired},
           {"borrowed", p.borrowed},
-          {"extrapolated", list_of(p.extrapolated)},
+          {"extrapolated", array_of(p.extrapolated)},
           {"workload_digest", p.workload_digest},
           {"command", p.command},
           {"simgrid", p.simgrid}};

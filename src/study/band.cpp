@@ -97,9 +97,9 @@ std::vector<UncertainConstant> uncertain_constants(const ConfigDocument& documen
   std::vector<UncertainConstant> constants;
   for (const std::string& pointer : document.parameters("")) {
     const nlohmann::json& value = document.value().at(nlohmann::json::json_pointer(pointer));
-    if (value.is_object() && value.contains("range")) {
-      constants.push_back(constant_of(pointer, value));
-    }
+    if (!value.is_object() || !value.contains("range")) continue;
+    UncertainConstant constant = constant_of(pointer, value);
+    if (constant.low < constant.high) constants.push_back(std::move(constant));
   }
   return constants;
 }

@@ -36,7 +36,7 @@ struct UncertainConstant {
   std::string text(double value) const;
 };
 
-/// Those of a document, in the order of their pointers.
+/// Those of a document whose range is more than a point, in the order of their pointers.
 std::vector<UncertainConstant> uncertain_constants(const ConfigDocument& document);
 
 /// For each name `samples` numbers in [0, 1), one in each of as many equal strata, in an order
