@@ -243,13 +243,6 @@ Json to_json(const Extrapolation& e) {
   return json;
 }
 
-template <class Item>
-Json array_of(const std::vector<Item>& items) {
-  Json json = Json::array();
-  for (const Item& item : items) json.push_back(to_json(item));
-  return json;
-}
-
 Json to_json(const BandConstant& constant) {
   return {{"pointer", constant.pointer},
           {"range", {constant.low, constant.high}},
@@ -264,6 +257,13 @@ Json to_json(const Band& band) {
           {"dominant", none ? Json(nullptr) : Json(band.dominant)},
           {"share", none ? Json(nullptr) : Json(band.share())},
           {"correlation", none ? Json(nullptr) : Json(band.correlation)}};
+}
+
+template <class Item>
+Json array_of(const std::vector<Item>& items) {
+  Json json = Json::array();
+  for (const Item& item : items) json.push_back(to_json(item));
+  return json;
 }
 
 void add_uncertainty(Json& json, const Uncertainty& uncertainty) {

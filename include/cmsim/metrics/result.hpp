@@ -195,7 +195,7 @@ struct Extrapolation {
   std::string what;          // "decode/batch_per_npu", "device"
   double value = kNoSample;  // of a quantity, with the range it would have to lie in
   double least = 0, most = 0;
-  std::string name, validated_name;  // of what has a name instead
+  std::string name{}, validated_name{};  // of what has a name instead
   bool is_named() const { return !name.empty(); }
 };
 
@@ -252,7 +252,7 @@ struct Band {
   std::string metric, unit;
   double nominal = kNoSample;  // of this run
   double low = kNoSample, high = kNoSample;
-  std::string dominant;    // pointer; empty when no constant moves it
+  std::string dominant{};  // pointer; empty when no constant moves it
   double correlation = 0;  // of the ranks of the dominant constant and the metric
   double share() const { return correlation * correlation; }
 };
