@@ -22,7 +22,7 @@ std::string short_name(std::string_view pointer) {
 }
 
 std::string dominant_text(const metrics::Band& band) {
-  if (band.dominant.empty()) return "";
+  if (band.dominant.empty()) return band.low < band.high ? "not clear" : "nothing";
   return fmt::format("{}{} {}", band.correlation < 0 ? "-" : "+", short_name(band.dominant),
                      percent(band.share()));
 }

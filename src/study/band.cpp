@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <boost/math/distributions/students_t.hpp>
 #include <cmath>
 #include <nlohmann/json.hpp>
 #include <numeric>
@@ -10,6 +11,7 @@
 
 #include "cmsim/base/random.hpp"
 #include "cmsim/metrics/statistics.hpp"
+#include "cmsim/study/statistics.hpp"
 
 namespace cmsim::study {
 namespace {
@@ -71,8 +73,22 @@ Found found_in(const Table& table, std::size_t metric) {
   return found;
 }
 
+/// Of one of so many constants none of which has an effect to be correlated as much: Student's with
+/// n - 2 degrees of freedom for ranks, times the constants (Bonferroni).
+double chance_of(double correlation, std::size_t samples, std::size_t constants) {
+  if (samples < 3) return 1;
+  const double left = 1 - correlation * correlation;
+  if (left <= 0) return 0;
+  const double freedom = static_cast<double>(samples) - 2;
+  const double t = std::fabs(correlation) * std::sqrt(freedom / left);
+  const boost::math::students_t distribution(freedom);
+  return 2 * boost::math::cdf(boost::math::complement(distribution, t)) *
+         static_cast<double>(constants);
+}
+
 void find_dominant(metrics::Band& band, const Table& table, const Found& found) {
-  for (const Axis& axis : table.study.axes()) {
+  const std::vector<Axis> axes = table.study.axes();
+  for (const Axis& axis : axes) {
     std::vector<double> values;
     for (const std::size_t sample : found.samples) {
       values.push_back(numeric_value(axis.values[table.points[sample].cell]).value_or(0));
@@ -82,6 +98,9 @@ void find_dominant(metrics::Band& band, const Table& table, const Found& found) 
     band.correlation = correlation;
     band.dominant = axis.pointer;
   }
+  if (chance_of(band.correlation, found.samples.size(), axes.size()) < 1 - kConfidence) return;
+  band.correlation = 0;
+  band.dominant.clear();
 }
 
 }  // namespace

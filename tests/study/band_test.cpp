@@ -161,6 +161,28 @@ TEST_F(Bands, WhatNothingMovesHasNoDominantConstant) {
   EXPECT_EQ(found.bands[0].low, 3);
 }
 
+TEST_F(Bands, WhatMayBeChanceIsNotNamed) {
+  // Five samples, of which b has the ranks 1, 2, 3, 5, 4: rho 0.9, t = 0.9 sqrt(3 / 0.19) = 3.576,
+  // p = 0.037, of two constants 0.075. With a perfect order it is 0.
+  Study scenario;
+  scenario.file = "x.json";
+  Study study = band_study(scenario, constants_, 5, 1);
+  study.dimensions[0][0].values = {"1.3", "1.1", "1.5", "1.2", "1.4"};
+  study.dimensions[0][1].values = {"1.1", "1.2", "1.3", "1.4", "1.5"};
+  Table table{study, cells_of(study), expand(study), {}, {}, {}, {}};
+  table.outcomes.resize(5);
+  for (Outcome& outcome : table.outcomes) outcome.ending = Ending::kDone;
+  const auto dominant = [&](const std::vector<double>& values) {
+    table.values.clear();
+    for (const double value : values) {
+      table.values.emplace_back(study.metrics.size(), Value(value));
+    }
+    return uncertainty(table, constants_, result_of(1.5, 1.5)).bands.at(0).dominant;
+  };
+  EXPECT_EQ(dominant({1, 2, 3, 5, 4}), "");
+  EXPECT_EQ(dominant({1, 2, 3, 4, 5}), "/b");
+}
+
 TEST(BandMetrics, AreMeansAndRates) {
   std::vector<std::string> names;
   for (const Metric& metric : band_metrics()) names.push_back(metric.name);

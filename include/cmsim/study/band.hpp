@@ -19,7 +19,7 @@
 namespace cmsim::study {
 
 inline constexpr double kBandLow = 0.05, kBandHigh = 0.95;  // percentiles
-inline constexpr std::size_t kFewestSamples = 8, kMostSamples = 10'000;
+inline constexpr std::size_t kFewestSamples = 16, kMostSamples = 10'000;
 
 /// A constant and between what it lies.
 struct UncertainConstant {
@@ -55,7 +55,8 @@ Study band_study(Study scenario, const std::vector<UncertainConstant>& constants
 /// What bands are of: the headlines that are means or rates.
 std::vector<Metric> band_metrics();
 
-/// Of the metrics that the nominal result and the samples have; `table` is of band_study().
+/// Of the metrics that the nominal result and the samples have; `table` is of band_study(). No
+/// constant dominates a metric that may as well move with it by chance.
 metrics::Uncertainty uncertainty(const Table& table,
                                  const std::vector<UncertainConstant>& constants,
                                  const nlohmann::json& nominal);
