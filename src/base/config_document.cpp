@@ -233,6 +233,8 @@ void ConfigDocument::apply_set(const std::string& assignment, const std::string&
       walked = below(walked, part);
     }
     *node = std::move(value);
+    // The range of a parameter was that of the value it had.
+    if (parts.back() == "value") erase(path.parent_pointer().to_string() + "/range");
   } catch (const json::exception& error) {
     throw ConfigError(origin, fmt::format("not a place in the document: {}", error.what()));
   }

@@ -46,6 +46,78 @@ std::string range_text(double minimum, double maximum, Dimension dimension = Dim
   return fmt::format("{} to {}", spelled(minimum, dimension), spelled(maximum, dimension));
 }
 
+double number_in(const json& value, const SourceLocation& at, double minimum, double maximum) {
+  double number = 0;
+  if (value.is_number()) {
+    number = value.get<double>();
+  } else if (value.is_string()) {
+    try {
+      number = parse_quantity(value.get<std::string>(), Dimension::kNumber);
+    } catch (const UnitError& error) {
+      throw ConfigError(at, error.what());
+    }
+  } else {
+    throw ConfigError(at, fmt::format("found {}, expected a number", shown(value)));
+  }
+  if (!(number >= minimum && number <= maximum)) {
+    throw ConfigError(
+        at, fmt::format("found {}, allowed is {}", shown(value), range_text(minimum, maximum)));
+  }
+  return number;
+}
+
+double quantity_in(const json& value, const SourceLocation& at, Dimension dimension, double minimum,
+                   double maximum) {
+  if (!value.is_string()) {
+    throw ConfigError(at, fmt::format("found {}, expected a quantity with a unit, e.g. \"{}\"",
+                                      shown(value), example_of(dimension)));
+  }
+  double number = 0;
+  try {
+    number = parse_quantity(value.get<std::string>(), dimension);
+  } catch (const UnitError& error) {
+    throw ConfigError(at, error.what());
+  }
+  if (!(number >= minimum && number <= maximum)) {
+    throw ConfigError(at, fmt::format("found {}, allowed is {}", shown(value),
+                                      range_text(minimum, maximum, dimension)));
+  }
+  return number;
+}
+
+/// The range beside the value at the pointer; null when there is none.
+const json* range_of(const ConfigDocument& document, const std::string& pointer) {
+  const json& holder = document.value().at(json::json_pointer(pointer));
+  return is_annotated(holder) && holder.contains("range") ? &holder["range"] : nullptr;
+}
+
+/// `read` takes an end and its place, and checks it as it does the value.
+template <class Read>
+void check_range(const ConfigDocument& document, const std::string& pointer, double value,
+                 const Read& read) {
+  const json* range = range_of(document, pointer);
+  if (range == nullptr) return;
+  const std::string at = pointer + "/range";
+  if (!range->is_array() || range->size() != 2) {
+    throw ConfigError(document.location(at),
+                      fmt::format("found {}, expected [low, high]", shown(*range)));
+  }
+  const double low = read(range->at(0), document.location(at + "/0"));
+  const double high = read(range->at(1), document.location(at + "/1"));
+  if (low <= value && value <= high) return;
+  throw ConfigError(
+      document.location(at),
+      fmt::format("found {}, expected low <= value <= high with the value {}", shown(*range),
+                  shown(document.value().at(json::json_pointer(pointer + "/value")))));
+}
+
+void refuse_range(const ConfigDocument& document, const std::string& pointer) {
+  if (range_of(document, pointer) == nullptr) return;
+  throw ConfigError(document.location(pointer + "/range"),
+                    "has no meaning here, only a number or a quantity with a unit has a range, "
+                    "not a count, a choice or a text");
+}
+
 }  // namespace
 
 ConfigNode::ConfigNode(const ConfigDocument& document, std::string pointer)
@@ -81,8 +153,8 @@ void ConfigNode::check_annotation(std::string_view key, const std::string& name,
     if (!note.is_string()) refuse(fmt::format("found {}, expected a text", shown(note)));
   } else if (name == "borrowed") {
     if (!note.is_boolean()) refuse(fmt::format("found {}, expected true or false", shown(note)));
-  } else {
-    refuse("unknown key, allowed are value, source, note, borrowed");
+  } else if (name != "range") {  // what it may be depends on what the value is
+    refuse("unknown key, allowed are value, range, source, note, borrowed");
   }
 }
 
@@ -151,28 +223,18 @@ std::vector<std::string> ConfigNode::keys() const {
 }
 
 double ConfigNode::number(std::string_view key, double minimum, double maximum) const {
-  const json& value = require(key);
-  double number = 0;
-  if (value.is_number()) {
-    number = value.get<double>();
-  } else if (value.is_string()) {
-    try {
-      number = parse_quantity(value.get<std::string>(), Dimension::kNumber);
-    } catch (const UnitError& error) {
-      fail(key, error.what());
-    }
-  } else {
-    fail(key, fmt::format("found {}, expected a number", shown(value)));
-  }
-  if (!(number >= minimum && number <= maximum)) {
-    fail(key, fmt::format("found {}, allowed is {}", shown(value), range_text(minimum, maximum)));
-  }
+  const auto read = [&](const json& value, const SourceLocation& at) {
+    return number_in(value, at, minimum, maximum);
+  };
+  const double number = read(require(key), where(key));
+  check_range(*document_, below(pointer_, key), number, read);
   return number;
 }
 
 std::int64_t ConfigNode::integer(std::string_view key, std::int64_t minimum,
                                  std::int64_t maximum) const {
   const json& value = require(key);
+  refuse_range(*document_, below(pointer_, key));
   const bool whole = value.is_number_integer() ||
                      (value.is_number_float() && std::fabs(value.get<double>()) < 9e15 &&
                       value.get<double>() == std::floor(value.get<double>()));
@@ -189,6 +251,7 @@ std::int64_t ConfigNode::integer(std::string_view key, std::int64_t minimum,
 
 bool ConfigNode::boolean(std::string_view key) const {
   const json& value = require(key);
+  refuse_range(*document_, below(pointer_, key));
   if (!value.is_boolean()) {
     fail(key, fmt::format("found {}, expected true or false", shown(value)));
   }
@@ -197,6 +260,7 @@ bool ConfigNode::boolean(std::string_view key) const {
 
 std::string ConfigNode::text(std::string_view key) const {
   const json& value = require(key);
+  refuse_range(*document_, below(pointer_, key));
   if (!value.is_string()) fail(key, fmt::format("found {}, expected a text", shown(value)));
   return value.get<std::string>();
 }
@@ -215,21 +279,11 @@ std::string ConfigNode::choice(std::string_view key,
 
 double ConfigNode::quantity(std::string_view key, Dimension dimension, double minimum,
                             double maximum) const {
-  const json& value = require(key);
-  if (!value.is_string()) {
-    fail(key, fmt::format("found {}, expected a quantity with a unit, e.g. \"{}\"", shown(value),
-                          example_of(dimension)));
-  }
-  double number = 0;
-  try {
-    number = parse_quantity(value.get<std::string>(), dimension);
-  } catch (const UnitError& error) {
-    fail(key, error.what());
-  }
-  if (!(number >= minimum && number <= maximum)) {
-    fail(key, fmt::format("found {}, allowed is {}", shown(value),
-                          range_text(minimum, maximum, dimension)));
-  }
+  const auto read = [&](const json& value, const SourceLocation& at) {
+    return quantity_in(value, at, dimension, minimum, maximum);
+  };
+  const double number = read(require(key), where(key));
+  check_range(*document_, below(pointer_, key), number, read);
   return number;
 }
 

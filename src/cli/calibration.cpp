@@ -13,7 +13,8 @@ namespace {
 
 using Vector = std::vector<double>;
 
-constexpr double kStep = 0.05;         // of a parameter, up and down
+constexpr double kStep = 0.05;          // of a parameter, up and down
+constexpr double kRidge = 1e-9;
 constexpr double kNoElasticity = 1e-3;  // below it a row does not depend on a parameter
 
 /// x of A x = b for a symmetric positive definite A, by Cholesky's factors.
@@ -59,6 +60,8 @@ Vector picked(const Vector& of_all, const std::vector<std::size_t>& used) {
 Normal normal_equations(const Elasticities& elasticities, const Vector& wanted,
                         const std::vector<std::size_t>& used, std::size_t left_out) {
   Normal normal{std::vector<Vector>(used.size(), Vector(used.size())), Vector(used.size())};
+  // Parameters that the rows cannot tell apart move as little as may be.
+  for (std::size_t i = 0; i < used.size(); ++i) normal.matrix[i][i] = kRidge;
   for (std::size_t r = 0; r < elasticities.size(); ++r) {
     if (r == left_out) continue;
     const Vector row = picked(elasticities[r], used);
@@ -99,13 +102,12 @@ std::string scaled(const std::string& value, double factor) {
   return fmt::format("{:.9g}{}", number * factor, unit);
 }
 
-/// The row's command with the parameter changed; none where the command has no such parameter.
-std::optional<Command> with_parameter(const Command& command, const FreeParameter& parameter,
-                                      double factor) {
+/// The command with the parameter changed; as it is where it has no such parameter.
+Command with_parameter(const Command& command, const FreeParameter& parameter, double factor) {
   constexpr std::string_view kPlatform = "/platform";
   std::string pointer = parameter.pointer;
   if (command[0] == "collective" || command[0] == "p2p") {  // their file is the platform
-    if (!pointer.starts_with(kPlatform)) return std::nullopt;
+    if (!pointer.starts_with(kPlatform)) return command;
     pointer.erase(0, kPlatform.size());
   }
   Command changed = command;
@@ -148,22 +150,21 @@ Calibration cross_validate(const Validation& validation, const Elasticities& ela
     if (row.alone_sees.empty()) {
       const Normal normal = normal_equations(elasticities, wanted, seen, r);
       const Vector move = solve(normal.matrix, normal.right);
-      row.left_out =
-          std::expm1(std::log1p(row.error) + dot(picked(elasticities[r], seen), move));
+      row.left_out = std::expm1(std::log1p(row.error) + dot(picked(elasticities[r], seen), move));
       left_out.push_back(*row.left_out);
     }
     calibration.rows.push_back(std::move(row));
   }
   const Normal normal = normal_equations(elasticities, wanted, all, none);
-  const double freedom = std::max(1.0, static_cast<double>(rows.size()) -
-                                           static_cast<double>(all.size()));
+  const double freedom =
+      std::max(1.0, static_cast<double>(rows.size()) - static_cast<double>(all.size()));
   const double variance = dot(wanted, wanted) / freedom;
   for (std::size_t i = 0; i < all.size(); ++i) {
     Vector unit(all.size());
     unit[i] = 1;
     const FreeParameter& parameter = validation.parameters[all[i]];
-    calibration.parameters.push_back({parameter.name, parameter.value,
-                                      std::sqrt(variance * solve(normal.matrix, unit)[i])});
+    calibration.parameters.push_back(
+        {parameter.name, parameter.value, std::sqrt(variance * solve(normal.matrix, unit)[i])});
   }
   calibration.rms_error = rms(errors);
   calibration.rms_left_out = rms(left_out);
@@ -173,29 +174,33 @@ Calibration cross_validate(const Validation& validation, const Elasticities& ela
 Calibration cross_validate(const Validation& validation, const serve::PolicyRegistry& registry,
                            int jobs) {
   const std::vector<ValidationRow> rows = calibrated_rows(validation);
-  Elasticities elasticities(rows.size(), Vector(validation.parameters.size()));
-  const auto figures = [&](const FreeParameter& parameter, double factor) {
-    Validation changed;
-    changed.root = validation.root;
-    for (const ValidationRow& row : rows) {
-      ValidationRow copy = row;
-      const auto command = with_parameter(row.command, parameter, factor);
-      if (command) copy.command = *command;
-      if (!row.over.empty()) {
-        if (const auto over = with_parameter(row.over, parameter, factor)) copy.over = *over;
-      }
-      changed.rows.push_back(std::move(copy));
-    }
-    run_validation(changed, registry, jobs);
-    Vector logarithms;
-    for (const ValidationRow& row : changed.rows) logarithms.push_back(std::log(row.ours));
-    return logarithms;
+  const auto changed = [&](const ValidationRow& row, const FreeParameter& parameter,
+                           double factor) {
+    ValidationRow copy = row;
+    copy.command = with_parameter(row.command, parameter, factor);
+    if (!row.over.empty()) copy.over = with_parameter(row.over, parameter, factor);
+    return copy;
   };
-  for (std::size_t p = 0; p < validation.parameters.size(); ++p) {
-    const FreeParameter& parameter = validation.parameters[p];
-    const Vector high = figures(parameter, 1 + kStep), low = figures(parameter, 1 - kStep);
-    for (std::size_t r = 0; r < rows.size(); ++r) {
-      elasticities[r][p] = (high[r] - low[r]) / (std::log1p(kStep) - std::log1p(-kStep));
+  std::set<Command> commands;
+  for (const FreeParameter& parameter : validation.parameters) {
+    for (const ValidationRow& row : rows) {
+      for (const double factor : {1 + kStep, 1 - kStep}) {
+        const ValidationRow other = changed(row, parameter, factor);
+        commands.insert(other.command);
+        if (!other.over.empty()) commands.insert(other.over);
+      }
+    }
+  }
+  const Results results = run_commands(commands, validation.root, registry, jobs);
+  Elasticities elasticities;
+  for (const ValidationRow& row : rows) {
+    Vector& of_row = elasticities.emplace_back();
+    for (const FreeParameter& parameter : validation.parameters) {
+      // A row that a parameter has no effect on refuses to be run with it.
+      const auto high = figure_of(results, changed(row, parameter, 1 + kStep));
+      const auto low = figure_of(results, changed(row, parameter, 1 - kStep));
+      of_row.push_back(high && low ? std::log(*high / *low) / std::log((1 + kStep) / (1 - kStep))
+                                   : 0);
     }
   }
   return cross_validate(validation, elasticities);
@@ -230,8 +235,8 @@ std::string calibration_markdown(const Calibration& calibration) {
   for (const CalibrationRow& row : calibration.rows) {
     text += fmt::format("| {} | {} | {} |\n", row.what, percent_of(row.error), left_out_of(row));
   }
-  text += fmt::format("| root mean square | {:.1f} % | {:.1f} % |\n\n",
-                      calibration.rms_error * 100, calibration.rms_left_out * 100);
+  text += fmt::format("| root mean square | {:.1f} % | {:.1f} % |\n\n", calibration.rms_error * 100,
+                      calibration.rms_left_out * 100);
   text += "| parameter | value | standard error of the fit |\n|---|---|--:|\n";
   for (const CalibratedParameter& parameter : calibration.parameters) {
     text += fmt::format("| `{}` | {} | {:.1f} % |\n", parameter.name, parameter.value,
@@ -249,9 +254,8 @@ nlohmann::ordered_json calibration_json(const Calibration& calibration) {
     json["rows"].push_back(std::move(entry));
   }
   for (const CalibratedParameter& parameter : calibration.parameters) {
-    json["parameters"].push_back({{"name", parameter.name},
-                                  {"value", parameter.value},
-                                  {"spread", parameter.spread}});
+    json["parameters"].push_back(
+        {{"name", parameter.name}, {"value", parameter.value}, {"spread", parameter.spread}});
   }
   json["rms_error"] = calibration.rms_error;
   json["rms_left_out"] = calibration.rms_left_out;

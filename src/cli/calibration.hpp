@@ -12,9 +12,9 @@ namespace cmsim::cli {
 
 struct CalibrationRow {
   std::string id, what;
-  double error = 0;                  // with the parameters as they are
-  std::optional<double> left_out;    // with those fitted to the other rows; none: see `alone_sees`
-  std::string alone_sees;            // a parameter that no other row depends on
+  double error = 0;                // with the parameters as they are
+  std::optional<double> left_out;  // with those fitted to the other rows; none: see `alone_sees`
+  std::string alone_sees;          // a parameter that no other row depends on
 };
 
 struct CalibratedParameter {

@@ -23,6 +23,7 @@
 #include "progress.hpp"
 #include "report.hpp"
 #include "requirements.hpp"
+#include "run_band.hpp"
 #include "run_seeds.hpp"
 #include "terminal.hpp"
 
@@ -35,7 +36,8 @@ struct RunCommand {
   std::optional<std::string> trace, network, out;
   std::optional<std::uint64_t> seed;
   std::optional<std::string> seeds, time_series;
-  StudyOptions study;  // of a run with several seeds
+  std::optional<std::size_t> band;  // samples
+  StudyOptions study;               // of a run with several seeds or a band
   std::optional<double> rate, speed;
   double policy_timeout = kPolicyTimeout;
   FaultOptions faults;
@@ -71,6 +73,7 @@ struct RunCommand {
     if (seed) text += " --seed " + std::to_string(*seed);
     if (network) text += " --network " + *network;
     text += faults.text();
+    if (band) text += fmt::format(" --band {}", *band);
     if (percentiles != std::vector<double>{99}) {
       text += fmt::format(" --percentiles {}", fmt::join(percentiles, ","));
     }
@@ -106,6 +109,14 @@ int verdict(const RunCommand& command, const metrics::Result& result) {
   return unfinished ? kFailed : failed.empty() ? kOk : kCheckFailed;
 }
 
+StudyOptions study_options(const RunCommand& command) {
+  StudyOptions options = command.study;
+  options.plugins = command.plugins;
+  options.policy_timeout = command.policy_timeout;
+  options.quiet = command.quiet;
+  return options;
+}
+
 int execute_seeds(const RunCommand& command, serve::PolicyRegistry& registry) {
   SeedsRequest request{.scenario = command.scenario,
                        .seeds = *command.seeds,
@@ -114,19 +125,29 @@ int execute_seeds(const RunCommand& command, serve::PolicyRegistry& registry) {
                        .required = command.required,
                        .strict = command.strict,
                        .json = command.json,
-                       .options = command.study};
+                       .options = study_options(command)};
   for (const run::Setting& setting : command.settings()) {
     request.sets.push_back(setting.assignment);
   }
   if (command.out) request.out = *command.out;
-  request.options.plugins = command.plugins;
-  request.options.policy_timeout = command.policy_timeout;
-  request.options.quiet = command.quiet;
   return run_seeds(request, registry);
+}
+
+BandSamples execute_band(const RunCommand& command, const run::Scenario& scenario,
+                         const std::filesystem::path& directory,
+                         const serve::PolicyRegistry& registry) {
+  return run_band({.scenario = command.scenario,
+                   .settings = command.settings(),
+                   .seed = scenario.seed,
+                   .samples = *command.band,
+                   .directory = directory / "band",
+                   .options = study_options(command)},
+                  registry);
 }
 
 int execute(const RunCommand& command, serve::PolicyRegistry& registry) {
   if (command.seeds) return execute_seeds(command, registry);
+  const serve::PolicyRegistry without_plugins = registry;
   serve::PolicyCall policy_call;
   PolicyWatch watch(policy_call, command.policy_timeout);
   load_plugins(command.plugins, registry, policy_call, watch);
@@ -149,6 +170,12 @@ int execute(const RunCommand& command, serve::PolicyRegistry& registry) {
     if (existing) run::check_replaceable(*existing, *directory, scenario.digest);
   }
 
+  std::optional<BandSamples> band;
+  if (command.band) {
+    band =
+        execute_band(command, scenario, directory.value_or(run::default_output_directory(scenario)),
+                     without_plugins);
+  }
   Progress progress;
   std::optional<Interruptible> interruptible;
   run::RunOptions options;
@@ -174,9 +201,10 @@ int execute(const RunCommand& command, serve::PolicyRegistry& registry) {
   if (command.time_series) {
     options.time_series = parse_quantity(*command.time_series, Dimension::kTime);
   }
-  const metrics::Result result = run::run(scenario, options);
+  metrics::Result result = run::run(scenario, options);
   interruptible.reset();  // from here on there is nothing to cut short
   progress.clear();
+  if (band) result.uncertainty = uncertainty_of(*band, result);
 
   // Files first: whatever happens to the terminal, they are there.
   const auto detail = command.detailed ? metrics::Detail::kPerRequest : metrics::Detail::kSummary;
@@ -200,7 +228,8 @@ int execute(const RunCommand& command, serve::PolicyRegistry& registry) {
     print_text(format_report(result, paint_for(Stream::kOut)));
   }
   flush_results();
-  return verdict(command, result);
+  const int code = verdict(command, result);
+  return code == kOk && band ? exit_code_of(band->table) : code;
 }
 
 }  // namespace
@@ -224,9 +253,15 @@ void add_run(CLI::App& app, Session& session) {
       "Several seeds, e.g. 1..12: every headline with its interval, in how many the SLO is met");
   sub->get_option("--seed")->excludes(seeds);
   add_pool_options(*sub, command->study);
-  for (const char* name : {"--jobs", "--time-limit", "--memory-limit", "--retries", "--resume"}) {
-    sub->get_option(name)->needs(seeds);
-  }
+  sub->add_option("--band", command->band,
+                  "How sure the headlines are: from the 5th to the 95th percentile of N samples in "
+                  "which every constant that has a range lies somewhere in it, and which constant "
+                  "moves each most")
+      ->type_name("N")
+      ->expected(0, 1)
+      ->default_str("32")
+      ->transform(whole_from(study::kFewestSamples, study::kMostSamples))
+      ->excludes(seeds);
   CLI::Option* rate =
       sub->add_option("--rate", command->rate,
                       "Requests per second: of drawn arrivals; a trace is stretched or squeezed in "
@@ -297,17 +332,22 @@ void add_run(CLI::App& app, Session& session) {
       "      --set /workload/time_scale=10 --set /deployment/decode/max_num_seqs=64\n"
       "  cmsim run cloudmatrix384 --set /platform/ub/sub_planes=4 --json\n"
       "  cmsim run cloudmatrix384 --seeds 1..12 --jobs 4\n"
+      "  cmsim run paper-decode --band 64\n"
       "Ctrl-C ends a run early: files are written, marked partial, exit code 3. A partial result\n"
       "does not replace a whole one, it goes into partial/ beside it.");
   sub->callback([command, sub, &session] {
     session.action = [command, sub, &session] {
       const bool several = command->seeds.has_value();
+      const bool alone = !several && !command->band;
       const bool no_file = command->json && !command->out && !several;
       refuse_idle(
           *sub,
           {{{"--timeseries", "--aiperf", "--detailed", "--percentiles"},
             several,
             "with --seeds, which keeps the plain result of every seed; run one with --seed"},
+           {{"--jobs", "--time-limit", "--memory-limit", "--retries", "--resume"},
+            alone,
+            "on one run, it needs --seeds or --band"},
            {{"--force"}, several, "with --seeds, whose points are never replaced; see --resume"},
            {{"--detailed"},
             no_file && is_terminal(Stream::kOut),

@@ -43,6 +43,47 @@ void print_title(const std::string& text, Paint paint) {
   print("\n{}\n", styled(text, Style::kBold, paint));
 }
 
+const char* to_string(model::SharedHosting hosting) {
+  switch (hosting) {
+    case model::SharedHosting::kEveryRank:
+      return "every_rank";
+    case model::SharedHosting::kDedicatedRanks:
+      return "dedicated_ranks";
+    case model::SharedHosting::kNone:
+      break;
+  }
+  return nullptr;
+}
+
+std::string describe(const model::ExpertLayout& l) {
+  const auto slots = [](int least, int most) {
+    return (least == most ? std::string() : fmt::format("{} or ", least)) +
+           fmt::format("{} slot{}", most, most == 1 ? "" : "s");
+  };
+  std::string text = fmt::format("Experts of a layer: {} + {} redundant, {} on each of {} ranks",
+                                 l.routed_slots - l.redundant, l.redundant,
+                                 slots(l.least_slots(), l.most_slots()), l.routed_ranks);
+  if (l.shared_hosting == model::SharedHosting::kEveryRank) text += ", all with the shared expert";
+  if (l.shared_hosting == model::SharedHosting::kDedicatedRanks) {
+    text += fmt::format(", {} ranks with the shared expert", l.shared_copies);
+    if (l.shared_slots > 0) {
+      text += " and " + slots(l.least_shared_slots(), l.most_shared_slots());
+    }
+  }
+  return text;
+}
+
+nlohmann::ordered_json to_json(const model::ExpertLayout& l) {
+  nlohmann::ordered_json json{{"routed", l.routed_slots - l.redundant}, {"redundant", l.redundant}};
+  json["routed_ranks"] = l.routed_ranks;
+  json["slots_per_rank"] = {l.least_slots(), l.most_slots()};
+  const char* shared_on = to_string(l.shared_hosting);
+  json["shared_on"] = shared_on != nullptr ? nlohmann::ordered_json(shared_on) : nullptr;
+  json["shared_copies"] = l.shared_copies;
+  json["slots_beside_shared"] = {l.least_shared_slots(), l.most_shared_slots()};
+  return json;
+}
+
 void print_head(const run::StepReport& report) {
   const model::StepBreakdown& b = report.breakdown;
   const model::Architecture& model = report.model;
@@ -60,7 +101,7 @@ void print_head(const run::StepReport& report) {
   if (decode && b.microbatches > 1) {
     print(", attention on {} AIC and {} AIV cores", b.attention_aic, b.attention_aiv);
   }
-  print("\n");
+  print("\n{}\n", describe(report.experts));
   if (!report.network_note.empty()) print("{}\n", report.network_note);
 }
 
@@ -120,6 +161,7 @@ nlohmann::ordered_json to_json(const run::StepReport& report, nlohmann::ordered_
         {"parameters", std::llround(report.model.parameters())},
         {"active_parameters", std::llround(report.model.active_parameters())},
         {"kv_bytes_per_token", report.kv_bytes_per_token}}},
+      {"experts", to_json(report.experts)},
       {"network_note", report.network_note}};
   json.update(metrics::to_json(report.breakdown));
   json["provenance"] = std::move(provenance);

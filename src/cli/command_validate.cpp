@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <memory>
 
+#include "calibration.hpp"
+#include "cmsim/base/json_text.hpp"
 #include "commands.hpp"
 #include "study_engine.hpp"
 #include "terminal.hpp"
@@ -13,7 +15,7 @@ namespace {
 
 struct ValidateCommand {
   std::string file, only;
-  bool json = false, markdown = false, require = false;
+  bool json = false, markdown = false, require = false, cross_validate = false;
   int jobs = default_jobs();
 };
 
@@ -26,14 +28,23 @@ void keep_matching(Validation& validation, const std::string& text) {
   }
 }
 
+/// How well the parameters are known, in the format that is asked for.
+std::string calibration_text(const ValidateCommand& command, const Validation& validation,
+                             const serve::PolicyRegistry& registry) {
+  const Calibration calibration = cross_validate(validation, registry, command.jobs);
+  if (command.json) return json_text(calibration_json(calibration)) + "\n";
+  return command.markdown ? calibration_markdown(calibration) : calibration_table(calibration);
+}
+
 int validate(const ValidateCommand& command, const serve::PolicyRegistry& registry) {
   Validation validation = load_validation(
       command.file.empty() ? default_validation_file() : std::filesystem::path(command.file));
   if (!command.only.empty()) keep_matching(validation, command.only);
   run_validation(validation, registry, command.jobs);
-  print_text(command.json       ? validation_json(validation)
-             : command.markdown ? validation_markdown(validation)
-                                : validation_table(validation));
+  print_text(command.cross_validate ? calibration_text(command, validation, registry)
+             : command.json         ? validation_json(validation)
+             : command.markdown     ? validation_markdown(validation)
+                                    : validation_table(validation));
   if (!command.require) return kOk;
   flush_results();
   const std::string missed = validation_misses(validation);
@@ -54,11 +65,15 @@ void add_validate(CLI::App& app, Session& session) {
   sub->add_flag("--markdown", command->markdown, "Print docs/validation.md")->excludes(json);
   sub->add_flag("--require", command->require,
                 "Exit with 1 when a row leaves its tolerance, and name it");
+  sub->add_flag("--cross-validate", command->cross_validate,
+                "Leave each calibrated row out, fit the free parameters to the others and predict "
+                "it");
   sub->footer(
       "Examples:\n"
       "  cmsim validate\n"
       "  cmsim validate --only dispatch --require\n"
-      "  cmsim validate --markdown > docs/validation.md\n");
+      "  cmsim validate --markdown > docs/validation.md\n"
+      "  cmsim validate --cross-validate --markdown > docs/calibration.md\n");
   sub->callback([&session, command] {
     session.action = [&session, command] { return validate(*command, session.registry); };
   });

@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "provenance.hpp"
+#include "run_band.hpp"
 
 namespace cmsim::cli {
 namespace {
@@ -76,6 +77,15 @@ std::string milliseconds(double value) {
   return value > 0 && value < 0.001 ? "<0.001" : figure(value);
 }
 
+/// "decode/batch_per_npu 150 (validated: 4 to 128)"
+std::string outside_text(const metrics::Extrapolation& e) {
+  if (e.is_named()) return fmt::format("{} {} (validated: {})", e.what, e.name, e.validated_name);
+  const std::string range = e.least == e.most
+                                ? figure(e.least)
+                                : fmt::format("{} to {}", figure(e.least), figure(e.most));
+  return fmt::format("{} {} (validated: {})", e.what, figure(e.value), range);
+}
+
 std::string arrivals(const Result& r) {
   if (std::isfinite(r.load.arrival_rate)) {
     return fmt::format("{} requests/s", figure(r.load.arrival_rate));
@@ -94,6 +104,13 @@ void add_head(Report& report, const Result& r) {
   }
   if (const std::string note = borrowed_note(r.provenance.borrowed); !note.empty()) {
     report.row("Machine", report.style(note, Style::kWarn));
+  }
+  if (!r.provenance.extrapolated.empty()) {
+    std::vector<std::string> outside;
+    for (const auto& e : r.provenance.extrapolated) outside.push_back(outside_text(e));
+    report.row(
+        "Validated",
+        report.style(fmt::format("extrapolated in {}", fmt::join(outside, ", ")), Style::kWarn));
   }
   std::string requests = fmt::format("{} of {} finished in {} s", grouped(r.requests.finished),
                                      grouped(r.requests.total), figure(r.duration));
@@ -316,6 +333,7 @@ std::string format_report(const Result& result, Paint paint) {
   add_phases(report, result);
   add_slo(report, result.measured.slo);
   add_use(report, result);
+  if (result.uncertainty) return report.take() + format_bands(*result.uncertainty, paint);
   return report.take();
 }
 

@@ -8,7 +8,9 @@
 
 #include <filesystem>
 #include <map>
+#include <nlohmann/json.hpp>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -45,6 +47,7 @@ struct Ablation {
 
 struct FreeParameter {
   std::string name, file, value, level, meaning, fitted_on;
+  std::string pointer;  // into a scenario
 };
 
 struct Validation {
@@ -61,6 +64,15 @@ Validation load_validation(const std::filesystem::path& file);
 /// The data file shipped with the program: below the working directory, the source tree the binary
 /// was built in, or the installed share directory. Throws ConfigError when there is none.
 std::filesystem::path default_validation_file();
+
+/// What each command prints, as JSON; nothing where it refuses a setting that has no effect on it.
+using Results = std::map<Command, nlohmann::json>;
+/// Runs every command once, `jobs` at a time, in the directory `root`. Throws ConfigError when one
+/// is wrong, SimulationError when one fails.
+Results run_commands(const std::set<Command>& commands, const std::filesystem::path& root,
+                     const serve::PolicyRegistry& registry, int jobs);
+/// A row's figure; none where its command, or the one it is taken over, printed nothing.
+std::optional<double> figure_of(const Results& results, const ValidationRow& row);
 
 /// Runs every command once, `jobs` at a time, and fills in our figures. Throws SimulationError when
 /// one fails.

@@ -72,7 +72,8 @@ Ablation read_ablation(const ConfigNode& node) {
 FreeParameter read_parameter(const ConfigNode& node) {
   FreeParameter parameter{node.text("name"),    node.text("file"),
                           node.text("value"),   node.choice("level", {"operator", "system"}),
-                          node.text("meaning"), node.text("fitted_on")};
+                          node.text("meaning"), node.text("fitted_on"),
+                          node.text("pointer")};
   node.close();
   return parameter;
 }

@@ -10,8 +10,6 @@
 namespace cmsim::cli {
 namespace {
 
-using Results = std::map<Command, nlohmann::json>;
-
 /// The words of a row as a point: its file second, the rest as they are.
 study::Point point_of(const Command& command) {
   study::Point point{command[0], {}, {}, {}, {}};
@@ -22,6 +20,7 @@ study::Point point_of(const Command& command) {
 
 nlohmann::json result_of(const Command& command, const study::Outcome& outcome) {
   if (outcome.ending == Ending::kRefused) {
+    if (outcome.error.find("has no effect") != std::string::npos) return nullptr;
     throw ConfigError(
         fmt::format("a row has a wrong command: {}: {}", spelled(command), outcome.error));
   }
@@ -36,8 +35,21 @@ nlohmann::json result_of(const Command& command, const study::Outcome& outcome) 
   return result;
 }
 
-Results run_all(const std::vector<Command>& commands, const std::filesystem::path& root,
-                const serve::PolicyRegistry& registry, int jobs) {
+std::optional<double> number_in(const Results& results, const Command& command,
+                                const std::string& metric) {
+  const nlohmann::json& result = results.at(command);
+  if (result.is_null()) return std::nullopt;
+  const nlohmann::json::json_pointer pointer(metric);
+  if (!result.contains(pointer) || !result.at(pointer).is_number()) {
+    throw ConfigError(fmt::format("{} has no number at {}", spelled(command), metric));
+  }
+  return result.at(pointer).get<double>();
+}
+
+}  // namespace
+
+Results run_commands(const std::set<Command>& commands, const std::filesystem::path& root,
+                     const serve::PolicyRegistry& registry, int jobs) {
   std::vector<study::Point> points;
   for (const Command& command : commands) points.push_back(point_of(command));
   study::RunnerOptions options;
@@ -50,43 +62,37 @@ Results run_all(const std::vector<Command>& commands, const std::filesystem::pat
       },
       options);
   Results results;
-  for (std::size_t i = 0; i < commands.size(); ++i) {
-    results[commands[i]] = result_of(commands[i], outcomes[i]);
-  }
+  auto outcome = outcomes.begin();
+  for (const Command& command : commands) results[command] = result_of(command, *outcome++);
   return results;
 }
 
-double figure_of(const Results& results, const Command& command, const std::string& metric) {
-  const nlohmann::json& result = results.at(command);
-  const nlohmann::json::json_pointer pointer(metric);
-  if (!result.contains(pointer) || !result.at(pointer).is_number()) {
-    throw ConfigError(fmt::format("{} has no number at {}", spelled(command), metric));
-  }
-  return result.at(pointer).get<double>();
+std::optional<double> figure_of(const Results& results, const ValidationRow& row) {
+  const auto figure = number_in(results, row.command, row.metric);
+  if (row.over.empty() || !figure) return figure;
+  const auto over = number_in(results, row.over, row.metric);
+  return over ? std::optional(*figure / *over) : std::nullopt;
 }
 
-}  // namespace
-
 void run_validation(Validation& validation, const serve::PolicyRegistry& registry, int jobs) {
-  Results wanted;  // each command once
+  std::set<Command> commands;
   for (const ValidationRow& row : validation.rows) {
-    wanted[row.command];
-    if (!row.over.empty()) wanted[row.over];
+    commands.insert(row.command);
+    if (!row.over.empty()) commands.insert(row.over);
   }
   for (const Ablation& ablation : validation.ablations) {
-    wanted[ablation.command];
-    wanted[ablation.baseline];
+    commands.insert(ablation.command);
+    commands.insert(ablation.baseline);
   }
-  std::vector<Command> commands;
-  for (const auto& [command, unused] : wanted) commands.push_back(command);
-  const Results results = run_all(commands, validation.root, registry, jobs);
-  for (ValidationRow& row : validation.rows) {
-    row.ours = figure_of(results, row.command, row.metric);
-    if (!row.over.empty()) row.ours /= figure_of(results, row.over, row.metric);
-  }
+  const Results results = run_commands(commands, validation.root, registry, jobs);
+  const auto required = [](const std::string& id, std::optional<double> figure) {
+    if (!figure) throw ConfigError(fmt::format("row {} sets what has no effect", id));
+    return *figure;
+  };
+  for (ValidationRow& row : validation.rows) row.ours = required(row.id, figure_of(results, row));
   for (Ablation& ablation : validation.ablations) {
-    ablation.ours = figure_of(results, ablation.baseline, ablation.metric);
-    ablation.without = figure_of(results, ablation.command, ablation.metric);
+    ablation.ours = required(ablation.id, number_in(results, ablation.baseline, ablation.metric));
+    ablation.without = required(ablation.id, number_in(results, ablation.command, ablation.metric));
   }
 }
 

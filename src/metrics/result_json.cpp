@@ -236,6 +236,45 @@ Json whole_run_json(const Figures& figures) {
   return json;
 }
 
+Json to_json(const Extrapolation& e) {
+  Json json{{"what", e.what}};
+  json["value"] = e.is_named() ? Json(e.name) : Json(e.value);
+  json["validated"] = e.is_named() ? Json(e.validated_name) : Json{e.least, e.most};
+  return json;
+}
+
+Json to_json(const BandConstant& constant) {
+  return {{"pointer", constant.pointer},
+          {"range", {constant.low, constant.high}},
+          {"source", constant.source}};
+}
+
+Json to_json(const Band& band) {
+  const bool none = band.dominant.empty();
+  return {{"nominal", finite(band.nominal)},
+          {"low", finite(band.low)},
+          {"high", finite(band.high)},
+          {"dominant", none ? Json(nullptr) : Json(band.dominant)},
+          {"share", none ? Json(nullptr) : Json(band.share())},
+          {"correlation", none ? Json(nullptr) : Json(band.correlation)}};
+}
+
+template <class Item>
+Json array_of(const std::vector<Item>& items) {
+  Json json = Json::array();
+  for (const Item& item : items) json.push_back(to_json(item));
+  return json;
+}
+
+void add_uncertainty(Json& json, const Uncertainty& uncertainty) {
+  Json bands = Json::object();
+  for (const Band& band : uncertainty.bands) bands[band.metric] = to_json(band);
+  json["bands"] = std::move(bands);
+  json["band_samples"] = uncertainty.samples;
+  json["band_constants"] = array_of(uncertainty.constants);
+  json["band_idle"] = uncertainty.idle;
+}
+
 Json to_json(const Provenance& p) {
   return {{"version", p.version},
           {"scenario", p.scenario},
@@ -250,6 +289,7 @@ Json to_json(const Provenance& p) {
           {"trace_dropped_reason", p.trace_dropped_reason},
           {"trace_retired", p.trace_retired},
           {"borrowed", p.borrowed},
+          {"extrapolated", array_of(p.extrapolated)},
           {"workload_digest", p.workload_digest},
           {"command", p.command},
           {"simgrid", p.simgrid}};
@@ -304,6 +344,7 @@ Json to_json(const Result& r, Detail detail) {
   };
   json["breakdown"] = {{"decode", broken_down(r.decode_breakdown)},
                        {"prefill", broken_down(r.prefill_breakdown)}};
+  if (r.uncertainty) add_uncertainty(json, *r.uncertainty);
   json["provenance"] = to_json(r.provenance);
   if (detail == Detail::kPerRequest) add_lists(json, r);
   return json;

@@ -90,8 +90,7 @@ MemoryPlan DecodePipeline::plan_memory(const hw::Platform& platform,
                                        int max_sequences_per_rank) {
   const DecodeOptions decode = checked(options.decode, architecture, platform);
   const OperatorList operators(architecture, options.precision);
-  const ExpertLayout layout =
-      derive_layout(architecture, ranks, options.experts.shared_copies, options.experts.redundant);
+  const ExpertLayout layout = derive_layout(architecture, ranks, options.experts);
   return plan_decode_memory(platform, operators, layout, decode.exchange,
                             max_sequences_per_rank * (1.0 + decode.draft_tokens));
 }
@@ -182,10 +181,10 @@ DecodeIteration DecodePipeline::iteration(const DecodeBatch& batch) const {
            operators_.o_proj(tokens / passes).hbm_bytes +
            operators_.indexer(sequences / ranks / passes, kv / ranks / passes, rows).hbm_bytes) +
       operators_.attention(sequences / ranks, kv / ranks, rows).hbm_bytes;
-  const double experts = passes * operators_
-                                      .expert_ffn(experts_->mean_rows(tokens * ranks / passes),
-                                                  layout_.experts_per_rank())
-                                      .hbm_bytes;
+  const double part = tokens * ranks / passes;
+  const double active = experts_->active_experts(part, 1 + options_.draft_tokens).mean;
+  const double experts =
+      passes * operators_.expert_ffn(experts_->mean_rows(part), active).hbm_bytes;
   const double dense = passes * operators_.dense_ffn(tokens / passes).hbm_bytes;
   const double heads = (1 + options_.draft_tokens) * operators_.lm_head(tokens).hbm_bytes;
   result.bytes_per_die.hbm = whole_bytes(layers * attention + moe_layers * experts +

@@ -93,8 +93,15 @@ Seconds DecodeStep::dispatch(double tokens) const {
   return exchange().dispatch(exchange_load(tokens, 0)).total();
 }
 
-OperatorCost DecodeStep::mlp(double rows) const {
+double DecodeStep::active_experts(double tokens) const {
+  const ActiveExperts active =
+      pipeline_.experts_->active_experts(tokens, 1 + pipeline_.options_.draft_tokens);
+  return variant_.balanced ? active.mean : active.most;
+}
+
+OperatorCost DecodeStep::mlp(double rows, double tokens) const {
   OperatorCost result = mlp_base_;
+  result.hbm_bytes += active_experts(tokens) * mlp_expert_bytes_;
   result.compute += rows * mlp_per_row_.compute;
   result.hbm_bytes += rows * mlp_per_row_.hbm_bytes;
   return result;
@@ -118,7 +125,7 @@ DecodeStep::Received DecodeStep::receive(int layer, double rows, double tokens) 
 BusiestRank DecodeStep::busiest_rank(int layer, double tokens) const {
   const double rows = straggler_rows(layer, tokens);
   const Received received = receive(layer, rows, tokens);
-  return {rows, received.dispatch, alone(mlp(rows)), received.combine};
+  return {rows, received.dispatch, alone(mlp(rows, tokens)), received.combine};
 }
 
 std::shared_ptr<const BusiestRanks> DecodeStep::busiest_ranks(double tokens) const {
@@ -242,7 +249,7 @@ void DecodeStep::contend(double tokens_per_sequence) {
       cost(list.gate(tokens), expert_share_),
       exchange_cost(std::max(dispatch(tokens), received.dispatch),
                     2 * sent * list.dispatch_message_bytes()),
-      mlp(typical),
+      mlp(typical, busiest_tokens_),
       exchange_cost(received.combine, (typical + sent) * list.combine_message_bytes())};
   operators_.dense = {cost(pipeline_.operators_.dense_ffn(tokens), expert_share_)};
 
@@ -423,8 +430,8 @@ Seconds DecodeStep::run(const DecodeBatch& batch, SliceRecorder* recorder) {
   const int largest = groups_.back().sequences;
 
   host_time_ = host();
-  const double weights = pipeline_.layout_.experts_per_rank();
-  mlp_base_ = cost(pipeline_.operators_.expert_ffn(0, weights), expert_share_);
+  mlp_base_ = cost(pipeline_.operators_.expert_ffn(0, 0), expert_share_);
+  mlp_expert_bytes_ = pipeline_.operators_.expert_ffn(0, 1).hbm_bytes;
   mlp_per_row_ = cost(pipeline_.operators_.expert_ffn(1, 0), expert_share_);
   prepare(1 + drafts, false);
   contend(1 + drafts);

@@ -102,7 +102,8 @@ class DecodeStep {
   double straggler_rows(int layer, double tokens) const;
   /// Until a rank with `tokens` has sent them all.
   Seconds dispatch(double tokens) const;
-  OperatorCost mlp(double rows) const;
+  double active_experts(double tokens) const;
+  OperatorCost mlp(double rows, double tokens) const;
   /// Of a rank's rows those that come over the exchange: its own shared expert's do not.
   double received_rows(double rows, double tokens) const;
   /// Until what the rank with the most rows gets has come, and until what it sends back has.
@@ -140,6 +141,7 @@ class DecodeStep {
   std::vector<Group> groups_;  // by rising number of sequences
   std::vector<Rank> ranks_;
   OperatorCost mlp_base_, mlp_per_row_;          // linear in the rows
+  double mlp_expert_bytes_ = 0;                  // and in the experts that have some
   std::shared_ptr<const BusiestRanks> busiest_;  // of `busiest_tokens_` tokens
   double busiest_tokens_ = 0;
   std::array<double, kMostMicrobatches> tokens_{};  // of all ranks, by microbatch

@@ -8,6 +8,8 @@
 #include <numeric>
 #include <span>
 
+#include "active_count.hpp"
+
 namespace cmsim::model {
 namespace {
 
@@ -127,14 +129,42 @@ class ExpectedMaximum {
                               {-std::log(1 - kOuter), 5.0 / 18, 0}}};
 };
 
-std::vector<double> shares_on_ranks(const ExpertLayout& layout, Placement placement,
-                                    const LayerPopularity& popularity) {
-  const int experts = static_cast<int>(popularity.served.size());
-  const SlotMap slots =
-      placement == Placement::kEplb
-          ? place_eplb(popularity.placed, layout.routed_slots, layout.routed_ranks)
-          : place_contiguous(experts, layout.routed_slots);
-  return rank_shares(slots, popularity.served, layout.routed_ranks);
+SlotMap place_experts(const ExpertLayout& layout, Placement placement,
+                      const LayerPopularity& popularity, double shared_load) {
+  return placement == Placement::kEplb
+             ? place_eplb(popularity.placed, layout.rooms(shared_load))
+             : place_contiguous(static_cast<int>(popularity.served.size()), layout.routed_slots);
+}
+
+// Draws that are not repeated in `tokens` tokens of a sequence, any two of which have the same draw
+// with probability c: token i of an urn is a new one with probability (1 - c) / (1 - c + i c)
+// (Hoppe, 1984; Ewens' sampling formula). One is a draw, two are 2 - c.
+double new_draws(double tokens, double c) {
+  constexpr int kSummed = 16;  // beyond, the sum is its integral
+  const auto is_new = [&](double i) { return i == 0 ? 1 : (1 - c) / (1 - c + i * c); };
+  double sum = 0;
+  for (int i = 0; i < kSummed && i < tokens; ++i) sum += std::min(1.0, tokens - i) * is_new(i);
+  if (tokens <= kSummed) return sum;
+  const double left = tokens - kSummed, step = c / (1 - c + (kSummed - 0.5) * c);
+  return sum + is_new(kSummed - 0.5) * (step > 0 ? std::log1p(step * left) / step : left);
+}
+
+// Active experts a in [low, high] as -ln((high - a) / (high - low)), and back.
+constexpr double kAllActive = 40;  // with which none is idle in double precision
+
+double to_exponent(double active, double low, double high) {
+  if (high <= low) return 0;
+  const double part = std::clamp((active - low) / (high - low), 0.0, 1.0);
+  return std::min(kAllActive, -std::log1p(-part));
+}
+
+double from_exponent(double exponent, double low, double high) {
+  return low - (high - low) * std::expm1(-exponent);
+}
+
+/// Whether the ranks' loads are given, not drawn.
+bool has_imposed_load(const ExpertOptions& options) {
+  return options.balancedness > 0 || options.placement == Placement::kBalanced;
 }
 
 }  // namespace
@@ -142,7 +172,8 @@ std::vector<double> shares_on_ranks(const ExpertLayout& layout, Placement placem
 ExpertLoad::ExpertLoad(const Architecture& architecture, const ExpertLayout& layout,
                        const ExpertOptions& options, Phase phase, std::uint64_t seed,
                        const PopularityParameters& popularity)
-    : layout_(layout), correlation_(popularity.sequence_correlation) {
+    : layout_(layout),
+      correlation_(has_imposed_load(options) ? 0 : popularity.sequence_correlation) {
   const int layers = architecture.moe_layers() + architecture.mtp_layers;
   rows_per_token_ = architecture.experts_per_token + architecture.shared_experts;
   routed_per_token_ = architecture.experts_per_token;
@@ -154,22 +185,11 @@ ExpertLoad::ExpertLoad(const Architecture& architecture, const ExpertLayout& lay
           : static_cast<double>(architecture.shared_experts) / layout.shared_copies;
   routed_mean_per_token_ =
       static_cast<double>(architecture.experts_per_token) / layout.routed_ranks;
-  most_routed_per_token_ = std::min(architecture.experts_per_token, layout.routed_slots_per_rank);
   layers_.resize(layers);
   if (layers == 0) return;  // all layers dense
 
-  const int routed = layout.routed_ranks;
-  if (options.balancedness > 0 || options.placement == Placement::kBalanced) {
-    const double peak =
-        options.balancedness > 0 ? std::min<double>(routed, 1 / options.balancedness) : 1;
-    std::vector<double> shares(layout.ranks, 0.0);
-    const auto first = shares.begin() + layout.first_routed_rank();
-    std::fill(first, shares.end(), 1.0 / routed);
-    if (peak > 1) {
-      std::fill(first, shares.end(), (1 - peak / routed) / (routed - 1));
-      *first = peak / routed;
-    }
-    std::fill(layers_.begin(), layers_.end(), Layer{.peak = peak, .noise = {}, .shares = shares});
+  if (has_imposed_load(options)) {
+    share_evenly(options.balancedness > 0 ? 1 / options.balancedness : 1);
     return;
   }
   const PopularityShape shape{.layers = layers,
@@ -178,19 +198,83 @@ ExpertLoad::ExpertLoad(const Architecture& architecture, const ExpertLayout& lay
   const auto drawn =
       draw_popularity(popularity.law(phase), phase, shape, options.skew, options.staleness, seed);
   const LogTail tail;
-  for (int l = 0; l < layers; ++l) {
-    Layer& layer = layers_[l];
-    std::vector<double> ratios = shares_on_ranks(layout, options.placement, drawn[l]);
-    layer.shares.assign(layout.first_routed_rank(), 0.0);
-    layer.shares.insert(layer.shares.end(), ratios.begin(), ratios.end());
-    for (double& ratio : ratios) ratio *= routed;
+  const auto spread_of = [&](std::span<const double> shares) {
+    std::vector<double> ratios(shares.begin(), shares.end());
+    for (double& ratio : ratios) ratio *= layout.routed_ranks;
     std::sort(ratios.begin(), ratios.end(), std::greater<>());
-    layer.peak = ratios.front();
+    const double sum = std::accumulate(ratios.begin(), ratios.end(), 0.0);
+    Spread spread{sum / static_cast<double>(ratios.size()), ratios.front(), {}};
     ExpectedMaximum maximum(ratios);
     for (int i = 0; i <= kOctaves; ++i) {
       const double mean = std::ldexp(1.0, kFirstOctave + i);
-      layer.noise[i] = (maximum.at(mean, tail) - mean * layer.peak) / std::sqrt(mean);
+      spread.noise[i] = (maximum.at(mean, tail) - mean * spread.peak) / std::sqrt(mean);
     }
+    return spread;
+  };
+  const std::vector<int> slots_by_rank = layout.slots_by_rank();
+  const auto first_routed = static_cast<std::size_t>(layout.first_routed_rank());
+  std::vector<std::vector<double>> by_slot;
+  for (int l = 0; l < layers; ++l) {
+    Layer& layer = layers_[l];
+    const std::vector<double>& placed = drawn[l].placed;
+    const double shared_load = std::accumulate(placed.begin(), placed.end(), 0.0) *
+                               shared_rows_per_token_ / routed_per_token_;
+    const SlotMap slots = place_experts(layout, options.placement, drawn[l], shared_load);
+    by_slot.push_back(slot_shares(slots, drawn[l].served));
+    layer.shares = rank_shares(slots, drawn[l].served, slots_by_rank);
+    layer.routed = spread_of(std::span(layer.shares).subspan(first_routed));
+    if (layout.shared_slots == 0) continue;
+    layer.dedicated = spread_of(std::span(layer.shares).first(first_routed));
+  }
+  tabulate_active(by_slot);
+}
+
+/// Ranks of a kind get the same, but for the first routed one, which gets `peak` times the mean of
+/// its kind; dedicated ones what they lack of the mean, where they have slots.
+void ExpertLoad::share_evenly(double peak) {
+  const int dedicated = layout_.first_routed_rank();
+  const double lacking = std::max(0.0, mean_rows(1) - shared_rows_per_token_) / routed_per_token_;
+  const double beside = layout_.shared_slots > 0 ? lacking : 0;
+  const double routed = (1 - beside * dedicated) / layout_.routed_ranks;
+  const double ranks = layout_.routed_ranks, most = std::min(peak, ranks);
+  for (Layer& layer : layers_) {
+    layer.shares.assign(static_cast<std::size_t>(layout_.ranks), routed);
+    if (most > 1) {
+      std::ranges::fill(layer.shares, routed * (ranks - most) / (ranks - 1));
+      layer.shares[static_cast<std::size_t>(dedicated)] = routed * most;
+    }
+    std::fill_n(layer.shares.begin(), dedicated, beside);
+    layer.routed.share = 1 - beside * dedicated;
+    layer.routed.peak = most * layer.routed.share;
+    layer.dedicated.share = layer.dedicated.peak = beside * layout_.routed_ranks;
+  }
+  std::vector<double> by_slot;
+  const std::vector<int> slots_by_rank = layout_.slots_by_rank();
+  for (std::size_t rank = 0; rank < slots_by_rank.size(); ++rank) {
+    const int slots = slots_by_rank[rank];
+    if (slots > 0) by_slot.insert(by_slot.end(), slots, layers_[0].shares[rank] / slots);
+  }
+  tabulate_active({by_slot});
+}
+
+void ExpertLoad::tabulate_active(const std::vector<std::vector<double>>& slots_by_layer) {
+  const ActiveCount count(layout_);
+  const auto layers = static_cast<double>(slots_by_layer.size());
+  const ActiveExperts low = fewest_active(), high = all_active();
+  for (int i = 0; i <= kOctaves; ++i) {
+    const double rows = std::ldexp(layout_.routed_ranks, kFirstOctave + i);
+    ActiveExperts active;
+    for (const std::vector<double>& shares : slots_by_layer) {
+      const ActiveExperts of_layer = count.of(shares, rows);
+      active.mean += of_layer.mean / layers;
+      active.most += of_layer.most / layers;
+    }
+    active_mean_[i] = to_exponent(active.mean, low.mean, high.mean);
+    active_most_[i] = to_exponent(active.most, low.most, high.most);
+    if (active_mean_[i] < kAllActive) continue;
+    std::fill(active_mean_.begin() + i, active_mean_.end(), kAllActive);
+    std::fill(active_most_.begin() + i, active_most_.end(), kAllActive);
+    return;
   }
 }
 
@@ -200,9 +284,9 @@ std::shared_ptr<const ExpertLoad> make_expert_load(const Architecture& architect
   ExpertOptions experts = options.experts;
   experts.staleness =
       phase == Phase::kDecode ? options.decode.staleness : options.prefill.staleness;
-  return std::make_shared<const ExpertLoad>(
-      architecture, derive_layout(architecture, ranks, experts.shared_copies, experts.redundant),
-      experts, phase, experts.seed, options.popularity);
+  return std::make_shared<const ExpertLoad>(architecture,
+                                            derive_layout(architecture, ranks, experts), experts,
+                                            phase, experts.seed, options.popularity);
 }
 
 std::vector<std::vector<double>> ExpertLoad::received_shares() const {
@@ -217,22 +301,60 @@ std::vector<std::vector<double>> ExpertLoad::received_shares() const {
   return by_layer;
 }
 
-double ExpertLoad::straggler_rows(int layer, double tokens, double sequence_tokens) const {
-  if (!(tokens > 0)) return 0;
-  const Layer& of = layers_[layer];
-  const double draw = 1 + std::max(0.0, sequence_tokens - 1) * correlation_;
-  const double all = tokens * routed_mean_per_token_, mean = all / draw;
-  // Octave and place within it, without a logarithm: the bits of a double count in just that way.
+ActiveExperts ExpertLoad::fewest_active() const {
+  const double copies = layout_.shared_copies * layout_.experts_per_copy;
+  return {copies / layout_.ranks, copies > 0 ? layout_.experts_per_copy : 0.0};
+}
+
+ActiveExperts ExpertLoad::all_active() const {
+  return {fewest_active().mean + static_cast<double>(layout_.routed_slots) / layout_.ranks,
+          static_cast<double>(layout_.experts_per_rank())};
+}
+
+double ExpertLoad::draw_size(double sequence_tokens) const {
+  return 1 + std::max(0.0, sequence_tokens - 1) * correlation_;
+}
+
+/// Linear within an octave. Octave and place in it come without a logarithm: the bits of a double
+/// count in just that way.
+double ExpertLoad::at(const ByOctave& table, double mean) {
   double at =
       static_cast<double>(std::bit_cast<std::int64_t>(mean)) * 0x1p-52 - (1023 + kFirstOctave);
   at = std::clamp(at, 0.0, static_cast<double>(kOctaves));
   const int i = std::min(static_cast<int>(at), kOctaves - 1);
-  const double noise = of.noise[i] + (of.noise[i + 1] - of.noise[i]) * (at - i);
-  const double routed = std::clamp(draw * (mean * of.peak + noise * std::sqrt(mean)), all,
-                                   std::max(all, tokens * most_routed_per_token_));
+  return table[i] + (table[i + 1] - table[i]) * (at - i);
+}
+
+double ExpertLoad::most_rows(const Spread& spread, double tokens, double draw, int slots) const {
+  const double all = tokens * routed_mean_per_token_, mean = all / draw;
+  const double least = all * spread.share;
+  // A rank gets at most so many rows of a token.
+  const double most = tokens * std::min<double>(routed_per_token_, slots);
+  return std::clamp(draw * (mean * spread.peak + at(spread.noise, mean) * std::sqrt(mean)), least,
+                    std::max(least, most));
+}
+
+double ExpertLoad::straggler_rows(int layer, double tokens, double sequence_tokens) const {
+  if (!(tokens > 0)) return 0;
+  const Layer& of = layers_[layer];
+  const double draw = draw_size(sequence_tokens);
+  const double routed = most_rows(of.routed, tokens, draw, layout_.most_slots());
   const double shared = tokens * shared_rows_per_token_;
-  return layout_.shared_hosting == SharedHosting::kDedicatedRanks ? std::max(routed, shared)
-                                                                  : routed + shared;
+  if (layout_.shared_hosting != SharedHosting::kDedicatedRanks) return routed + shared;
+  const int beside = layout_.most_shared_slots();
+  const double replicas = beside > 0 ? most_rows(of.dedicated, tokens, draw, beside) : 0;
+  return std::max(routed, shared + replicas);
+}
+
+ActiveExperts ExpertLoad::active_experts(double tokens, double sequence_tokens) const {
+  if (!(tokens > 0) || layers_.empty()) return {};
+  const double sequence = std::max(1.0, sequence_tokens);
+  const double draws = tokens * new_draws(sequence, correlation_) / sequence;
+  const double mean = draws * routed_mean_per_token_;
+  const ActiveExperts low = fewest_active(), high = all_active();
+  const double below = std::min(1.0, std::ldexp(mean, -kFirstOctave));  // the table: as few rows
+  return {from_exponent(at(active_mean_, mean) * below, low.mean, high.mean),
+          from_exponent(at(active_most_, mean), low.most, high.most)};
 }
 
 }  // namespace cmsim::model

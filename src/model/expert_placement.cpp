@@ -11,12 +11,6 @@
 namespace cmsim::model {
 namespace {
 
-// Smallest r >= minimum for which experts + r divides evenly over `ranks`.
-int smallest_redundant(int experts, int minimum, int ranks) {
-  const int slots_per_rank = (experts + minimum + ranks - 1) / ranks;
-  return slots_per_rank * ranks - experts;
-}
-
 // Items by falling weight; equal weights keep their order.
 std::vector<int> heaviest_first(std::span<const double> weights) {
   std::vector<int> order(weights.size());
@@ -26,26 +20,57 @@ std::vector<int> heaviest_first(std::span<const double> weights) {
   return order;
 }
 
-// Longest-first packing into bins of equal item count: each item goes to the lightest bin that
-// still has room. The bins list their items in the order they came; one item a bin keeps item i in
-// bin i.
-std::vector<std::vector<int>> pack(std::span<const double> weights, int bins) {
-  const std::size_t room = weights.size() / bins;
-  std::vector<std::vector<int>> items(bins);
-  if (room == 1) {
-    for (int bin = 0; bin < bins; ++bin) items[bin].push_back(bin);
+/// Nothing tells one bin with room from another: each has room for one item, and no load.
+bool all_alike(std::span<const RankRoom> bins) {
+  return std::ranges::all_of(bins, [](const RankRoom& bin) {
+    return bin.slots == 0 || (bin.slots == 1 && bin.load == 0);
+  });
+}
+
+// Longest-first packing: each item goes to the lightest bin that still has room, the coldest ones
+// to where some bins have more room than others, before all. As many items as there is room. The
+// bins list their items in the order they came; one item a bin keeps them in order.
+std::vector<std::vector<int>> pack(std::span<const double> weights,
+                                   std::span<const RankRoom> bins) {
+  std::vector<std::vector<int>> items(bins.size());
+  if (all_alike(bins)) {
+    int item = 0;
+    for (std::size_t bin = 0; bin < bins.size(); ++bin) {
+      if (bins[bin].slots == 1) items[bin].push_back(item++);
+    }
     return items;
   }
-  using Bin = std::pair<double, int>;  // weight, index: equal weights, lower index
+  using Bin = std::pair<double, std::size_t>;  // weight, index: equal weights, lower index
   std::priority_queue<Bin, std::vector<Bin>, std::greater<>> lightest;
-  for (int bin = 0; bin < bins; ++bin) lightest.emplace(0.0, bin);
-  for (int item : heaviest_first(weights)) {
+  std::vector<int> order = heaviest_first(weights);
+  for (std::size_t bin = 0; bin < bins.size(); ++bin) {
+    double weight = bins[bin].load;
+    for (int i = 0; i < bins[bin].beyond; ++i) {
+      items[bin].push_back(order.back());
+      weight += weights[order.back()];
+      order.pop_back();
+    }
+    if (bins[bin].slots > bins[bin].beyond) lightest.emplace(weight, bin);
+  }
+  for (int item : order) {
     const auto [weight, bin] = lightest.top();
     lightest.pop();
     items[bin].push_back(item);
-    if (items[bin].size() < room) lightest.emplace(weight + weights[item], bin);
+    if (static_cast<int>(items[bin].size()) < bins[bin].slots) {
+      lightest.emplace(weight + weights[item], bin);
+    }
   }
   return items;
+}
+
+/// `total` slots spread evenly over ranks that have `load` anyhow.
+std::vector<RankRoom> even_rooms(int total, int ranks, double load = 0) {
+  std::vector<RankRoom> rooms;
+  const int least = ranks > 0 ? total / ranks : 0;
+  for (const int slots : even_parts(total, ranks)) {
+    rooms.push_back({slots, least > 0 ? slots - least : 0, load});
+  }
+  return rooms;
 }
 
 // One slot an expert, then each further slot to the expert with the most load per replica.
@@ -77,7 +102,7 @@ std::vector<std::vector<int>> experts_by_node(std::span<const double> load,
   std::vector<double> group_load(groups.expert_groups);
   for (std::size_t e = 0; e < load.size(); ++e) group_load[e / group_size] += load[e];
   std::vector<std::vector<int>> experts;
-  for (const auto& members : pack(group_load, groups.nodes)) {
+  for (const auto& members : pack(group_load, even_rooms(groups.expert_groups, groups.nodes))) {
     auto& node = experts.emplace_back();
     for (int group : members) {
       for (int i = 0; i < group_size; ++i) node.push_back(group * group_size + i);
@@ -86,31 +111,53 @@ std::vector<std::vector<int>> experts_by_node(std::span<const double> load,
   return experts;
 }
 
-[[noreturn]] void refuse_layout(int experts, int ranks, int shared_copies, int redundant,
-                                int routed_ranks) {
-  throw std::invalid_argument(fmt::format(
-      "expert layout: {} routed + {} redundant experts do not fill {} routed ranks evenly (EP {} "
-      "with {} shared copies); allowed: redundant = k * {} - {}, at least {}",
-      experts, redundant, routed_ranks, ranks, shared_copies, routed_ranks, experts,
-      smallest_redundant(experts, 0, routed_ranks)));
+/// Of the redundant slots, those that dedicated ranks hold. No other rank is left empty for them.
+int slots_on_dedicated(const ExpertLayout& layout, int experts, RedundantOn on) {
+  const int dedicated = layout.first_routed_rank();
+  if (dedicated == 0 || on == RedundantOn::kRouted) return 0;
+  const int most = std::max(0, layout.routed_slots - std::max(experts, layout.routed_ranks));
+  if (on == RedundantOn::kShared) return most;
+  // Every rank holds as many experts as the others, shared ones included.
+  const std::int64_t shared = std::int64_t{dedicated} * layout.experts_per_copy;
+  const std::int64_t even = (layout.routed_slots + shared) * dedicated / layout.ranks - shared;
+  return static_cast<int>(std::clamp<std::int64_t>(even, 0, most));
 }
 
-// How many shared copies a given number of redundant experts leaves room for.
-int shared_for_redundant(int experts, int ranks, int redundant, int published) {
-  const int slots = experts + redundant;
-  const int routed = published == ranks ? ranks : ranks - published;
-  if (slots % routed == 0) return published;
-  if (slots % ranks == 0) return ranks;
-  if (slots < ranks) return ranks - slots;
-  return published;  // refused by the caller, with the published numbers in the text
+/// Copies of the shared expert as published: dedicated ranks where a tenth of all can be dedicated
+/// and every other has a slot to itself, else one a rank.
+int derive_shared_copies(int experts, int ranks, int redundant) {
+  const int slots = experts + (redundant == -1 ? experts / 8 : redundant);
+  const int tenth = (ranks + 9) / 10;
+  if (ranks - slots < tenth) return ranks;
+  return redundant == -1 ? tenth : ranks - slots;
 }
 
 }  // namespace
 
+std::vector<int> even_parts(int total, int parts) {
+  std::vector<int> result;
+  for (std::int64_t i = 0; i < parts; ++i) {
+    result.push_back(static_cast<int>((i + 1) * total / parts - i * total / parts));
+  }
+  return result;
+}
+
+std::vector<RankRoom> ExpertLayout::rooms(double shared_load) const {
+  std::vector<RankRoom> rooms = even_rooms(shared_slots, first_routed_rank(), shared_load);
+  const std::vector<RankRoom> others = even_rooms(routed_slots - shared_slots, routed_ranks);
+  rooms.insert(rooms.end(), others.begin(), others.end());
+  return rooms;
+}
+
+std::vector<int> ExpertLayout::slots_by_rank() const {
+  std::vector<int> slots;
+  for (const RankRoom& room : rooms(0)) slots.push_back(room.slots);
+  return slots;
+}
+
 ExpertLayout derive_layout(const Architecture& architecture, int ranks, int shared_copies,
-                           int redundant) {
+                           int redundant, RedundantOn on) {
   const int experts = architecture.routed_experts;
-  const int spare = experts / 8;
   if (ranks < 1 || shared_copies < -1 || redundant < -1) {
     throw std::invalid_argument(fmt::format(
         "expert layout: EP {} with {} shared copies and {} redundant experts; allowed: at least 1 "
@@ -122,14 +169,7 @@ ExpertLayout derive_layout(const Architecture& architecture, int ranks, int shar
   }
   const bool has_shared = architecture.shared_experts > 0;
   if (shared_copies == -1) {
-    const int published = ranks <= experts + spare ? ranks : ranks / 10;
-    if (!has_shared) {
-      shared_copies = 0;
-    } else if (redundant == -1) {
-      shared_copies = published;
-    } else {
-      shared_copies = shared_for_redundant(experts, ranks, redundant, published);
-    }
+    shared_copies = has_shared ? derive_shared_copies(experts, ranks, redundant) : 0;
   }
   if (has_shared ? shared_copies < 1 || shared_copies > ranks : shared_copies != 0) {
     throw std::invalid_argument(fmt::format(
@@ -147,46 +187,58 @@ ExpertLayout derive_layout(const Architecture& architecture, int ranks, int shar
                                                    : SharedHosting::kDedicatedRanks;
   layout.routed_ranks =
       layout.shared_hosting == SharedHosting::kDedicatedRanks ? ranks - shared_copies : ranks;
-  if (redundant == -1) {
-    // One expert a rank needs no more replicas than it has ranks to fill.
-    const bool one_each =
-        layout.routed_ranks >= experts && layout.shared_hosting != SharedHosting::kEveryRank;
-    redundant = smallest_redundant(experts, one_each ? 0 : spare, layout.routed_ranks);
+  layout.redundant =
+      redundant == -1 ? std::max(experts / 8, layout.routed_ranks - experts) : redundant;
+  layout.routed_slots = experts + layout.redundant;
+  layout.shared_slots = slots_on_dedicated(layout, experts, on);
+  const int holders = on == RedundantOn::kRouted ? layout.routed_ranks : ranks;
+  if (std::max(layout.most_slots(), layout.most_shared_slots()) > experts) {
+    throw std::invalid_argument(
+        fmt::format("expert layout: {} redundant experts on EP {}; allowed: at most {}, with which "
+                    "each of {} ranks has all {} experts",
+                    redundant, ranks, std::int64_t{experts} * (holders - 1), holders, experts));
   }
-  layout.redundant = redundant;
-  layout.routed_slots = experts + redundant;
-  if (layout.routed_slots % layout.routed_ranks != 0) {
-    refuse_layout(experts, ranks, shared_copies, redundant, layout.routed_ranks);
-  }
-  layout.routed_slots_per_rank = layout.routed_slots / layout.routed_ranks;
   return layout;
 }
 
-SlotMap place_eplb(std::span<const double> load, int slots, int ranks, PlacementGroups groups) {
+SlotMap place_eplb(std::span<const double> load, std::span<const RankRoom> ranks,
+                   PlacementGroups groups) {
   const int experts = static_cast<int>(load.size());
+  const auto slots_of = [](std::span<const RankRoom> some) {
+    return std::accumulate(some.begin(), some.end(), 0,
+                           [](int sum, const RankRoom& rank) { return sum + rank.slots; });
+  };
+  const int slots = slots_of(ranks), count = static_cast<int>(ranks.size());
   const auto divides = [](int divisor, int number) { return divisor > 0 && number % divisor == 0; };
-  if (experts < 1 || slots < experts || !divides(ranks, slots) || !divides(groups.nodes, ranks) ||
+  if (experts < 1 || slots < experts || count < 1 || !divides(groups.nodes, count) ||
       !divides(groups.expert_groups, experts) || !divides(groups.nodes, groups.expert_groups)) {
     throw std::invalid_argument(
         fmt::format("expert placement: {} experts in {} groups, {} slots, {} ranks, {} nodes; "
                     "allowed: slots >= "
-                    "experts, and ranks | slots, nodes | ranks, groups | experts, nodes | groups",
-                    experts, groups.expert_groups, slots, ranks, groups.nodes));
+                    "experts, and nodes | ranks, groups | experts, nodes | groups",
+                    experts, groups.expert_groups, slots, count, groups.nodes));
   }
   SlotMap expert_of_slot;
-  expert_of_slot.reserve(slots);
+  expert_of_slot.reserve(static_cast<std::size_t>(slots));
+  const std::size_t of_node = ranks.size() / static_cast<std::size_t>(groups.nodes);
   for (const std::vector<int>& node_experts : experts_by_node(load, groups)) {
+    const std::span<const RankRoom> node = ranks.first(of_node);
+    ranks = ranks.subspan(of_node);
     std::vector<double> node_load;
     for (int e : node_experts) node_load.push_back(load[e]);
     std::vector<int> replicas;
-    const std::vector<int> replica = replicate(node_load, slots / groups.nodes, replicas);
+    const std::vector<int> replica = replicate(node_load, slots_of(node), replicas);
     std::vector<double> weight;
     for (int e : replica) weight.push_back(node_load[e] / replicas[e]);
-    for (const auto& rank : pack(weight, ranks / groups.nodes)) {
+    for (const auto& rank : pack(weight, node)) {
       for (int item : rank) expert_of_slot.push_back(node_experts[replica[item]]);
     }
   }
   return expert_of_slot;
+}
+
+SlotMap place_eplb(std::span<const double> load, int slots, int ranks, PlacementGroups groups) {
+  return place_eplb(load, even_rooms(slots, ranks), groups);
 }
 
 SlotMap place_contiguous(int experts, int slots) {
@@ -202,15 +254,29 @@ SlotMap place_contiguous(int experts, int slots) {
   return expert_of_slot;
 }
 
-std::vector<double> rank_shares(const SlotMap& slots, std::span<const double> shares, int ranks) {
+std::vector<double> slot_shares(const SlotMap& slots, std::span<const double> shares) {
   std::vector<int> replicas(shares.size());
   for (int expert : slots) ++replicas.at(expert);
-  const std::size_t slots_per_rank = slots.size() / ranks;
-  std::vector<double> result(ranks);
-  for (std::size_t s = 0; s < slots.size(); ++s) {
-    result[s / slots_per_rank] += shares[slots[s]] / replicas[slots[s]];
+  std::vector<double> result;
+  result.reserve(slots.size());
+  for (int expert : slots) result.push_back(shares[expert] / replicas[expert]);
+  return result;
+}
+
+std::vector<double> rank_shares(const SlotMap& slots, std::span<const double> shares,
+                                std::span<const int> slots_by_rank) {
+  const std::vector<double> by_slot = slot_shares(slots, shares);
+  std::vector<double> result;
+  auto slot = by_slot.begin();
+  for (const int here : slots_by_rank) {
+    result.push_back(std::accumulate(slot, slot + here, 0.0));
+    slot += here;
   }
   return result;
+}
+
+std::vector<double> rank_shares(const SlotMap& slots, std::span<const double> shares, int ranks) {
+  return rank_shares(slots, shares, even_parts(static_cast<int>(slots.size()), ranks));
 }
 
 }  // namespace cmsim::model

@@ -121,6 +121,10 @@ ExpertOptions read_experts(const ConfigNode& node, PopularityParameters& popular
                                                   : Placement::kBalanced;
   options.shared_copies = static_cast<int>(node.integer_or("shared_copies", -1, -1, hw::kMostDies));
   options.redundant = static_cast<int>(node.integer_or("redundant", -1, -1, hw::kMostDies));
+  const std::string on = node.choice_or("redundant_on", "routed", {"routed", "shared", "any"});
+  options.redundant_on = on == "routed"   ? RedundantOn::kRouted
+                         : on == "shared" ? RedundantOn::kShared
+                                          : RedundantOn::kAny;
   options.skew = node.number_or("skew", options.skew, 0, 3);
   constexpr double kLeastBalancedness =
       1e-3;  // beyond any published one, and any EP degree's 1/ranks

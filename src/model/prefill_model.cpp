@@ -99,7 +99,7 @@ MemoryPlan PrefillPipeline::plan_memory(const hw::Platform& platform,
                                         double max_tokens_per_rank) {
   return plan_prefill_memory(
       platform, OperatorList(architecture, options.precision),
-      derive_layout(architecture, ranks, options.experts.shared_copies, options.experts.redundant),
+      derive_layout(architecture, ranks, options.experts),
       max_tokens_per_rank / std::max(1, options.prefill.microbatches));
 }
 
@@ -111,13 +111,13 @@ int PrefillPipeline::microbatches(const Totals& totals, std::int32_t instance) c
     return static_cast<int>(std::lround(std::log2(std::max(1.0, value)) * kStepsPerOctave));
   };
   const auto value = [](int steps) { return std::exp2(steps / kStepsPerOctave); };
-  const std::array<int, 3> shape{step(totals.tokens), step(totals.context / totals.tokens),
-                                 step(totals.pairs / totals.tokens)};
+  const std::array<int, 4> shape{step(totals.tokens), step(totals.context / totals.tokens),
+                                 step(totals.pairs / totals.tokens), step(totals.sequences)};
   Place& place = place_of(instance);
   const auto found = place.splits.find(shape);
   if (found != place.splits.end()) return found->second;
   const double tokens = value(shape[0]);
-  const Totals typical{tokens, tokens * value(shape[1]), tokens * value(shape[2]), 1};
+  const Totals typical{tokens, tokens * value(shape[1]), tokens * value(shape[2]), value(shape[3])};
   const auto duration = [&](int parts) {
     return PrefillStep(*this, instance, typical, parts, {}).duration();
   };

@@ -128,8 +128,17 @@ void PrefillStep::add_layer(Rows& rows, int layer, double computed, double part)
   rows.combine += part * costs.combine(layer).wire(sent, received);
 }
 
+double PrefillStep::sequence_tokens() const {
+  return part_.tokens / std::max(1.0, part_.sequences);
+}
+
+ActiveExperts PrefillStep::active_experts() const {
+  return pipeline_.experts_->active_experts(part_.tokens, sequence_tokens());
+}
+
 PrefillStep::Rows PrefillStep::mean_rows() const {
   Rows rows;
+  rows.experts = active_experts().mean;
   add_layer(rows, ExchangeCosts::kEven, pipeline_.experts_->mean_rows(part_.tokens), 1);
   return rows;
 }
@@ -139,9 +148,9 @@ PrefillStep::Rows PrefillStep::busiest_rows() const {
   if (variant_.balanced || layers == 0) return mean_rows();
   // Layers differ; the period of a chain is near linear in its rows, so their mean stands.
   Rows rows;
-  const double sequence_tokens = part_.tokens / std::max(1.0, part_.sequences);
+  rows.experts = active_experts().most;
   for (int l = 0; l < layers; ++l) {
-    add_layer(rows, l, pipeline_.experts_->straggler_rows(l, part_.tokens, sequence_tokens),
+    add_layer(rows, l, pipeline_.experts_->straggler_rows(l, part_.tokens, sequence_tokens()),
               1.0 / layers);
   }
   return rows;
@@ -157,7 +166,6 @@ void PrefillStep::add_moe(std::vector<Task>& chain, const Rows& rows) const {
   const double tokens = part_.tokens / ranks_;
   const double sent = sent_rows();
   const double received = rows.computed - local_rows();
-  const double weights = pipeline_.layout_.experts_per_rank();
   const auto exchange = [&](const char* name, double wire_of_byte, double message_bytes) {
     const double bytes = std::max(sent, received) * message_bytes * place_.exchange_leaves;
     chain.push_back(transfer(name, bytes, wire_of_byte * message_bytes, place_.exchange.latency()));
@@ -166,9 +174,9 @@ void PrefillStep::add_moe(std::vector<Task>& chain, const Rows& rows) const {
   chain.push_back(vector_work("DispatchPack", list.dispatch_pack(sent)));
   exchange("DispatchA2A", rows.dispatch, list.dispatch_message_bytes());
   chain.push_back(vector_work("DispatchUnpack", list.dispatch_unpack(received)));
-  chain.push_back(compute("ExpertUp", list.expert_up(rows.computed, weights)));
+  chain.push_back(compute("ExpertUp", list.expert_up(rows.computed, rows.experts)));
   chain.push_back(compute("Activation", list.expert_activation(rows.computed)));
-  chain.push_back(compute("ExpertDown", list.expert_down(rows.computed, weights)));
+  chain.push_back(compute("ExpertDown", list.expert_down(rows.computed, rows.experts)));
   chain.push_back(vector_work("CombinePack", list.combine_pack(received)));
   exchange("CombineA2A", rows.combine, list.combine_message_bytes());
   chain.push_back(vector_work("CombineReduce", list.combine_reduce(tokens, sent)));

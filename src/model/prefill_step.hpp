@@ -54,10 +54,13 @@ class PrefillStep {
   struct Rows {
     double computed = 0;                // by its experts
     Seconds dispatch = 0, combine = 0;  // on the wire, for each byte of a row
+    double experts = 0;                 // that have any
   };
   /// So much of them is a layer with so many rows computed; kEven: all ranks get the same.
   void add_layer(Rows& rows, int layer, double computed, double part) const;
   void add_moe(std::vector<Task>& chain, const Rows& rows) const;
+  double sequence_tokens() const;  // on average
+  ActiveExperts active_experts() const;
   Rows mean_rows() const;
   Rows busiest_rows() const;
   /// Rows of a rank's own shared expert, which go nowhere.

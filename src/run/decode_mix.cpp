@@ -16,9 +16,7 @@ DecodeMix::DecodeMix(std::span<const Lengths> lengths, const Scenario& scenario,
   const model::DecodeOptions& options = scenario.options.decode;
   tokens_per_step_ = serve::mean_tokens_per_iteration({options.draft_tokens, options.acceptance});
   draw(decode.slots(), random);
-  deal(static_cast<std::size_t>(model.experts().layout().ranks) *
-           static_cast<std::size_t>(decode.instances),
-       static_cast<std::int32_t>(decode.max_num_seqs / scenario.platform.dies_per_npu));
+  deal(decode);
 }
 
 Tokens DecodeMix::context(const Member& member) const {
@@ -43,11 +41,17 @@ void DecodeMix::draw(std::int64_t count, RandomStream& random) {
   }
 }
 
-void DecodeMix::deal(std::size_t ranks, std::int32_t slots) {
+void DecodeMix::deal(const serve::DecodeSpec& decode) {
+  const auto of_instance = static_cast<std::size_t>(model_.experts().layout().ranks);
+  const std::size_t ranks = of_instance * static_cast<std::size_t>(decode.instances);
   using Rank = std::pair<Tokens, std::size_t>;
   std::priority_queue<Rank, std::vector<Rank>, std::greater<>> free;
-  std::vector<std::int32_t> taken(ranks, 0);
-  for (std::size_t rank = 0; rank < ranks; ++rank) free.emplace(0, rank);
+  std::vector<std::int32_t> left(ranks);  // slots
+  for (std::size_t rank = 0; rank < ranks; ++rank) {
+    left[rank] = decode.slots_on(static_cast<std::int64_t>(rank % of_instance),
+                                 static_cast<std::int64_t>(of_instance));
+    if (left[rank] > 0) free.emplace(0, rank);
+  }
   for (const Member& member : std::exchange(members_, {})) {
     if (free.empty()) return;
     const auto [held, rank] = free.top();
@@ -59,7 +63,7 @@ void DecodeMix::deal(std::size_t ranks, std::int32_t slots) {
     free.pop();
     members_.push_back(member);
     ranks_of_.push_back(rank);
-    if (++taken[rank] < slots) free.emplace(holds, rank);
+    if (--left[rank] > 0) free.emplace(holds, rank);
   }
 }
 

@@ -64,7 +64,7 @@ class DecodeMix {
   Tokens context(const Member& member) const;
   Tokens whole(const Member& member) const;
   void draw(std::int64_t count, RandomStream& random);
-  void deal(std::size_t ranks, std::int32_t slots);
+  void deal(const serve::DecodeSpec& decode);
 
   std::span<const Lengths> lengths_;
   const model::DecodePipeline& model_;

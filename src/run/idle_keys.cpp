@@ -3,6 +3,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <stdexcept>
+
+#include "cmsim/model/expert_placement.hpp"
 
 namespace cmsim::run {
 namespace {
@@ -86,6 +89,20 @@ void decode_rules(const Scenario& s, std::vector<Rule>& rules) {
                         "with graphs launched in the NPU, it needs /decode/launch=cpu")});
 }
 
+/// Of any instance; true where the layout cannot be, which is said elsewhere.
+bool has_dedicated_ranks(const Scenario& s) {
+  const auto dedicated = [&](serve::Role idle, int ranks) {
+    return s.role != idle &&
+           model::derive_layout(s.model, ranks, s.options.experts).first_routed_rank() > 0;
+  };
+  try {
+    return dedicated(serve::Role::kDecodeOnly, s.deployment.prefill.ep) ||
+           dedicated(serve::Role::kPrefillOnly, s.deployment.decode.ep);
+  } catch (const std::invalid_argument&) {
+    return true;
+  }
+}
+
 void expert_rules(const Scenario& s, std::vector<Rule>& rules) {
   const model::ExpertOptions& experts = s.options.experts;
   const std::string popularity = "/experts/popularity", staleness = "/placement_staleness";
@@ -118,6 +135,11 @@ void expert_rules(const Scenario& s, std::vector<Rule>& rules) {
                                                    "needs {}{} above 0",
                                                    phase, staleness))});
   }
+  rules.push_back({{"/experts/redundant_on"},
+                   "/experts/shared_copies",
+                   when(!has_dedicated_ranks(s),
+                        "where no rank is dedicated to the shared expert, it needs "
+                        "/experts/shared_copies below the ranks of an instance")});
   const bool dense = s.model.moe_layers() + s.model.mtp_layers == 0;
   rules.push_back({{"/experts", "/decode/exchange", stale[0], stale[1], "/precision/dispatch"},
                    "/model",

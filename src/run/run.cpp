@@ -13,6 +13,7 @@
 #include "cmsim/metrics/time_series.hpp"
 #include "cmsim/metrics/window.hpp"
 #include "cmsim/run/digest.hpp"
+#include "cmsim/run/envelope.hpp"
 #include "cmsim/serve/cluster.hpp"
 #include "cmsim/serve/placement.hpp"
 #include "cmsim/serve/policy_call.hpp"
@@ -256,6 +257,7 @@ Result run(const Scenario& scenario, const RunOptions& options) {
   add_breakdowns(result, models);
   result.load = metrics::judge_load(result, offer_of(result, scenario, models));
   result.window = metrics::with_load(std::move(result.window), result.load.load);
+  result.provenance.extrapolated = extrapolations(built_in_envelope(), scenario, result);
   return result;
 }
 

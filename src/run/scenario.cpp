@@ -234,7 +234,8 @@ Scenario read_keys(const ConfigDocument& document) {
   return scenario;
 }
 
-Scenario read(ConfigDocument document, const serve::PolicyRegistry& registry) {
+/// Takes what is retired out of the document.
+Scenario read(ConfigDocument& document, const serve::PolicyRegistry& registry) {
   hw::retire_keys_beside_builders(document, "/platform");
   Scenario scenario = read_keys(document);
   for (auto retired = retired_keys(document, scenario); !retired.empty();
@@ -248,6 +249,12 @@ Scenario read(ConfigDocument document, const serve::PolicyRegistry& registry) {
   fill_closed_loop(ConfigNode(document).child("workload"), scenario);
   located(document, [&] { check_step_models(scenario); });  // refuses what does not fit HBM
   scenario.digest = scenario_digest(document);
+  return scenario;
+}
+
+Scenario read(Resolved resolved, const serve::PolicyRegistry& registry) {
+  Scenario scenario = read(resolved.document, registry);
+  scenario.device = resolved.device.empty() ? scenario.platform.name : resolved.device;
   return scenario;
 }
 
@@ -282,15 +289,23 @@ ScenarioFile::ScenarioFile(const std::string& named, const fs::path& file)
       document_(base_document(ConfigDocument::from_file(file), directory_)) {}
 
 ConfigDocument ScenarioFile::document(const std::vector<Setting>& settings) const {
-  return with_settings(document_, directory_, settings);
+  return with_settings(document_, directory_, settings).document;
+}
+
+ConfigDocument ScenarioFile::effective_document(const std::vector<Setting>& settings,
+                                                const serve::PolicyRegistry& registry) const {
+  ConfigDocument effective = document(settings);
+  read(effective, registry);
+  return effective;
 }
 
 Scenario ScenarioFile::scenario(const std::vector<Setting>& settings,
                                 const serve::PolicyRegistry& registry) const {
-  const ConfigDocument settled = document(settings);
-  Scenario scenario = read(settled, registry);
+  Resolved settled = with_settings(document_, directory_, settings);
+  const std::vector<std::string> retired = retired_by_trace(document_, settled.document);
+  Scenario scenario = read(std::move(settled), registry);
   scenario.name = named_;
-  scenario.retired_by_trace = retired_by_trace(document_, settled);
+  scenario.retired_by_trace = retired;
   return scenario;
 }
 

@@ -161,12 +161,13 @@ std::vector<std::string> retired_by_trace(const ConfigDocument& base,
   return retired;
 }
 
-ConfigDocument with_settings(ConfigDocument base, const fs::path& directory,
-                             const std::vector<Setting>& settings) {
+Resolved with_settings(ConfigDocument base, const fs::path& directory,
+                       const std::vector<Setting>& settings) {
   if (!settings.empty()) apply(base, settings, directory);
   find_device(base, kPlatform, directory);
+  std::string device = fs::path(base.text_at(std::string(kPlatform) + "/device")).stem().string();
   hw::include_files(base, kPlatform);
-  return base;
+  return {std::move(base), std::move(device)};
 }
 
 }  // namespace cmsim::run

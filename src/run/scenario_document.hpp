@@ -16,8 +16,15 @@ namespace cmsim::run {
 /// names cannot be read.
 ConfigDocument base_document(ConfigDocument own, const std::filesystem::path& directory);
 
+/// A document and the device that its platform named: its file's name without directories and
+/// ending; empty when the platform says all itself.
+struct Resolved {
+  ConfigDocument document;
+  std::string device;
+};
+
 /// What the command line sets, as a layer above.
-ConfigDocument with_settings(ConfigDocument base, const std::filesystem::path& directory,
+Resolved with_settings(ConfigDocument base, const std::filesystem::path& directory,
                              const std::vector<Setting>& settings);
 
 /// What `base` says about its own trace and `document`, made of it by settings that name another

@@ -53,7 +53,7 @@ Tokens context_of(const Scenario& scenario, const StepSpec& spec) {
 model::StepBreakdown decode_step(const Scenario& scenario, const model::DecodePipeline& pipeline,
                                  Tokens context) {
   const serve::DecodeSpec& spec = scenario.deployment.decode;
-  const std::int64_t per_die = spec.max_num_seqs / scenario.platform.dies_per_npu;
+  const std::int64_t per_die = spec.most_slots_on_a_rank();
   if (per_die * context > pipeline.kv_capacity_per_die()) {
     throw ConfigError(fmt::format(
         "{} sequences of {} tokens need {} tokens of KV on a die, which holds {}; lower --batch or "
@@ -61,7 +61,7 @@ model::StepBreakdown decode_step(const Scenario& scenario, const model::DecodePi
         per_die, context, per_die * context, pipeline.kv_capacity_per_die()));
   }
   return pipeline.breakdown(
-      even_decode_batch(spec.ep, per_die * spec.ep, static_cast<double>(context)).batch());
+      even_decode_batch(spec.ep, spec.slots_per_instance(), static_cast<double>(context)).batch());
 }
 
 /// The token budget of an instance, filled with prompts of `context` tokens; the last one is cut.
@@ -114,10 +114,12 @@ StepReport break_down_step(const Scenario& given, const StepSpec& spec) {
   report.kv_bytes_per_token = kv_bytes_per_token(scenario);
   if (spec.phase == StepPhase::kDecode) {
     report.ranks = deployment.decode.ep;
+    report.experts = experts.decode->layout();
     report.batch_per_npu = deployment.decode.max_num_seqs;
     report.breakdown = decode_step(scenario, *models.decode, report.context);
   } else {
     report.ranks = deployment.prefill.ep;
+    report.experts = experts.prefill->layout();
     report.batch_per_npu = deployment.prefill.max_num_batched_tokens;
     report.breakdown = prefill_step(scenario, *models.prefill, report.context);
   }

@@ -27,18 +27,13 @@ void check_fit(const model::MemoryPlan& memory, const std::string& role) {
                   size(memory.reserved)));
 }
 
-/// An expert layout that does not fill the ranks of a role is refused.
+/// An expert layout that the ranks of a role cannot have is refused.
 void check_layout(const Scenario& scenario, int ranks) {
-  const model::ExpertOptions& experts = scenario.options.experts;
   try {
-    model::derive_layout(scenario.model, ranks, experts.shared_copies, experts.redundant);
+    model::derive_layout(scenario.model, ranks, scenario.options.experts);
   } catch (const std::invalid_argument& error) {
     throw ConfigError({"", 0, "/experts"}, error.what());
   }
-}
-
-int sequences_per_die(const Scenario& scenario) {
-  return scenario.deployment.decode.max_num_seqs / scenario.platform.dies_per_npu;
 }
 
 /// The planes that transfers of a run use, as /deployment says.
@@ -148,7 +143,8 @@ StepModels make_step_models(const Scenario& scenario, const RoleExperts& experts
   }
   if (experts.decode) {
     models.decode = std::make_unique<model::DecodePipeline>(
-        platform, scenario.model, scenario.options, experts.decode, sequences_per_die(scenario),
+        platform, scenario.model, scenario.options, experts.decode,
+        scenario.deployment.decode.most_slots_on_a_rank(),
         model::InstancePlaces{*network, placement.decode_groups()});
   }
   models.network_note = network->note();
@@ -178,7 +174,7 @@ void check_step_models(const Scenario& scenario) {
     const int ranks = scenario.deployment.decode.ep;
     check_layout(scenario, ranks);
     check_fit(model::DecodePipeline::plan_memory(platform, scenario.model, scenario.options, ranks,
-                                                 sequences_per_die(scenario)),
+                                                 scenario.deployment.decode.most_slots_on_a_rank()),
               "decode");
   }
 }

@@ -30,15 +30,16 @@ DecodePool::DecodePool(ClusterState& state, const model::DecodeModel& model,
       copies_(state, state.placement.decode_instances * state.placement.decode_dies,
               state.config.deployment.copies_per_die),
       ranks_per_instance_(static_cast<std::size_t>(state.placement.decode_dies)),
-      slots_per_rank_(state.config.deployment.decode.max_num_seqs *
-                      state.config.deployment.decode.npus_per_instance /
-                      state.placement.decode_dies),
       kv_capacity_(model.kv_capacity_per_die()),
       instances_(static_cast<std::size_t>(state.placement.decode_instances)) {
   const std::size_t ranks = instances_.size() * ranks_per_instance_;
   for (std::size_t i = 0; i < instances_.size(); ++i) {
     instances_[i].first_rank = i * ranks_per_instance_;
     instances_[i].wires = model.wire_use(static_cast<std::int32_t>(i));
+  }
+  for (std::size_t rank = 0; rank < ranks; ++rank) {
+    slots_.push_back(state.config.deployment.decode.slots_on(
+        static_cast<std::int64_t>(rank % ranks_per_instance_), state.placement.decode_dies));
   }
   occupied_.assign(ranks, 0);
   sequences_.assign(ranks, 0);
@@ -78,7 +79,7 @@ void DecodePool::decide() {
 /// Ends: each round takes a request out of the queue or is the last.
 void DecodePool::admit() {
   using Blocked = QueueEvent::Blocked;
-  const auto slots = static_cast<std::int64_t>(occupied_.size()) * slots_per_rank_;
+  const auto slots = state_.config.deployment.decode.slots();
   const Tokens kv_total = static_cast<Tokens>(occupied_.size()) * kv_capacity_;
   if (can_admit_ || waiting_.empty()) state_.decode_blocked = Blocked::kByNothing;
   while (can_admit_ && !waiting_.empty()) {
@@ -108,7 +109,7 @@ void DecodePool::admit() {
     const DecodeRouterView ranks{
         state_.now(),        waiting_[admission->index],
         admission->headroom, occupied_,
-        reserved_kv_,        slots_per_rank_,
+        reserved_kv_,        slots_,
         kv_capacity_,        static_cast<std::int32_t>(ranks_per_instance_)};
     const auto rank = call_policy(policies_.decode_router, policies_.call, ranks);
     if (!rank) {
@@ -147,7 +148,7 @@ void DecodePool::reserve(RequestIndex index, std::size_t rank) {
   pending_kv_[rank] += request.context;
   reserved_ever_ += to_fixed(request.context);
   update_reserved(rank);
-  require(reserved_kv_[rank] <= kv_capacity_ && occupied_[rank] <= slots_per_rank_,
+  require(reserved_kv_[rank] <= kv_capacity_ && occupied_[rank] <= slots_[rank],
           "a rank holds no more KV and requests than it has space for");
 }
 

@@ -147,12 +147,6 @@ void check_deployment(const DeploymentSpec& deployment, const hw::Platform& plat
   }
   if (uses_decode(role)) {
     check_ep("decode", decode.npus_per_instance, decode.ep, platform.dies_per_npu);
-    if (decode.max_num_seqs % platform.dies_per_npu != 0) {
-      fail("decode/max_num_seqs", "found " + std::to_string(decode.max_num_seqs) +
-                                      " sequences per NPU, must be a multiple of " +
-                                      std::to_string(platform.dies_per_npu) +
-                                      ", the dies they are divided among");
-    }
   }
   check_at_least("cache/block_size", cache.block_size, 1);
   check_at_least("cache/dram_per_node", cache.dram_per_node, 0);

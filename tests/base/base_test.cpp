@@ -203,6 +203,55 @@ TEST(Config, AParameterMaySayThatItIsBorrowed) {
             "x.json:2: /e/borrowed: found \"yes\", expected true or false");
 }
 
+TEST(Config, ARangeIsCheckedLikeItsValue) {
+  const auto complaint = [](const std::string& member, auto read) {
+    const auto document = ConfigDocument::from_text("{\n\"a\": " + member + "}", "x.json");
+    return error_of([&] { read(ConfigNode(document)); });
+  };
+  const auto number = [](const ConfigNode& node) { node.number("a", 0, 2); };
+  const auto time = [](const ConfigNode& node) { node.quantity("a", Dimension::kTime); };
+  EXPECT_EQ(complaint(R"({"value": 1, "range": [0.5, 2], "source": "S"})", number), "no error");
+  EXPECT_EQ(complaint(R"({"value": "2us", "range": ["900ns", "2us"]})", time), "no error");
+  EXPECT_EQ(complaint(R"({"value": 1, "range": [0.5, 3]})", number),
+            "x.json:2: /a/range/1: found 3, allowed is 0 to 2");
+  EXPECT_EQ(complaint(R"({"value": 1, "range": [1.5, 2]})", number),
+            "x.json:2: /a/range: found [1.5,2], expected low <= value <= high with the value 1");
+  EXPECT_EQ(complaint(R"({"value": 1, "range": [1]})", number),
+            "x.json:2: /a/range: found [1], expected [low, high]");
+  EXPECT_EQ(complaint(R"({"value": 1, "range": "1..2"})", number),
+            "x.json:2: /a/range: found \"1..2\", expected [low, high]");
+  EXPECT_THAT(complaint(R"({"value": "2us", "range": ["1GB", "2us"]})", time),
+              testing::StartsWith("x.json:2: /a/range/0: "));
+  EXPECT_THAT(complaint(R"({"value": "2us", "range": [1, "2us"]})", time),
+              testing::HasSubstr("/a/range/0: found 1, expected a quantity with a unit"));
+}
+
+TEST(Config, OnlyWhatIsMeasuredHasARange) {
+  const auto document = ConfigDocument::from_text(
+      R"({"n": {"value": 1, "range": [1, 2]}, "b": {"value": true, "range": [true, true]},
+          "t": {"value": "x", "range": ["w", "y"]}})",
+      "x.json");
+  const ConfigNode root(document);
+  const std::string why =
+      ": has no meaning here, only a number or a quantity with a unit has a range, not a count, a "
+      "choice or a text";
+  EXPECT_EQ(error_of([&] { root.integer("n"); }), "x.json:1: /n/range" + why);
+  EXPECT_EQ(error_of([&] { root.boolean("b"); }), "x.json:1: /b/range" + why);
+  EXPECT_EQ(error_of([&] { root.text("t"); }), "x.json:2: /t/range" + why);
+}
+
+TEST(Config, SettingTheValueDropsItsRange) {
+  const char* text = R"({"a": {"value": 1, "range": [0, 2], "source": "S"}})";
+  auto whole = ConfigDocument::from_text(text, "x.json");
+  whole.apply_set("/a=5");
+  EXPECT_EQ(whole.value().dump(), R"({"a":5})");
+  auto inside = ConfigDocument::from_text(text, "x.json");
+  inside.apply_set("/a/value=5");
+  EXPECT_EQ(inside.value().dump(), R"({"a":{"source":"S","value":5}})");
+  inside.apply_set("/a/range=[4, 6]");
+  EXPECT_EQ(ConfigNode(inside).number("a"), 5);
+}
+
 TEST(ConfigLayers, NullNeedsSomethingToTake) {
   auto document = ConfigDocument::from_text(R"({"a": 1})", "low.json");
   EXPECT_EQ(

@@ -51,9 +51,9 @@ TEST(Difference, SharesAreOfAllThatMovedInTheGroup) {
   const Difference difference = between(step_result(), slower_step());
   const GroupMove* path = difference.group("decode critical path, us");
   ASSERT_NE(path, nullptr);
-  EXPECT_DOUBLE_EQ(path->old, 1000);  // launch 10 + MLP 600 + Attention 390: the whole step
+  EXPECT_DOUBLE_EQ(path->old, 1000);  // host 10 + MLP 600 + Attention 390: the whole step
   EXPECT_DOUBLE_EQ(path->now, 1012);
-  ASSERT_EQ(path->parts.size(), 2u);  // launch did not move
+  ASSERT_EQ(path->parts.size(), 2u);  // the host did not move
   EXPECT_EQ(path->parts[0].name, "MLP");
   EXPECT_DOUBLE_EQ(path->parts[0].share, 18.0 / 24);  // of |+18| + |-6|
   EXPECT_DOUBLE_EQ(path->parts[1].share, -6.0 / 24);

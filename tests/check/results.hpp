@@ -5,12 +5,12 @@
 
 namespace cmsim::check {
 
-/// One step of 1000 us: launch 10, and on the critical path MLP 600 and Attention 390.
+/// One step of 1000 us: host 10, and on the critical path MLP 600 and Attention 390.
 inline nlohmann::json step_result() {
   return nlohmann::json::parse(R"({
     "phase": "decode", "ranks": 320, "batch_per_npu": 96, "context": 4096, "network_note": "",
     "duration_us": 1000.0, "microbatches": 1, "layer_us": 16.0,
-    "parts_us": {"launch": 10.0, "moe_layers": 990.0},
+    "parts_us": {"host": 10.0, "moe_layers": 990.0},
     "losses": {"imbalance": {"share": 0.1}, "communication": {"share": 0.2}},
     "operators": [
       {"name": "Attention", "track": "stream 0", "alone_us": 39.0, "duration_us": 39.0},

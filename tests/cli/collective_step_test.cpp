@@ -1,4 +1,5 @@
 // The commands `collective` and `step` as a user meets them: exit codes, streams, JSON, files.
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -106,6 +107,29 @@ TEST(StepCommand, PrintsABreakdownAndWritesATrace) {
   for (const auto& [name, value] : json["parts_us"].items()) sum += value.get<double>();
   EXPECT_NEAR(sum, json["duration_us"].get<double>(), 1e-3);
   EXPECT_TRUE(nlohmann::json::parse(content(work / "step.json")).contains("traceEvents"));
+}
+
+TEST(StepCommand, NamesTheLayoutOfTheExperts) {
+  const WorkDirectory work;
+  EXPECT_THAT(work.cmsim({"step", kPaperDecode, "--phase", "decode"}).out,
+              ::testing::HasSubstr("Experts of a layer: 256 + 32 redundant, 1 slot on each of 288 "
+                                   "ranks, 32 ranks with the shared expert\n"));
+  const std::vector<std::string> ep24{"step",    kPaperDecode,
+                                      "--phase", "decode",
+                                      "--batch", "1",
+                                      "--set",   "/deployment/decode/npus_per_instance=12",
+                                      "--set",   "/deployment/decode/ep=24",
+                                      "--set",   "/experts/redundant=10"};
+  const Outcome text = work.cmsim(ep24);
+  EXPECT_THAT(text.out, ::testing::HasSubstr("256 + 10 redundant, 11 or 12 slots on each of 24 "
+                                             "ranks, all with the shared expert\n"))
+      << text.err;
+  std::vector<std::string> json = ep24;
+  json.push_back("--json");
+  const auto experts = nlohmann::json::parse(work.cmsim(json).out)["experts"];
+  EXPECT_EQ(experts["redundant"], 10);
+  EXPECT_EQ(experts["slots_per_rank"], nlohmann::json::array({11, 12}));
+  EXPECT_EQ(experts["shared_on"], "every_rank");
 }
 
 TEST(StepCommand, CompressesATraceNamedGz) {

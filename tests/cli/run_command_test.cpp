@@ -79,6 +79,78 @@ TEST(RunCommand, SaysWhatSeedsDrawWhenItIsNotTheRequests) {
   EXPECT_THAT(drawn.out, testing::Not(HasSubstr("All seeds replay")));
 }
 
+TEST(RunCommand, BandsSayHowSureTheHeadlinesAre) {
+  const WorkDirectory here;
+  const std::vector<std::string> words{"run", kScenario, "--set", kSmall,  "--band",
+                                       "8",   "--jobs",  "2",     "--out", "o"};
+  const Outcome run = here.cmsim(words);
+  ASSERT_EQ(run.code, 0) << run.err;
+  EXPECT_THAT(run.out, HasSubstr("16 samples of 13 constants"));
+  const json result = json::parse(content(here / "o/result.json"));
+  for (const char* metric : {"tpot", "ttft", "goodput", "tokens_per_s_per_npu"}) {
+    const json& band = result["bands"][metric];
+    EXPECT_LE(band["low"], band["high"]) << metric;
+    EXPECT_GT(band["nominal"], 0) << metric;
+    EXPECT_EQ(band["dominant"].is_null(), band["share"].is_null()) << metric;
+  }
+  EXPECT_EQ(result["bands"]["tpot"]["nominal"], result["window"]["tpot_ms"]["mean"]);
+  EXPECT_LT(result["bands"]["tpot"]["low"], result["bands"]["tpot"]["nominal"]);
+  EXPECT_EQ(result["band_samples"], 16);
+  EXPECT_THAT(result["provenance"]["command"].get<std::string>(), HasSubstr(" --band 16"));
+  // Its points are those of a study; the same command with --resume draws the same and runs none.
+  EXPECT_TRUE(fs::exists(here / "o/band/points.csv"));
+  EXPECT_EQ(here.cmsim(words).code, 2);
+  std::vector<std::string> again = words;
+  again.insert(again.end(), {"--resume", "--force"});
+  ASSERT_EQ(here.cmsim(again).code, 0);
+  EXPECT_EQ(json::parse(content(here / "o/result.json"))["bands"], result["bands"]);
+}
+
+TEST(RunCommand, ABandNamesConstantsThatHaveNoEffectAndLeavesOutThoseThatAreSet) {
+  const WorkDirectory here;
+  std::ofstream(here / "s.json") << R"({"extends": ")" << kScenario << R"(",
+      "experts": {"skew": {"value": 1, "range": [0.5, 1.5]}}})";
+  const Outcome run =
+      here.cmsim({"run", "s.json", "--set", kSmall, "--set", "/experts/placement=balanced", "--set",
+                  "/platform/operators/attention_overlap=1.3", "--band=16", "--json"});
+  ASSERT_EQ(run.code, 0) << run.err;
+  const json result = json::parse(run.out);
+  EXPECT_EQ(result["band_idle"], json::array({"/experts/skew"}));
+  EXPECT_EQ(result["band_constants"].size(), 12u);
+  EXPECT_THAT(result["band_constants"].dump(), testing::Not(HasSubstr("attention_overlap")));
+}
+
+TEST(RunCommand, RefusesABandThatCannotBe) {
+  const WorkDirectory here;
+  const auto refusal = [&](const std::vector<std::string>& more) {
+    std::vector<std::string> words{"run", kScenario, "--set", kSmall};
+    words.insert(words.end(), more.begin(), more.end());
+    const Outcome run = here.cmsim(words);
+    EXPECT_EQ(run.code, 2);
+    return run.err;
+  };
+  EXPECT_THAT(refusal({"--band", "--seeds", "1..3"}), HasSubstr("--seeds"));
+  EXPECT_THAT(refusal({"--band", "3"}), HasSubstr("allowed is a whole number from 16 to 10000"));
+  EXPECT_THAT(refusal({"--jobs", "2"}), HasSubstr("it needs --seeds or --band"));
+  EXPECT_THAT(refusal({"--band", "16", "--set", "/platform/rdma/efficiency/range=[0.5, 2]"}),
+              HasSubstr("/platform/rdma/efficiency/range/1: found 2, allowed is"));
+}
+
+TEST(RunCommand, SaysInWhatItExtrapolates) {
+  const WorkDirectory here;
+  const Outcome inside =
+      here.cmsim({"run", "paper-decode", "--set", "/workload/requests=16000", "--json"});
+  ASSERT_EQ(inside.code, 0) << inside.err;
+  EXPECT_THAT(json::parse(inside.out)["provenance"]["extrapolated"], IsEmpty());
+  const Outcome outside = here.cmsim({"run", kScenario, "--set", kSmall});
+  ASSERT_EQ(outside.code, 0) << outside.err;
+  EXPECT_THAT(outside.out, HasSubstr("Validated   extrapolated in decode/batch_per_npu "));
+  const json result = json::parse(content(only_result(here) / "result.json"));
+  const json expected = {
+      {"what", "prefill/prompt_tokens"}, {"value", 2000}, {"validated", {4096, 4096}}};
+  EXPECT_EQ(result["provenance"]["extrapolated"].back(), expected);
+}
+
 TEST(RunCommand, SaysOfAClosedLoopOfPrefillWhatItHas) {
   const WorkDirectory here;
   const Outcome run = here.cmsim({"run", "paper-prefill"});

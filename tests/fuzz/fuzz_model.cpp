@@ -2,6 +2,7 @@
 // ConfigError; its operators and its layout over 32 ranks have finite costs.
 #include <cmath>
 #include <cstdint>
+#include <numeric>
 #include <stdexcept>
 
 #include "cmsim/model/architecture.hpp"
@@ -67,8 +68,10 @@ void check_layout(const model::Architecture& a) {
     if (a.routed_experts == 0) return;
     require(layout.ranks == kRanks && layout.routed_ranks >= 1, "a layout has its ranks");
     require(layout.routed_slots >= a.routed_experts, "every expert has a slot");
-    require(layout.routed_slots == layout.routed_ranks * layout.routed_slots_per_rank,
-            "every routed rank has as many slots");
+    const std::vector<int> slots = layout.slots_by_rank();
+    require(std::accumulate(slots.begin(), slots.end(), 0) == layout.routed_slots,
+            "every slot has its rank");
+    require(layout.most_slots() - layout.least_slots() <= 1, "ranks differ by one slot at most");
   } catch (const std::invalid_argument&) {  // as documented: it does not fill the ranks
   }
 }

@@ -36,8 +36,7 @@ void check_decode(const model::DecodePipeline& decode, const run::Scenario& scen
   check_memory(decode.memory());
   const auto ranks = static_cast<std::size_t>(decode.experts().layout().ranks);
   if (ranks > kMostRanks) return;
-  const int slots = scenario.deployment.decode.max_num_seqs / scenario.platform.dies_per_npu;
-  const std::int32_t sequences = std::min(4, slots);
+  const std::int32_t sequences = std::min(4, scenario.deployment.decode.most_slots_on_a_rank());
   const std::vector<std::int32_t> counts(ranks, sequences);
   const std::vector<std::int64_t> contexts(ranks, std::int64_t{sequences} * 16);
   const model::DecodeIteration step = decode.iteration({counts, contexts});

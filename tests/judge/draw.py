@@ -67,7 +67,7 @@ def draw_deployment(rng: random.Random, experts: str, tight: bool) -> Config:
                     "max_num_batched_tokens": rng.choice([32, 64, 128, 512] if tight else
                                                          [32, 64, 128, 512, 2048, 16384])},
         "decode": {"instances": instances[0], "npus_per_instance": decode, "ep": 2 * decode,
-                   "max_num_seqs": rng.choice([8, 16, 32] if tight else [2, 2, 4, 8, 32, 96])},
+                   "max_num_seqs": rng.choice([8, 16, 32] if tight else [1, 2, 3, 8, 32, 96])},
         "cache": {"enabled": rng.random() < 0.7, "block_size": rng.choice([128, 256, 512, 1024]),
                   "dram_per_node": rng.choice(["0B", "50MB", "1GB", "100GB", "1TB"]),
                   "plane": rng.choice(["ub", "ub", "vpc"])},

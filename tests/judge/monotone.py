@@ -86,7 +86,7 @@ def judge_step(cmsim: str, rng: random.Random, drawn: Drawn, where: pathlib.Path
     phase = rng.choice(roles_of(drawn))
     role = drawn.scenario["deployment"][phase]
     most = role["max_num_seqs" if phase == "decode" else "max_num_batched_tokens"]
-    arguments = ["--phase", phase, "--batch", str(2 * rng.randint(1, most // 2)),
+    arguments = ["--phase", phase, "--batch", str(rng.randint(1, most)),
                  "--context", str(int(log_uniform(rng, 16, 16000)))]
     before, after = (step_duration(cmsim, case, where, arguments) for case in (drawn, better))
     microbatches = drawn.scenario[phase]["microbatches"]

@@ -3,15 +3,19 @@ from __future__ import annotations
 
 import itertools
 import math
+import pathlib
 from typing import Any
 
+from cases import load_commented
 from formulas import Row, quotient
 from view import MICROSECOND, View
+
+ENVELOPE = load_commented(pathlib.Path(__file__).parents[2] / "workloads/studies/envelope.json")
 
 
 class SystemFigures(View):
     def judge(self) -> None:
-        for judge in (self.cache, self.uplinks, self.breakdown):
+        for judge in (self.cache, self.uplinks, self.breakdown, self.extrapolated):
             judge()
 
     def cache(self) -> None:
@@ -36,6 +40,33 @@ class SystemFigures(View):
                 ledger.either(f"cache.lookup_{unit}",
                               [sum(math.ceil(r.prompt / tokens) for r in rows) for rows in looked_up])
                 ledger.same(f"cache.hit_{unit}", sum(math.ceil(r.cached / tokens) for r in looked_up[0]))
+
+    def extrapolated(self) -> None:
+        """What lies outside of the envelope by more than its tolerance; the device is always the validated one."""
+        envelope, figures, found = ENVELOPE, self.window.figures, []
+
+        def check(what: str, value: float | None) -> None:
+            role, key = what.split("/")
+            least, most = envelope[role][key]
+            slack = envelope["tolerance"]
+            if value is not None and not least * (1 - slack) <= value <= most * (1 + slack):
+                found.append((what, value, least, most))
+
+        if (decode := figures["decode"]) is not None:
+            sequences = decode["mean_sequences"]
+            check("decode/batch_per_npu",
+                  quotient((sequences or 0) * decode["instances"], decode["npus"]) if sequences else None)
+            check("decode/context_tokens", quotient(decode["mean_context"], sequences) if sequences else None)
+            check("decode/ep", self.facts.decode["ep"])
+        if figures["prefill"] is not None:
+            check("prefill/ep", self.facts.prefill["ep"])
+            check("prefill/prompt_tokens", quotient(sum(r.prompt for r in self.done), len(self.done)))
+        for i, (what, value, least, most) in enumerate(found):
+            field = f"provenance.extrapolated.{i}"
+            self.ledger.same(f"{field}.what", what)
+            self.ledger.near(f"{field}.value", value)
+            self.ledger.near(f"{field}.validated.0", least)
+            self.ledger.near(f"{field}.validated.1", most)
 
     def population(self) -> int:
         """Rows of the first population, which come before the trace's: at least so many."""

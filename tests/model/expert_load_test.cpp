@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cmath>
 #include <numeric>
 #include <random>
 
@@ -33,6 +34,47 @@ double drawn_maximum(const std::vector<double>& shares, std::int64_t pairs, int 
     sum += static_cast<double>(most);
   }
   return sum / trials;
+}
+
+struct Active {
+  double mean = 0, most = 0;
+};
+
+// Slots that get a row, on average over the ranks and on the one with the most, by drawing the rows
+// of every token that is not like an earlier one of its sequence. Layout and placement are taken
+// anew, so that the slots of a rank are known.
+Active drawn_active(const ExpertLayout& layout, int layer, int tokens, int sequence, int trials) {
+  const PopularityParameters popularity = fitted_popularity();
+  const LayerPopularity drawn =
+      draw_popularity(popularity.law(Phase::kDecode), Phase::kDecode,
+                      {.layers = 59, .experts = 256, .groups = 8}, 1, 0, 1)[layer];
+  const double sum = std::accumulate(drawn.placed.begin(), drawn.placed.end(), 0.0);
+  const double shared = layout.first_routed_rank() > 0 ? sum / 8 / layout.shared_copies : 0;
+  const SlotMap slots = place_eplb(drawn.placed, layout.rooms(shared));
+  const std::vector<double> shares = slot_shares(slots, drawn.served);
+  const std::vector<int> slots_by_rank = layout.slots_by_rank();
+  std::mt19937_64 engine(5);
+  std::discrete_distribution<std::size_t> slot_of_row(shares.begin(), shares.end());
+  Active active;
+  for (int trial = 0; trial < trials; ++trial) {
+    std::vector<int> has(shares.size(), 0);
+    for (int token = 0; token < tokens; ++token) {
+      const double old = token % sequence * popularity.sequence_correlation;
+      const double fresh = 1 - popularity.sequence_correlation;
+      if (std::bernoulli_distribution(old / (fresh + old))(engine)) continue;
+      for (int row = 0; row < 8; ++row) has[slot_of_row(engine)] = 1;
+    }
+    auto slot = has.begin();
+    int most = 0;
+    for (const int here : slots_by_rank) {
+      const int of_rank = std::accumulate(slot, slot + here, 0);
+      slot += here;
+      most = std::max(most, of_rank);
+      active.mean += static_cast<double>(of_rank) / layout.ranks / trials;
+    }
+    active.most += static_cast<double>(most) / trials;
+  }
+  return active;
 }
 
 /// Of the rows that are not the shared expert's.
@@ -165,6 +207,97 @@ TEST(ExpertLoad, AnImposedBalancednessIsThatOfEveryLayer) {
                    balanced = load(320, {.placement = Placement::kBalanced});
   EXPECT_EQ(perfect.straggler_rows(0, 1e6), balanced.straggler_rows(0, 1e6));
   EXPECT_EQ(perfect.received_shares(), balanced.received_shares());
+}
+
+// Uniform popularity, EP32, 64 tokens: 512 rows over 288 slots, 9 and the shared copy a rank. A
+// slot has 512 / 288 = 1.78 rows and is active with 1 - exp(-1.78) = 0.831.
+TEST(ExpertLoad, CountsExpertsThatGetARow) {
+  const ExpertLoad ep32 = load(32, {.placement = Placement::kBalanced});
+  EXPECT_NEAR(ep32.active_experts(64).mean, 1 + 9 * (1 - std::exp(-512.0 / 288)), 1e-3);
+  // One token: 8 rows, 8/288 each. All: nothing is left idle.
+  EXPECT_NEAR(ep32.active_experts(1).mean, 1 + 9 * (1 - std::exp(-8.0 / 288)), 2e-3);
+  EXPECT_DOUBLE_EQ(ep32.active_experts(1e6).mean, 10);
+  EXPECT_DOUBLE_EQ(ep32.active_experts(1e6).most, 10);
+  EXPECT_EQ(ep32.active_experts(0).mean, 0);
+  // Of equally popular experts 224 have 2 rows in their slot, 32 one in each of two. In sequences
+  // of 2 tokens with a correlation c the second brings 1 - c of a draw.
+  const ExpertLoad equal = load(32, {.skew = 0});
+  const auto active = [](double part) {
+    return 1 + (224 * (1 - std::exp(-2 * part)) + 64 * (1 - std::exp(-part))) / 32;
+  };
+  EXPECT_NEAR(equal.active_experts(64).mean, active(1), 0.02);
+  EXPECT_NEAR(equal.active_experts(64, 2).mean,
+              active(1 - fitted_popularity().sequence_correlation / 2), 0.02);
+  // Dedicated ranks have the shared expert alone, which always gets rows.
+  const ExpertLoad ep320 = load(320);
+  EXPECT_DOUBLE_EQ(ep320.active_experts(8).most, 1);
+  EXPECT_DOUBLE_EQ(ep320.active_experts(30720).most, 1);
+}
+
+TEST(ExpertLoad, ActiveExpertsAgreeWithDraws) {
+  struct Case {
+    int ranks, tokens, sequence = 1;
+  };
+  for (const Case& c :
+       {Case{8, 8}, Case{8, 64}, Case{16, 16}, Case{16, 100}, Case{16, 100, 2}, Case{32, 64},
+        Case{32, 400, 40}, Case{64, 64}, Case{144, 144}, Case{286, 286}, Case{320, 40}}) {
+    const ExpertLoad ours = load(c.ranks);
+    Active sum;
+    for (int layer = 0; layer < ours.layers(); ++layer) {
+      const Active drawn = drawn_active(ours.layout(), layer, c.tokens, c.sequence, 60);
+      sum.mean += drawn.mean / ours.layers();
+      sum.most += drawn.most / ours.layers();
+    }
+    const bool dedicated = c.ranks == 320;
+    const double shared_mean = dedicated ? 0.1 : 1;
+    const ActiveExperts active = ours.active_experts(c.tokens, c.sequence);
+    EXPECT_NEAR(active.mean / (sum.mean + shared_mean), 1, 0.02)
+        << "EP" << c.ranks << " " << c.tokens;
+    EXPECT_NEAR(active.most / (dedicated ? 1 : sum.most + 1), 1, 0.06)
+        << "EP" << c.ranks << " " << c.tokens;
+  }
+}
+
+TEST(ExpertLoad, ActiveExpertsRiseWithTokensToAll) {
+  for (int ranks : {8, 64, 286, 320}) {
+    const ExpertLoad ours = load(ranks);
+    ActiveExperts last;
+    for (double tokens = 1; tokens < 1e7; tokens *= 1.07) {
+      const ActiveExperts now = ours.active_experts(tokens);
+      EXPECT_GE(now.mean, last.mean) << ranks << " " << tokens;
+      EXPECT_GE(now.most, last.most) << ranks << " " << tokens;
+      EXPECT_GE(now.most, now.mean * (1 - 1e-12)) << ranks << " " << tokens;
+      last = now;
+    }
+    EXPECT_DOUBLE_EQ(last.most, ours.layout().experts_per_rank()) << ranks;
+  }
+}
+
+// 64 dedicated ranks of 320 have 1/64 of the tokens each, less than the 8/256 of another rank, and
+// hold 64 replicas.
+TEST(ExpertLoad, ReplicasBesideTheSharedExpertTakeRows) {
+  ExpertOptions options{.shared_copies = 64, .redundant = 64};
+  options.redundant_on = RedundantOn::kShared;
+  const auto with = [](const ExpertOptions& o) {
+    return ExpertLoad(deepseek_r1(), derive_layout(deepseek_r1(), 320, o), o, Phase::kDecode, 1);
+  };
+  const ExpertLoad beside = with(options);
+  EXPECT_EQ(beside.layout().shared_slots, 64);
+  const auto shares = beside.received_shares()[0];
+  EXPECT_NEAR(std::accumulate(shares.begin(), shares.end(), 0.0), 1, 1e-12);
+  for (int rank = 0; rank < 64; ++rank) EXPECT_GT(shares[rank], 1.0 / 9 / 64);
+  const double tokens = 1e8;  // without noise
+  const double most = *std::max_element(shares.begin(), shares.end()) * 9 * tokens;
+  EXPECT_NEAR(beside.straggler_rows(0, tokens) / most, 1, 1e-3);
+  // Without replicas the hottest expert waits longer.
+  options.redundant = 0;
+  const ExpertLoad none = with(options);
+  EXPECT_LT(beside.straggler_rows(0, tokens), 0.8 * none.straggler_rows(0, tokens));
+  // Balanced: all ranks have the mean.
+  options = {.placement = Placement::kBalanced, .shared_copies = 64, .redundant = 64};
+  options.redundant_on = RedundantOn::kShared;
+  const ExpertLoad even = with(options);
+  EXPECT_NEAR(even.straggler_rows(0, tokens) / even.mean_rows(tokens), 1, 1e-9);
 }
 
 TEST(ExpertLoad, WorsePlacementsWaitLonger) {

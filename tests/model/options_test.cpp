@@ -47,6 +47,7 @@ TEST(ModelOptions, DefaultToThePublishedSystem) {
   EXPECT_EQ(options.experts.placement, Placement::kEplb);
   EXPECT_EQ(options.experts.shared_copies, -1);
   EXPECT_EQ(options.experts.redundant, -1);
+  EXPECT_EQ(options.experts.redundant_on, RedundantOn::kRouted);
   EXPECT_EQ(options.experts.skew, 1);
   EXPECT_EQ(options.experts.seed, 1u);
 }
@@ -85,8 +86,8 @@ TEST(ModelOptions, ReadEveryKeyOfTheOthers) {
       "prefill": {"microbatches": 1, "sequence_packing": false, "placement_staleness": 0.5},
       "precision": {"attention_projections": "bf16", "experts": "bf16", "dispatch": "bf16",
                     "kv_cache": "int8"},
-      "experts": {"placement": "contiguous", "shared_copies": 32, "redundant": 0, "skew": 2,
-                  "seed": 7, "popularity": {"decode": {"tail": 0.25}}}})");
+      "experts": {"placement": "contiguous", "shared_copies": 32, "redundant": 0,
+                  "redundant_on": "any", "skew": 2, "seed": 7, "popularity": {"decode": {"tail": 0.25}}}})");
   EXPECT_EQ(options.prefill.microbatches, 1);
   EXPECT_FALSE(options.prefill.sequence_packing);
   EXPECT_EQ(options.prefill.staleness, 0.5);
@@ -96,6 +97,7 @@ TEST(ModelOptions, ReadEveryKeyOfTheOthers) {
   EXPECT_EQ(options.precision.kv_cache, Precision::kInt8);
   EXPECT_EQ(options.experts.placement, Placement::kContiguous);
   EXPECT_EQ(options.experts.shared_copies, 32);
+  EXPECT_EQ(options.experts.redundant_on, RedundantOn::kAny);
   EXPECT_EQ(options.experts.redundant, 0);
   EXPECT_EQ(options.experts.skew, 2);
   EXPECT_EQ(options.experts.seed, 7u);
@@ -149,6 +151,7 @@ INSTANTIATE_TEST_SUITE_P(
         Refusal{R"({"experts": {"placement": "even"}})", "/experts/placement"},
         Refusal{R"({"experts": {"shared_copies": -2}})", "/experts/shared_copies"},
         Refusal{R"({"experts": {"redundant": 1.5}})", "/experts/redundant"},
+        Refusal{R"({"experts": {"redundant_on": "all"}})", "/experts/redundant_on"},
         Refusal{R"({"experts": {"skew": 4}})", "/experts/skew"},
         Refusal{R"({"experts": {"balancedness": 0}})", "/experts/balancedness"},
         Refusal{R"({"experts": {"balancedness": 1.1}})", "/experts/balancedness"},

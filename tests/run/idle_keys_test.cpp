@@ -86,6 +86,7 @@ const Case kCases[] = {
     {"/decode/split/attention_aiv=20", "/decode/split/auto=true", "/decode/split/auto=false"},
     {"/decode/mtp/acceptance=0.9", "/decode/mtp/draft_tokens=0", "draft_tokens from 1"},
     {"/decode/launch_time=1ms", "", "/decode/launch=cpu"},
+    {"/experts/redundant_on=any", kPrefill, "/experts/shared_copies below the ranks"},
     {"/experts/seed=4", kBalanced, "eplb or contiguous"},
     {"/experts/skew=2", kBalanced, "eplb or contiguous"},
     {"/experts/skew=2", "/experts/balancedness=0.7", "/experts/balancedness left out"},

@@ -49,6 +49,52 @@ TEST(Step, PartsOfADecodeStepAddUp) {
   EXPECT_GT(report.breakdown.losses.launch, 0);
 }
 
+TEST(Step, NamesTheLayout) {
+  const StepReport report = step_of(StepPhase::kDecode);
+  EXPECT_EQ(report.experts.shared_copies, 32);
+  EXPECT_EQ(report.experts.redundant, 32);
+  EXPECT_EQ(report.experts.most_slots(), 1);
+}
+
+/// Of the MLP of a rank in a MoE layer.
+double mlp_bytes(const StepReport& report) {
+  const auto& operators = report.breakdown.operators;
+  return std::ranges::find(operators, "MLP", &model::OperatorTime::name)->hbm_bytes;
+}
+
+TEST(Step, ReadsTheExpertsThatHaveRowsAlone) {
+  const auto of_batch = [](std::int64_t batch) {
+    StepSpec spec;
+    spec.batch = batch;
+    spec.context = 4096;
+    return break_down_step(
+        scenario_with({"/deployment/decode/npus_per_instance=16", "/deployment/decode/ep=32",
+                       "/decode/mtp/draft_tokens=0", "/decode/microbatches=1"}),
+        spec);
+  };
+  // 10 experts of 3 x 7168 x 2048 B a rank. 1 sequence an NPU: 16 x 8 rows over 288 slots; a rank
+  // has few, but its shared one. 64 sequences: 8192 rows, nearly all.
+  const double expert = 3.0 * 7168 * 2048;
+  const double one = mlp_bytes(of_batch(1)), many = mlp_bytes(of_batch(64));
+  EXPECT_GT(one, 2 * expert);
+  EXPECT_LT(one, 8 * expert);
+  EXPECT_GT(many, 9.9 * expert);
+  EXPECT_LT(of_batch(1).breakdown.duration, of_batch(64).breakdown.duration);
+}
+
+TEST(Step, TakesAnOddBatch) {
+  const auto ms = [](std::int64_t batch) {
+    StepSpec spec;
+    spec.batch = batch;
+    spec.context = 4096;
+    return break_down_step(scenario_with({}), spec).breakdown.duration;
+  };
+  // The die with 2 of 3 sequences paces, as with 4, but fewer rows come.
+  EXPECT_GT(ms(3), ms(2));
+  EXPECT_LE(ms(3), ms(4));
+  EXPECT_LT(ms(1), ms(2));
+}
+
 TEST(Step, PartsOfAPrefillBatchAddUp) {
   const StepReport report = step_of(StepPhase::kPrefill);
   EXPECT_EQ(report.ranks, 32);

@@ -52,6 +52,18 @@ TEST(Decode, AFreedSlotIsTakenInTheVeryNextStep) {
   EXPECT_EQ(h.seen.steps.size(), 4u);
 }
 
+TEST(Decode, OneSequenceAnNpuLeavesADieIdle) {
+  // 1 sequence over 2 dies: none on rank 0, 1 on rank 1. The three run one after the other.
+  Harness h = decode_only();
+  h.config.deployment.decode.max_num_seqs = 1;
+  h.run({{0, 100, 2}, {0, 200, 2}, {0, 300, 2}});
+  ASSERT_EQ(h.decode.sequences.size(), 6u);
+  for (const auto& step : h.decode.sequences) {
+    EXPECT_EQ(step, (std::vector<std::int32_t>{0, 1}));
+  }
+  EXPECT_NEAR(h.record(2).finished, 6 * 0.050, kTiny);
+}
+
 TEST(Decode, WhoIsUnderWayAtTheStartGoesToDecodeAndNotToPrefill) {
   // Prompts of 100 tokens: the first has 3 of its 10 output tokens, the second comes at 0 too.
   Harness h;

@@ -68,10 +68,24 @@ TEST(CheckDeployment, RefusesAnEpDegreeThatDoesNotFit) {
   EXPECT_THAT(refusal(d), HasSubstr("/deployment/prefill/ep"));
 }
 
-TEST(CheckDeployment, RefusesSequencesThatDoNotDivideAmongDies) {
+TEST(CheckDeployment, TakesAnyNumberOfSequences) {
   DeploymentSpec d;
-  d.decode.max_num_seqs = 95;
+  for (const int sequences : {1, 95}) {
+    d.decode.max_num_seqs = sequences;
+    EXPECT_EQ(refusal(d), "");
+  }
+  d.decode.max_num_seqs = 0;
   EXPECT_THAT(refusal(d), HasSubstr("/deployment/decode/max_num_seqs"));
+}
+
+TEST(DecodeSpec, SpreadsTheSequencesOfAnNpuOverItsDies) {
+  DecodeSpec spec{.instances = 1, .npus_per_instance = 3, .ep = 6, .max_num_seqs = 5};
+  // 15 over 6 dies: 2 and 3 on each NPU.
+  for (int rank = 0; rank < 6; ++rank) EXPECT_EQ(spec.slots_on(rank, 6), 2 + rank % 2);
+  EXPECT_EQ(spec.most_slots_on_a_rank(), 3);
+  spec.max_num_seqs = 1;
+  for (int rank = 0; rank < 6; ++rank) EXPECT_EQ(spec.slots_on(rank, 6), rank % 2);
+  EXPECT_EQ(spec.most_slots_on_a_rank(), 1);
 }
 
 TEST(CheckDeployment, RefusesMoreDramThanANodeHas) {

@@ -170,13 +170,14 @@ TEST(PolicyAbi, EveryChangeOfTheLayoutChangesIt) {
 struct Ranks {
   std::vector<std::int32_t> sequences;
   std::vector<Tokens> kv;
+  std::vector<std::int32_t> slots = std::vector<std::int32_t>(sequences.size(), 4);
   DecodeRouterView view(Tokens context, Tokens headroom) const {
     DecodeRouterView v;
     v.request.context_tokens = context;
     v.headroom = headroom;
     v.sequences = sequences;
     v.kv_tokens = kv;
-    v.slots_per_rank = 4;
+    v.slots = slots;
     v.kv_capacity_per_rank = 1000;
     return v;
   }

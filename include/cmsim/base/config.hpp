@@ -9,7 +9,9 @@
 //
 // A parameter may be written plain (`"28GB/s"`) or with its origin
 // (`{"value": "28GB/s", "source": "P §3.3.1", "note": "..."}`); getters accept both. One that is
-// taken over from something else for want of a figure of its own says `"borrowed": true`.
+// taken over from something else for want of a figure of its own says `"borrowed": true`. A number
+// or quantity may say between what it lies, `"range": ["20GB/s", "30GB/s"]`: low <= value <= high,
+// and both ends are checked as the value is.
 #pragma once
 
 #include <cstdint>

@@ -190,6 +190,15 @@ struct UplinkUse {
   double pressure = 0;
 };
 
+/// Where a run lies outside of what was held against measurements; see run/envelope.hpp.
+struct Extrapolation {
+  std::string what;          // "decode/batch_per_npu", "device"
+  double value = kNoSample;  // of a quantity, with the range it would have to lie in
+  double least = 0, most = 0;
+  std::string name{}, validated_name{};  // of what has a name instead
+  bool is_named() const { return !name.empty(); }
+};
+
 struct Provenance {
   std::string version, scenario, digest, workload_digest;
   std::uint64_t seed = 0;
@@ -201,6 +210,7 @@ struct Provenance {
   std::string trace_dropped_reason;
   std::vector<std::string> trace_retired;  // keys of the scenario that were of another trace
   std::vector<std::string> borrowed;       // figures of the platform measured on another device
+  std::vector<Extrapolation> extrapolated;
   std::vector<std::string> simgrid;
 };
 
@@ -212,7 +222,7 @@ struct Iteration {
   std::int32_t tokens = 0;      // new prompt tokens or output tokens
   Tokens context = 0;           // prefill: cached, decode: held
   model::IterationBytes bytes_per_die{};
-  Seconds late = 0;  // how much longer than with the links to itself
+  Seconds late = 0;                // how much longer than with the links to itself
   std::int64_t cached_blocks = 0;  // prefill: read from the context cache for it
   Seconds duration() const { return end - start; }
 };
@@ -237,6 +247,29 @@ struct Peaks {
   std::int64_t concurrent_requests = 0;
 };
 
+/// How far a headline moves while the constants of the scenario move within their ranges.
+struct Band {
+  std::string metric, unit;
+  double nominal = kNoSample;  // of this run
+  double low = kNoSample, high = kNoSample;
+  std::string dominant{};  // pointer; empty when no constant moves it
+  double correlation = 0;  // of the ranks of the dominant constant and the metric
+  double share() const { return correlation * correlation; }
+};
+
+struct BandConstant {
+  std::string pointer;
+  std::string low, high;  // as written
+  std::string source;
+};
+
+struct Uncertainty {
+  std::size_t samples = 0;  // those that ended well
+  std::vector<Band> bands;
+  std::vector<BandConstant> constants;
+  std::vector<std::string> idle;  // pointers of constants with a range that have no effect
+};
+
 struct Result {
   Provenance provenance;
   BenchmarkArguments arguments;
@@ -259,6 +292,8 @@ struct Result {
   UplinkUse uplinks;
   // The mean step and batch of the window, without slices.
   std::optional<model::StepBreakdown> decode_breakdown, prefill_breakdown;
+
+  std::optional<Uncertainty> uncertainty;  // when asked for; made by many runs, not by this one
 
   // In requests.csv, and in JSON on request.
   std::vector<serve::RequestRecord> records;  // by id

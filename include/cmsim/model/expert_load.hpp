@@ -2,7 +2,7 @@
 // placement and layout are resolved in the constructor; queries are table look-ups.
 //
 // A row is one token at one expert (a token-expert pair); the shared expert's rows count too.
-// Invariant: straggler_rows(l, t) >= mean_rows(t); with placement `balanced` routed ranks are
+// Invariant: straggler_rows(l, t) >= mean_rows(t); with placement `balanced` ranks of a kind are
 // equal.
 #pragma once
 
@@ -17,6 +17,12 @@
 #include "cmsim/model/options.hpp"
 
 namespace cmsim::model {
+
+/// Experts whose weights a rank needs for a batch: those with at least one row.
+struct ActiveExperts {
+  double mean = 0;  // of all ranks
+  double most = 0;  // expected of the rank with the most
+};
 
 class ExpertLoad {
  public:
@@ -34,6 +40,9 @@ class ExpertLoad {
   /// larger draws, tokens / (1 + (sequence_tokens - 1) * correlation) of them (the design effect of
   /// cluster sampling; Kish, Survey Sampling, 1965).
   double straggler_rows(int layer, double tokens, double sequence_tokens = 1) const;
+  /// Experts that get a row when all ranks dispatch `tokens` tokens, mean of the layers. A copy of
+  /// the shared expert always does; tokens of a sequence bring fewer the more they are alike.
+  ActiveExperts active_experts(double tokens, double sequence_tokens = 1) const;
   /// Rows of a rank on average, the shared expert included.
   double mean_rows(double tokens) const { return tokens * rows_per_token_ / layout_.ranks; }
   /// By layer, the fraction of all rows on the way that each rank gets: those of dedicated shared
@@ -45,15 +54,29 @@ class ExpertLoad {
   double shared_rows(double tokens) const { return tokens * shared_rows_per_token_; }
 
  private:
-  // Expected maximum of the routed rows = mean * peak + noise(mean) * sqrt(mean), where `noise`
-  // varies slowly and is kept per octave of the mean.
+  // What depends on the mean rows of a draw varies slowly and is kept per octave of that mean.
   static constexpr int kOctaves = 20;
   static constexpr int kFirstOctave = -3;
+  using ByOctave = std::array<double, kOctaves + 1>;
+  static double at(const ByOctave& table, double mean);
+
+  // Routed rows of the most loaded of some ranks = mean * peak + noise(mean) * sqrt(mean) expected,
+  // where `mean` is that of the ranks that are not dedicated to the shared expert.
+  struct Spread {
+    double share = 1;  // of the mean, on average
+    double peak = 1;
+    ByOctave noise{};
+  };
   struct Layer {
-    double peak = 1;  // routed rows of the most loaded rank over the mean of the routed ranks
-    std::array<double, kOctaves + 1> noise{};
+    Spread routed, dedicated;    // ranks; the second where they hold redundant slots
     std::vector<double> shares;  // of the routed rows, by rank
   };
+  double most_rows(const Spread& spread, double tokens, double draw, int slots) const;
+  double draw_size(double sequence_tokens) const;
+  ActiveExperts fewest_active() const;  // the shared expert alone
+  ActiveExperts all_active() const;
+  void share_evenly(double peak);
+  void tabulate_active(const std::vector<std::vector<double>>& slots_by_layer);
 
   ExpertLayout layout_;
   double rows_per_token_ = 0;
@@ -62,8 +85,9 @@ class ExpertLoad {
   double correlation_ = 0;  // of the tokens of a sequence
   double shared_rows_per_token_ = 0;
   double routed_mean_per_token_ = 0;
-  double most_routed_per_token_ = 0;  // a rank gets at most this many rows of a token
   std::vector<Layer> layers_;
+  // Of active experts a in [low, high], -ln((high - a) / (high - low)): near linear in the mean.
+  ByOctave active_mean_{}, active_most_{};
 };
 
 /// The load of `ranks` ranks that run a phase with these options, the phase's own staleness

@@ -14,6 +14,7 @@ namespace cmsim::model {
 
 enum class Precision { kInt8, kBf16 };
 enum class Placement { kEplb, kContiguous, kBalanced };
+enum class RedundantOn { kRouted, kShared, kAny };  // ranks; kShared: those of the shared expert
 enum class ExchangeKind { kFused, kBasic, kTwoLevel };  // token dispatch/combine implementation
 enum class Launch { kInNpu, kCpu };                     // who launches the graphs of an iteration
 
@@ -50,8 +51,9 @@ struct PrecisionOptions {  // of each operator class
 
 struct ExpertOptions {
   Placement placement = Placement::kEplb;
-  int shared_copies = -1;  // -1 = derived from the EP degree as published
-  int redundant = -1;      // redundant routed experts; -1 = derived
+  int shared_copies = -1;                           // -1 = derived from the EP degree as published
+  int redundant = -1;                               // redundant routed experts; -1 = derived
+  RedundantOn redundant_on = RedundantOn::kRouted;  // where ranks are dedicated to the shared one
   double skew = 1.0;  // scale of the popularity's spread; 1 = the measured statistics, 0 = uniform
   double balancedness = 0;  // mean over maximum of the ranks' loads, the same in all layers, in
                             // place of popularity and placement; 0 = follows from these

@@ -62,7 +62,7 @@ class PrefillPipeline : public PrefillModel {
     // Of a rank's bytes, what leaves its package.
     double exchange_leaves = 0, collective_leaves = 0;
     // Choices by shape of the batch, filled as they are met: a cache of a pure function.
-    std::map<std::array<int, 3>, int> splits;
+    std::map<std::array<int, 4>, int> splits;
     // Batches of the same totals take the same time; bounded, and dropped when full.
     std::map<Totals, PrefillIteration> batches;
   };

@@ -37,6 +37,7 @@ enum class Start { kEmpty, kStationary };
 
 struct Scenario {
   std::string name;                   // the file it came from, as given
+  std::string device;                 // the name of its file, of the platform when it has none
   std::vector<std::string> borrowed;  // pointers of figures measured on another device or model
   std::string digest;  // of the fully resolved document (platform and model spliced in)
   std::vector<std::string> retired_by_trace;  // keys of the file that were of another trace
@@ -85,6 +86,9 @@ class ScenarioFile {
 
   /// The document with platform and model spliced in and the settings applied; throws ConfigError.
   ConfigDocument document(const std::vector<Setting>& settings = {}) const;
+  /// The same without the keys that are retired: each that is there may have an effect.
+  ConfigDocument effective_document(const std::vector<Setting>& settings,
+                                    const serve::PolicyRegistry& registry) const;
   /// As load_scenario().
   Scenario scenario(const std::vector<Setting>& settings,
                     const serve::PolicyRegistry& registry) const;

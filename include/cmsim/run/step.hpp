@@ -9,6 +9,7 @@
 
 #include "cmsim/model/architecture.hpp"
 #include "cmsim/model/breakdown.hpp"
+#include "cmsim/model/expert_placement.hpp"
 #include "cmsim/run/scenario.hpp"
 
 namespace cmsim::run {
@@ -30,6 +31,7 @@ struct StepReport {
   int ranks = 0;  // dies of the instance
   std::int64_t batch_per_npu = 0;
   Tokens context = 0;
+  model::ExpertLayout experts;
   std::string network_note;  // see Provenance
   model::Architecture model;
   Bytes kv_bytes_per_token = 0;  // that instances send each other and the cache keeps

@@ -93,13 +93,13 @@ class DecodePool {
   ConnectionMap connections_;
   CopyQueues copies_;
   std::size_t ranks_per_instance_ = 0;
-  std::int32_t slots_per_rank_ = 0;
   Tokens kv_capacity_ = 0;
 
   WaitingList waiting_;
   std::vector<Instance> instances_;
   // One element a rank, instance after instance.
-  std::vector<std::int32_t> occupied_;    // slots: being pulled, ready or running
+  std::vector<std::int32_t> slots_;
+  std::vector<std::int32_t> occupied_;    // of them: being pulled, ready or running
   std::vector<std::int32_t> sequences_;   // running
   std::vector<FixedTokens> running_kv_;   // context of the running ones
   std::vector<FixedTokens> rank_growth_;  // of running_kv_ in a step

@@ -28,6 +28,15 @@ struct DecodeSpec {
   int max_num_seqs = 96;  // per NPU
   std::int64_t slots_per_instance() const { return std::int64_t{max_num_seqs} * npus_per_instance; }
   std::int64_t slots() const { return instances * slots_per_instance(); }
+  /// Of one of the `ranks` dies of an instance: those of an NPU are spread over its dies, each with
+  /// one more or less.
+  std::int32_t slots_on(std::int64_t rank, std::int64_t ranks) const {
+    const std::int64_t all = slots_per_instance();
+    return static_cast<std::int32_t>(all * (rank + 1) / ranks - all * rank / ranks);
+  }
+  std::int32_t most_slots_on_a_rank() const {
+    return static_cast<std::int32_t>((slots_per_instance() + ep - 1) / ep);
+  }
 };
 
 inline constexpr std::array kKvPlanes{coll::Plane::kRdma, coll::Plane::kUb};

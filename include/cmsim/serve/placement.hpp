@@ -53,9 +53,8 @@ struct Placement {
 Placement place(const DeploymentSpec& deployment, const hw::Platform& platform, Role role);
 
 /// Throws ConfigError (with the JSON pointer, no file) when the deployment does not fit the
-/// machine: more NPUs than there are, an EP degree other than the dies of an instance, max_num_seqs
-/// that does not divide among the dies of an NPU, more cache DRAM than a node has, a plane by which
-/// KV or cached blocks have no way, values out of range.
+/// machine: more NPUs than there are, an EP degree other than the dies of an instance, more cache
+/// DRAM than a node has, a plane by which KV or cached blocks have no way, values out of range.
 void check_deployment(const DeploymentSpec& deployment, const hw::Platform& platform, Role role);
 
 /// Throws ConfigError when blocks of the trace cannot be combined to blocks of the cache: the

@@ -125,13 +125,13 @@ struct DecodeRouterView {
   Tokens headroom = 0;
   std::span<const std::int32_t> sequences;  // running, or being pulled
   std::span<const Tokens> kv_tokens;        // KV space reserved
-  std::int32_t slots_per_rank = 0;
+  std::span<const std::int32_t> slots;      // sequences it may have
   Tokens kv_capacity_per_rank = 0;
   std::int32_t ranks_per_instance = 0;
 
   /// Whether the request may go to `rank` now.
   bool fits(std::size_t rank) const {
-    if (sequences[rank] >= slots_per_rank) return false;
+    if (sequences[rank] >= slots[rank]) return false;
     const Tokens slack = sequences[rank] == 0 ? 0 : headroom;
     // Subtracted from the capacity: a headroom may be as large as its type.
     return slack <= kv_capacity_per_rank - kv_tokens[rank] - request.context_tokens - 1;

@@ -73,10 +73,10 @@ inline constexpr auto kFields<DecodeAdmissionView> =
 template <>
 inline constexpr auto kFields<Admission> = std::tuple(&Admission::index, &Admission::headroom);
 template <>
-inline constexpr auto kFields<DecodeRouterView> = std::tuple(
-    &DecodeRouterView::now, &DecodeRouterView::request, &DecodeRouterView::headroom,
-    &DecodeRouterView::sequences, &DecodeRouterView::kv_tokens, &DecodeRouterView::slots_per_rank,
-    &DecodeRouterView::kv_capacity_per_rank, &DecodeRouterView::ranks_per_instance);
+inline constexpr auto kFields<DecodeRouterView> =
+    std::tuple(&DecodeRouterView::now, &DecodeRouterView::request, &DecodeRouterView::headroom,
+               &DecodeRouterView::sequences, &DecodeRouterView::kv_tokens, &DecodeRouterView::slots,
+               &DecodeRouterView::kv_capacity_per_rank, &DecodeRouterView::ranks_per_instance);
 template <>
 inline constexpr auto kFields<PolicyContext> = std::tuple(&PolicyContext::seed);
 template <>
