@@ -187,8 +187,9 @@ ExpertLayout derive_layout(const Architecture& architecture, int ranks, int shar
                                                    : SharedHosting::kDedicatedRanks;
   layout.routed_ranks =
       layout.shared_hosting == SharedHosting::kDedicatedRanks ? ranks - shared_copies : ranks;
-  layout.redundant =
-      redundant == -1 ? std::max(experts / 8, layout.routed_ranks - experts) : redundant;
+  const std::int64_t most = std::int64_t{experts} * (layout.routed_ranks - 1);
+  const std::int64_t derived = std::max(experts / 8, layout.routed_ranks - experts);
+  layout.redundant = redundant == -1 ? static_cast<int>(std::min(derived, most)) : redundant;
   layout.routed_slots = experts + layout.redundant;
   layout.shared_slots = slots_on_dedicated(layout, experts, on);
   const int holders = on == RedundantOn::kRouted ? layout.routed_ranks : ranks;

@@ -176,6 +176,12 @@ TEST(DeriveLayout, PutsReplicasBesideTheSharedExpert) {
   EXPECT_EQ(l.slots_by_rank(), std::vector<int>(320, 1));
 }
 
+TEST(DeriveLayout, PutsNoExpertOnARankTwice) {
+  EXPECT_EQ(derive_layout(deepseek_r1(), 1).redundant, 0);
+  EXPECT_EQ(derive_layout(deepseek_r1(), 2).redundant, 32);
+  EXPECT_EQ(derive_layout(deepseek_r1(), 2, 1).redundant, 0);  // one of two is dedicated
+}
+
 TEST(DeriveLayout, SaysWhatFits) {
   // Every expert on every rank: 31 replicas of each beyond the first.
   EXPECT_NO_THROW(derive_layout(deepseek_r1(), 32, -1, 256 * 31));

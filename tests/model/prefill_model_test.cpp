@@ -97,7 +97,8 @@ TEST(PrefillModel, OneStreamIsTheSumOfItsOperators) {
               30.0 / 32 * (61 * all * (4'224 + 4 * 128 * 2) + 58 * rows * 22'016), 2);
 }
 
-// The bytes are means over the ranks: hot experts move no more rows, they move them unevenly.
+// The bytes are means over the ranks: hot experts move no more rows, they move them unevenly, and
+// cold ones that get none are not read.
 TEST(PrefillModel, CountsMeanBytes) {
   ModelOptions balanced = prefill_in(1), hot = balanced;
   balanced.experts.placement = Placement::kBalanced;
@@ -106,7 +107,8 @@ TEST(PrefillModel, CountsMeanBytes) {
   const PrefillIteration uneven = prefill(hot).batch({prompts(4, 4096)});
   EXPECT_GT(uneven.duration, even.duration);
   EXPECT_EQ(uneven.bytes_per_die.ub, even.bytes_per_die.ub);
-  EXPECT_EQ(uneven.bytes_per_die.hbm, even.bytes_per_die.hbm);
+  EXPECT_LT(uneven.bytes_per_die.hbm, even.bytes_per_die.hbm);
+  EXPECT_GT(uneven.bytes_per_die.hbm, 0.8 * even.bytes_per_die.hbm);
 }
 
 TEST(PrefillModel, MicrobatchesOverlapALargeBatch) {
