@@ -82,7 +82,7 @@ TEST(RunCommand, SaysWhatSeedsDrawWhenItIsNotTheRequests) {
 TEST(RunCommand, BandsSayHowSureTheHeadlinesAre) {
   const WorkDirectory here;
   const std::vector<std::string> words{"run", kScenario, "--set", kSmall,  "--band",
-                                       "8",   "--jobs",  "2",     "--out", "o"};
+                                       "16",  "--jobs",  "2",     "--out", "o"};
   const Outcome run = here.cmsim(words);
   ASSERT_EQ(run.code, 0) << run.err;
   EXPECT_THAT(run.out, HasSubstr("16 samples of 13 constants"));
