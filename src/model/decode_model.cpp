@@ -44,12 +44,24 @@ std::vector<DecodePlan> splits_of(const hw::DieSpec& die, int microbatches) {
   return splits;
 }
 
-}  // namespace
+constexpr int kPair = 2;  // cube cores that are divided together
 
-int cores_for(double share, int cores) {
-  const int pairs = static_cast<int>(std::ceil(share * cores / 2 - kPartOfPair));
-  return std::clamp(2 * pairs, 1, cores - 1);
+/// Vector cores in proportion.
+DecodePlan with_cores(const hw::DieSpec& die, int microbatches, int attention_aic) {
+  const double share = static_cast<double>(attention_aic) / die.aic_cores;
+  const int aiv = static_cast<int>(std::lround(share * die.aiv_cores));
+  return {microbatches, attention_aic, std::clamp(aiv, 1, die.aiv_cores - 1)};
 }
+
+std::vector<DecodePlan> splits_in_pairs(const hw::DieSpec& die, int microbatches) {
+  std::vector<DecodePlan> splits;
+  for (int aic = std::min(kPair, die.aic_cores - 1); aic < die.aic_cores; aic += kPair) {
+    splits.push_back(with_cores(die, microbatches, aic));
+  }
+  return splits;
+}
+
+}  // namespace
 
 DecodePipeline::DecodePipeline(const hw::Platform& platform, const Architecture& architecture,
                                const ModelOptions& options,
@@ -113,34 +125,35 @@ DecodePlan DecodePipeline::planned() const {
   const std::vector<std::int32_t> counts(ranks, sequences);
   const std::vector<std::int64_t> contexts(ranks, std::llround(sequences * context));
   const DecodeBatch full{counts, contexts, 0};
-  return options_.auto_split ? fastest(full, microbatches) : in_proportion(full, microbatches);
+  return options_.auto_split ? fastest(full, splits_of(platform_.die, microbatches), {})
+                             : tuned(full, microbatches);
 }
 
-DecodePlan DecodePipeline::in_proportion(const DecodeBatch& full, int microbatches) const {
-  const hw::DieSpec& die = platform_.die;
-  DecodePlan plan{microbatches, std::max(1, die.aic_cores / 2), std::max(1, die.aiv_cores / 2)};
-  const auto [attention, experts] = DecodeStep(*this, plan, {}).matrix_work(full);
-  const double share = attention + experts > 0 ? attention / (attention + experts) : 0.5;
-  plan.attention_aic =
-      options_.attention_aic > 0 ? options_.attention_aic : cores_for(share, die.aic_cores);
-  const double given = static_cast<double>(plan.attention_aic) / die.aic_cores;
-  plan.attention_aiv =
-      options_.attention_aiv > 0
-          ? options_.attention_aiv
-          : std::clamp(static_cast<int>(std::lround(given * die.aiv_cores)), 1, die.aiv_cores - 1);
-  return plan;
-}
-
-DecodePlan DecodePipeline::fastest(const DecodeBatch& full, int microbatches) const {
-  DecodePlan best;
+DecodePlan DecodePipeline::fastest(const DecodeBatch& full, const std::vector<DecodePlan>& splits,
+                                   const StepVariant& variant) const {
+  DecodePlan best = splits.front();
   Seconds least = std::numeric_limits<Seconds>::infinity();
-  for (const DecodePlan& split : splits_of(platform_.die, microbatches)) {
-    const Seconds time = duration(full, split);
+  for (const DecodePlan& split : splits) {
+    const Seconds time = duration(full, split, variant);
     if (time >= least) continue;
     least = time;
     best = split;
   }
   return best;
+}
+
+/// Tuned on balanced experts; what their load is skewed by gets a pair of cores.
+DecodePlan DecodePipeline::tuned(const DecodeBatch& full, int microbatches) const {
+  const std::vector<DecodePlan> splits = splits_in_pairs(platform_.die, microbatches);
+  DecodePlan plan = fastest(full, splits, {.balanced = true});
+  if (experts_->is_drawn() && plan.attention_aic > kPair) {
+    plan = with_cores(platform_.die, microbatches, plan.attention_aic - kPair);
+  }
+  if (options_.attention_aic > 0) {
+    plan = with_cores(platform_.die, microbatches, options_.attention_aic);
+  }
+  if (options_.attention_aiv > 0) plan.attention_aiv = options_.attention_aiv;
+  return plan;
 }
 
 DecodePlan DecodePipeline::plan(const DecodeBatch& batch) const {

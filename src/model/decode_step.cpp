@@ -395,18 +395,6 @@ void DecodeStep::join(Seconds at) {
   }
 }
 
-DecodeStep::MatrixWork DecodeStep::matrix_work(const DecodeBatch& batch) {
-  run(batch);
-  MatrixWork work;
-  for (const OperatorCost& op : operators_.attention) {
-    work.attention += op.compute * attention_share_;
-  }
-  const bool is_dense = pipeline_.architecture_.moe_layers() == 0;
-  work.experts =
-      (is_dense ? operators_.dense[0].compute : operators_.experts[2].compute) * expert_share_;
-  return work;
-}
-
 Seconds DecodeStep::head(double tokens) const {
   OperatorCost op = pipeline_.device_.cost(pipeline_.operators_.lm_head(tokens), 1);
   if (variant_.free_launch) op.fixed = 0;

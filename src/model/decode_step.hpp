@@ -43,13 +43,6 @@ class DecodeStep {
   /// Duration of the iteration.
   Seconds run(const DecodeBatch& batch, SliceRecorder* recorder = nullptr);
 
-  /// Matrix work of the first microbatch in a typical MoE layer, as time on all cores: of stream 0
-  /// on the pacing rank, of the experts on the busiest.
-  struct MatrixWork {
-    Seconds attention = 0, experts = 0;
-  };
-  MatrixWork matrix_work(const DecodeBatch& batch);
-
   /// Operators of microbatch 0 of a MoE layer on the pacing rank, alone and beside the other
   /// stream.
   struct Operators {

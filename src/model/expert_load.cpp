@@ -173,7 +173,8 @@ ExpertLoad::ExpertLoad(const Architecture& architecture, const ExpertLayout& lay
                        const ExpertOptions& options, Phase phase, std::uint64_t seed,
                        const PopularityParameters& popularity)
     : layout_(layout),
-      correlation_(has_imposed_load(options) ? 0 : popularity.sequence_correlation) {
+      is_drawn_(!has_imposed_load(options)),
+      correlation_(is_drawn_ ? popularity.sequence_correlation : 0) {
   const int layers = architecture.moe_layers() + architecture.mtp_layers;
   rows_per_token_ = architecture.experts_per_token + architecture.shared_experts;
   routed_per_token_ = architecture.experts_per_token;
@@ -188,7 +189,7 @@ ExpertLoad::ExpertLoad(const Architecture& architecture, const ExpertLayout& lay
   layers_.resize(layers);
   if (layers == 0) return;  // all layers dense
 
-  if (has_imposed_load(options)) {
+  if (!is_drawn_) {
     share_evenly(options.balancedness > 0 ? 1 / options.balancedness : 1);
     return;
   }

@@ -97,10 +97,9 @@ MemoryPlan PrefillPipeline::plan_memory(const hw::Platform& platform,
                                         const Architecture& architecture,
                                         const ModelOptions& options, int ranks,
                                         double max_tokens_per_rank) {
-  return plan_prefill_memory(
-      platform, OperatorList(architecture, options.precision),
-      derive_layout(architecture, ranks, options.experts),
-      max_tokens_per_rank / std::max(1, options.prefill.microbatches));
+  return plan_prefill_memory(platform, OperatorList(architecture, options.precision),
+                             derive_layout(architecture, ranks, options.experts),
+                             max_tokens_per_rank / std::max(1, options.prefill.microbatches));
 }
 
 int PrefillPipeline::microbatches(const Totals& totals, std::int32_t instance) const {

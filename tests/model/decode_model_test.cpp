@@ -267,17 +267,6 @@ TEST(DecodeModel, TakingACostAwayNeverSlows) {
   }
 }
 
-// 24 cores: pairs of them, the last one from a quarter on.
-TEST(DecodePlan, AttentionGetsCoresInPairs) {
-  EXPECT_EQ(cores_for(16.0 / 24, 24), 16);
-  EXPECT_EQ(cores_for(16.4 / 24, 24), 16);
-  EXPECT_EQ(cores_for(16.6 / 24, 24), 18);
-  EXPECT_EQ(cores_for(12.8 / 24, 24), 14);
-  EXPECT_EQ(cores_for(0.001, 24), 1);  // a core for either stream
-  EXPECT_EQ(cores_for(0.999, 24), 23);
-  EXPECT_EQ(cores_for(0.5, 2), 1);
-}
-
 // P: 16 of 24 cube cores and 32 of 48 vector cores at 4,096 tokens; by its results fewer for less.
 TEST(DecodePlan, DividesADieByTheContextOfTheDeployment) {
   const auto planned = [](double sequences, double context) {
@@ -296,25 +285,28 @@ TEST(DecodePlan, DividesADieByTheContextOfTheDeployment) {
   EXPECT_EQ(planned(8, 4224).microbatches, 2);
 }
 
-// Matrix work of a microbatch of 24 sequences of 4,096 tokens with a draft, 48 rows, with round
-// figures for the machine: attention 2 * 128 * 1,088 * 24 * 4,096 * 2 = 54.76 GFLOP at 100 TFLOPS,
-// projections 48 * 2 * (52,985,856 + 117,440,512) = 16.36 GOP at 100 TOPS, their absorbed parts
-// 48 * 2 * 2 * 8,388,608 = 1.61 GFLOP at 100; experts balanced over 288 of 320 ranks: the shared
-// ranks have most, 48 * 320 / 32 = 480 rows of 2 * 44,040,192 operations = 42.28 GOP at 100.
-// 72.73 of 115.01 is 15.18 of 24 cores: 15.18 / 2 - 1/4 = 7.34, eight pairs.
-TEST(DecodePlan, CountsTheMatrixWorkOfBothStreams) {
-  hw::Platform platform = cloudmatrix();
-  platform.die.int8_peak = platform.die.bf16_peak = 100e12;
-  platform.operators.gemm_int8_efficiency = platform.operators.gemm_bf16_efficiency = 1;
-  platform.operators.mla_efficiency = 1;
+// Tuned on balanced experts: no division in pairs is faster then, and skewed experts get a pair
+// more.
+TEST(DecodePlan, IsTunedOnBalancedExperts) {
   ModelOptions options;
   options.experts.placement = Placement::kBalanced;
-  options.decode.planned_sequences = 48;
-  options.decode.planned_context = 4096;
-  EXPECT_EQ(pipeline(options, 320, platform).plan(even(320, 48)).attention_aic, 16);
-  // Half the context: 27.38 + 17.97 = 45.35 of 87.63, 12.42 cores, 5.96: six pairs.
-  options.decode.planned_context = 2048;
-  EXPECT_EQ(pipeline(options, 320, platform).plan(even(320, 48)).attention_aic, 12);
+  const DecodePipeline balanced = pipeline(options), skewed = pipeline();
+  const Batch full = even(320, kMostSequences);
+  const DecodePlan plan = balanced.plan(full);
+  for (int aic = 2; aic < 24; aic += 2) {
+    EXPECT_LE(balanced.duration(full, plan), balanced.duration(full, {2, aic, 2 * aic})) << aic;
+  }
+  EXPECT_EQ(skewed.plan(full).attention_aic, plan.attention_aic - 2);
+  EXPECT_EQ(skewed.plan(full).attention_aiv, plan.attention_aiv - 4);
+}
+
+TEST(DecodePlan, TakesTheCoresItIsGiven) {
+  ModelOptions options;
+  options.decode.attention_aic = 9;
+  EXPECT_EQ(pipeline(options).plan(even(320, 48)).attention_aiv, 18);
+  options.decode.attention_aiv = 30;
+  EXPECT_EQ(pipeline(options).plan(even(320, 48)).attention_aic, 9);
+  EXPECT_EQ(pipeline(options).plan(even(320, 48)).attention_aiv, 30);
 }
 
 TEST(DecodePlan, StaysWhateverBatchComes) {
@@ -366,11 +358,10 @@ TEST(DecodeModel, ExchangesThatHoldNoCoresRunBesideTheOperators) {
     Seconds compute = 0, exchange = 0;
     for (const OperatorTime& op : step.operators) {
       const bool sends = op.name == "Dispatch" || op.name == "Combine";
-      EXPECT_EQ(op.track, sends || microbatches == 1 && op.name != "MLAProlog" &&
-                                       op.name != "FusedAttention" && op.name != "OProj"
-                              ? "stream 1"
-                              : "stream 0")
-          << op.name;
+      const bool attends =
+          op.name == "MLAProlog" || op.name == "FusedAttention" || op.name == "OProj";
+      const bool beside = sends || (microbatches == 1 && !attends);
+      EXPECT_EQ(op.track, beside ? "stream 1" : "stream 0") << op.name;
       (sends ? exchange : compute) += op.duration;
     }
     return std::array{step.layer, compute, exchange};

@@ -63,8 +63,9 @@ class DecodePipeline : public DecodeModel {
   DecodePlan whole() const { return {1, platform_.die.aic_cores, platform_.die.aiv_cores}; }
   /// The full batch that the deployment is planned for.
   DecodePlan planned() const;
-  DecodePlan in_proportion(const DecodeBatch& full, int microbatches) const;
-  DecodePlan fastest(const DecodeBatch& full, int microbatches) const;
+  DecodePlan tuned(const DecodeBatch& full, int microbatches) const;
+  DecodePlan fastest(const DecodeBatch& full, const std::vector<DecodePlan>& splits,
+                     const StepVariant& variant) const;
 
   hw::Platform platform_;
   Architecture architecture_;

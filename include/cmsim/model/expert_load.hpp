@@ -33,6 +33,8 @@ class ExpertLoad {
   /// MoE layers, then MTP layers.
   int layers() const { return static_cast<int>(layers_.size()); }
   const ExpertLayout& layout() const { return layout_; }
+  /// Whether the ranks' loads follow from popularity and placement, and are not imposed.
+  bool is_drawn() const { return is_drawn_; }
 
   /// Expected rows on the most loaded rank of `layer` when all ranks together dispatch `tokens`
   /// tokens, sampling noise of the finite batch included (none when `balanced`). The tokens come in
@@ -82,6 +84,7 @@ class ExpertLoad {
   double rows_per_token_ = 0;
   double routed_per_token_ = 0;
   double copies_ = 0;
+  bool is_drawn_ = false;
   double correlation_ = 0;  // of the tokens of a sequence
   double shared_rows_per_token_ = 0;
   double routed_mean_per_token_ = 0;

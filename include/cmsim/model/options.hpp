@@ -57,8 +57,8 @@ struct ExpertOptions {
   double skew = 1.0;  // scale of the popularity's spread; 1 = the measured statistics, 0 = uniform
   double balancedness = 0;  // mean over maximum of the ranks' loads, the same in all layers, in
                             // place of popularity and placement; 0 = follows from these
-  double staleness = 0.0;  // 0 = placed on the load it serves, 1 = placed on another workload;
-                           // set from the phase's own option
+  double staleness = 0.0;   // 0 = placed on the load it serves, 1 = placed on another workload;
+                            // set from the phase's own option
   std::uint64_t seed = 1;
 };
 
