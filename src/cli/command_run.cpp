@@ -149,8 +149,8 @@ int execute(const RunCommand& command, serve::PolicyRegistry& registry) {
   if (command.seeds) return execute_seeds(command, registry);
   const serve::PolicyRegistry without_plugins = registry;
   serve::PolicyCall policy_call;
-  PolicyWatch watch(policy_call, command.policy_timeout);
-  load_plugins(command.plugins, registry, policy_call, watch);
+  std::optional<PolicyWatch> watch(std::in_place, policy_call, command.policy_timeout);
+  load_plugins(command.plugins, registry, policy_call, *watch);
   if (command.scenario != "-") {
     run::expect_kind(run::find_scenario(command.scenario), run::FileKind::kScenario);
   }
@@ -172,9 +172,12 @@ int execute(const RunCommand& command, serve::PolicyRegistry& registry) {
 
   std::optional<BandSamples> band;
   if (command.band) {
+    watch.reset();  // the samples have one of their own, and there is one at a time
     band =
         execute_band(command, scenario, directory.value_or(run::default_output_directory(scenario)),
                      without_plugins);
+    watch.emplace(policy_call, command.policy_timeout);
+    if (!command.plugins.empty()) watch->catch_crashes();
   }
   Progress progress;
   std::optional<Interruptible> interruptible;
@@ -191,7 +194,7 @@ int execute(const RunCommand& command, serve::PolicyRegistry& registry) {
     }
     progress.set_total(static_cast<std::int64_t>(trace.rows.size()));
     interruptible.emplace();
-    watch.expect_exit();
+    watch->expect_exit();
   };
   options.interrupt = &interrupt_flag();
   options.registry = registry;
