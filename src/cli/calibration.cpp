@@ -13,9 +13,9 @@ namespace {
 
 using Vector = std::vector<double>;
 
-constexpr double kStep = 0.05;          // of a parameter, up and down
+constexpr double kStep = 0.05;  // of a parameter, up and down
 constexpr double kRidge = 1e-9;
-constexpr double kNoElasticity = 1e-3;  // below it a row does not depend on a parameter
+constexpr double kSaysSomething = 0.01;
 
 /// x of A x = b for a symmetric positive definite A, by Cholesky's factors.
 Vector solve(std::vector<Vector> a, Vector b) {
@@ -73,18 +73,18 @@ Normal normal_equations(const Elasticities& elasticities, const Vector& wanted,
   return normal;
 }
 
-bool depends(double elasticity) { return std::abs(elasticity) > kNoElasticity; }
-
-/// Parameters that some row but `left_out` depends on.
+/// Parameters that the rows but `left_out` say something of: a hundredth of what all rows do.
 std::vector<std::size_t> seen_without(const Elasticities& elasticities, std::size_t parameters,
                                       std::size_t left_out) {
   std::vector<std::size_t> seen;
   for (std::size_t p = 0; p < parameters; ++p) {
+    double all = 0, others = 0;
     for (std::size_t r = 0; r < elasticities.size(); ++r) {
-      if (r == left_out || !depends(elasticities[r][p])) continue;
-      seen.push_back(p);
-      break;
+      const double square = elasticities[r][p] * elasticities[r][p];
+      all += square;
+      if (r != left_out) others += square;
     }
+    if (others > kSaysSomething * all) seen.push_back(p);
   }
   return seen;
 }

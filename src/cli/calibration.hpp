@@ -14,7 +14,7 @@ struct CalibrationRow {
   std::string id, what;
   double error = 0;                // with the parameters as they are
   std::optional<double> left_out;  // with those fitted to the other rows; none: see `alone_sees`
-  std::string alone_sees;          // a parameter that no other row depends on
+  std::string alone_sees;          // a parameter of which the other rows say next to nothing
 };
 
 struct CalibratedParameter {

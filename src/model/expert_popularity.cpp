@@ -101,7 +101,7 @@ PopularityParameters fitted_popularity() {
                    .bound = 9.4,
                    .group_correlation = 0.641,
                    .stale_correlation = 0.85};
-  fitted.sequence_correlation = 0.43;
+  fitted.sequence_correlation = 0.1;
   return fitted;
 }
 

@@ -13,8 +13,8 @@ ExchangeKind read_exchange(const ConfigNode& node) {
   return kind == "basic" ? ExchangeKind::kBasic : ExchangeKind::kTwoLevel;
 }
 
-double read_staleness(const ConfigNode& node) {
-  return node.number_or("placement_staleness", 0, 0, 2);
+double read_staleness(const ConfigNode& node, double otherwise) {
+  return node.number_or("placement_staleness", otherwise, 0, 2);
 }
 
 Precision read_precision(const ConfigNode& node, std::string_view key, Precision otherwise) {
@@ -86,7 +86,7 @@ DecodeOptions read_decode(const ConfigNode& node, const hw::Platform& platform) 
   options.launch_time =
       node.quantity_or("launch_time", Dimension::kTime, options.launch_time, 0, 1);
   options.exchange = read_exchange(node);
-  options.staleness = read_staleness(node);
+  options.staleness = read_staleness(node, options.staleness);
   node.close();
   return options;
 }
@@ -95,7 +95,7 @@ PrefillOptions read_prefill(const ConfigNode& node) {
   PrefillOptions options;
   options.microbatches = read_microbatches(node);
   options.sequence_packing = node.boolean_or("sequence_packing", options.sequence_packing);
-  options.staleness = read_staleness(node);
+  options.staleness = read_staleness(node, options.staleness);
   node.close();
   return options;
 }

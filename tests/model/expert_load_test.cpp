@@ -168,10 +168,10 @@ TEST(ExpertLoad, TokensOfASequenceRoutedAlikeAreOneDraw) {
   EXPECT_NEAR(one_draw.straggler_rows(5, 6400, 100), 100 * each_for_itself.straggler_rows(5, 64),
               1e-9);
   EXPECT_EQ(each_for_itself.straggler_rows(5, 6400, 100), each_for_itself.straggler_rows(5, 6400));
-  // In between: 1 + 99 * 0.43 = 43.57 tokens a draw.
+  // In between: 1 + 99 * 0.1 = 10.9 tokens a draw.
   const ExpertLoad between = with(fitted_popularity());
   EXPECT_NEAR(between.straggler_rows(5, 6400, 100),
-              43.57 * each_for_itself.straggler_rows(5, 6400 / 43.57), 1e-9);
+              10.9 * each_for_itself.straggler_rows(5, 6400 / 10.9), 1e-9);
 }
 
 // 1e9 tokens: the noise is gone (deviation / mean of 28e6 rows is 2e-4), the skew is left.

@@ -38,6 +38,7 @@ TEST(ModelOptions, DefaultToThePublishedSystem) {
   EXPECT_EQ(options.decode.launch_time, 0.7e-3);
   EXPECT_EQ(options.decode.exchange, ExchangeKind::kFused);
   EXPECT_EQ(options.decode.staleness, 0);
+  EXPECT_EQ(options.prefill.staleness, 1);
   EXPECT_EQ(options.prefill.microbatches, 0);
   EXPECT_TRUE(options.prefill.sequence_packing);
   EXPECT_EQ(options.precision.attention_projections, Precision::kInt8);

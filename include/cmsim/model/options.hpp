@@ -39,7 +39,7 @@ struct DecodeOptions {
 struct PrefillOptions {
   int microbatches = 0;          // 1 = nothing overlaps, 0 = the faster of 1 and 2
   bool sequence_packing = true;  // false: every sequence is padded to the longest of its batch
-  double staleness = 0;
+  double staleness = 1;  // of the expert placement: as between two workloads of the LMSYS counts
 };
 
 struct PrecisionOptions {  // of each operator class
