@@ -58,7 +58,7 @@ TEST_F(CheckCommand, AConstantThreePerCentWorseIsCaughtAndTheOperatorNamed) {
   const Outcome run = check();
   EXPECT_EQ(run.code, 1) << run.err;
   EXPECT_THAT(run.out, HasSubstr("REGRESSED  a"));
-  EXPECT_THAT(run.out, HasSubstr("decode operator FusedAttention alone +2.9 %"));
+  EXPECT_THAT(run.out, HasSubstr("decode operator FusedAttention alone +2.5 %"));
   EXPECT_THAT(run.out, Not(HasSubstr("operator MLP")));
 }
 
@@ -110,7 +110,7 @@ TEST_F(CheckCommand, AnotherBuildNeedsNoRecording) {
   const Outcome moved = check({"--against", "./before.sh"});
   EXPECT_EQ(moved.code, 1) << moved.err;
   EXPECT_THAT(moved.out, HasSubstr("against ./before.sh"));
-  EXPECT_THAT(moved.out, HasSubstr("decode operator FusedAttention alone +0.9 %"));
+  EXPECT_THAT(moved.out, HasSubstr("decode operator FusedAttention alone +0.8 %"));
 
   EXPECT_EQ(check({"--against", "/bin/false"}).code, 1);
   EXPECT_EQ(check({"--against", "./none"}).code, 2);

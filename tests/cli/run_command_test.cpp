@@ -158,7 +158,7 @@ TEST(RunCommand, SaysOfAClosedLoopOfPrefillWhatItHas) {
   EXPECT_THAT(run.out, HasSubstr("stable: a closed loop of 64 requests\n"));
   EXPECT_THAT(run.out, HasSubstr("SLO         TTFT <= 4,000 ms: 100.0 %  met at p99"));
   EXPECT_THAT(run.out, testing::Not(HasSubstr("TPOT")));
-  EXPECT_THAT(run.out, HasSubstr("512 of 512 finished in 22.18 s\n"));
+  EXPECT_THAT(run.out, HasSubstr("512 of 512 finished in 22.76 s\n"));
 }
 
 TEST(RunCommand, RequiresAStableLoadOfAStreamThatIsSoonOver) {

@@ -182,10 +182,10 @@ TEST(Transfers, EfficiencyIsAShareOfTheWire) {
 }
 
 TEST(Transfers, VpcCardIsSharedByTheNode) {
-  // Two CPUs of node 0 send through one card of 50 GB/s * 0.9: 22.5 GB/s each.
+  // Two CPUs of node 0 send through one card of 50 GB/s * 0.31: 7.75 GB/s each.
   SimGridRuntime runtime(cloudmatrix());
   const auto send = [](int from, int to) {
-    return coll::Transfer{hw::cpu(from), hw::cpu(to), 22'500'000, coll::Plane::kVpc,
+    return coll::Transfer{hw::cpu(from), hw::cpu(to), 7'750'000, coll::Plane::kVpc,
                           coll::Op::kWrite};
   };
   const auto ends = ends_of(runtime, {send(0, 4), send(1, 8)});

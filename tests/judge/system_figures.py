@@ -116,7 +116,7 @@ class SystemFigures(View):
             bounds += [(f"critical_path_us.{name}", 0, duration + rounding) for name in path]
             ledger.holds(f"{field}.critical_path_us", math.isclose(
                 math.fsum(path.values()), duration - parts["host"], rel_tol=1e-6),
-                f"a sum of {duration - parts['launch']}")
+                f"a sum of {duration - parts['host']}")
             for name, loss in found["losses"].items():
                 bounds.append((f"losses.{name}.us", -0.1 * duration, duration))
                 ledger.near(f"{field}.losses.{name}.share", loss["us"] / duration)

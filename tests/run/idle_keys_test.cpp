@@ -86,7 +86,6 @@ const Case kCases[] = {
     {"/decode/split/attention_aiv=20", "/decode/split/auto=true", "/decode/split/auto=false"},
     {"/decode/mtp/acceptance=0.9", "/decode/mtp/draft_tokens=0", "draft_tokens from 1"},
     {"/decode/launch_time=1ms", "", "/decode/launch=cpu"},
-    {"/experts/redundant_on=any", kPrefill, "/experts/shared_copies below the ranks"},
     {"/experts/seed=4", kBalanced, "eplb or contiguous"},
     {"/experts/skew=2", kBalanced, "eplb or contiguous"},
     {"/experts/skew=2", "/experts/balancedness=0.7", "/experts/balancedness left out"},
@@ -125,6 +124,14 @@ json with(json scenario, const std::string& assignment) {
   auto document = ConfigDocument::from_text(scenario.dump(), "s.json");
   document.apply_set(assignment);
   return document.value();
+}
+
+// Prefill on EP32 has the shared expert on every rank, decode on EP320 on a tenth of them.
+TEST(IdleKeys, RedundantExpertsBesideTheSharedOneNeedDedicatedRanks) {
+  const json plain = scenario_of(kTrace);
+  EXPECT_EQ(complaint(plain, {"/experts/redundant_on=any"}), "accepted");
+  EXPECT_THAT(complaint(with(plain, kPrefill), {"/experts/redundant_on=any"}),
+              HasSubstr("/experts/shared_copies below the ranks"));
 }
 
 TEST(IdleKeys, AreRefusedByTheLayerThatKnowsAndRetiredByALaterOne) {
