@@ -69,7 +69,9 @@ study::Study study_of(const SweepCommand& command) {
     study.dimensions.push_back({study::parse_axis(axis, "--vary")});
   }
   std::vector<study::Axis> together;
-  for (const std::string& axis : command.zip) together.push_back(study::parse_axis(axis, "--zip"));
+  for (const std::string& axis : command.zip) {
+    together.push_back(study::parse_axis(axis, "--zip", study::Repeats::kAllowed));
+  }
   if (!together.empty()) study.dimensions.push_back(std::move(together));
   if (command.seeds) study.seeds = study::parse_seeds(*command.seeds, "--seeds");
   for (const std::string& metric : command.metrics) {

@@ -148,7 +148,8 @@ std::optional<double> numeric_value(std::string_view text) {
   return quantity->number * *factor;
 }
 
-std::vector<std::string> parse_values(std::string_view text, const std::string& origin) {
+std::vector<std::string> parse_values(std::string_view text, const std::string& origin,
+                                      Repeats repeats) {
   std::vector<std::string> values;
   const auto parts = split_outside(text);
   if (!parts) refuse(origin, text, "a quote, bracket or brace without its other half");
@@ -165,22 +166,23 @@ std::vector<std::string> parse_values(std::string_view text, const std::string& 
       values.emplace_back(part);
     }
   }
-  if (const std::string problem = problem_of(values); !problem.empty()) {
+  if (const std::string problem = problem_of(values, repeats); !problem.empty()) {
     refuse(origin, text, problem);
   }
   return values;
 }
 
-std::string problem_of(const std::vector<std::string>& values) {
+std::string problem_of(const std::vector<std::string>& values, Repeats repeats) {
   std::set<std::string> seen;
   for (const std::string& value : values) {
-    if (!seen.insert(value).second) return fmt::format("{} comes twice", value);
+    if (!seen.insert(value).second && repeats == Repeats::kRefused)
+      return fmt::format("{} comes twice", value);
   }
   if (values.size() <= kMostValues) return "";
   return fmt::format("{} values, allowed are {}", values.size(), kMostValues);
 }
 
-Axis parse_axis(const std::string& text, const std::string& origin) {
+Axis parse_axis(const std::string& text, const std::string& origin, Repeats repeats) {
   const std::size_t equals = text.find('=');
   const bool place = text.starts_with('/') || text.starts_with("--");
   if (!place || equals == std::string::npos || equals < 2) {
@@ -188,7 +190,8 @@ Axis parse_axis(const std::string& text, const std::string& origin) {
            "expected /pointer=a,b,c or /pointer=lo..hi:n or /pointer=log:lo..hi:n, or the same of "
            "an option of the command, e.g. --batch=8,96");
   }
-  return {text.substr(0, equals), parse_values(std::string_view(text).substr(equals + 1), origin)};
+  return {text.substr(0, equals),
+          parse_values(std::string_view(text).substr(equals + 1), origin, repeats)};
 }
 
 std::vector<std::uint64_t> parse_seeds(const std::string& text, const std::string& origin) {

@@ -24,13 +24,13 @@ std::vector<std::string> texts(const ConfigNode& node, std::string_view key) {
 }
 
 /// Values as in --vary ("10GB/s..40GB/s:4") or an array of values.
-Axis read_axis(const ConfigNode& node, const std::string& pointer) {
+Axis read_axis(const ConfigNode& node, const std::string& pointer, Repeats repeats) {
   const nlohmann::json& value = node.raw().at(pointer);
   const std::string origin =
       fmt::format("{}:{}:", node.where(pointer).file, node.where(pointer).line);
   if (value.is_string()) {
     node.text(pointer);
-    return parse_axis(pointer + "=" + value.get<std::string>(), origin);
+    return parse_axis(pointer + "=" + value.get<std::string>(), origin, repeats);
   }
   node.elements(pointer);
   Axis axis{pointer, {}};
@@ -42,7 +42,7 @@ Axis read_axis(const ConfigNode& node, const std::string& pointer) {
   if (!place || axis.values.empty()) {
     node.fail(pointer, "expected a JSON pointer or an option, with one value or more");
   }
-  if (const std::string problem = problem_of(axis.values); !problem.empty()) {
+  if (const std::string problem = problem_of(axis.values, repeats); !problem.empty()) {
     node.fail(pointer, problem);
   }
   return axis;
@@ -51,7 +51,10 @@ Axis read_axis(const ConfigNode& node, const std::string& pointer) {
 std::vector<Axis> read_axes(const ConfigNode& root, std::string_view key) {
   std::vector<Axis> axes;
   const ConfigNode node = root.child_or_empty(key);
-  for (const std::string& pointer : node.keys()) axes.push_back(read_axis(node, pointer));
+  const Repeats repeats = key == "zip" ? Repeats::kAllowed : Repeats::kRefused;
+  for (const std::string& pointer : node.keys()) {
+    axes.push_back(read_axis(node, pointer, repeats));
+  }
   return axes;
 }
 

@@ -189,6 +189,16 @@ TEST(Study, AFileWithAValueTwiceIsRefused) {
               ThrowsMessage<ConfigError>(HasSubstr("study.json:1: /vary/~1a: 1 comes twice")));
 }
 
+// Cells of axes that advance together differ as a whole.
+TEST(Study, AxesThatAdvanceTogetherMayRepeatAValue) {
+  const Workplace here;
+  std::ofstream("study.json")
+      << R"({"scenario": "s.json", "zip": {"/a": [1, 1, 2], "/b": "x,y,y"}})";
+  const Study read = read_study("study.json");
+  EXPECT_THAT(read.dimensions[0][0].values, ElementsAre("1", "1", "2"));
+  EXPECT_THAT(read.dimensions[0][1].values, ElementsAre("x", "y", "y"));
+}
+
 TEST(Study, RefusesWhatNoStudyCanBe) {
   Study study = two_by_three();
   study.dimensions[1][1].values.pop_back();

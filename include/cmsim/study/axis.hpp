@@ -25,16 +25,21 @@ struct Axis {
   std::vector<std::string> values;
 };
 
+/// Whether a value may come more than once: on an axis that advances together with others it may.
+enum class Repeats { kRefused, kAllowed };
+
 /// "/pointer=values" or "--option=values"; `origin` names the text in messages, e.g. "--vary".
 /// Throws ConfigError.
-Axis parse_axis(const std::string& text, const std::string& origin);
+Axis parse_axis(const std::string& text, const std::string& origin,
+                Repeats repeats = Repeats::kRefused);
 
 /// What stands right of the "="; commas within quotes, brackets and braces do not separate.
-std::vector<std::string> parse_values(std::string_view text, const std::string& origin);
+std::vector<std::string> parse_values(std::string_view text, const std::string& origin,
+                                      Repeats repeats = Repeats::kRefused);
 
 /// What is wrong with values as those of one axis: one comes twice, or there are too many; "" when
 /// nothing is.
-std::string problem_of(const std::vector<std::string>& values);
+std::string problem_of(const std::vector<std::string>& values, Repeats repeats);
 
 /// "1..12", "3", "1,2,7". Throws ConfigError, also when a seed comes twice.
 std::vector<std::uint64_t> parse_seeds(const std::string& text, const std::string& origin);
