@@ -58,7 +58,8 @@ class ModelKeys {
   /// Null for a file of ours.
   const ModelType* type() const { return type_; }
   bool given(std::string_view key) const {
-    return node_.has(key) && !node_.raw().at(key).is_null();
+    if (!node_.has(key)) return false;
+    return type_ == nullptr || !node_.raw().at(key).is_null();  // config.json writes null for none
   }
   std::string_view key(std::string_view ours, std::string_view theirs) const {
     return type_ != nullptr ? theirs : ours;
