@@ -116,10 +116,8 @@ Command with_parameter(const Command& command, const FreeParameter& parameter, d
   return changed;
 }
 
-std::string percent_of(double share) { return fmt::format("{:+.1f} %", share * 100); }
-
 std::string left_out_of(const CalibrationRow& row) {
-  return row.left_out ? percent_of(*row.left_out) : "alone sees " + row.alone_sees;
+  return row.left_out ? signed_percent(*row.left_out) : "alone sees " + row.alone_sees;
 }
 
 std::vector<ValidationRow> calibrated_rows(const Validation& validation) {
@@ -212,7 +210,7 @@ std::string calibration_table(const Calibration& calibration) {
   for (const CalibrationRow& row : calibration.rows) width = std::max(width, row.what.size());
   text += fmt::format("  {:<{}}  {:>9}  {}\n", "", width, "error", "fitted without the row");
   for (const CalibrationRow& row : calibration.rows) {
-    text += fmt::format("  {:<{}}  {:>9}  {}\n", row.what, width, percent_of(row.error),
+    text += fmt::format("  {:<{}}  {:>9}  {}\n", row.what, width, signed_percent(row.error),
                         left_out_of(row));
   }
   text += fmt::format("  {:<{}}  {:>8.1f}%  {:.1f} %\n", "root mean square", width,
@@ -233,7 +231,8 @@ std::string calibration_markdown(const Calibration& calibration) {
       "at the parameters' values (each run 5 % higher and lower).\n\n"
       "| row | error | fitted without it |\n|---|--:|--:|\n";
   for (const CalibrationRow& row : calibration.rows) {
-    text += fmt::format("| {} | {} | {} |\n", row.what, percent_of(row.error), left_out_of(row));
+    text +=
+        fmt::format("| {} | {} | {} |\n", row.what, signed_percent(row.error), left_out_of(row));
   }
   text += fmt::format("| root mean square | {:.1f} % | {:.1f} % |\n\n", calibration.rms_error * 100,
                       calibration.rms_left_out * 100);

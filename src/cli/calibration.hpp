@@ -31,7 +31,7 @@ struct Calibration {
 /// By row and parameter, d ln(figure) / d ln(parameter).
 using Elasticities = std::vector<std::vector<double>>;
 
-/// `errors`: ours / published - 1, by row. Pure.
+/// From the errors of the calibrated rows of a validation that has run. Pure.
 Calibration cross_validate(const Validation& validation, const Elasticities& elasticities);
 
 /// Runs the calibrated rows of a validation that has run, with each parameter 5 % higher and lower.

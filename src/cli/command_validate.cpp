@@ -40,6 +40,7 @@ int validate(const ValidateCommand& command, const serve::PolicyRegistry& regist
   Validation validation = load_validation(
       command.file.empty() ? default_validation_file() : std::filesystem::path(command.file));
   if (!command.only.empty()) keep_matching(validation, command.only);
+  if (command.cross_validate) validation.ablations.clear();  // none is shown
   run_validation(validation, registry, command.jobs);
   print_text(command.cross_validate ? calibration_text(command, validation, registry)
              : command.json         ? validation_json(validation)

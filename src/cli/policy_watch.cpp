@@ -23,7 +23,7 @@ namespace {
 using serve::PolicyCall;
 using Stage = PolicyCall::Stage;
 
-std::atomic<PolicyWatch*> watch{nullptr};  // a signal handler has no other way to anything
+std::atomic<PolicyWatch*> watching{nullptr};  // a signal handler has no other way to anything
 
 constexpr int kTicksOfLimit = 4;
 
@@ -89,13 +89,13 @@ void tell(const PolicyCall::Seen& seen, std::string_view happened) {
 
 PolicyWatch::PolicyWatch(const PolicyCall& call, double limit)
     : call_(call), too_late_(fmt::format("has not returned for {} s", limit)) {
-  watch = this;
+  watching = this;
   expect_exit();
   if (!(limit > 0)) return;
   handle(
       SIGALRM,
       [](int) {
-        if (PolicyWatch* now = watch) now->tick();
+        if (PolicyWatch* now = watching) now->tick();
       },
       SA_RESTART);
   const double tick = std::max(limit / kTicksOfLimit, 1e-3);
@@ -108,7 +108,7 @@ PolicyWatch::PolicyWatch(const PolicyCall& call, double limit)
 
 void PolicyWatch::expect_exit() {
   const auto at_exit = [] {
-    if (const PolicyWatch* now = watch) now->on_exit();
+    if (const PolicyWatch* now = watching) now->on_exit();
   };
   std::atexit(at_exit);
   std::at_quick_exit(at_exit);
@@ -117,7 +117,7 @@ void PolicyWatch::expect_exit() {
 PolicyWatch::~PolicyWatch() {
   const itimerval never{};
   ::setitimer(ITIMER_REAL, &never, nullptr);
-  watch = nullptr;
+  watching = nullptr;
   for (const Replaced& old : replaced_) ::sigaction(old.signal, &old.action, nullptr);
   if (stack_.empty()) return;
   std::set_terminate(replaced_terminate_);
@@ -137,7 +137,7 @@ void PolicyWatch::handle(int signal, void (*handler)(int), int flags) {
 
 void PolicyWatch::catch_crashes() {
   replaced_terminate_ = std::set_terminate([] {
-    if (const PolicyWatch* now = watch) now->on_terminate();
+    if (const PolicyWatch* now = watching) now->on_terminate();
     std::abort();
   });
   stack_.resize(std::size_t{1} << 16);
@@ -149,7 +149,7 @@ void PolicyWatch::catch_crashes() {
     handle(
         crash.signal,
         [](int signal) {
-          if (const PolicyWatch* now = watch) now->on_crash(signal);
+          if (const PolicyWatch* now = watching) now->on_crash(signal);
         },
         SA_ONSTACK);
   }
@@ -197,7 +197,7 @@ void PolicyWatch::on_interrupt() const {
 }
 
 void name_called_policy() {
-  if (const PolicyWatch* now = watch) now->on_interrupt();
+  if (const PolicyWatch* now = watching) now->on_interrupt();
 }
 
 }  // namespace cmsim::cli

@@ -78,6 +78,8 @@ std::optional<double> figure_of(const Results& results, const ValidationRow& row
 /// one fails.
 void run_validation(Validation& validation, const serve::PolicyRegistry& registry, int jobs);
 
+/// "+1.2 %"
+std::string signed_percent(double share);
 /// A line for each row that leaves its tolerance; "" when all hold.
 std::string validation_misses(const Validation& validation);
 std::string validation_table(const Validation& validation);

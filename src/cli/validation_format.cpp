@@ -12,7 +12,6 @@ namespace {
 
 /// Four significant digits, so that a regenerated page does not change in the last bit.
 std::string number(double value) { return fmt::format("{:.4g}", value); }
-std::string signed_percent(double share) { return fmt::format("{:+.1f} %", share * 100); }
 
 struct Tally {
   int calibrated = 0, predicted = 0, input = 0, judged = 0, holding = 0;
@@ -64,6 +63,8 @@ std::string summary_of(const Validation& validation) {
 }
 
 }  // namespace
+
+std::string signed_percent(double share) { return fmt::format("{:+.1f} %", share * 100); }
 
 std::string validation_misses(const Validation& validation) {
   std::string text;

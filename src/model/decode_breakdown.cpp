@@ -15,7 +15,6 @@ using AttentionNames = std::array<const char*, DecodeStep::kAttentionOperators>;
 constexpr AttentionNames kLatentAttention{"MLAProlog", "Indexer", "FusedAttention", "OProj"};
 constexpr AttentionNames kGroupedAttention{"QKVProj", "Indexer", "Attention", "OProj"};
 constexpr std::array<const char*, 4> kExperts{"Gate", "Dispatch", "MLP", "Combine"};
-constexpr std::array<const char*, 1> kDense{"DenseFFN"};
 
 /// Turns the blocks of the recurrence into slices of operators on the pacing rank.
 class Slices : public SliceRecorder {
@@ -31,9 +30,6 @@ class Slices : public SliceRecorder {
     const std::span<const Seconds> all = step_.operators().experts_shared;
     split(kExperts.data(), all.first(2), "stream 1", layer, microbatch, start, barrier);
     split(kExperts.data() + 2, all.last(2), "stream 1", layer, microbatch, barrier, end);
-  }
-  void dense(int layer, int microbatch, Seconds start, Seconds end) override {
-    slices_.push_back({kDense[0], "stream 1", start, end - start, layer, microbatch});
   }
   void operation(const char* name, const char* track, int layer, int microbatch, Seconds start,
                  Seconds end) override {
@@ -98,7 +94,7 @@ StepBreakdown DecodePipeline::breakdown(const DecodeBatch& batch) const {
     add(attention_names[i], 0, operators.attention[i],
         is_dense ? operators.dense_attention_shared[i] : operators.attention_shared[i]);
   }
-  if (is_dense) add(kDense[0], 1, operators.dense[0], operators.dense_shared[0]);
+  if (is_dense) add("DenseFFN", 1, operators.dense[0], operators.dense_shared[0]);
   for (std::size_t i = 0; i < kExperts.size() && !is_dense; ++i) {
     add(kExperts[i], step.is_on_stream_1(static_cast<int>(i)) ? 1 : 0, operators.experts[i],
         operators.experts_shared[i]);

@@ -74,9 +74,7 @@ DecodePipeline::DecodePipeline(const hw::Platform& platform, const Architecture&
       device_(platform),
       experts_(std::move(experts)),
       layout_(experts_->layout()),
-      memory_(plan_memory(platform, architecture, options, layout_.ranks, max_sequences_per_rank)),
-      planned_sequences_(options_.planned_sequences > 0 ? options_.planned_sequences
-                                                        : max_sequences_per_rank) {
+      memory_(plan_memory(platform, architecture, options, layout_.ranks, max_sequences_per_rank)) {
   const RowShares received = experts_->received_shares();
   const auto make_place = [&](const std::vector<std::int32_t>& dies) {
     return Place{
@@ -93,7 +91,8 @@ DecodePipeline::DecodePipeline(const hw::Platform& platform, const Architecture&
     wires.exchange = std::make_shared<const coll::PortLoads>(
         places_[i]->exchange->loads(places.network, dies, experts_->copies()));
   }
-  plan_ = planned();
+  plan_ =
+      planned(options_.planned_sequences > 0 ? options_.planned_sequences : max_sequences_per_rank);
 }
 
 MemoryPlan DecodePipeline::plan_memory(const hw::Platform& platform,
@@ -107,10 +106,10 @@ MemoryPlan DecodePipeline::plan_memory(const hw::Platform& platform,
                             max_sequences_per_rank * (1.0 + decode.draft_tokens));
 }
 
-DecodePlan DecodePipeline::planned() const {
+DecodePlan DecodePipeline::planned(double sequences_per_rank) const {
   const int microbatches = options_.microbatches > 0
                                ? options_.microbatches
-                               : (planned_sequences_ >= kSequencesForTwo ? 2 : 1);
+                               : (sequences_per_rank >= kSequencesForTwo ? 2 : 1);
   if (microbatches == 1) return whole();
   if (!platform_.token_exchange.holds_cores) {
     return {microbatches, platform_.die.aic_cores, platform_.die.aiv_cores};
@@ -120,7 +119,7 @@ DecodePlan DecodePipeline::planned() const {
   }
   const auto ranks = static_cast<std::size_t>(layout_.ranks);
   const auto sequences =
-      static_cast<std::int32_t>(std::max<long>(microbatches, std::lround(planned_sequences_)));
+      static_cast<std::int32_t>(std::max<long>(microbatches, std::lround(sequences_per_rank)));
   const double context = options_.planned_context > 0 ? options_.planned_context : kPlannedContext;
   const std::vector<std::int32_t> counts(ranks, sequences);
   const std::vector<std::int64_t> contexts(ranks, std::llround(sequences * context));
@@ -142,16 +141,17 @@ DecodePlan DecodePipeline::fastest(const DecodeBatch& full, const std::vector<De
   return best;
 }
 
-/// Tuned on balanced experts; what their load is skewed by gets a pair of cores.
+/// Tuned on balanced experts; what their load is skewed by gets a pair of cores. Cores that are
+/// given stay.
 DecodePlan DecodePipeline::tuned(const DecodeBatch& full, int microbatches) const {
-  const std::vector<DecodePlan> splits = splits_in_pairs(platform_.die, microbatches);
-  DecodePlan plan = fastest(full, splits, {.balanced = true});
-  if (experts_->is_drawn() && plan.attention_aic > kPair) {
-    plan = with_cores(platform_.die, microbatches, plan.attention_aic - kPair);
+  const hw::DieSpec& die = platform_.die;
+  int attention_aic = options_.attention_aic;
+  if (attention_aic == 0) {
+    const auto splits = splits_in_pairs(die, microbatches);
+    attention_aic = fastest(full, splits, {.balanced = true}).attention_aic;
+    if (experts_->is_drawn() && attention_aic > kPair) attention_aic -= kPair;
   }
-  if (options_.attention_aic > 0) {
-    plan = with_cores(platform_.die, microbatches, options_.attention_aic);
-  }
+  DecodePlan plan = with_cores(die, microbatches, attention_aic);
   if (options_.attention_aiv > 0) plan.attention_aiv = options_.attention_aiv;
   return plan;
 }

@@ -294,7 +294,7 @@ void DecodeStep::run_dense(int layer, SliceRecorder* recorder) {
       if (!divides_) rank.stream0 = rank.stream1;
       if (recorder != nullptr && &rank == &ranks_.front()) {
         recorder->attention(layer, m, begin, attended);
-        recorder->dense(layer, m, start, rank.stream1);
+        recorder->operation("DenseFFN", "stream 1", layer, m, start, rank.stream1);
       }
     }
   }

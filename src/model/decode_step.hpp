@@ -25,7 +25,6 @@ class SliceRecorder {
   virtual ~SliceRecorder() = default;
   virtual void attention(int layer, int microbatch, Seconds start, Seconds end) = 0;
   virtual void experts(int layer, int microbatch, Seconds start, Seconds barrier, Seconds end) = 0;
-  virtual void dense(int layer, int microbatch, Seconds start, Seconds end) = 0;
   virtual void operation(const char* name, const char* track, int layer, int microbatch,
                          Seconds start, Seconds end) = 0;
   virtual void whole(const char* name, Seconds start, Seconds duration) = 0;

@@ -61,8 +61,8 @@ class DecodePipeline : public DecodeModel {
     return *places_[static_cast<std::size_t>(batch.instance)];
   }
   DecodePlan whole() const { return {1, platform_.die.aic_cores, platform_.die.aiv_cores}; }
-  /// The full batch that the deployment is planned for.
-  DecodePlan planned() const;
+  /// For full ranks of so many sequences.
+  DecodePlan planned(double sequences_per_rank) const;
   DecodePlan tuned(const DecodeBatch& full, int microbatches) const;
   DecodePlan fastest(const DecodeBatch& full, const std::vector<DecodePlan>& splits,
                      const StepVariant& variant) const;
@@ -77,7 +77,6 @@ class DecodePipeline : public DecodeModel {
   std::vector<std::shared_ptr<Place>> places_;  // by instance
   std::vector<WireUse> wires_;                  // by instance
   MemoryPlan memory_;
-  double planned_sequences_;
   DecodePlan plan_;
 };
 
