@@ -73,7 +73,8 @@ std::optional<RoleLoad> prefill_load(const Sent& sent, const metrics::LoadSpan& 
   load.offered = sent.new_tokens / span.length();
   load.sustained = 0;
   for (int i = 0; i < spec.instances; ++i) {
-    load.sustained += static_cast<double>(fresh) / models.prefill->batch({batch, i, blocks}).duration;
+    load.sustained +=
+        static_cast<double>(fresh) / models.prefill->batch({batch, i, blocks}).duration;
   }
   load.within_slo = load.sustained;
   return load;

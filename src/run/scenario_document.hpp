@@ -25,7 +25,7 @@ struct Resolved {
 
 /// What the command line sets, as a layer above.
 Resolved with_settings(ConfigDocument base, const std::filesystem::path& directory,
-                             const std::vector<Setting>& settings);
+                       const std::vector<Setting>& settings);
 
 /// What `base` says about its own trace and `document`, made of it by settings that name another
 /// one, no longer does.

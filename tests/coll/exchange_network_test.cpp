@@ -116,7 +116,9 @@ TEST(AnalyticNetwork, TwoNodesByHand) {
         const Port& port = fabric.ports()[i];
         if (fabric.classes()[port.cls].name != cls || port.direction != direction) continue;
         const int die = port.owner;
-        if (cls == "die_ub" && (die < first || die >= first + 32)) EXPECT_EQ(loads.bytes[i], 0);
+        if (cls == "die_ub" && (die < first || die >= first + 32)) {
+          EXPECT_EQ(loads.bytes[i], 0);
+        }
         sum += loads.bytes[i];
       }
       return sum;

@@ -173,7 +173,9 @@ TEST(Iterations, AreNotCountedAsTransfers) {
   machine.runtime.check_bytes_conserved();
   const auto bytes = static_cast<Bytes>(0.2 * machine.capacity * machine.path.efficiency);
   for (const ClassUse& use : machine.runtime.class_use()) {
-    if (use.cls == "die_ub") EXPECT_EQ(use.bytes, bytes);
+    if (use.cls == "die_ub") {
+      EXPECT_EQ(use.bytes, bytes);
+    }
   }
 }
 
