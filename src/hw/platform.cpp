@@ -21,12 +21,23 @@ Bytes size(const ConfigNode& node, std::string_view key, Bytes most) {
   return static_cast<Bytes>(node.quantity(key, Dimension::kBytes, 0, static_cast<double>(most)));
 }
 
+/// Names of what runs operators; those of one name are one unit.
+UnitNames read_units(const ConfigNode& node) {
+  UnitNames units;
+  units.matrix = node.text_or("matrix", units.matrix);
+  units.vector = node.text_or("vector", units.vector);
+  units.dma = node.text_or("dma", units.dma);
+  node.close();
+  return units;
+}
+
 DieSpec read_die(const ConfigNode& node, int dies_per_npu) {
   DieSpec die;
   die.bf16_peak = node.quantity("bf16_peak", Dimension::kOpsRate, kLeastPeak, kMostPeak);
   die.int8_peak = node.quantity("int8_peak", Dimension::kOpsRate, kLeastPeak, kMostPeak);
   die.aic_cores = read_count(node, "aic_cores", 4096);
   die.aiv_cores = read_count(node, "aiv_cores", 4096);
+  if (node.has("units")) die.units = read_units(node.child("units"));
   die.hbm_capacity = size(node, "hbm_capacity", kMostHbm);
   die.hbm_bandwidth = read_bandwidth(node, "hbm_bandwidth");
   if (dies_per_npu > 1 || node.has("die_to_die_bandwidth")) {

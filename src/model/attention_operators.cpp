@@ -26,6 +26,22 @@ double OperatorList::grouped_projection_weights(double heads) const {
 
 // ---------------------------------------------------------------- decode
 
+WorkList OperatorList::decode_attention(double sequences, double kv_tokens,
+                                        double tokens_per_sequence, bool mtp) const {
+  const bool is_latent = architecture_.latent() != nullptr;
+  const double tokens = sequences * tokens_per_sequence;
+  OperatorWork prolog = attention_prolog(tokens);
+  if (mtp) prolog += mtp_projection(tokens);
+  WorkList list{{is_latent ? "MLAProlog" : "QKVProj", prolog}};
+  if (architecture_.indexer) {
+    list.push_back({"Indexer", indexer(sequences, kv_tokens, tokens_per_sequence)});
+  }
+  list.push_back({is_latent ? "FusedAttention" : "Attention",
+                  attention(sequences, kv_tokens, tokens_per_sequence)});
+  list.push_back({"OProj", o_proj(tokens)});
+  return list;
+}
+
 OperatorWork OperatorList::attention_prolog(double tokens) const {
   const Architecture& a = architecture_;
   OperatorWork work;

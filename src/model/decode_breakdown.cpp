@@ -1,61 +1,48 @@
 // Where the time of a decode iteration goes: runs the recurrence once with a recorder and again
 // with each mechanism's cost taken away.
-#include <array>
-#include <numeric>
-#include <span>
+#include <algorithm>
+#include <ranges>
 
 #include "cmsim/model/decode_model.hpp"
 #include "critical_path.hpp"
 #include "decode_step.hpp"
+#include "operator_time.hpp"
 
 namespace cmsim::model {
 namespace {
 
-using AttentionNames = std::array<const char*, DecodeStep::kAttentionOperators>;
-constexpr AttentionNames kLatentAttention{"MLAProlog", "Indexer", "FusedAttention", "OProj"};
-constexpr AttentionNames kGroupedAttention{"QKVProj", "Indexer", "Attention", "OProj"};
-constexpr std::array<const char*, 4> kExperts{"Gate", "Dispatch", "MLP", "Combine"};
-
 /// Turns the blocks of the recurrence into slices of operators on the pacing rank.
 class Slices : public SliceRecorder {
  public:
-  Slices(const DecodeStep& step, const AttentionNames& names, std::vector<StepSlice>& slices)
-      : step_(step), attention_names_(names), slices_(slices) {}
+  Slices(const DecodeStep& step, std::vector<StepSlice>& slices) : step_(step), slices_(slices) {}
 
-  void attention(int layer, int microbatch, Seconds start, Seconds end) override {
-    split(attention_names_.data(), step_.operators().attention_shared, "stream 0", layer,
-          microbatch, start, end);
-  }
-  void experts(int layer, int microbatch, Seconds start, Seconds barrier, Seconds end) override {
-    const std::span<const Seconds> all = step_.operators().experts_shared;
-    split(kExperts.data(), all.first(2), "stream 1", layer, microbatch, start, barrier);
-    split(kExperts.data() + 2, all.last(2), "stream 1", layer, microbatch, barrier, end);
-  }
-  void operation(const char* name, const char* track, int layer, int microbatch, Seconds start,
-                 Seconds end) override {
-    slices_.push_back({name, track, start, end - start, layer, microbatch});
-  }
-  void whole(const char* name, Seconds start, Seconds duration) override {
-    slices_.push_back({name, "stream 0", start, duration, -1, 0});
-  }
-
- private:
-  /// Divides [start, end) in proportion to the typical durations of the operators.
-  void split(const char* const* names, std::span<const Seconds> weights, const char* track,
-             int layer, int microbatch, Seconds start, Seconds end) {
-    const Seconds total = sum(weights);
+  /// Divides the block in proportion to the typical durations of its operators.
+  void block(const Block& block, bool is_dense, int layer, int microbatch, Seconds start,
+             Seconds end) override {
+    const auto& operators = is_dense ? step_.dense_operators() : step_.moe_operators();
+    const auto is_in = [&](const DecodeStep::Typical& one) {
+      return std::ranges::find(block.all(), one.stage) != block.all().end();
+    };
+    Seconds total = 0;
+    for (const auto& one : operators | std::views::filter(is_in)) total += one.shared;
     if (total <= 0) return;
     const double fit = (end - start) / total;
-    for (std::size_t i = 0; i < weights.size(); ++i) {
-      if (weights[i] == 0) continue;  // an operator that the model does not have
-      const Seconds length = weights[i] * fit;
-      slices_.push_back({names[i], track, start, length, layer, microbatch});
+    for (const auto& one : operators | std::views::filter(is_in)) {
+      const Seconds length = one.shared * fit;
+      slices_.push_back({one.op.name, track_of(block.server), start, length, layer, microbatch});
       start += length;
     }
   }
+  void whole(const char* name, Seconds start, Seconds duration) override {
+    slices_.push_back({name, track_of(0), start, duration, -1, 0});
+  }
+
+ private:
+  const char* track_of(int server) const {
+    return step_.program().servers[static_cast<std::size_t>(server)];
+  }
 
   const DecodeStep& step_;
-  const AttentionNames& attention_names_;
   std::vector<StepSlice>& slices_;
 };
 
@@ -65,9 +52,7 @@ StepBreakdown DecodePipeline::breakdown(const DecodeBatch& batch) const {
   StepBreakdown result;
   const DecodePlan chosen = plan(batch);
   DecodeStep step(*this, chosen, {});
-  const AttentionNames& attention_names =
-      architecture_.latent() != nullptr ? kLatentAttention : kGroupedAttention;
-  Slices recorder(step, attention_names, result.slices);
+  Slices recorder(step, result.slices);
   result.duration = step.run(batch, &recorder);
   if (result.duration <= 0) return result;
   result.microbatches = chosen.microbatches;
@@ -80,24 +65,15 @@ StepBreakdown DecodePipeline::breakdown(const DecodeBatch& batch) const {
   result.head = step.head_time();
   result.host = step.host_time();
 
-  const DecodeStep::Operators& operators = step.operators();
-  result.streams = {{"stream 0", 0}, {"stream 1", 0}};
-  const auto add = [&](const char* name, int stream, const OperatorCost& cost, Seconds shared) {
-    if (shared == 0) return;  // an operator that the model does not have
-    auto& [track, busy] = result.streams[static_cast<std::size_t>(stream)];
-    result.operators.push_back(
-        {name, track, cost.alone(device_.hbm_bandwidth()), shared, cost.hbm_bytes});
-    busy += shared;
-  };
-  const bool is_dense = architecture_.moe_layers() == 0;
-  for (std::size_t i = 0; i < attention_names.size(); ++i) {
-    add(attention_names[i], 0, operators.attention[i],
-        is_dense ? operators.dense_attention_shared[i] : operators.attention_shared[i]);
+  const DecodeProgram& program = step.program();
+  for (const char* name : program.servers) {
+    if (name != nullptr) result.streams.emplace_back(name, 0);
   }
-  if (is_dense) add("DenseFFN", 1, operators.dense[0], operators.dense_shared[0]);
-  for (std::size_t i = 0; i < kExperts.size() && !is_dense; ++i) {
-    add(kExperts[i], step.is_on_stream_1(static_cast<int>(i)) ? 1 : 0, operators.experts[i],
-        operators.experts_shared[i]);
+  const bool is_dense = architecture_.moe_layers() == 0;
+  for (const auto& one : is_dense ? step.dense_operators() : step.moe_operators()) {
+    auto& [track, busy] = result.streams[static_cast<std::size_t>(one.op.server)];
+    result.operators.push_back(operator_time(one.op, track, one.shared, device_.hbm_bandwidth()));
+    busy += one.shared;
   }
   result.critical_path = critical_path(result.slices);
   result.losses.imbalance = result.duration - duration(batch, chosen, {.balanced = true});

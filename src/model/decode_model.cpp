@@ -171,6 +171,31 @@ Seconds DecodePipeline::stretched(const DecodeBatch& batch, double wire_stretch)
   return duration(batch, plan(batch), {.wire_stretch = wire_stretch});
 }
 
+/// Bytes of HBM of a layer on a die with the mean load; each microbatch streams the weights again.
+double DecodePipeline::layer_bytes(const MeanLoad& load, LayerKind kind) const {
+  const double sequences = load.sequences / load.microbatches;
+  const double tokens = sequences * load.tokens_per_sequence;
+  double bytes = 0;
+  for (const NamedWork& op :
+       operators_.decode_attention(sequences, load.kv_tokens / load.microbatches,
+                                   load.tokens_per_sequence, kind == LayerKind::kMtp)) {
+    bytes += op.work.hbm_bytes;
+  }
+  if (kind == LayerKind::kDense) {
+    bytes += operators_.dense_ffn(tokens).hbm_bytes;
+  } else {
+    const double of_group = tokens * layout_.ranks, sent = tokens * experts_->copies();
+    const double rows = experts_->mean_rows(of_group);
+    bytes +=
+        operators_.gate(tokens).hbm_bytes + 2 * sent * operators_.dispatch_message_bytes() +
+        operators_
+            .expert_ffn(rows, experts_->active_experts(of_group, load.tokens_per_sequence).mean)
+            .hbm_bytes +
+        (rows + sent) * operators_.combine_message_bytes();
+  }
+  return bytes * load.microbatches;
+}
+
 DecodeIteration DecodePipeline::iteration(const DecodeBatch& batch) const {
   const DecodePlan chosen = plan(batch);
   DecodeIteration result;
@@ -181,31 +206,24 @@ DecodeIteration DecodePipeline::iteration(const DecodeBatch& batch) const {
     context += batch.kv_tokens[r];
   }
   if (total == 0) return result;
-  const auto sequences = static_cast<double>(total), kv = static_cast<double>(context);
   const double ranks = layout_.ranks;
-  const int rows = 1 + options_.draft_tokens;  // of a sequence
-  const double tokens = sequences / ranks * rows;
-  const double layers = architecture_.layers + options_.draft_tokens;
-  const double moe_layers = architecture_.moe_layers() + options_.draft_tokens;
-  const double passes = chosen.microbatches;  // each microbatch streams the weights again
-  const double attention =
-      passes *
-          (operators_.attention_prolog(tokens / passes).hbm_bytes +
-           operators_.o_proj(tokens / passes).hbm_bytes +
-           operators_.indexer(sequences / ranks / passes, kv / ranks / passes, rows).hbm_bytes) +
-      operators_.attention(sequences / ranks, kv / ranks, rows).hbm_bytes;
-  const double part = tokens * ranks / passes;
-  const double active = experts_->active_experts(part, 1 + options_.draft_tokens).mean;
-  const double experts =
-      passes * operators_.expert_ffn(experts_->mean_rows(part), active).hbm_bytes;
-  const double dense = passes * operators_.dense_ffn(tokens / passes).hbm_bytes;
-  const double heads = (1 + options_.draft_tokens) * operators_.lm_head(tokens).hbm_bytes;
-  result.bytes_per_die.hbm = whole_bytes(layers * attention + moe_layers * experts +
-                                         architecture_.dense_layers * dense + heads);
+  const MeanLoad load{static_cast<double>(total) / ranks, static_cast<double>(context) / ranks,
+                      1.0 + options_.draft_tokens, chosen.microbatches};
+  const auto moe_layers = static_cast<double>(architecture_.moe_layers());
+  double hbm = moe_layers * layer_bytes(load, LayerKind::kMoe) +
+               architecture_.dense_layers * layer_bytes(load, LayerKind::kDense) +
+               operators_.lm_head(load.tokens()).hbm_bytes;
+  double sent = moe_layers * load.tokens();
+  for (int draft = 0; draft < options_.draft_tokens; ++draft) {
+    MeanLoad of_draft = load;
+    if (draft > 0) of_draft.tokens_per_sequence = 1;
+    hbm += layer_bytes(of_draft, LayerKind::kMtp) + operators_.lm_head(load.sequences).hbm_bytes;
+    sent += of_draft.tokens();
+  }
+  result.bytes_per_die.hbm = whole_bytes(hbm);
   const TokenExchange& exchange = *place_of(batch).exchange;
-  const double copies = experts_->copies();
-  result.bytes_per_die.ub = whole_bytes(moe_layers * exchange.ub_bytes(tokens, copies));
-  result.bytes_per_die.exchange = whole_bytes(moe_layers * exchange.bytes(tokens, copies));
+  result.bytes_per_die.ub = whole_bytes(exchange.ub_bytes(sent, experts_->copies()));
+  result.bytes_per_die.exchange = whole_bytes(exchange.bytes(sent, experts_->copies()));
   return result;
 }
 

@@ -6,8 +6,6 @@
 #include <numeric>
 #include <stdexcept>
 
-#include "stream_pair.hpp"
-
 namespace cmsim::model {
 
 DecodeStep::DecodeStep(const DecodePipeline& pipeline, const DecodePlan& plan,
@@ -18,27 +16,28 @@ DecodeStep::DecodeStep(const DecodePipeline& pipeline, const DecodePlan& plan,
       bandwidth_(pipeline.device_.hbm_bandwidth()),
       jitter_(variant.no_jitter || variant.free_exchange
                   ? 0
-                  : pipeline.platform_.token_exchange.jitter) {
+                  : pipeline.platform_.token_exchange.jitter),
+      program_(plan.microbatches == 1                          ? kOneStream
+               : pipeline.platform_.token_exchange.holds_cores ? kTwoStreams
+                                                               : kExchangesBeside) {
   const hw::DieSpec& die = pipeline.platform_.die;
   exchange_aiv_ = die.aiv_cores;
   if (plan_.microbatches < 1 || plan_.microbatches > kMostMicrobatches) {
     throw std::invalid_argument(fmt::format("decode plan: {} microbatches, allowed are 1 to {}",
                                             plan_.microbatches, kMostMicrobatches));
   }
-  divides_ = plan_.microbatches > 1 && pipeline.platform_.token_exchange.holds_cores;
-  if (divides_) {
-    const auto divides = [](int part, int whole) { return part >= 1 && part < whole; };
-    if (!divides(plan_.attention_aic, die.aic_cores) ||
-        !divides(plan_.attention_aiv, die.aiv_cores)) {
-      throw std::invalid_argument(
-          fmt::format("decode plan: {} of {} AIC and {} of {} AIV cores for attention; allowed: "
-                      "at least one for either stream",
-                      plan_.attention_aic, die.aic_cores, plan_.attention_aiv, die.aiv_cores));
-    }
-    attention_share_ = static_cast<double>(plan_.attention_aic) / die.aic_cores;
-    expert_share_ = 1 - attention_share_;
-    exchange_aiv_ = die.aiv_cores - plan_.attention_aiv;
+  if (!program_.shares_hbm) return;
+  const auto divides = [](int part, int whole) { return part >= 1 && part < whole; };
+  if (!divides(plan_.attention_aic, die.aic_cores) ||
+      !divides(plan_.attention_aiv, die.aiv_cores)) {
+    throw std::invalid_argument(
+        fmt::format("decode plan: {} of {} AIC and {} of {} AIV cores for attention; allowed: "
+                    "at least one for either stream",
+                    plan_.attention_aic, die.aic_cores, plan_.attention_aiv, die.aiv_cores));
   }
+  attention_share_ = static_cast<double>(plan_.attention_aic) / die.aic_cores;
+  expert_share_ = 1 - attention_share_;
+  exchange_aiv_ = die.aiv_cores - plan_.attention_aiv;
 }
 
 OperatorCost DecodeStep::cost(const OperatorWork& work, double share) const {
@@ -54,21 +53,6 @@ OperatorCost DecodeStep::exchange_cost(Seconds duration, double bytes) const {
     result.hbm_bytes = bytes;
   }
   return result;
-}
-
-DecodeStep::AttentionCosts DecodeStep::attention_costs(double sequences, double kv_tokens,
-                                                       double tokens_per_sequence, bool mtp) const {
-  const OperatorList& list = pipeline_.operators_;
-  const double tokens = sequences * tokens_per_sequence;
-  OperatorWork prolog = list.attention_prolog(tokens);
-  if (mtp) prolog += list.mtp_projection(tokens);
-  OperatorCost indexer;
-  if (list.architecture().indexer) {
-    indexer = cost(list.indexer(sequences, kv_tokens, tokens_per_sequence), attention_share_);
-  }
-  return {cost(prolog, attention_share_), indexer,
-          cost(list.attention(sequences, kv_tokens, tokens_per_sequence), attention_share_),
-          cost(list.o_proj(tokens), attention_share_)};
 }
 
 ExchangeLoad DecodeStep::exchange_load(double tokens, double rows) const {
@@ -185,8 +169,9 @@ void DecodeStep::prepare(double tokens_per_sequence, bool mtp) {
       const double tokens = sequences * tokens_per_sequence;
       const double kv = rank.kv_tokens * sequences / rank.sequences;
       Seconds attention = 0;
-      for (const OperatorCost& op : attention_costs(sequences, kv, tokens_per_sequence, mtp)) {
-        attention += alone(op);
+      for (const NamedWork& op :
+           pipeline_.operators_.decode_attention(sequences, kv, tokens_per_sequence, mtp)) {
+        attention += alone(cost(op.work, attention_share_));
       }
       rank.attention[m] = attention;
       rank.gate[m] = alone(cost(pipeline_.operators_.gate(tokens), expert_share_));
@@ -218,6 +203,15 @@ void DecodeStep::prune() {
   ranks_ = std::move(kept);
 }
 
+void DecodeStep::add_attention(TypicalLayer& layer, double sequences, double kv_tokens,
+                               double tokens_per_sequence) const {
+  for (const auto& [name, work] :
+       pipeline_.operators_.decode_attention(sequences, kv_tokens, tokens_per_sequence, false)) {
+    layer.push_back(
+        {{name, 0, cost(work, attention_share_), Unit::kMatrix, work}, Stage::kAttention});
+  }
+}
+
 /// Stretches both streams by what sharing HBM costs them, found on the pacing rank's typical layer.
 void DecodeStep::contend(double tokens_per_sequence) {
   const auto pacing = std::max_element(
@@ -226,7 +220,6 @@ void DecodeStep::contend(double tokens_per_sequence) {
   const double sequences = part(pacing->sequences, 0);
   const double tokens = sequences * tokens_per_sequence;
   const double kv = pacing->kv_tokens * sequences / pacing->sequences;
-  operators_.attention = attention_costs(sequences, kv, tokens_per_sequence, false);
   busiest_tokens_ = tokens_[0];
   busiest_ = busiest_ranks(busiest_tokens_);
   // The layer with the median straggler stands for all.
@@ -245,59 +238,75 @@ void DecodeStep::contend(double tokens_per_sequence) {
   const ExchangeLoad load = exchange_load(tokens, 0);
   const double sent = load.tokens * load.copies;
   const OperatorList& list = pipeline_.operators_;
-  operators_.experts = {
-      cost(list.gate(tokens), expert_share_),
-      exchange_cost(std::max(dispatch(tokens), received.dispatch),
-                    2 * sent * list.dispatch_message_bytes()),
-      mlp(typical, busiest_tokens_),
-      exchange_cost(received.combine, (typical + sent) * list.combine_message_bytes())};
-  operators_.dense = {cost(pipeline_.operators_.dense_ffn(tokens), expert_share_)};
+  const double active = active_experts(busiest_tokens_);
 
-  const auto times = [&]<std::size_t n>(const std::array<OperatorCost, n>& costs) {
-    std::array<Seconds, n> durations;
-    for (std::size_t i = 0; i < n; ++i) durations[i] = alone(costs[i]);
-    return durations;
-  };
-  operators_.attention_shared = operators_.dense_attention_shared = times(operators_.attention);
-  operators_.experts_shared = times(operators_.experts);
-  operators_.dense_shared = times(operators_.dense);
-  attention_stretch_ = pre_stretch_ = tail_stretch_ = dense_attention_stretch_ = dense_stretch_ = 1;
-  if (!divides_) return;  // one operator at a time streams from HBM
+  add_attention(moe_typical_, sequences, kv, tokens_per_sequence);
+  const OperatorWork gate = list.gate(tokens);
+  moe_typical_.push_back(
+      {{"Gate", 0, cost(gate, expert_share_), Unit::kMatrix, gate}, Stage::kGate});
+  moe_typical_.push_back({{"Dispatch", 0,
+                           exchange_cost(std::max(dispatch(tokens), received.dispatch),
+                                         2 * sent * list.dispatch_message_bytes()),
+                           Unit::kExchange},
+                          Stage::kDispatch});
+  moe_typical_.push_back(
+      {{"MLP", 0, mlp(typical, busiest_tokens_), Unit::kMatrix, list.expert_ffn(typical, active)},
+       Stage::kExperts});
+  moe_typical_.push_back(
+      {{"Combine", 0,
+        exchange_cost(received.combine, (typical + sent) * list.combine_message_bytes()),
+        Unit::kExchange},
+       Stage::kCombine});
+  moe_stretches_ = share_hbm(moe_typical_, program_.moe);
 
-  const auto attention_alone = operators_.attention_shared;
-  const auto experts_alone = operators_.experts_shared;
-  StreamPair moe = share_bandwidth(operators_.attention, operators_.experts, bandwidth_);
-  attention_stretch_ = sum(moe.first) / sum(attention_alone);
-  const auto stretch = [](std::span<const Seconds> now, std::span<const Seconds> before) {
-    const Seconds total = sum(before);
-    return total > 0 ? sum(now) / total : 1.0;
-  };
-  pre_stretch_ = stretch(std::span(moe.second).first(2), std::span(experts_alone).first(2));
-  tail_stretch_ = stretch(std::span(moe.second).last(2), std::span(experts_alone).last(2));
-  StreamPair dense = share_bandwidth(operators_.attention, operators_.dense, bandwidth_);
-  dense_attention_stretch_ = sum(dense.first) / sum(attention_alone);
-  dense_stretch_ = stretch(dense.second, operators_.dense_shared);
-  std::ranges::copy(moe.first, operators_.attention_shared.begin());
-  std::ranges::copy(moe.second, operators_.experts_shared.begin());
-  std::ranges::copy(dense.first, operators_.dense_attention_shared.begin());
-  std::ranges::copy(dense.second, operators_.dense_shared.begin());
+  add_attention(dense_typical_, sequences, kv, tokens_per_sequence);
+  const OperatorWork ffn = list.dense_ffn(tokens);
+  dense_typical_.push_back(
+      {{"DenseFFN", 0, cost(ffn, expert_share_), Unit::kMatrix, ffn}, Stage::kDenseFfn});
+  dense_stretches_ = share_hbm(dense_typical_, program_.dense);
 }
 
-void DecodeStep::run_dense(int layer, SliceRecorder* recorder) {
-  for (int m = 0; m < plan_.microbatches; ++m) {
-    for (Rank& rank : ranks_) {
-      const Seconds begin = std::max(rank.stream0, rank.ready[m]);
-      const Seconds attended = begin + rank.attention[m] * dense_attention_stretch_;
-      rank.stream0 = attended;
-      const Seconds start = std::max(rank.stream0, rank.stream1);
-      rank.stream1 = rank.ready[m] = start + rank.dense[m] * dense_stretch_;
-      if (!divides_) rank.stream0 = rank.stream1;
-      if (recorder != nullptr && &rank == &ranks_.front()) {
-        recorder->attention(layer, m, begin, attended);
-        recorder->operation("DenseFFN", "stream 1", layer, m, start, rank.stream1);
-      }
-    }
+DecodeStep::Stretches DecodeStep::share_hbm(TypicalLayer& layer,
+                                            const LayerProgram& program) const {
+  const auto blocks = program.all();
+  const auto block_of = [&](Stage stage) {
+    return std::ranges::find_if(blocks,
+                                [&](const Block& block) {
+                                  return std::ranges::find(block.all(), stage) != block.all().end();
+                                }) -
+           blocks.begin();
+  };
+  std::array<std::vector<Operator>, 2> streams;
+  const auto phase_of = [&](Stage stage) { return block_of(stage) < program.first; };
+  for (Typical& one : layer) {
+    one.op.server = blocks[static_cast<std::size_t>(block_of(one.stage))].server;
+    one.shared = alone(one.op.cost);
+    streams[static_cast<std::size_t>(one.op.server)].push_back(one.op);
   }
+  for (std::size_t i = 0; i + 1 < layer.size(); ++i) {
+    layer[i].op.keeps_server = layer[i].op.server == layer[i + 1].op.server &&
+                               phase_of(layer[i].stage) == phase_of(layer[i + 1].stage);
+  }
+  Stretches stretches;
+  stretches.fill(1);
+  if (!program_.shares_hbm) return stretches;  // one operator at a time streams from HBM
+  const std::array<Chain, 2> chains{streams[0], streams[1]};
+  for (const PlacedOperator& placed : schedule_chains(chains, 1, bandwidth_).placed) {
+    // Those of stream 0 come first.
+    const auto at =
+        static_cast<std::size_t>(placed.index) + (placed.microbatch == 0 ? 0 : streams[0].size());
+    layer[at].shared = placed.end - placed.start;
+  }
+  Stretches before{}, now{};
+  for (const Typical& one : layer) {
+    const auto at = static_cast<std::size_t>(block_of(one.stage));
+    before[at] += alone(one.op.cost);
+    now[at] += one.shared;
+  }
+  for (std::size_t i = 0; i < stretches.size(); ++i) {
+    if (before[i] > 0) stretches[i] = now[i] / before[i];
+  }
+  return stretches;
 }
 
 BusiestRank DecodeStep::busiest_of(int expert_layer, int microbatch) const {
@@ -305,78 +314,70 @@ BusiestRank DecodeStep::busiest_of(int expert_layer, int microbatch) const {
                                                 : busiest_rank(expert_layer, tokens_[microbatch]);
 }
 
-void DecodeStep::run_moe_beside(int layer, int expert_layer, SliceRecorder* recorder) {
-  std::array<BusiestRank, kMostMicrobatches> busiest;
-  std::array<Seconds, kMostMicrobatches> arrived{}, sending{};
-  Rank& front = ranks_.front();
-  for (int m = 0; m < plan_.microbatches; ++m) {
-    busiest[m] = busiest_of(expert_layer, m);
-    Seconds barrier = 0;
-    for (Rank& rank : ranks_) {  // stream0 is when the cores are free
-      const Seconds begin = std::max(rank.stream0, rank.ready[m]);
-      const Seconds attended = begin + rank.attention[m];
-      rank.stream0 = attended + rank.gate[m];
-      if (&rank == &front) {
-        sending[m] = rank.stream0;
-        if (recorder != nullptr) {
-          recorder->attention(layer, m, begin, attended);
-          recorder->operation("Gate", "stream 0", layer, m, attended, rank.stream0);
-        }
-      }
-      barrier = std::max(
-          barrier, std::max(rank.stream0, wire_) + std::max(rank.dispatch[m], busiest[m].port));
+Seconds DecodeStep::duration(const Block& block, const Rank& rank, int microbatch) const {
+  const auto m = static_cast<std::size_t>(microbatch);
+  Seconds total = 0;
+  for (const Stage stage : block.all()) {
+    switch (stage) {
+      case Stage::kAttention:
+        total += rank.attention[m];
+        break;
+      case Stage::kGate:
+        total += rank.gate[m];
+        break;
+      case Stage::kDispatch:
+        total += std::max(rank.dispatch[m], busiest_of_layer_[m].port);
+        break;
+      case Stage::kExperts:
+        total += busiest_of_layer_[m].mlp;
+        break;
+      case Stage::kCombine:
+        total += busiest_of_layer_[m].combine;
+        break;
+      case Stage::kDenseFfn:
+        total += rank.dense[m];
+        break;
     }
-    arrived[m] = wire_ = barrier + jitter_;
   }
-  for (int m = 0; m < plan_.microbatches; ++m) {
-    Seconds computed = 0;
-    for (Rank& rank : ranks_) {
-      rank.stream0 = std::max(rank.stream0, arrived[m]) + busiest[m].mlp;
-      computed = std::max(computed, rank.stream0);
-    }
-    wire_ = std::max(wire_, computed) + busiest[m].combine + jitter_;
-    for (Rank& rank : ranks_) rank.ready[m] = wire_;
-    if (recorder != nullptr) {
-      recorder->operation("Dispatch", "stream 1", layer, m, sending[m], arrived[m]);
-      recorder->operation("MLP", "stream 0", layer, m, front.stream0 - busiest[m].mlp,
-                          front.stream0);
-      recorder->operation("Combine", "stream 1", layer, m, computed, wire_);
-    }
+  return total;
+}
+
+void DecodeStep::run_block(const Block& block, double stretch, int layer, int microbatch,
+                           SliceRecorder* recorder) {
+  const auto server = static_cast<std::size_t>(block.server),
+             m = static_cast<std::size_t>(microbatch);
+  Seconds latest = 0, begun = 0;
+  for (Rank& rank : ranks_) {
+    const Seconds begin = std::max(rank.free[server], rank.ready[m]);
+    rank.free[server] = rank.ready[m] = begin + duration(block, rank, microbatch) * stretch;
+    latest = std::max(latest, rank.ready[m]);
+    if (&rank == &ranks_.front()) begun = begin;
+  }
+  if (block.is_barrier()) {
+    for (Rank& rank : ranks_) rank.free[server] = rank.ready[m] = latest + jitter_;
+  }
+  if (recorder != nullptr) {
+    const bool is_dense = layer < pipeline_.architecture_.dense_layers;
+    recorder->block(block, is_dense, layer, microbatch, begun, ranks_.front().ready[m]);
   }
 }
 
-void DecodeStep::run_moe(int layer, int expert_layer, SliceRecorder* recorder) {
-  if (plan_.microbatches > 1 && !divides_) {
-    run_moe_beside(layer, expert_layer, recorder);
-    return;
+void DecodeStep::run_layer(const LayerProgram& program, const Stretches& stretches, int layer,
+                           SliceRecorder* recorder) {
+  const int expert_layer = layer - pipeline_.architecture_.dense_layers;
+  for (int m = 0; m < plan_.microbatches && expert_layer >= 0; ++m) {
+    busiest_of_layer_[static_cast<std::size_t>(m)] = busiest_of(expert_layer, m);
   }
-  for (int m = 0; m < plan_.microbatches; ++m) {
-    const BusiestRank busiest = busiest_of(expert_layer, m);
-    Seconds barrier = 0;
-    Seconds begin_front = 0, attended_front = 0, start_front = 0;
-    for (Rank& rank : ranks_) {
-      const Seconds begin = std::max(rank.stream0, rank.ready[m]);
-      rank.stream0 = begin + rank.attention[m] * attention_stretch_;
-      const Seconds start = std::max(rank.stream0, rank.stream1);
-      const Seconds pre = rank.gate[m] + std::max(rank.dispatch[m], busiest.port);
-      barrier = std::max(barrier, start + pre * pre_stretch_);
-      if (&rank == &ranks_.front()) {
-        begin_front = begin;
-        attended_front = rank.stream0;
-        start_front = start;
+  const auto run_phase = [&](int first, int last) {
+    for (int m = 0; m < plan_.microbatches; ++m) {
+      for (int b = first; b < last; ++b) {
+        const auto at = static_cast<std::size_t>(b);
+        run_block(program.blocks[at], stretches[at], layer, m, recorder);
       }
     }
-    barrier += jitter_;
-    const Seconds end = barrier + (busiest.mlp + busiest.combine) * tail_stretch_ + jitter_;
-    for (Rank& rank : ranks_) {
-      rank.stream1 = rank.ready[m] = end;
-      if (plan_.microbatches == 1) rank.stream0 = end;
-    }
-    if (recorder != nullptr) {
-      recorder->attention(layer, m, begin_front, attended_front);
-      recorder->experts(layer, m, start_front, barrier, end);
-    }
-  }
+  };
+  run_phase(0, program.first);
+  run_phase(program.first, program.count);
 }
 
 Seconds DecodeStep::front() const {
@@ -388,9 +389,8 @@ Seconds DecodeStep::front() const {
 }
 
 void DecodeStep::join(Seconds at) {
-  wire_ = at;
   for (Rank& rank : ranks_) {
-    rank.stream0 = rank.stream1 = at;
+    rank.free.fill(at);
     rank.ready.fill(at);
   }
 }
@@ -424,10 +424,12 @@ Seconds DecodeStep::run(const DecodeBatch& batch, SliceRecorder* recorder) {
   prepare(1 + drafts, false);
   contend(1 + drafts);
   join(host_time_);
-  for (int layer = 0; layer < a.dense_layers; ++layer) run_dense(layer, recorder);
+  for (int layer = 0; layer < a.dense_layers; ++layer) {
+    run_layer(program_.dense, dense_stretches_, layer, recorder);
+  }
   dense_time_ = front() - host_time_;
   for (int layer = a.dense_layers; layer < a.layers; ++layer) {
-    run_moe(layer, layer - a.dense_layers, recorder);
+    run_layer(program_.moe, moe_stretches_, layer, recorder);
   }
   const Seconds layers_end = front();
   moe_time_ = layers_end - host_time_ - dense_time_;
@@ -442,7 +444,7 @@ Seconds DecodeStep::run(const DecodeBatch& batch, SliceRecorder* recorder) {
     const double tokens = draft == 0 ? 1 + drafts : 1;
     prepare(tokens, true);
     join(now);
-    run_moe(a.layers, a.moe_layers(), recorder);
+    run_layer(program_.moe, moe_stretches_, a.layers, recorder);
     const Seconds end = front();
     const Seconds head_of_draft = head(largest);
     if (recorder != nullptr) recorder->whole("LMHead", end, head_of_draft);

@@ -6,57 +6,43 @@
 
 #include <array>
 #include <memory>
-#include <numeric>
-#include <span>
 #include <vector>
 
 #include "busiest_rank.hpp"
 #include "cmsim/model/decode_model.hpp"
+#include "decode_program.hpp"
+#include "task_schedule.hpp"
 
 namespace cmsim::model {
 
-inline Seconds sum(std::span<const Seconds> values) {
-  return std::accumulate(values.begin(), values.end(), 0.0);
-}
-
-/// Called for every operator block the recurrence places; null when nobody listens.
+/// Called for every block that the recurrence places; null when nobody listens.
 class SliceRecorder {
  public:
   virtual ~SliceRecorder() = default;
-  virtual void attention(int layer, int microbatch, Seconds start, Seconds end) = 0;
-  virtual void experts(int layer, int microbatch, Seconds start, Seconds barrier, Seconds end) = 0;
-  virtual void operation(const char* name, const char* track, int layer, int microbatch,
-                         Seconds start, Seconds end) = 0;
+  virtual void block(const Block& block, bool is_dense, int layer, int microbatch, Seconds start,
+                     Seconds end) = 0;
   virtual void whole(const char* name, Seconds start, Seconds duration) = 0;
 };
 
 class DecodeStep {
  public:
   static constexpr int kMostMicrobatches = 4;
-  /// Prolog, indexer (no cost where there is none), attention, output projection.
-  static constexpr std::size_t kAttentionOperators = 4;
-  using AttentionCosts = std::array<OperatorCost, kAttentionOperators>;
 
   DecodeStep(const DecodePipeline& pipeline, const DecodePlan& plan, const StepVariant& variant);
 
   /// Duration of the iteration.
   Seconds run(const DecodeBatch& batch, SliceRecorder* recorder = nullptr);
 
-  /// Operators of microbatch 0 of a MoE layer on the pacing rank, alone and beside the other
-  /// stream.
-  struct Operators {
-    AttentionCosts attention;
-    std::array<OperatorCost, 4> experts;  // gate, dispatch, MLP, combine
-    std::array<OperatorCost, 1> dense;
-    std::array<Seconds, kAttentionOperators> attention_shared, dense_attention_shared;
-    std::array<Seconds, 4> experts_shared;
-    std::array<Seconds, 1> dense_shared;
+  /// An operator of microbatch 0 of a typical layer on the pacing rank.
+  struct Typical {
+    Operator op;
+    Stage stage = Stage::kAttention;
+    Seconds shared = 0;  // its duration beside the other stream
   };
-  const Operators& operators() const { return operators_; }
-  /// Of kExperts, which run beside attention: all where the die is divided, else the exchanges.
-  bool is_on_stream_1(int expert_operator) const {
-    return divides_ || plan_.microbatches == 1 || expert_operator % 2 == 1;
-  }
+  using TypicalLayer = boost::container::static_vector<Typical, 12>;
+  const TypicalLayer& moe_operators() const { return moe_typical_; }
+  const TypicalLayer& dense_operators() const { return dense_typical_; }
+  const DecodeProgram& program() const { return program_; }
   /// Mean duration of a MoE layer (all microbatches) in the last run.
   Seconds layer_time() const { return layer_time_; }
   Seconds dense_time() const { return dense_time_; }
@@ -71,8 +57,8 @@ class DecodeStep {
     int sequences = 0;
     double kv_tokens = 0;
     std::array<Seconds, kMostMicrobatches> attention{}, gate{}, dispatch{}, dense{};
-    Seconds stream0 = 0, stream1 = 0;
-    std::array<Seconds, kMostMicrobatches> ready{};  // end of the previous layer of a microbatch
+    std::array<Seconds, kMostServers> free{};        // from when on, by server
+    std::array<Seconds, kMostMicrobatches> ready{};  // end of what a microbatch ran last
   };
 
   struct Group {  // ranks with the same number of sequences
@@ -80,6 +66,7 @@ class DecodeStep {
     std::int64_t ranks = 0;
     double kv_tokens = 0;  // the longest context
   };
+  using Stretches = std::array<double, LayerProgram::kMostBlocks>;  // of blocks, by sharing HBM
 
   OperatorCost cost(const OperatorWork& work, double share) const;
   OperatorCost exchange_cost(Seconds duration, double bytes) const;
@@ -87,8 +74,6 @@ class DecodeStep {
   int part(int sequences, int microbatch) const {
     return (sequences + plan_.microbatches - 1 - microbatch) / plan_.microbatches;
   }
-  AttentionCosts attention_costs(double sequences, double kv_tokens, double tokens_per_sequence,
-                                 bool mtp) const;
   const TokenExchange& exchange() const { return *place_->exchange; }
   ExchangeLoad exchange_load(double tokens, double rows) const;
   double straggler_rows(int layer, double tokens) const;
@@ -109,12 +94,15 @@ class DecodeStep {
   void prepare(double tokens_per_sequence, bool mtp);
   void prune();
   void contend(double tokens_per_sequence);
-  void run_dense(int layer, SliceRecorder* recorder);
-  void run_moe(int layer, int expert_layer, SliceRecorder* recorder);
-  /// On a die whose exchanges hold no cores: every operator has all of them, in the order
-  /// attention 0, 1, experts 0, 1, and the exchanges of one microbatch run beside the operators of
-  /// the other.
-  void run_moe_beside(int layer, int expert_layer, SliceRecorder* recorder);
+  void add_attention(TypicalLayer& layer, double sequences, double kv_tokens,
+                     double tokens_per_sequence) const;
+  /// What an operator of the layer takes beside those of the other server.
+  Stretches share_hbm(TypicalLayer& layer, const LayerProgram& program) const;
+  void run_layer(const LayerProgram& program, const Stretches& stretches, int layer,
+                 SliceRecorder* recorder);
+  void run_block(const Block& block, double stretch, int layer, int microbatch,
+                 SliceRecorder* recorder);
+  Seconds duration(const Block& block, const Rank& rank, int microbatch) const;
   BusiestRank busiest_of(int expert_layer, int microbatch) const;
   Seconds front() const;
   void join(Seconds at);
@@ -127,8 +115,7 @@ class DecodeStep {
   const StepVariant variant_;
   const BytesPerSecond bandwidth_;
   const Seconds jitter_;  // at each barrier
-  bool divides_ = false;  // the die, between two streams
-  Seconds wire_ = 0;      // free from then on, where exchanges run beside operators
+  const DecodeProgram& program_;
   double attention_share_ = 1, expert_share_ = 1, exchange_aiv_ = 1;
   std::vector<Group> groups_;  // by rising number of sequences
   std::vector<Rank> ranks_;
@@ -138,9 +125,9 @@ class DecodeStep {
   double busiest_tokens_ = 0;
   std::array<double, kMostMicrobatches> tokens_{};  // of all ranks, by microbatch
   double max_tokens_ = 0;
-  double attention_stretch_ = 1, pre_stretch_ = 1, tail_stretch_ = 1;
-  double dense_attention_stretch_ = 1, dense_stretch_ = 1;
-  Operators operators_;
+  std::array<BusiestRank, kMostMicrobatches> busiest_of_layer_;
+  TypicalLayer moe_typical_, dense_typical_;
+  Stretches moe_stretches_{}, dense_stretches_{};
   Seconds layer_time_ = 0, dense_time_ = 0, moe_time_ = 0, mtp_time_ = 0, head_time_ = 0,
           host_time_ = 0;
 };

@@ -60,7 +60,7 @@ double PrefillStep::attended_pairs() const {
   return std::min(part_.pairs, part_.sequences * kept);
 }
 
-void PrefillStep::add_attention(std::vector<Task>& chain) const {
+void PrefillStep::add_attention(std::vector<Operator>& chain) const {
   if (pipeline_.operators_.architecture().is_tensor_parallel()) {
     add_grouped_attention(chain);
   } else {
@@ -68,7 +68,7 @@ void PrefillStep::add_attention(std::vector<Task>& chain) const {
   }
 }
 
-void PrefillStep::add_latent_attention(std::vector<Task>& chain) const {
+void PrefillStep::add_latent_attention(std::vector<Operator>& chain) const {
   const OperatorList& list = pipeline_.operators_;
   const Architecture& a = list.architecture();
   const double tokens = part_.tokens / ranks_;
@@ -92,7 +92,7 @@ void PrefillStep::add_latent_attention(std::vector<Task>& chain) const {
   in_order("OProj", list.prefill_o_proj(tokens, a.heads));
 }
 
-void PrefillStep::add_grouped_attention(std::vector<Task>& chain) const {
+void PrefillStep::add_grouped_attention(std::vector<Operator>& chain) const {
   const OperatorList& list = pipeline_.operators_;
   const double new_tokens = group_tokens(), context = part_.context * group_;
   const auto in_order = [&](const char* name, const OperatorWork& work) {
@@ -108,13 +108,13 @@ void PrefillStep::add_grouped_attention(std::vector<Task>& chain) const {
   add_reduce_scatter(chain);
 }
 
-void PrefillStep::add_reduce_scatter(std::vector<Task>& chain) const {
+void PrefillStep::add_reduce_scatter(std::vector<Operator>& chain) const {
   chain.push_back(collective("ReduceScatter", reduce_scatter_bytes()));
   chain.push_back(
       compute("Sum", pipeline_.operators_.prefill_partial_sum(part_.tokens / ranks_, tp_)));
 }
 
-void PrefillStep::add_dense(std::vector<Task>& chain) const {
+void PrefillStep::add_dense(std::vector<Operator>& chain) const {
   const OperatorList& list = pipeline_.operators_;
   if (!list.architecture().is_tensor_parallel()) {
     chain.push_back(compute("DenseFFN", list.dense_ffn(part_.tokens / ranks_)));

@@ -1,50 +1,46 @@
 // Where the time of a prefill batch goes: all layers placed one by one, and the batch again with
 // each mechanism's cost taken away.
 #include <algorithm>
-#include <array>
 
 #include "cmsim/model/prefill_model.hpp"
 #include "critical_path.hpp"
+#include "operator_time.hpp"
 #include "prefill_step.hpp"
 
 namespace cmsim::model {
 namespace {
 
-constexpr std::array<const char*, kDieUnits> kTracks{"AIC", "AIV", "SDMA"};
-
-const char* track_of(const Task& task) { return kTracks[static_cast<std::size_t>(task.unit)]; }
-
 /// Adds the slices of `layers` passes over the chain, from `start` on, `length` long: the schedule
 /// of all passes is fitted to the length that the step extrapolates from a few.
-Schedule add_layers(std::vector<StepSlice>& slices, const std::vector<Task>& chain,
+Schedule add_layers(std::vector<StepSlice>& slices, const std::vector<Operator>& chain,
                     const PrefillStep& step, BytesPerSecond bandwidth, int first_layer, int layers,
                     Seconds start, Seconds length) {
-  Schedule schedule = schedule_chains(chain, step.microbatches(), layers, bandwidth);
+  Schedule schedule = schedule_chain(chain, step.microbatches(), layers, bandwidth);
   const double fit = schedule.makespan > 0 ? length / schedule.makespan : 1;
-  for (const PlacedTask& placed : schedule.tasks) {
-    const Task& task = chain[static_cast<std::size_t>(placed.task)];
-    slices.push_back({task.name, track_of(task), start + placed.start * fit,
-                      (placed.end - placed.start) * fit, first_layer + placed.repetition,
-                      placed.microbatch});
+  for (const PlacedOperator& placed : schedule.placed) {
+    const Operator& op = chain[static_cast<std::size_t>(placed.index)];
+    slices.push_back({op.name, step.servers()[static_cast<std::size_t>(op.server)],
+                      start + placed.start * fit, (placed.end - placed.start) * fit,
+                      first_layer + placed.repetition, placed.microbatch});
   }
   return schedule;
 }
 
 /// Operators of a layer, their durations means over all layers and microbatches.
-void add_operators(StepBreakdown& result, const std::vector<Task>& chain, const Schedule& schedule,
-                   BytesPerSecond bandwidth) {
+void add_operators(StepBreakdown& result, const std::vector<Operator>& chain,
+                   const PrefillStep& step, const Schedule& schedule, BytesPerSecond bandwidth) {
   std::vector<Seconds> duration(chain.size(), 0);
   std::vector<int> count(chain.size(), 0);
-  for (const PlacedTask& placed : schedule.tasks) {
-    duration[static_cast<std::size_t>(placed.task)] += placed.end - placed.start;
-    ++count[static_cast<std::size_t>(placed.task)];
+  for (const PlacedOperator& placed : schedule.placed) {
+    duration[static_cast<std::size_t>(placed.index)] += placed.end - placed.start;
+    ++count[static_cast<std::size_t>(placed.index)];
   }
-  for (const char* track : kTracks) result.streams.emplace_back(track, 0);
+  for (const std::string& name : step.servers()) result.streams.emplace_back(name, 0);
   for (std::size_t i = 0; i < chain.size(); ++i) {
     const Seconds mean = duration[i] / std::max(1, count[i]);
-    result.operators.push_back({chain[i].name, track_of(chain[i]), chain[i].cost.alone(bandwidth),
-                                mean, chain[i].cost.hbm_bytes});
-    result.streams[static_cast<std::size_t>(chain[i].unit)].second += mean;
+    auto& [track, busy] = result.streams[static_cast<std::size_t>(chain[i].server)];
+    result.operators.push_back(operator_time(chain[i], track, mean, bandwidth));
+    busy += mean;
   }
 }
 
@@ -72,17 +68,19 @@ StepBreakdown PrefillPipeline::breakdown(const PrefillBatch& batch) const {
   if (a.dense_layers > 0) {
     const Schedule schedule = add_layers(result.slices, step.dense_chain(), step, bandwidth, 0,
                                          a.dense_layers, result.host, result.dense_layers);
-    if (is_dense) add_operators(result, step.dense_chain(), schedule, bandwidth);
+    if (is_dense) add_operators(result, step.dense_chain(), step, schedule, bandwidth);
   }
   if (!is_dense) {
     const Schedule schedule =
         add_layers(result.slices, step.chain(), step, bandwidth, a.dense_layers, a.moe_layers(),
                    result.host + result.dense_layers, result.moe_layers);
-    add_operators(result, step.chain(), schedule, bandwidth);
+    add_operators(result, step.chain(), step, schedule, bandwidth);
   }
   const Seconds layers_end = result.host + result.dense_layers + result.moe_layers;
-  if (result.mtp > 0) result.slices.push_back({"MTP", "AIC", layers_end, result.mtp, -1, 0});
-  result.slices.push_back({"LMHead", "AIC", layers_end + result.mtp, result.head, -1, 0});
+  const std::string& compute =
+      step.servers()[static_cast<std::size_t>(step.server_of(Unit::kMatrix))];
+  if (result.mtp > 0) result.slices.push_back({"MTP", compute, layers_end, result.mtp, -1, 0});
+  result.slices.push_back({"LMHead", compute, layers_end + result.mtp, result.head, -1, 0});
   result.critical_path = critical_path(result.slices);
 
   const auto without = [&](const StepVariant& variant) {

@@ -49,6 +49,13 @@ PrefillPipeline::PrefillPipeline(const hw::Platform& platform, const Architectur
       experts_(std::move(experts)),
       layout_(experts_->layout()),
       memory_(plan_memory(platform, architecture, options, layout_.ranks, max_tokens_per_rank)) {
+  const hw::UnitNames& units = platform_.die.units;
+  const std::array names{&units.matrix, &units.vector, &units.dma};
+  for (std::size_t i = 0; i < names.size(); ++i) {
+    const auto known = std::ranges::find(servers_, *names[i]);
+    server_of_unit_[i] = static_cast<int>(known - servers_.begin());
+    if (known == servers_.end()) servers_.push_back(*names[i]);
+  }
   const auto received = experts_->received_shares();
   places_ = by_place<Place>(places, [&](const std::vector<std::int32_t>& dies) {
     return make_place(places, dies, received);

@@ -26,7 +26,7 @@ PrefillStep::PrefillStep(const PrefillPipeline& pipeline, std::int32_t instance,
   add_dense(dense_chain_);
   if (a.dense_layers > 0) {
     dense_time_ =
-        schedule_chains(dense_chain_, microbatches_, a.dense_layers, bandwidth, Keep::kEnds)
+        schedule_chain(dense_chain_, microbatches_, a.dense_layers, bandwidth, Keep::kEnds)
             .makespan;
   }
 
@@ -34,7 +34,7 @@ PrefillStep::PrefillStep(const PrefillPipeline& pipeline, std::int32_t instance,
   add_moe(moe_chain_, busiest_rows());
   const int simulated = std::min(a.moe_layers(), kWarmLayers + kSteadyLayers);
   const Schedule schedule =
-      schedule_chains(moe_chain_, microbatches_, std::max(1, simulated), bandwidth, Keep::kEnds);
+      schedule_chain(moe_chain_, microbatches_, std::max(1, simulated), bandwidth, Keep::kEnds);
   if (simulated > kWarmLayers + 1) {
     // The last layer ends early: no other follows it. It is in the makespan, not in the period.
     layer_time_ =
@@ -61,12 +61,12 @@ void PrefillStep::count_bytes(const PrefillPipeline::Totals& totals) {
   const OperatorList& list = pipeline_.operators_;
   const Architecture& a = list.architecture();
   const double moe_layers = a.moe_layers() + pipeline_.mtp_layers_;
-  std::vector<Task> mean_chain;
+  std::vector<Operator> mean_chain;
   add_attention(mean_chain);
   add_moe(mean_chain, mean_rows());
   double dense = 0, moe = 0;
-  for (const Task& task : dense_chain_) dense += task.cost.hbm_bytes;
-  for (const Task& task : mean_chain) moe += task.cost.hbm_bytes;
+  for (const Operator& op : dense_chain_) dense += op.cost.hbm_bytes;
+  for (const Operator& op : mean_chain) moe += op.cost.hbm_bytes;
   hbm_bytes_ = microbatches_ * (a.dense_layers * dense + moe_layers * moe) +
                head(totals).hbm_bytes +
                pipeline_.mtp_layers_ * list.mtp_projection(totals.tokens / ranks_).hbm_bytes;
@@ -83,17 +83,18 @@ OperatorCost PrefillStep::cost(const OperatorWork& work) const {
   return result;
 }
 
-Task PrefillStep::compute(const char* name, const OperatorWork& work) const {
-  return {name, DieUnit::kAic, cost(work)};
+Operator PrefillStep::compute(const char* name, const OperatorWork& work) const {
+  return {name, server_of(Unit::kMatrix), cost(work), Unit::kMatrix, work};
 }
 
-Task PrefillStep::vector_work(const char* name, const OperatorWork& work) const {
+Operator PrefillStep::vector_work(const char* name, const OperatorWork& work) const {
   OperatorCost result = cost(work);
   if (variant_.free_exchange) result = {};
-  return {name, DieUnit::kAiv, result};
+  return {name, server_of(Unit::kVector), result, Unit::kVector, work};
 }
 
-Task PrefillStep::transfer(const char* name, double bytes, Seconds wire, Seconds latency) const {
+Operator PrefillStep::transfer(const char* name, double bytes, Seconds wire,
+                               Seconds latency) const {
   OperatorCost result;
   if (!variant_.free_exchange) {
     result.compute = wire * variant_.wire_stretch;
@@ -102,16 +103,16 @@ Task PrefillStep::transfer(const char* name, double bytes, Seconds wire, Seconds
         variant_.free_launch ? 0 : pipeline_.platform_.token_exchange.sdma_startup + latency;
     if (!variant_.no_jitter) result.fixed += pipeline_.platform_.token_exchange.jitter;
   }
-  return {name, DieUnit::kSdma, result};
+  return {name, server_of(Unit::kDma), result, Unit::kDma};
 }
 
 /// A collective of the attention part: it blocks the compute stream.
-Task PrefillStep::collective(const char* name, double bytes) const {
+Operator PrefillStep::collective(const char* name, double bytes) const {
   const coll::ExchangeCost& cost = place_.collective;
-  Task task =
+  Operator op =
       transfer(name, bytes * place_.collective_leaves, cost.wire(bytes, bytes), cost.latency);
-  task.unit = DieUnit::kAic;
-  return task;
+  op.server = server_of(Unit::kMatrix);
+  return op;
 }
 
 double PrefillStep::local_rows() const {
@@ -161,7 +162,7 @@ double PrefillStep::sent_rows() const {
   return part_.tokens / ranks_ * pipeline_.experts_->copies();
 }
 
-void PrefillStep::add_moe(std::vector<Task>& chain, const Rows& rows) const {
+void PrefillStep::add_moe(std::vector<Operator>& chain, const Rows& rows) const {
   const OperatorList& list = pipeline_.operators_;
   const double tokens = part_.tokens / ranks_;
   const double sent = sent_rows();

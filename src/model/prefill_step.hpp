@@ -23,9 +23,14 @@ class PrefillStep {
   Seconds mtp_time() const { return mtp_time_; }
   Seconds head_time() const { return head_time_; }
   Seconds layer_time() const { return layer_time_; }
-  const std::vector<Task>& chain() const { return moe_chain_; }
-  const std::vector<Task>& dense_chain() const { return dense_chain_; }
+  const std::vector<Operator>& chain() const { return moe_chain_; }
+  const std::vector<Operator>& dense_chain() const { return dense_chain_; }
   int microbatches() const { return microbatches_; }
+  /// The units of the die that run operators, and which of them has those of a unit.
+  std::span<const std::string> servers() const { return pipeline_.servers_; }
+  int server_of(Unit unit) const {
+    return pipeline_.server_of_unit_[static_cast<std::size_t>(unit)];
+  }
   /// Means over the ranks.
   double hbm_bytes() const { return hbm_bytes_; }
   double ub_bytes() const {
@@ -39,17 +44,17 @@ class PrefillStep {
                        kSteadyLayers = 4;  // simulated; the rest repeats the period
 
   OperatorCost cost(const OperatorWork& work) const;
-  Task compute(const char* name, const OperatorWork& work) const;
-  Task vector_work(const char* name, const OperatorWork& work) const;
+  Operator compute(const char* name, const OperatorWork& work) const;
+  Operator vector_work(const char* name, const OperatorWork& work) const;
   /// `bytes` leave a package, or reach it, and keep the wire busy for a time.
-  Task transfer(const char* name, double bytes, Seconds wire, Seconds latency) const;
-  Task collective(const char* name, double bytes) const;
-  void add_attention(std::vector<Task>& chain) const;
-  void add_latent_attention(std::vector<Task>& chain) const;
-  void add_grouped_attention(std::vector<Task>& chain) const;
-  void add_dense(std::vector<Task>& chain) const;
+  Operator transfer(const char* name, double bytes, Seconds wire, Seconds latency) const;
+  Operator collective(const char* name, double bytes) const;
+  void add_attention(std::vector<Operator>& chain) const;
+  void add_latent_attention(std::vector<Operator>& chain) const;
+  void add_grouped_attention(std::vector<Operator>& chain) const;
+  void add_dense(std::vector<Operator>& chain) const;
   /// Partial sums of the group's tokens, to the ranks that own them and added there.
-  void add_reduce_scatter(std::vector<Task>& chain) const;
+  void add_reduce_scatter(std::vector<Operator>& chain) const;
   /// Token-expert pairs on the rank that a chain is of.
   struct Rows {
     double computed = 0;                // by its experts
@@ -58,7 +63,7 @@ class PrefillStep {
   };
   /// So much of them is a layer with so many rows computed; kEven: all ranks get the same.
   void add_layer(Rows& rows, int layer, double computed, double part) const;
-  void add_moe(std::vector<Task>& chain, const Rows& rows) const;
+  void add_moe(std::vector<Operator>& chain, const Rows& rows) const;
   double sequence_tokens() const;  // on average
   ActiveExperts active_experts() const;
   Rows mean_rows() const;
@@ -86,7 +91,7 @@ class PrefillStep {
   double tp_ = 1;     // ranks of a TP group
   double heads_ = 1;  // of a rank
   int microbatches_ = 1;
-  std::vector<Task> dense_chain_, moe_chain_;
+  std::vector<Operator> dense_chain_, moe_chain_;
   Seconds dense_time_ = 0, moe_time_ = 0, mtp_time_ = 0, head_time_ = 0, layer_time_ = 0;
   double hbm_bytes_ = 0, exchange_bytes_ = 0, collective_bytes_ = 0;
 };

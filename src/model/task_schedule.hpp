@@ -1,29 +1,25 @@
-// Microbatches running the same chain of tasks on a die's units (AIC, AIV, SDMA) that share its
-// HBM.
+// Microbatches that run chains of operators on servers which share a die's HBM.
 //
-// Each microbatch runs its chain in order, each unit one task at a time, first come first served
-// (ties: lower microbatch). Running tasks that together ask for more HBM than there is share it
-// max-min.
+// A server is whatever runs one operator at a time: a unit of the die, or a stream that has a part
+// of its cores. Each microbatch runs its chain in order, each server takes who came first (ties:
+// lower microbatch). Running operators that together ask for more HBM than there is share it
+// max-min. Prefill batches are placed by it; the decode recurrence asks it what two streams cost
+// each other, and is the same for whole layers (tests/model/decode_recurrence_test.cpp).
 #pragma once
 
 #include <span>
 #include <vector>
 
-#include "cmsim/model/cost.hpp"
+#include "cmsim/model/operators.hpp"
 
 namespace cmsim::model {
 
-enum class DieUnit { kAic, kAiv, kSdma };
-inline constexpr int kDieUnits = 3;
+inline constexpr int kMostServers = 4;
 
-struct Task {
-  const char* name;
-  DieUnit unit;
-  OperatorCost cost;
-};
+using Chain = std::span<const Operator>;
 
-struct PlacedTask {
-  int task = 0;  // index into the chain
+struct PlacedOperator {
+  int index = 0;  // into the chain of its microbatch
   int microbatch = 0;
   int repetition = 0;  // which pass over the chain (layer)
   Seconds start = 0, end = 0;
@@ -32,14 +28,21 @@ struct PlacedTask {
 struct Schedule {
   Seconds makespan = 0;
   std::vector<Seconds> repetition_end;  // when the last microbatch has ended each pass
-  std::vector<PlacedTask> tasks;        // in order of start; empty with Keep::kEnds
+  std::vector<PlacedOperator> placed;   // in order of start; empty with Keep::kEnds
 };
 
-/// What of a schedule is written down: recording every task costs as much as finding the ends.
-enum class Keep { kEnds, kTasks };
+/// What of a schedule is written down: recording every operator costs as much as finding the ends.
+enum class Keep { kEnds, kOperators };
 
-/// Throws std::invalid_argument on a cost or bandwidth that is not a finite number from 0.
-Schedule schedule_chains(std::span<const Task> chain, int microbatches, int repetitions,
-                         BytesPerSecond hbm_bandwidth, Keep keep = Keep::kTasks);
+/// One chain a microbatch. Throws std::invalid_argument on a cost or bandwidth that is not a finite
+/// number from 0, and on a server that is not one.
+Schedule schedule_chains(std::span<const Chain> chains, int repetitions,
+                         BytesPerSecond hbm_bandwidth, Keep keep = Keep::kOperators);
+/// The same chain for all.
+inline Schedule schedule_chain(Chain chain, int microbatches, int repetitions,
+                               BytesPerSecond hbm_bandwidth, Keep keep = Keep::kOperators) {
+  const std::vector<Chain> chains(static_cast<std::size_t>(microbatches), chain);
+  return schedule_chains(chains, repetitions, hbm_bandwidth, keep);
+}
 
 }  // namespace cmsim::model

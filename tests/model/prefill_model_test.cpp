@@ -130,7 +130,7 @@ TEST(PrefillModel, ExtrapolatesTheLayersItDoesNotSimulate) {
       const PrefillPipeline model = prefill(options, ranks);
       const PrefillStep step(model, 0, batch_totals(prompts(4, 4096), true), 2, {});
       const Schedule all =
-          schedule_chains(step.chain(), 2, 58, Device(platform).hbm_bandwidth(), Keep::kEnds);
+          schedule_chain(step.chain(), 2, 58, Device(platform).hbm_bandwidth(), Keep::kEnds);
       EXPECT_NEAR(step.moe_time() / all.makespan, 1, 1e-4) << "EP" << ranks;
     }
   }

@@ -24,7 +24,14 @@ inline constexpr Bytes kMostHbm = 40'000'000'000'000;    // of a die
 static_assert(kMostDram <= INT64_MAX / kMostNodes, "the DRAM of all nodes is counted in Bytes");
 static_assert(kMostHbm / 2 <= INT64_MAX / kMostDies, "so is the KV of all dies, from 2 B a token");
 
+/// What the units of a die are called; units of one name are one, which runs one operator at a
+/// time.
+struct UnitNames {
+  std::string matrix = "matrix", vector = "vector", dma = "DMA";
+};
+
 struct DieSpec {
+  UnitNames units;
   OpsPerSecond bf16_peak = 0;  // dense BF16 FLOPS
   OpsPerSecond int8_peak = 0;  // dense 8-bit: INT8 OPS, or FP8 FLOPS of a device that has that
   int aic_cores = 0;           // matrix: AI cube cores; of a GPU its SMs

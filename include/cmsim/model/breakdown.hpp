@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "cmsim/base/units.hpp"
+#include "cmsim/model/operators.hpp"
 
 namespace cmsim::model {
 
@@ -19,6 +20,11 @@ struct OperatorTime {
   Seconds alone = 0;     // with all of the HBM bandwidth
   Seconds duration = 0;  // beside the other streams
   double hbm_bytes = 0;
+  Unit unit = Unit::kMatrix;
+  OperatorWork work;    // what is asked of the cores; of an exchange nothing
+  Seconds compute = 0;  // of `alone`: on the cores, or on the wire
+  Seconds memory = 0;   // in HBM
+  Seconds fixed = 0;    // starts and synchronisation
 };
 
 struct StepSlice {

@@ -60,6 +60,13 @@ class DecodePipeline : public DecodeModel {
   Place& place_of(const DecodeBatch& batch) const {
     return *places_[static_cast<std::size_t>(batch.instance)];
   }
+  struct MeanLoad {  // of a die
+    double sequences = 0, kv_tokens = 0, tokens_per_sequence = 1;
+    int microbatches = 1;
+    double tokens() const { return sequences * tokens_per_sequence; }
+  };
+  enum class LayerKind { kDense, kMoe, kMtp };
+  double layer_bytes(const MeanLoad& load, LayerKind kind) const;
   DecodePlan whole() const { return {1, platform_.die.aic_cores, platform_.die.aiv_cores}; }
   /// For full ranks of so many sequences.
   DecodePlan planned(double sequences_per_rank) const;

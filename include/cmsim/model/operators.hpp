@@ -7,15 +7,42 @@
 // die.
 #pragma once
 
+#include <boost/container/static_vector.hpp>
+
 #include "cmsim/model/architecture.hpp"
 #include "cmsim/model/cost.hpp"
 #include "cmsim/model/options.hpp"
 
 namespace cmsim::model {
 
+/// What runs an operator. A device file names its units; one that does both matrix and vector work
+/// has the same name twice.
+enum class Unit { kMatrix, kVector, kDma, kExchange };
+
+/// One operator of a layer, as a step places it.
+struct Operator {
+  const char* name;
+  int server = 0;  // of the schedule: a unit of the die, or a stream that has a part of its cores
+  OperatorCost cost = {};
+  Unit unit = Unit::kMatrix;
+  OperatorWork work = {};
+  bool keeps_server = false;  // for the next one of its microbatch, whoever else waits
+};
+
+struct NamedWork {
+  const char* name;
+  OperatorWork work;
+};
+using WorkList = boost::container::static_vector<NamedWork, 8>;
+
 class OperatorList {
  public:
   OperatorList(const Architecture& architecture, const PrecisionOptions& precision);
+
+  /// The attention of a decode layer in order, as its kind has it; in an MTP module with the
+  /// projection before it. Arguments as `attention` below.
+  WorkList decode_attention(double sequences, double kv_tokens, double tokens_per_sequence,
+                            bool mtp) const;
 
   // --- decode, one layer (P §4.2.3: MLAProlog, FusedAttention, OProj, Gate, MLP) ---
   /// Norm, projections to queries, keys and values, RoPE. MLA: down-projections, query

@@ -83,6 +83,8 @@ class PrefillPipeline : public PrefillModel {
   int mtp_layers_;  // run when decode drafts
   OperatorList operators_;
   Device device_;
+  std::vector<std::string> servers_;     // units of the die, each name once
+  std::array<int, 3> server_of_unit_{};  // of matrix, vector and DMA work
   std::shared_ptr<const ExpertLoad> experts_;
   ExpertLayout layout_;
   MemoryPlan memory_;
