@@ -27,6 +27,7 @@ struct StepCommand {
   std::vector<std::string> sets;
   std::optional<std::string> trace;
   bool json = false;
+  bool list = false;
 
   /// Of the two roles one is exercised: keys of the other have no effect here.
   std::vector<run::Setting> settings() const {
@@ -119,6 +120,41 @@ void print_operators(const model::StepBreakdown& b, Paint paint) {
   }
 }
 
+/// What each operator of a layer asks of the die, and what it takes for that alone.
+void print_list(const run::StepReport& report, Paint paint) {
+  print_title(fmt::format("{:<15}{:<9}{:>8}{:>8}{:>8}{:>9}{:>8}{:>8}{:>7}", "Layer operator",
+                          "unit", "8-bit", "BF16", "attn", "HBM", "cores", "HBM", "fixed"),
+              paint);
+  print("{:<26}{:>8}{:>8}{:>8}{:>9}{:>8}{:>8}{:>7}\n", "", "Gop", "Gop", "Gop", "MB", "us", "us",
+        "us");
+  for (const model::OperatorTime& op : report.breakdown.operators) {
+    const model::OperatorWork& w = op.work;
+    print("  {:<15}{:<9}{:>8.2f}{:>8.2f}{:>8.2f}{:>9.2f}{:>8}{:>8}{:>7}\n", op.name, op.unit,
+          w.int8_ops / 1e9, w.bf16_ops / 1e9, w.mla_ops / 1e9, op.hbm_bytes / 1e6, us(op.compute),
+          us(op.memory), us(op.fixed));
+  }
+  print(
+      "Of one microbatch on the rank that paces the step; an exchange's time on the wire is under "
+      "cores.\n");
+}
+
+nlohmann::ordered_json list_json(const run::StepReport& report) {
+  nlohmann::ordered_json operators = nlohmann::ordered_json::array();
+  for (const model::OperatorTime& op : report.breakdown.operators) {
+    operators.push_back({{"name", op.name},
+                         {"unit", op.unit},
+                         {"ops_8bit", op.work.int8_ops},
+                         {"ops_bf16", op.work.bf16_ops},
+                         {"ops_attention", op.work.mla_ops},
+                         {"hbm_bytes", op.hbm_bytes},
+                         {"compute_us", op.compute * 1e6},
+                         {"memory_us", op.memory * 1e6},
+                         {"fixed_us", op.fixed * 1e6},
+                         {"alone_us", op.alone * 1e6}});
+  }
+  return operators;
+}
+
 /// Rows "name, time, share of the step".
 void print_shares(const std::string& title,
                   const std::vector<std::pair<std::string, Seconds>>& rows, Seconds duration,
@@ -183,7 +219,12 @@ int execute(const StepCommand& command, const CLI::App& sub,
   if (command.json) {
     const auto provenance =
         provenance_json({"scenario", scenario.name, scenario.digest, scenario.borrowed}, sub);
-    print("{}\n", json_text(to_json(report, provenance)));
+    nlohmann::ordered_json json = to_json(report, provenance);
+    if (command.list) json["operators"] = list_json(report);
+    print("{}\n", json_text(json));
+  } else if (command.list) {
+    print_head(report);
+    print_list(report, paint_for(Stream::kOut));
   } else {
     print_report(report, borrowed_note(scenario.borrowed), paint_for(Stream::kOut));
   }
@@ -217,6 +258,9 @@ void add_step(CLI::App& app, Session& session) {
   command->faults.add_to(*sub);
   sub->add_option("--trace", command->trace, "Write the step of one rank as a Chrome trace")
       ->type_name("FILE.json[.gz]");
+  sub->add_flag("--list", command->list,
+                "What each operator of a layer asks of the die: operations by precision, bytes, "
+                "starts");
   sub->add_flag("--json", command->json, "Print JSON");
   sub->footer(
       "Examples:\n"

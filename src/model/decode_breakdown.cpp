@@ -72,7 +72,8 @@ StepBreakdown DecodePipeline::breakdown(const DecodeBatch& batch) const {
   const bool is_dense = architecture_.moe_layers() == 0;
   for (const auto& one : is_dense ? step.dense_operators() : step.moe_operators()) {
     auto& [track, busy] = result.streams[static_cast<std::size_t>(one.op.server)];
-    result.operators.push_back(operator_time(one.op, track, one.shared, device_.hbm_bandwidth()));
+    result.operators.push_back(
+        operator_time(one.op, track, one.shared, device_.hbm_bandwidth(), platform_.die.units));
     busy += one.shared;
   }
   result.critical_path = critical_path(result.slices);

@@ -28,7 +28,8 @@ Schedule add_layers(std::vector<StepSlice>& slices, const std::vector<Operator>&
 
 /// Operators of a layer, their durations means over all layers and microbatches.
 void add_operators(StepBreakdown& result, const std::vector<Operator>& chain,
-                   const PrefillStep& step, const Schedule& schedule, BytesPerSecond bandwidth) {
+                   const PrefillStep& step, const Schedule& schedule, BytesPerSecond bandwidth,
+                   const hw::UnitNames& units) {
   std::vector<Seconds> duration(chain.size(), 0);
   std::vector<int> count(chain.size(), 0);
   for (const PlacedOperator& placed : schedule.placed) {
@@ -39,7 +40,7 @@ void add_operators(StepBreakdown& result, const std::vector<Operator>& chain,
   for (std::size_t i = 0; i < chain.size(); ++i) {
     const Seconds mean = duration[i] / std::max(1, count[i]);
     auto& [track, busy] = result.streams[static_cast<std::size_t>(chain[i].server)];
-    result.operators.push_back(operator_time(chain[i], track, mean, bandwidth));
+    result.operators.push_back(operator_time(chain[i], track, mean, bandwidth, units));
     busy += mean;
   }
 }
@@ -68,13 +69,14 @@ StepBreakdown PrefillPipeline::breakdown(const PrefillBatch& batch) const {
   if (a.dense_layers > 0) {
     const Schedule schedule = add_layers(result.slices, step.dense_chain(), step, bandwidth, 0,
                                          a.dense_layers, result.host, result.dense_layers);
-    if (is_dense) add_operators(result, step.dense_chain(), step, schedule, bandwidth);
+    if (is_dense)
+      add_operators(result, step.dense_chain(), step, schedule, bandwidth, platform_.die.units);
   }
   if (!is_dense) {
     const Schedule schedule =
         add_layers(result.slices, step.chain(), step, bandwidth, a.dense_layers, a.moe_layers(),
                    result.host + result.dense_layers, result.moe_layers);
-    add_operators(result, step.chain(), step, schedule, bandwidth);
+    add_operators(result, step.chain(), step, schedule, bandwidth, platform_.die.units);
   }
   const Seconds layers_end = result.host + result.dense_layers + result.moe_layers;
   const std::string& compute =
