@@ -92,14 +92,17 @@ void print_head(const run::StepReport& report) {
         model.parameters() / 1e9, model.active_parameters() / 1e9,
         grouped(report.kv_bytes_per_token));
   const bool decode = report.phase == run::StepPhase::kDecode;
-  print("One {} of {} ranks: {} {} per NPU, {} {} tokens\n",
-        decode ? "decode iteration" : "prefill batch", report.ranks, grouped(report.batch_per_npu),
-        decode ? "sequences" : "tokens", decode ? "context" : "prompts of",
-        grouped(report.context));
+  const std::string apart = report.expert_dies > 0
+                                ? fmt::format(" with experts on {} other dies", report.expert_dies)
+                                : "";
+  print("One {} of {} ranks{}: {} {} per NPU, {} {} tokens\n",
+        decode ? "decode iteration" : "prefill batch", report.ranks, apart,
+        grouped(report.batch_per_npu), decode ? "sequences" : "tokens",
+        decode ? "context" : "prompts of", grouped(report.context));
   print("{:.3f} ms, a {} layer {} us, {} microbatch{}", b.duration * 1e3,
         b.moe_layers > 0 ? "MoE" : "dense", us(b.layer), b.microbatches,
         b.microbatches == 1 ? "" : "es");
-  if (decode && b.microbatches > 1) {
+  if (decode && b.microbatches > 1 && report.expert_dies == 0) {
     print(", attention on {} AIC and {} AIV cores", b.attention_aic, b.attention_aiv);
   }
   print("\n{}\n", describe(report.experts));
@@ -190,6 +193,7 @@ nlohmann::ordered_json to_json(const run::StepReport& report, nlohmann::ordered_
   nlohmann::ordered_json json{
       {"phase", run::to_string(report.phase)},
       {"ranks", report.ranks},
+      {"expert_dies", report.expert_dies},
       {"batch_per_npu", report.batch_per_npu},
       {"context", report.context},
       {"model",

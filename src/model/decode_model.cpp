@@ -22,6 +22,16 @@ DecodeOptions checked(DecodeOptions options, const Architecture& architecture,
         fmt::format("found {}, allowed is 0: model \"{}\" has no MTP layer to draft with",
                     options.draft_tokens, architecture.name));
   }
+  if (options.is_disaggregated() && !architecture.has_experts()) {
+    throw ConfigError(
+        {"", 0, "/deployment/decode/experts"},
+        fmt::format("model \"{}\" has no experts to put on NPUs of their own", architecture.name));
+  }
+  if (options.is_disaggregated() && options.exchange == ExchangeKind::kTwoLevel) {
+    throw ConfigError({"", 0, "/decode/exchange"},
+                      "found \"two_level\", allowed are \"fused\" and \"basic\" where attention "
+                      "and experts have NPUs of their own: its relays are ranks that do both");
+  }
   const bool can_hide_exchanges = architecture.has_experts() && can_run_microbatches(platform);
   if (options.microbatches == 0 && !can_hide_exchanges) options.microbatches = 1;
   return options;
@@ -74,12 +84,13 @@ DecodePipeline::DecodePipeline(const hw::Platform& platform, const Architecture&
       device_(platform),
       experts_(std::move(experts)),
       layout_(experts_->layout()),
+      dies_(options_.attention_dies + layout_.ranks),
       memory_(plan_memory(platform, architecture, options, layout_.ranks, max_sequences_per_rank)) {
   const RowShares received = experts_->received_shares();
   const auto make_place = [&](const std::vector<std::int32_t>& dies) {
-    return Place{
-        make_exchange(options_.exchange, platform_, operators_, places.network, dies, received),
-        std::make_shared<BusiestRankTables>()};
+    return Place{make_exchange(options_.exchange, platform_, operators_, places.network,
+                               {dies, options_.attention_dies}, received),
+                 std::make_shared<BusiestRankTables>()};
   };
   places_ = by_place<Place>(places, make_place);
   const int exchanges = architecture_.moe_layers() + options_.draft_tokens;
@@ -102,11 +113,25 @@ MemoryPlan DecodePipeline::plan_memory(const hw::Platform& platform,
   const DecodeOptions decode = checked(options.decode, architecture, platform);
   const OperatorList operators(architecture, options.precision);
   const ExpertLayout layout = derive_layout(architecture, ranks, options.experts);
-  return plan_decode_memory(platform, operators, layout, decode.exchange,
-                            max_sequences_per_rank * (1.0 + decode.draft_tokens));
+  const double max_tokens = max_sequences_per_rank * (1.0 + decode.draft_tokens);
+  return decode.is_disaggregated()
+             ? plan_attention_memory(platform, operators, layout, max_tokens)
+             : plan_decode_memory(platform, operators, layout, decode.exchange, max_tokens);
+}
+
+MemoryPlan DecodePipeline::plan_expert_memory(const hw::Platform& platform,
+                                              const Architecture& architecture,
+                                              const ModelOptions& options, int ranks,
+                                              int max_sequences_per_rank) {
+  const DecodeOptions decode = checked(options.decode, architecture, platform);
+  const double sent = decode.attention_dies * max_sequences_per_rank * (1.0 + decode.draft_tokens);
+  return model::plan_expert_memory(platform, OperatorList(architecture, options.precision),
+                                   derive_layout(architecture, ranks, options.experts),
+                                   decode.exchange, sent);
 }
 
 DecodePlan DecodePipeline::planned(double sequences_per_rank) const {
+  if (options_.is_disaggregated()) return planned_apart(sequences_per_rank);
   const int microbatches = options_.microbatches > 0
                                ? options_.microbatches
                                : (sequences_per_rank >= kSequencesForTwo ? 2 : 1);
@@ -117,15 +142,31 @@ DecodePlan DecodePipeline::planned(double sequences_per_rank) const {
   if (!options_.auto_split && options_.attention_aic > 0 && options_.attention_aiv > 0) {
     return {microbatches, options_.attention_aic, options_.attention_aiv};
   }
-  const auto ranks = static_cast<std::size_t>(layout_.ranks);
-  const auto sequences =
-      static_cast<std::int32_t>(std::max<long>(microbatches, std::lround(sequences_per_rank)));
+  const FullBatch full = full_batch(std::max<double>(microbatches, sequences_per_rank));
+  return options_.auto_split ? fastest(full.batch(), splits_of(platform_.die, microbatches), {})
+                             : tuned(full.batch(), microbatches);
+}
+
+DecodePipeline::FullBatch DecodePipeline::full_batch(double sequences_per_rank) const {
+  const auto sequences = static_cast<std::int32_t>(std::lround(sequences_per_rank));
   const double context = options_.planned_context > 0 ? options_.planned_context : kPlannedContext;
-  const std::vector<std::int32_t> counts(ranks, sequences);
-  const std::vector<std::int64_t> contexts(ranks, std::llround(sequences * context));
-  const DecodeBatch full{counts, contexts, 0};
-  return options_.auto_split ? fastest(full, splits_of(platform_.die, microbatches), {})
-                             : tuned(full, microbatches);
+  const auto ranks = static_cast<std::size_t>(this->ranks());
+  return {std::vector<std::int32_t>(ranks, sequences),
+          std::vector<std::int64_t>(ranks, std::llround(sequences * context))};
+}
+
+/// As many microbatches as make the full batch the fastest: with two, attention and experts wait
+/// for the exchanges; with three, one is under way while either side computes.
+DecodePlan DecodePipeline::planned_apart(double sequences_per_rank) const {
+  DecodePlan plan = whole();
+  const auto most = static_cast<int>(std::clamp(std::lround(sequences_per_rank), 1L, 3L));
+  if (options_.microbatches > 0) {
+    plan.microbatches = options_.microbatches;
+    return plan;
+  }
+  std::vector<DecodePlan> plans;
+  for (plan.microbatches = 1; plan.microbatches <= most; ++plan.microbatches) plans.push_back(plan);
+  return fastest(full_batch(std::max(1.0, sequences_per_rank)).batch(), plans, {.balanced = true});
 }
 
 DecodePlan DecodePipeline::fastest(const DecodeBatch& full, const std::vector<DecodePlan>& splits,
@@ -171,29 +212,30 @@ Seconds DecodePipeline::stretched(const DecodeBatch& batch, double wire_stretch)
   return duration(batch, plan(batch), {.wire_stretch = wire_stretch});
 }
 
-/// Bytes of HBM of a layer on a die with the mean load; each microbatch streams the weights again.
+/// Bytes of HBM of a layer under the mean load, mean over the dies; each microbatch streams the
+/// weights again.
 double DecodePipeline::layer_bytes(const MeanLoad& load, LayerKind kind) const {
   const double sequences = load.sequences / load.microbatches;
   const double tokens = sequences * load.tokens_per_sequence;
-  double bytes = 0;
+  double attention = 0, experts = 0;
   for (const NamedWork& op :
        operators_.decode_attention(sequences, load.kv_tokens / load.microbatches,
                                    load.tokens_per_sequence, kind == LayerKind::kMtp)) {
-    bytes += op.work.hbm_bytes;
+    attention += op.work.hbm_bytes;
   }
   if (kind == LayerKind::kDense) {
-    bytes += operators_.dense_ffn(tokens).hbm_bytes;
+    attention += operators_.dense_ffn(tokens).hbm_bytes;
   } else {
-    const double of_group = tokens * layout_.ranks, sent = tokens * experts_->copies();
+    const double of_group = tokens * ranks(), sent = tokens * experts_->copies();
     const double rows = experts_->mean_rows(of_group);
-    bytes +=
-        operators_.gate(tokens).hbm_bytes + 2 * sent * operators_.dispatch_message_bytes() +
-        operators_
-            .expert_ffn(rows, experts_->active_experts(of_group, load.tokens_per_sequence).mean)
-            .hbm_bytes +
-        (rows + sent) * operators_.combine_message_bytes();
+    const double active = experts_->active_experts(of_group, load.tokens_per_sequence).mean;
+    attention +=
+        operators_.gate(tokens).hbm_bytes +
+        sent * (2 * operators_.dispatch_message_bytes() + operators_.combine_message_bytes());
+    experts +=
+        operators_.expert_ffn(rows, active).hbm_bytes + rows * operators_.combine_message_bytes();
   }
-  return bytes * load.microbatches;
+  return (attention * ranks() + experts * layout_.ranks) / dies_ * load.microbatches;
 }
 
 DecodeIteration DecodePipeline::iteration(const DecodeBatch& batch) const {
@@ -206,20 +248,22 @@ DecodeIteration DecodePipeline::iteration(const DecodeBatch& batch) const {
     context += batch.kv_tokens[r];
   }
   if (total == 0) return result;
-  const double ranks = layout_.ranks;
+  const auto ranks = static_cast<double>(batch.sequences.size());
   const MeanLoad load{static_cast<double>(total) / ranks, static_cast<double>(context) / ranks,
                       1.0 + options_.draft_tokens, chosen.microbatches};
   const auto moe_layers = static_cast<double>(architecture_.moe_layers());
   double hbm = moe_layers * layer_bytes(load, LayerKind::kMoe) +
                architecture_.dense_layers * layer_bytes(load, LayerKind::kDense) +
-               operators_.lm_head(load.tokens()).hbm_bytes;
+               operators_.lm_head(load.tokens()).hbm_bytes * ranks / dies_;
   double sent = moe_layers * load.tokens();
   for (int draft = 0; draft < options_.draft_tokens; ++draft) {
     MeanLoad of_draft = load;
     if (draft > 0) of_draft.tokens_per_sequence = 1;
-    hbm += layer_bytes(of_draft, LayerKind::kMtp) + operators_.lm_head(load.sequences).hbm_bytes;
+    hbm += layer_bytes(of_draft, LayerKind::kMtp) +
+           operators_.lm_head(load.sequences).hbm_bytes * ranks / dies_;
     sent += of_draft.tokens();
   }
+  sent *= ranks / dies_;
   result.bytes_per_die.hbm = whole_bytes(hbm);
   const TokenExchange& exchange = *place_of(batch).exchange;
   result.bytes_per_die.ub = whole_bytes(exchange.ub_bytes(sent, experts_->copies()));

@@ -77,4 +77,14 @@ inline constexpr DecodeProgram kExchangesBeside{
     .dense = {{block(0, Stage::kAttention, Stage::kDenseFfn)}, 1, 1},
     .servers = {"stream 0", "stream 1"}};
 
+/// Attention and experts on dies of their own: the microbatches go round, and the way there and the
+/// way back are two directions of the wires.
+inline constexpr DecodeProgram kDisaggregated{
+    .moe = {{block(0, Stage::kAttention, Stage::kGate), block(1, Stage::kDispatch),
+             block(2, Stage::kExperts), block(3, Stage::kCombine)},
+            2,
+            4},
+    .dense = {{block(0, Stage::kAttention, Stage::kDenseFfn)}, 1, 1},
+    .servers = {"attention", "dispatch", "experts", "combine"}};
+
 }  // namespace cmsim::model

@@ -17,7 +17,8 @@ DecodeStep::DecodeStep(const DecodePipeline& pipeline, const DecodePlan& plan,
       jitter_(variant.no_jitter || variant.free_exchange
                   ? 0
                   : pipeline.platform_.token_exchange.jitter),
-      program_(plan.microbatches == 1                          ? kOneStream
+      program_(pipeline.options_.is_disaggregated()            ? kDisaggregated
+               : plan.microbatches == 1                        ? kOneStream
                : pipeline.platform_.token_exchange.holds_cores ? kTwoStreams
                                                                : kExchangesBeside) {
   const hw::DieSpec& die = pipeline.platform_.die;
@@ -92,14 +93,13 @@ OperatorCost DecodeStep::mlp(double rows, double tokens) const {
 }
 
 double DecodeStep::received_rows(double rows, double tokens) const {
-  const bool stays = pipeline_.layout_.shared_hosting == SharedHosting::kEveryRank;
-  return stays ? rows - pipeline_.experts_->shared_rows(tokens) : rows;
+  return pipeline_.layout_.shared_stays() ? rows - pipeline_.experts_->shared_rows(tokens) : rows;
 }
 
 DecodeStep::Received DecodeStep::receive(int layer, double rows, double tokens) const {
   if (variant_.free_exchange) return {};
   ExchangeLoad load = exchange_load(0, received_rows(rows, tokens));
-  load.mean_tokens = tokens / pipeline_.layout_.ranks;
+  load.mean_tokens = tokens / pipeline_.dies_;
   load.layer = variant_.balanced ? ExchangeCosts::kEven : layer;
   const Seconds port = exchange().dispatch(load).total();
   load.tokens = max_tokens_;
@@ -276,7 +276,7 @@ DecodeStep::Stretches DecodeStep::share_hbm(TypicalLayer& layer,
                                 }) -
            blocks.begin();
   };
-  std::array<std::vector<Operator>, 2> streams;
+  std::array<std::vector<Operator>, kMostServers> streams;
   const auto phase_of = [&](Stage stage) { return block_of(stage) < program.first; };
   for (Typical& one : layer) {
     one.op.server = blocks[static_cast<std::size_t>(block_of(one.stage))].server;

@@ -38,14 +38,14 @@ double messages(const OperatorList& operators) {
 class ExchangeBase : public TokenExchange {
  public:
   ExchangeBase(const hw::Platform& platform, const OperatorList& operators,
-               const coll::ExchangeNetwork& network, const std::vector<std::int32_t>& dies,
+               const coll::ExchangeNetwork& network, const ExchangeRanks& ranks,
                const RowShares& received)
       : platform_(platform),
         operators_(operators),
-        ranks_(static_cast<int>(dies.size())),
-        shares_(peer_shares(platform, dies)),
+        ranks_(static_cast<int>(ranks.dies.size())),
+        shares_(peer_shares(platform, ranks.sending(), ranks.receiving())),
         hbm_(platform.die.hbm_bandwidth * platform.operators.hbm_efficiency),
-        costs_(network, dies, received) {}
+        costs_(network, ranks, received) {}
 
   const ExchangeCosts& costs() const override { return costs_; }
   double ub_bytes(double tokens, double copies) const override {
@@ -159,9 +159,10 @@ class BasicExchange : public ExchangeBase {
 class TwoLevelExchange : public ExchangeBase {
  public:
   TwoLevelExchange(const hw::Platform& platform, const OperatorList& operators,
-                   const coll::ExchangeNetwork& network, const std::vector<std::int32_t>& dies,
+                   const coll::ExchangeNetwork& network, const ExchangeRanks& ranks,
                    const RowShares& received)
-      : ExchangeBase(platform, operators, network, dies, received) {
+      : ExchangeBase(platform, operators, network, ranks, received) {
+    const std::vector<std::int32_t>& dies = ranks.dies;
     const Subgroups by_node = ranks_by_node(platform, dies);
     nodes_ = static_cast<int>(by_node.size());
     const Subgroups by_place = ranks_by_place(by_node);
@@ -237,19 +238,21 @@ class TwoLevelExchange : public ExchangeBase {
 
 }  // namespace
 
-PeerShares peer_shares(const hw::Platform& platform, const std::vector<std::int32_t>& dies) {
-  std::map<int, double> packages, nodes;
-  for (const std::int32_t die : dies) {
-    ++packages[die / platform.dies_per_npu];
-    ++nodes[platform.node_of_die(die)];
-  }
-  const auto share_of = [&](const std::map<int, double>& groups) {
+PeerShares peer_shares(const hw::Platform& platform, std::span<const std::int32_t> from,
+                       std::span<const std::int32_t> to) {
+  /// Of all pairs those within one of the places that `place_of` numbers.
+  const auto share_within = [&](const auto& place_of) {
+    std::map<int, double> receivers;
+    for (const std::int32_t die : to) ++receivers[place_of(die)];
     double pairs = 0;
-    for (const auto& [group, ranks] : groups) pairs += ranks * ranks;
-    const auto ranks = static_cast<double>(dies.size());
-    return pairs / (ranks * ranks);
+    for (const std::int32_t die : from) {
+      const auto found = receivers.find(place_of(die));
+      if (found != receivers.end()) pairs += found->second;
+    }
+    return pairs / (static_cast<double>(from.size()) * static_cast<double>(to.size()));
   };
-  const double package = share_of(packages), node = share_of(nodes);
+  const double package = share_within([&](int die) { return die / platform.dies_per_npu; });
+  const double node = share_within([&](int die) { return platform.node_of_die(die); });
   return {package, node - package, 1 - node};
 }
 
@@ -257,22 +260,38 @@ double leaving_package(const hw::Platform& platform, const Subgroups& subgroups)
   double leaving = 0, ranks = 0;
   for (const std::vector<std::int32_t>& dies : subgroups) {
     const auto size = static_cast<double>(dies.size());
-    leaving += size * (1 - peer_shares(platform, dies).package);
+    leaving += size * (1 - peer_shares(platform, dies, dies).package);
     ranks += size;
   }
   return leaving / ranks;
 }
 
-ExchangeCosts::ExchangeCosts(const coll::ExchangeNetwork& network,
-                             const std::vector<std::int32_t>& dies, const RowShares& received) {
-  mean_dispatch_ = coll::even_shape({dies});
+std::span<const std::int32_t> ExchangeRanks::sending() const {
+  const std::span all(dies);
+  return senders == 0 ? all : all.first(static_cast<std::size_t>(senders));
+}
+
+std::span<const std::int32_t> ExchangeRanks::receiving() const {
+  return std::span(dies).subspan(static_cast<std::size_t>(senders));
+}
+
+ExchangeCosts::ExchangeCosts(const coll::ExchangeNetwork& network, const ExchangeRanks& ranks,
+                             const RowShares& received) {
+  const std::vector<std::int32_t>& dies = ranks.dies;
+  const std::size_t receivers = ranks.receiving().size(), first = dies.size() - receivers;
+  mean_dispatch_.send.assign(dies.size(), 0);
+  std::fill_n(mean_dispatch_.send.begin(), ranks.sending().size(), 1);
+  mean_dispatch_.receive.assign(dies.size(), 0);
+  std::fill_n(mean_dispatch_.receive.begin() + static_cast<std::ptrdiff_t>(first), receivers,
+              1 / static_cast<double>(receivers));
   std::vector<coll::ExchangeGroup::Shape> there{mean_dispatch_};
   if (!received.empty()) mean_dispatch_.receive.assign(dies.size(), 0);
-  const std::vector<double> ones(dies.size(), 1);
   for (const std::vector<double>& of_layer : received) {
-    there.push_back({ones, of_layer});
+    std::vector<double> shares(dies.size(), 0);
+    std::ranges::copy(of_layer, shares.begin() + static_cast<std::ptrdiff_t>(first));
+    there.push_back({mean_dispatch_.send, shares});
     for (std::size_t r = 0; r < dies.size(); ++r) {
-      mean_dispatch_.receive[r] += of_layer[r] / static_cast<double>(received.size());
+      mean_dispatch_.receive[r] += shares[r] / static_cast<double>(received.size());
     }
   }
   std::vector<coll::ExchangeGroup::Shape> back = there;
@@ -309,15 +328,15 @@ PortLoads ExchangeCosts::loads(const coll::ExchangeNetwork& network,
 std::unique_ptr<TokenExchange> make_exchange(ExchangeKind kind, const hw::Platform& platform,
                                              const OperatorList& operators,
                                              const coll::ExchangeNetwork& network,
-                                             const std::vector<std::int32_t>& dies,
+                                             const ExchangeRanks& ranks,
                                              const RowShares& received) {
   switch (kind) {
     case ExchangeKind::kFused:
-      return std::make_unique<FusedExchange>(platform, operators, network, dies, received);
+      return std::make_unique<FusedExchange>(platform, operators, network, ranks, received);
     case ExchangeKind::kBasic:
-      return std::make_unique<BasicExchange>(platform, operators, network, dies, received);
+      return std::make_unique<BasicExchange>(platform, operators, network, ranks, received);
     case ExchangeKind::kTwoLevel:
-      return std::make_unique<TwoLevelExchange>(platform, operators, network, dies, received);
+      return std::make_unique<TwoLevelExchange>(platform, operators, network, ranks, received);
   }
   return nullptr;
 }

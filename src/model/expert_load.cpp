@@ -178,7 +178,7 @@ ExpertLoad::ExpertLoad(const Architecture& architecture, const ExpertLayout& lay
   const int layers = architecture.moe_layers() + architecture.mtp_layers;
   rows_per_token_ = architecture.experts_per_token + architecture.shared_experts;
   routed_per_token_ = architecture.experts_per_token;
-  const bool shared_travels = layout.shared_hosting == SharedHosting::kDedicatedRanks;
+  const bool shared_travels = layout.shared_copies > 0 && !layout.shared_stays();
   copies_ = shared_travels ? rows_per_token_ : routed_per_token_;
   shared_rows_per_token_ =
       layout.shared_copies == 0
@@ -285,9 +285,10 @@ std::shared_ptr<const ExpertLoad> make_expert_load(const Architecture& architect
   ExpertOptions experts = options.experts;
   experts.staleness =
       phase == Phase::kDecode ? options.decode.staleness : options.prefill.staleness;
-  return std::make_shared<const ExpertLoad>(architecture,
-                                            derive_layout(architecture, ranks, experts), experts,
-                                            phase, experts.seed, options.popularity);
+  ExpertLayout layout = derive_layout(architecture, ranks, experts);
+  layout.computes_only = phase == Phase::kDecode && options.decode.is_disaggregated();
+  return std::make_shared<const ExpertLoad>(architecture, layout, experts, phase, experts.seed,
+                                            options.popularity);
 }
 
 std::vector<std::vector<double>> ExpertLoad::received_shares() const {
@@ -295,7 +296,8 @@ std::vector<std::vector<double>> ExpertLoad::received_shares() const {
   for (const Layer& layer : layers_) {
     std::vector<double>& shares = by_layer.emplace_back(layer.shares);
     for (double& share : shares) share *= routed_per_token_ / copies_;
-    for (int rank = 0; rank < layout_.first_routed_rank(); ++rank) {
+    const int hosts = layout_.shared_stays() ? 0 : layout_.shared_copies;  // the first ranks
+    for (int rank = 0; rank < hosts; ++rank) {
       shares[static_cast<std::size_t>(rank)] += shared_rows_per_token_ / copies_;
     }
   }

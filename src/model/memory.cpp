@@ -11,14 +11,20 @@ struct LayerWeights {
   double dense = 0;
 };
 
+/// Routed and shared experts of all layers.
+double expert_bytes(const OperatorList& operators, const ExpertLayout& layout) {
+  const Architecture& a = operators.architecture();
+  return (a.moe_layers() + a.mtp_layers) * layout.experts_per_rank() *
+         operators.expert_weight_bytes();
+}
+
 double weight_bytes(const OperatorList& operators, const ExpertLayout& layout,
                     const LayerWeights& layer) {
   const Architecture& a = operators.architecture();
   const double moe_layers = a.moe_layers() + a.mtp_layers;
   return (a.layers + a.mtp_layers) * layer.attention + a.mtp_layers * operators.mtp_weight_bytes() +
-         a.dense_layers * layer.dense +
-         moe_layers * (operators.router_weight_bytes() +
-                       layout.experts_per_rank() * operators.expert_weight_bytes()) +
+         a.dense_layers * layer.dense + moe_layers * operators.router_weight_bytes() +
+         expert_bytes(operators, layout) +
          2 * operators.head_weight_bytes();  // embedding and LM head
 }
 
@@ -42,6 +48,25 @@ MemoryPlan plan_decode_memory(const hw::Platform& platform, const OperatorList& 
   if (operators.architecture().has_experts()) {
     plan.buffers = exchange_buffer_bytes(exchange, platform, operators, layout.ranks, max_tokens);
   }
+  return plan;
+}
+
+MemoryPlan plan_attention_memory(const hw::Platform& platform, const OperatorList& operators,
+                                 const ExpertLayout& layout, double max_tokens) {
+  const Architecture& a = operators.architecture();
+  MemoryPlan plan = base_plan(platform, operators, layout,
+                              {operators.attention_weight_bytes(), operators.dense_weight_bytes()});
+  plan.weights -= expert_bytes(operators, layout);
+  plan.buffers =
+      max_tokens * (a.experts_per_token + a.shared_experts) * operators.combine_message_bytes();
+  return plan;
+}
+
+MemoryPlan plan_expert_memory(const hw::Platform& platform, const OperatorList& operators,
+                              const ExpertLayout& layout, ExchangeKind exchange, double sent) {
+  MemoryPlan plan = base_plan(platform, operators, layout, {});
+  plan.weights = expert_bytes(operators, layout);
+  plan.buffers = exchange_buffer_bytes(exchange, platform, operators, 1, sent);
   return plan;
 }
 

@@ -92,7 +92,7 @@ PrefillPipeline::Place PrefillPipeline::make_place(const InstancePlaces& places,
                                                    const std::vector<std::int32_t>& dies,
                                                    const RowShares& received) const {
   const coll::ExchangeNetwork::Subgroups groups = tensor_parallel_groups(dies);
-  return {ExchangeCosts(places.network, dies, received),
+  return {ExchangeCosts(places.network, {dies}, received),
           coll::even_cost(places.network, groups),
           leaving_package(platform_, {dies}),
           leaving_package(platform_, groups),

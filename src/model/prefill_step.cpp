@@ -116,9 +116,7 @@ Operator PrefillStep::collective(const char* name, double bytes) const {
 }
 
 double PrefillStep::local_rows() const {
-  return pipeline_.layout_.shared_hosting == SharedHosting::kEveryRank
-             ? pipeline_.experts_->shared_rows(part_.tokens)
-             : 0;
+  return pipeline_.layout_.shared_stays() ? pipeline_.experts_->shared_rows(part_.tokens) : 0;
 }
 
 void PrefillStep::add_layer(Rows& rows, int layer, double computed, double part) const {

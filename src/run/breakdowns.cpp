@@ -25,7 +25,7 @@ const RoleResult* mean_iteration(const metrics::Result& result,
 }
 
 DecodeShape even_step(const model::DecodePipeline& model, const RoleResult& mean) {
-  return even_decode_batch(model.experts().layout().ranks, std::llround(mean.mean_sequences),
+  return even_decode_batch(model.ranks(), std::llround(mean.mean_sequences),
                            mean.mean_context / mean.mean_sequences);
 }
 

@@ -202,7 +202,7 @@ CollectiveResult token_exchange(const hw::Platform& platform,
   const MeasuredNetwork network(platform, std::move(shape), tokens_of.traffic,
                                 fabric.duration - fabric.latency);
   const auto exchange = model::make_exchange(spec.exchange, platform, tokens_of.operators, network,
-                                             tokens_of.traffic.dies, {tokens_of.share});
+                                             {tokens_of.traffic.dies}, {tokens_of.share});
   const double aiv = spec.aiv_cores > 0 ? spec.aiv_cores : platform.die.aiv_cores;
   const model::ExchangeLoad load{.tokens = tokens,
                                  .copies = static_cast<double>(top_k),

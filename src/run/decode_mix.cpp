@@ -42,7 +42,7 @@ void DecodeMix::draw(std::int64_t count, RandomStream& random) {
 }
 
 void DecodeMix::deal(const serve::DecodeSpec& decode) {
-  const auto of_instance = static_cast<std::size_t>(model_.experts().layout().ranks);
+  const auto of_instance = static_cast<std::size_t>(model_.ranks());
   const std::size_t ranks = of_instance * static_cast<std::size_t>(decode.instances);
   using Rank = std::pair<Tokens, std::size_t>;
   std::priority_queue<Rank, std::vector<Rank>, std::greater<>> free;
@@ -68,7 +68,7 @@ void DecodeMix::deal(const serve::DecodeSpec& decode) {
 }
 
 std::vector<DecodeMix::InstanceStep> DecodeMix::steps(std::size_t n) const {
-  const auto ranks = static_cast<std::size_t>(model_.experts().layout().ranks);
+  const auto ranks = static_cast<std::size_t>(model_.ranks());
   std::vector<InstanceStep> steps(static_cast<std::size_t>(instances_));
   std::vector<std::int32_t> sequences(ranks * steps.size(), 0);
   std::vector<std::int64_t> tokens(sequences.size(), 0);

@@ -70,6 +70,9 @@ std::vector<metrics::Extrapolation> extrapolations(const Envelope& envelope,
     outside.check("decode/batch_per_npu", decode->mean_sequences / npus, envelope.decode_batch);
     outside.check("decode/context_tokens", decode->mean_context / decode->mean_sequences,
                   envelope.decode_context);
+    const bool apart = scenario.deployment.decode.is_disaggregated();
+    outside.check_name("decode/experts", apart ? "on NPUs of their own" : "on all NPUs",
+                       "on all NPUs");
     outside.check("decode/ep", scenario.deployment.decode.ep, envelope.decode_ep);
   }
   if (result.measured.prefill) {

@@ -69,6 +69,11 @@ void decode_rules(const Scenario& s, std::vector<Rule>& rules) {
                    when(decode.microbatches == 1,
                         "with one microbatch, which has all cores, it needs /decode/microbatches "
                         "auto or from 2")});
+  rules.push_back({{"/decode/split"},
+                   "/deployment/decode",
+                   when(decode.is_disaggregated(),
+                        "while attention and experts have NPUs of their own, with all cores, it "
+                        "needs /deployment/decode/attention and experts left out")});
   rules.push_back({{"/decode/split/attention_aic", "/decode/split/attention_aiv"},
                    "/decode/split/auto",
                    when(decode.auto_split,

@@ -67,8 +67,7 @@ void add_population(Trace& trace, const Scenario& scenario, const StepModels& mo
     return;
   }
   const serve::DecodeSpec& decode = scenario.deployment.decode;
-  const std::int64_t ranks =
-      std::int64_t{decode.instances} * models.decode->experts().layout().ranks;
+  const std::int64_t ranks = std::int64_t{decode.instances} * models.decode->ranks();
   const std::int64_t population = std::min({scenario.workload.arrivals.concurrency, decode.slots(),
                                             static_cast<std::int64_t>(trace.rows.size())});
   for (std::int64_t i = 0; i < population; ++i) {

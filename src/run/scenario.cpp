@@ -42,6 +42,15 @@ serve::DecodeSpec read_decode(const ConfigNode& node) {
   spec.ep = static_cast<int>(node.integer_or("ep", spec.ep, 1, 1000000));
   spec.max_num_seqs =
       static_cast<int>(node.integer_or("max_num_seqs", spec.max_num_seqs, 1, 1'000'000));
+  const auto npus_of = [&](const char* part) {
+    if (!node.has(part)) return 0;
+    const ConfigNode child = node.child(part);
+    const auto npus = static_cast<int>(child.integer("npus", 1, 100000));
+    child.close();
+    return npus;
+  };
+  spec.attention_npus = npus_of("attention");
+  spec.expert_npus = npus_of("experts");
   node.close();
   return spec;
 }
@@ -219,6 +228,10 @@ Scenario read_keys(const ConfigDocument& document) {
     scenario.borrowed.emplace_back("/experts/popularity");
   }
   scenario.deployment = read_deployment(root.child_or_empty("deployment"));
+  if (scenario.deployment.decode.is_disaggregated()) {
+    scenario.options.decode.attention_dies =
+        scenario.deployment.decode.attention_npus * scenario.platform.dies_per_npu;
+  }
   scenario.policies = read_policies(root.child_or_empty("policies"));
   const ConfigNode workload = root.child("workload");
   scenario.role = read_role(workload);

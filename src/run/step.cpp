@@ -61,7 +61,8 @@ model::StepBreakdown decode_step(const Scenario& scenario, const model::DecodePi
         per_die, context, per_die * context, pipeline.kv_capacity_per_die()));
   }
   return pipeline.breakdown(
-      even_decode_batch(spec.ep, spec.slots_per_instance(), static_cast<double>(context)).batch());
+      even_decode_batch(spec.ranks(), spec.slots_per_instance(), static_cast<double>(context))
+          .batch());
 }
 
 /// The token budget of an instance, filled with prompts of `context` tokens; the last one is cut.
@@ -113,7 +114,8 @@ StepReport break_down_step(const Scenario& given, const StepSpec& spec) {
   report.model = scenario.model;
   report.kv_bytes_per_token = kv_bytes_per_token(scenario);
   if (spec.phase == StepPhase::kDecode) {
-    report.ranks = deployment.decode.ep;
+    report.ranks = deployment.decode.ranks();
+    if (deployment.decode.is_disaggregated()) report.expert_dies = deployment.decode.ep;
     report.experts = experts.decode->layout();
     report.batch_per_npu = deployment.decode.max_num_seqs;
     report.breakdown = decode_step(scenario, *models.decode, report.context);

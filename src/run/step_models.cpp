@@ -176,6 +176,12 @@ void check_step_models(const Scenario& scenario) {
     check_fit(model::DecodePipeline::plan_memory(platform, scenario.model, scenario.options, ranks,
                                                  scenario.deployment.decode.most_slots_on_a_rank()),
               "decode");
+    if (scenario.options.decode.is_disaggregated()) {
+      check_fit(model::DecodePipeline::plan_expert_memory(
+                    platform, scenario.model, scenario.options, ranks,
+                    scenario.deployment.decode.most_slots_on_a_rank()),
+                "decode/experts");
+    }
   }
 }
 

@@ -26,10 +26,10 @@ DecodePool::DecodePool(ClusterState& state, const model::DecodeModel& model,
       model_(model),
       policies_(policies),
       hooks_(std::move(hooks)),
-      connections_{std::max(1, state.placement.prefill_dies), 1, state.placement.decode_dies},
-      copies_(state, state.placement.decode_instances * state.placement.decode_dies,
+      connections_{std::max(1, state.placement.prefill_dies), 1, state.placement.decode_ranks},
+      copies_(state, state.placement.decode_instances * state.placement.decode_ranks,
               state.config.deployment.copies_per_die),
-      ranks_per_instance_(static_cast<std::size_t>(state.placement.decode_dies)),
+      ranks_per_instance_(static_cast<std::size_t>(state.placement.decode_ranks)),
       kv_capacity_(model.kv_capacity_per_die()),
       instances_(static_cast<std::size_t>(state.placement.decode_instances)) {
   const std::size_t ranks = instances_.size() * ranks_per_instance_;
@@ -39,7 +39,7 @@ DecodePool::DecodePool(ClusterState& state, const model::DecodeModel& model,
   }
   for (std::size_t rank = 0; rank < ranks; ++rank) {
     slots_.push_back(state.config.deployment.decode.slots_on(
-        static_cast<std::int64_t>(rank % ranks_per_instance_), state.placement.decode_dies));
+        static_cast<std::int64_t>(rank % ranks_per_instance_), state.placement.decode_ranks));
   }
   occupied_.assign(ranks, 0);
   sequences_.assign(ranks, 0);

@@ -24,16 +24,34 @@ void check_at_least(const std::string& pointer, std::int64_t value, std::int64_t
   }
 }
 
+/// Attention and experts together are the instance.
+void check_disaggregation(const DecodeSpec& decode) {
+  const auto found = [](int npus) { return npus > 0 ? std::to_string(npus) : std::string("none"); };
+  if (decode.attention_npus == 0 && decode.expert_npus == 0) return;
+  if (decode.attention_npus == 0 || decode.expert_npus == 0) {
+    const bool attends = decode.attention_npus > 0;
+    fail(std::string("decode/") + (attends ? "experts" : "attention") + "/npus",
+         std::string("missing: with ") + (attends ? "attention" : "experts") +
+             " on NPUs of their own the others need a number too");
+  }
+  if (decode.attention_npus + decode.expert_npus == decode.npus_per_instance) return;
+  fail("decode/npus_per_instance",
+       "found " + std::to_string(decode.npus_per_instance) + ", allowed is " +
+           std::to_string(decode.attention_npus + decode.expert_npus) + ": attention on " +
+           found(decode.attention_npus) + " and experts on " + found(decode.expert_npus));
+}
+
 /// An instance is one expert-parallel group, so the EP degree is its number of dies.
-void check_ep(const std::string& role, int npus, int ep, int dies_per_npu) {
+void check_ep(const std::string& role, const std::string& npus_key, int npus, int ep,
+              int dies_per_npu) {
   const int dies = npus * dies_per_npu;
   if (ep == dies) return;
   std::string message =
       "an EP degree of " + std::to_string(ep) + " does not fit " + std::to_string(npus) +
-      " NPUs an instance: an instance is one EP group, so " + "ep must be npus_per_instance x " +
+      " NPUs an instance: an instance is one EP group, so " + "ep must be " + npus_key + " x " +
       std::to_string(dies_per_npu) + " dies = " + std::to_string(dies);
   if (ep > 0 && ep % dies_per_npu == 0) {
-    message += " (or set npus_per_instance to " + std::to_string(ep / dies_per_npu) + ")";
+    message += " (or set " + npus_key + " to " + std::to_string(ep / dies_per_npu) + ")";
   }
   fail(role + "/ep", message);
 }
@@ -97,6 +115,7 @@ Placement place(const DeploymentSpec& deployment, const hw::Platform& platform, 
   if (uses_decode(role)) {
     placement.decode_instances = deployment.decode.instances;
     placement.decode_dies = deployment.decode.npus_per_instance * platform.dies_per_npu;
+    placement.decode_ranks = deployment.decode.attending_npus() * platform.dies_per_npu;
   }
   placement.dies = hw::whole_dies(platform);
   placement.cpus = hw::whole_cpus(platform);
@@ -143,10 +162,15 @@ void check_deployment(const DeploymentSpec& deployment, const hw::Platform& plat
     throw ConfigError({"", 0, "/deployment"}, message);
   }
   if (uses_prefill(role)) {
-    check_ep("prefill", prefill.npus_per_instance, prefill.ep, platform.dies_per_npu);
+    check_ep("prefill", "npus_per_instance", prefill.npus_per_instance, prefill.ep,
+             platform.dies_per_npu);
   }
   if (uses_decode(role)) {
-    check_ep("decode", decode.npus_per_instance, decode.ep, platform.dies_per_npu);
+    check_disaggregation(decode);
+    const bool apart = decode.is_disaggregated();
+    check_ep("decode", apart ? "experts/npus" : "npus_per_instance",
+             apart ? decode.expert_npus : decode.npus_per_instance, decode.ep,
+             platform.dies_per_npu);
   }
   check_at_least("cache/block_size", cache.block_size, 1);
   check_at_least("cache/dram_per_node", cache.dram_per_node, 0);

@@ -13,6 +13,7 @@ struct RecurrenceCase {
   const char* name;
   int microbatches;
   bool holds_cores;
+  int attention_dies = 0;
 };
 
 /// Recurrence over schedule of all MoE layers, balanced, without the wait of barriers for chance.
@@ -25,10 +26,12 @@ double ratio(const RecurrenceCase& plan, int sequences, hw::Platform platform) {
   ModelOptions options;
   options.decode.microbatches = plan.microbatches;
   options.decode.draft_tokens = 0;
+  options.decode.attention_dies = plan.attention_dies;
   options.experts.placement = Placement::kBalanced;
   const DecodePipeline model = make_decode(platform, architecture, options, 320, 64);
-  const std::vector<std::int32_t> counts(320, sequences);
-  const std::vector<std::int64_t> contexts(320, sequences * 4096L);
+  const auto ranks = static_cast<std::size_t>(model.ranks());
+  const std::vector<std::int32_t> counts(ranks, sequences);
+  const std::vector<std::int64_t> contexts(ranks, sequences * 4096L);
   const DecodeBatch batch{counts, contexts};
   DecodeStep step(model, model.plan(batch), {.balanced = true});
   step.run(batch);
@@ -39,18 +42,17 @@ double ratio(const RecurrenceCase& plan, int sequences, hw::Platform platform) {
   return step.moe_time() / all.makespan;
 }
 
-constexpr RecurrenceCase kPlans[] = {{"one stream", 1, true},
-                                     {"two streams", 2, true},
-                                     {"four microbatches", 4, true},
-                                     {"exchanges beside", 2, false},
-                                     {"four beside", 4, false}};
+constexpr RecurrenceCase kPlans[] = {{"one stream", 1, true},        {"two streams", 2, true},
+                                     {"four microbatches", 4, true}, {"exchanges beside", 2, false},
+                                     {"four beside", 4, false},      {"apart", 1, true, 160},
+                                     {"two apart", 2, true, 160},    {"three apart", 3, true, 160}};
 
 // Where streams do not meet in HBM nothing is left to chance.
 TEST(DecodeRecurrence, IsTheScheduleOfItsLayers) {
   hw::Platform platform = cloudmatrix();
   platform.die.hbm_bandwidth *= 1e6;
   for (const RecurrenceCase& plan : kPlans) {
-    for (const int sequences : {8, 32, 64}) {
+    for (const int sequences : {12, 36, 60}) {
       EXPECT_NEAR(ratio(plan, sequences, platform), 1, 1e-9) << plan.name << ", " << sequences;
     }
   }
@@ -60,7 +62,8 @@ TEST(DecodeRecurrence, IsTheScheduleOfItsLayers) {
 // whom.
 TEST(DecodeRecurrence, SharesHbmLikeTheSchedule) {
   for (const RecurrenceCase& plan : kPlans) {
-    for (const int sequences : {8, 32, 64}) {
+    if (plan.attention_dies > 0) continue;  // attention and experts have an HBM each
+    for (const int sequences : {12, 36, 60}) {
       EXPECT_NEAR(ratio(plan, sequences, cloudmatrix()), 1, 0.03) << plan.name << ", " << sequences;
     }
   }

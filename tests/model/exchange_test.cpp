@@ -26,7 +26,7 @@ ExchangeLoad uniform(double tokens, double copies = 8, double aiv_cores = 48) {
 }
 
 void expect_shares(int ranks, double package, double node, double remote) {
-  const PeerShares shares = peer_shares(cloudmatrix(), first_dies(ranks));
+  const PeerShares shares = peer_shares(cloudmatrix(), first_dies(ranks), first_dies(ranks));
   EXPECT_DOUBLE_EQ(shares.package, package) << "EP" << ranks;
   EXPECT_NEAR(shares.node, node, 1e-15) << "EP" << ranks;
   EXPECT_NEAR(shares.remote, remote, 1e-15) << "EP" << ranks;

@@ -18,17 +18,19 @@ inline std::unique_ptr<TokenExchange> make_exchange(
     ExchangeKind kind, const hw::Platform& platform, const OperatorList& operators, int ranks,
     const std::vector<std::vector<double>>& received = {}) {
   return make_exchange(kind, platform, operators, coll::AnalyticNetwork(platform),
-                       first_dies(ranks), received);
+                       {first_dies(ranks)}, received);
 }
 
-/// One instance; `most_per_rank`: sequences or tokens of a rank at once.
+/// One instance with experts on `ranks` dies; `most_per_rank`: sequences or tokens of a rank at
+/// once.
 template <class Pipeline, class Most>
 Pipeline make_pipeline(Phase phase, const hw::Platform& platform, const Architecture& architecture,
                        const ModelOptions& options, int ranks, Most most_per_rank) {
   const coll::AnalyticNetwork network(platform);
+  const int dies = phase == Phase::kDecode ? options.decode.attention_dies + ranks : ranks;
   return {platform,      architecture,
           options,       make_expert_load(architecture, options, phase, ranks),
-          most_per_rank, {network, {first_dies(ranks)}}};
+          most_per_rank, {network, {first_dies(dies)}}};
 }
 inline DecodePipeline make_decode(const hw::Platform& platform, const Architecture& architecture,
                                   const ModelOptions& options, int ranks, int most_sequences) {

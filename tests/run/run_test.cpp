@@ -35,6 +35,24 @@ TEST(Run, ThroughputAndLatencyObeyLittlesLaw) {
   EXPECT_NEAR(r.request_throughput * r.whole_run.e2el_ms.mean * 1e-3, 64, 2);
 }
 
+// 4 + 4 NPUs: 8 ranks with 2 slots each hold 16 of 24 requests at once.
+TEST(Run, ServesWithAttentionAndExpertsApart) {
+  const Result result = run_with(
+      R"({"role": "decode", "requests": 24, "prompt_length": 4096, "output_length": 64,
+          "arrivals": {"kind": "closed_loop", "concurrency": 24}})",
+      {"/model/layers=4", "/deployment/decode/npus_per_instance=8", "/deployment/decode/ep=8",
+       "/deployment/decode/attention/npus=4", "/deployment/decode/experts/npus=4",
+       "/deployment/decode/max_num_seqs=4"});
+  EXPECT_EQ(result.requests.finished, 24);
+  EXPECT_GT(link(result, "die_ub", "out").utilisation, 0);
+  ASSERT_TRUE(result.whole_run.decode);
+  EXPECT_LE(result.whole_run.decode->mean_sequences, 16);
+  const auto& outside = result.provenance.extrapolated;
+  EXPECT_TRUE(std::ranges::any_of(outside, [](const metrics::Extrapolation& e) {
+    return e.what == "decode/experts" && e.name == "on NPUs of their own";
+  }));
+}
+
 TEST(Run, WhoIsDueWaitsAtTheClientUntilThereIsRoom) {
   // Ten requests due at 0, 1, ..., 9 ms, one in flight at a time: the n-th is sent when n latencies
   // have passed, n E2E - n ms after it was due, 4.5 (E2E - 1 ms) on average.

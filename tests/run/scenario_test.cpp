@@ -83,6 +83,18 @@ TEST(ScenarioErrors, EpDegreeThatDoesNotFitTheNpus) {
             "npus_per_instance x 2 dies = 320 (or set npus_per_instance to 64)");
 }
 
+TEST(ScenarioErrors, AttentionAndExpertsThatAreNotTheInstance) {
+  EXPECT_THAT(complaint({"/deployment/decode/attention/npus=104"}),
+              EndsWith("/deployment/decode/experts/npus: missing: with attention on NPUs of their "
+                       "own the others need a number too"));
+  const std::vector<std::string> apart{"/deployment/decode/attention/npus=104",
+                                       "/deployment/decode/experts/npus=60"};
+  EXPECT_THAT(complaint(apart), EndsWith("/deployment/decode/npus_per_instance: found 160, allowed "
+                                         "is 164: attention on 104 and experts on 60"));
+  EXPECT_THAT(complaint({apart[0], "/deployment/decode/experts/npus=56"}),
+              EndsWith("ep must be experts/npus x 2 dies = 112 (or set experts/npus to 160)"));
+}
+
 TEST(ScenarioErrors, MoreNpusThanThereAre) {
   EXPECT_THAT(complaint({"/deployment/prefill/instances=15"}),
               EndsWith("/deployment: the instances need 400 NPUs (15 x 16 prefill + 1 x 160 "

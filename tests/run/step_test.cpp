@@ -49,6 +49,16 @@ TEST(Step, PartsOfADecodeStepAddUp) {
   EXPECT_GT(report.breakdown.losses.launch, 0);
 }
 
+TEST(Step, PartsAddUpWhereAttentionAndExpertsAreApart) {
+  const StepReport report = step_of(
+      StepPhase::kDecode, {"/deployment/decode/attention/npus=104",
+                           "/deployment/decode/experts/npus=56", "/deployment/decode/ep=112"});
+  EXPECT_EQ(report.ranks, 208);
+  EXPECT_EQ(report.expert_dies, 112);
+  expect_parts_add_up(report.breakdown);
+  EXPECT_EQ(report.breakdown.streams.size(), 4u);
+}
+
 TEST(Step, NamesTheLayout) {
   const StepReport report = step_of(StepPhase::kDecode);
   EXPECT_EQ(report.experts.shared_copies, 32);

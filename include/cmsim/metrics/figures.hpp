@@ -26,7 +26,7 @@ struct SystemFacts {
   BenchmarkArguments arguments;
 
   Tokens decode_kv_capacity() const {
-    return decode_kv_per_die * dies_per_npu * deployment.decode.npus_per_instance *
+    return decode_kv_per_die * dies_per_npu * deployment.decode.attending_npus() *
            deployment.decode.instances;
   }
 };

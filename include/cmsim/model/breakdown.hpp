@@ -20,7 +20,7 @@ struct OperatorTime {
   Seconds alone = 0;     // with all of the HBM bandwidth
   Seconds duration = 0;  // beside the other streams
   double hbm_bytes = 0;
-  std::string unit;        // of the device, or "exchange"
+  std::string unit;     // of the device, or "exchange"
   OperatorWork work;    // what is asked of the cores; of an exchange nothing
   Seconds compute = 0;  // of `alone`: on the cores, or on the wire
   Seconds memory = 0;   // in HBM

@@ -32,6 +32,11 @@ class DecodePipeline : public DecodeModel {
   /// What a die of such a pipeline holds, without building it. Throws like the constructor.
   static MemoryPlan plan_memory(const hw::Platform& platform, const Architecture& architecture,
                                 const ModelOptions& options, int ranks, int max_sequences_per_rank);
+  /// What one of the `ranks` dies with the experts of a disaggregated instance holds.
+  static MemoryPlan plan_expert_memory(const hw::Platform& platform,
+                                       const Architecture& architecture,
+                                       const ModelOptions& options, int ranks,
+                                       int max_sequences_per_rank);
 
   DecodeIteration iteration(const DecodeBatch& batch) const override;
   Seconds stretched(const DecodeBatch& batch, double wire_stretch) const override;
@@ -43,6 +48,10 @@ class DecodePipeline : public DecodeModel {
   StepBreakdown breakdown(const DecodeBatch& batch) const;
   const MemoryPlan& memory() const { return memory_; }
   const ExpertLoad& experts() const { return *experts_; }
+  /// Data-parallel ranks of an instance: dies that attend.
+  int ranks() const {
+    return options_.is_disaggregated() ? options_.attention_dies : layout_.ranks;
+  }
   /// How the batch is run: as the deployment is planned, or whole where no rank has a sequence for
   /// every microbatch.
   DecodePlan plan(const DecodeBatch& batch) const;
@@ -67,6 +76,13 @@ class DecodePipeline : public DecodeModel {
   };
   enum class LayerKind { kDense, kMoe, kMtp };
   double layer_bytes(const MeanLoad& load, LayerKind kind) const;
+  struct FullBatch {  // of every rank alike
+    std::vector<std::int32_t> sequences;
+    std::vector<std::int64_t> kv_tokens;
+    DecodeBatch batch() const { return {sequences, kv_tokens, 0}; }
+  };
+  FullBatch full_batch(double sequences_per_rank) const;
+  DecodePlan planned_apart(double sequences_per_rank) const;
   DecodePlan whole() const { return {1, platform_.die.aic_cores, platform_.die.aiv_cores}; }
   /// For full ranks of so many sequences.
   DecodePlan planned(double sequences_per_rank) const;
@@ -81,6 +97,7 @@ class DecodePipeline : public DecodeModel {
   Device device_;
   std::shared_ptr<const ExpertLoad> experts_;
   ExpertLayout layout_;
+  double dies_ = 0;                             // of an instance
   std::vector<std::shared_ptr<Place>> places_;  // by instance
   std::vector<WireUse> wires_;                  // by instance
   MemoryPlan memory_;

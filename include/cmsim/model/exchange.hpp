@@ -9,6 +9,7 @@
 #pragma once
 
 #include <memory>
+#include <span>
 #include <string_view>
 #include <vector>
 
@@ -31,12 +32,23 @@ struct PeerShares {
   double node = 0;
   double remote = 0;
 };
-PeerShares peer_shares(const hw::Platform& platform, const std::vector<std::int32_t>& dies);
+PeerShares peer_shares(const hw::Platform& platform, std::span<const std::int32_t> from,
+                       std::span<const std::int32_t> to);
+
+/// Who exchanges: all ranks with each other, or the first `senders` of them with the rest, as the
+/// attention and the experts of a disaggregated instance do.
+struct ExchangeRanks {
+  std::vector<std::int32_t> dies;
+  int senders = 0;  // 0: all send and all receive
+
+  std::span<const std::int32_t> sending() const;
+  std::span<const std::int32_t> receiving() const;
+};
 /// Of what ranks spread evenly over their subgroups, what leaves the package; mean over the ranks.
 double leaving_package(const hw::Platform& platform,
                        const coll::ExchangeNetwork::Subgroups& subgroups);
 
-/// By layer, the fraction of all rows that each rank gets.
+/// By layer, the fraction of all rows that each receiving rank gets.
 using RowShares = std::vector<std::vector<double>>;
 
 /// Dispatch and combine between the ranks of a group, at their places.
@@ -45,7 +57,7 @@ class ExchangeCosts {
   static constexpr int kEven = -1;  // in place of a layer: all ranks get the same
 
   /// `received` may be empty.
-  ExchangeCosts(const coll::ExchangeNetwork& network, const std::vector<std::int32_t>& dies,
+  ExchangeCosts(const coll::ExchangeNetwork& network, const ExchangeRanks& ranks,
                 const RowShares& received);
 
   Seconds latency() const { return dispatch_.front().latency; }
@@ -70,7 +82,7 @@ struct ExchangeLoad {
   double copies = 0;          // rows sent for each token
   double straggler_rows = 0;  // rows received by the busiest expert rank
   double aiv_cores = 0;       // given to the exchange on each die
-  double mean_tokens = 0;     // of a rank on average
+  double mean_tokens = 0;     // of a rank on average, whether it sends or not
   double stretch = 1;         // of the time on the wire, by what else is there
   int layer = ExchangeCosts::kEven;
 };
@@ -99,7 +111,7 @@ class TokenExchange {
                                 const std::vector<std::int32_t>& dies, double copies) const = 0;
 };
 
-/// Receive buffers of one of `ranks` dies when each may send `max_tokens` tokens (P §4.2.1).
+/// Receive buffers of a die to which `ranks` others may send `max_tokens` tokens each (P §4.2.1).
 double exchange_buffer_bytes(ExchangeKind kind, const hw::Platform& platform,
                              const OperatorList& operators, int ranks, double max_tokens);
 
@@ -107,7 +119,7 @@ double exchange_buffer_bytes(ExchangeKind kind, const hw::Platform& platform,
 std::unique_ptr<TokenExchange> make_exchange(ExchangeKind kind, const hw::Platform& platform,
                                              const OperatorList& operators,
                                              const coll::ExchangeNetwork& network,
-                                             const std::vector<std::int32_t>& dies,
+                                             const ExchangeRanks& ranks,
                                              const RowShares& received = {});
 
 }  // namespace cmsim::model

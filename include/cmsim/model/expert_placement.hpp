@@ -38,10 +38,16 @@ struct ExpertLayout {
   int shared_copies = 0;     // == ranks, or the number of dedicated shared ranks, or 0
   int experts_per_copy = 0;  // shared experts of the model: a copy holds all of them
   SharedHosting shared_hosting = SharedHosting::kEveryRank;
-  int redundant = 0;     // slots beyond one per routed expert
-  int routed_slots = 0;  // routed experts + redundant
-  int routed_ranks = 0;  // all that are not dedicated to the shared expert: the last ones
-  int shared_slots = 0;  // of routed_slots, those on dedicated ranks
+  int redundant = 0;           // slots beyond one per routed expert
+  int routed_slots = 0;        // routed experts + redundant
+  int routed_ranks = 0;        // all that are not dedicated to the shared expert: the last ones
+  int shared_slots = 0;        // of routed_slots, those on dedicated ranks
+  bool computes_only = false;  // the ranks have no tokens of their own: attention is elsewhere
+
+  /// Whether a token's shared expert is on its own rank, so that no row travels for it.
+  bool shared_stays() const {
+    return shared_hosting == SharedHosting::kEveryRank && !computes_only;
+  }
 
   int first_routed_rank() const { return ranks - routed_ranks; }
   /// Slots of the ranks that are not dedicated: the fewest and the most of one.

@@ -26,6 +26,14 @@ struct MemoryPlan {
 MemoryPlan plan_decode_memory(const hw::Platform& platform, const OperatorList& operators,
                               const ExpertLayout& layout, ExchangeKind exchange, double max_tokens);
 
+/// Of a disaggregated instance: a die that attends, with the results of `max_tokens` tokens on
+/// their way back, and one of those that `layout` is of, to which `sent` tokens may be on their
+/// way.
+MemoryPlan plan_attention_memory(const hw::Platform& platform, const OperatorList& operators,
+                                 const ExpertLayout& layout, double max_tokens);
+MemoryPlan plan_expert_memory(const hw::Platform& platform, const OperatorList& operators,
+                              const ExpertLayout& layout, ExchangeKind exchange, double sent);
+
 /// A prefill die: weights as above; exchange buffers for `max_tokens` tokens of its own batch
 /// share.
 MemoryPlan plan_prefill_memory(const hw::Platform& platform, const OperatorList& operators,

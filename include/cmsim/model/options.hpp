@@ -30,8 +30,12 @@ struct DecodeOptions {
                                              // 0 = in proportion to the work of both
   double planned_sequences = 0;              // of a rank; 0 = the most it may have
   double planned_context = 0;                // tokens of a sequence; 0 = 4,096
-  Launch launch = Launch::kInNpu;            // kCpu: launch_time per graph
-  Seconds launch_time = 0.7e-3;              // one graph launch from the CPU (P: 0.6-0.8 ms)
+  // Of an instance: its first dies attend, the others have the experts (attention-FFN
+  // disaggregation); 0 = all do both. From /deployment/decode.
+  int attention_dies = 0;
+  bool is_disaggregated() const { return attention_dies > 0; }
+  Launch launch = Launch::kInNpu;  // kCpu: launch_time per graph
+  Seconds launch_time = 0.7e-3;    // one graph launch from the CPU (P: 0.6-0.8 ms)
   ExchangeKind exchange = ExchangeKind::kFused;
   double staleness = 0;  // of the expert placement, see ExpertOptions
 };

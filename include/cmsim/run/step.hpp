@@ -28,7 +28,8 @@ struct StepSpec {
 
 struct StepReport {
   StepPhase phase = StepPhase::kDecode;
-  int ranks = 0;  // dies of the instance
+  int ranks = 0;        // dies of the instance that have tokens
+  int expert_dies = 0;  // others with the experts, where attention and experts are apart
   std::int64_t batch_per_npu = 0;
   Tokens context = 0;
   model::ExpertLayout experts;

@@ -24,18 +24,26 @@ struct PrefillSpec {
 struct DecodeSpec {
   int instances = 1;
   int npus_per_instance = 160;
-  int ep = 320;           // dies of an instance; also the DP degree
-  int max_num_seqs = 96;  // per NPU
-  std::int64_t slots_per_instance() const { return std::int64_t{max_num_seqs} * npus_per_instance; }
+  int ep = 320;           // dies of an instance that have experts
+  int max_num_seqs = 96;  // per NPU that attends
+  // Attention-FFN disaggregation: NPUs of an instance that attend, and those that have the experts;
+  // 0 = all do both.
+  int attention_npus = 0, expert_npus = 0;
+
+  bool is_disaggregated() const { return attention_npus > 0 && expert_npus > 0; }
+  int attending_npus() const { return is_disaggregated() ? attention_npus : npus_per_instance; }
+  /// Data-parallel ranks of an instance: dies that attend.
+  int ranks() const { return is_disaggregated() ? ep / expert_npus * attention_npus : ep; }
+  std::int64_t slots_per_instance() const { return std::int64_t{max_num_seqs} * attending_npus(); }
   std::int64_t slots() const { return instances * slots_per_instance(); }
-  /// Of one of the `ranks` dies of an instance: those of an NPU are spread over its dies, each with
-  /// one more or less.
+  /// Of one of the `ranks` dies of an instance that attend: those of an NPU are spread over its
+  /// dies, each with one more or less.
   std::int32_t slots_on(std::int64_t rank, std::int64_t ranks) const {
     const std::int64_t all = slots_per_instance();
     return static_cast<std::int32_t>(all * (rank + 1) / ranks - all * rank / ranks);
   }
   std::int32_t most_slots_on_a_rank() const {
-    return static_cast<std::int32_t>((slots_per_instance() + ep - 1) / ep);
+    return static_cast<std::int32_t>((slots_per_instance() + ranks() - 1) / ranks());
   }
 };
 

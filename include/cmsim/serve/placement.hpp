@@ -17,6 +17,7 @@ namespace cmsim::serve {
 struct Placement {
   int prefill_instances = 0, prefill_dies = 0;  // dies of one instance
   int decode_instances = 0, decode_dies = 0;
+  int decode_ranks = 0;            // of an instance's dies those that attend, the first ones
   Bytes cache_bytes = 0;           // of all CPUs that are left, each with its share of a node's
   std::vector<std::int32_t> dies;  // in the order in which they are given out
   std::vector<std::int32_t> cpus;  // that hold cache
