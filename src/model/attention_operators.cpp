@@ -14,6 +14,10 @@ void OperatorList::add_projection(OperatorWork& work, double tokens, double weig
       2 * tokens * weights;
 }
 
+double OperatorList::heads_of(int group) const {
+  return std::ceil(static_cast<double>(architecture_.heads) / group);
+}
+
 double OperatorList::kv_heads_of(double heads) const {
   const int kv_heads = architecture_.grouped()->kv_heads;
   return std::ceil(heads * kv_heads / architecture_.heads);
@@ -27,42 +31,44 @@ double OperatorList::grouped_projection_weights(double heads) const {
 // ---------------------------------------------------------------- decode
 
 WorkList OperatorList::decode_attention(double sequences, double kv_tokens,
-                                        double tokens_per_sequence, bool mtp) const {
+                                        double tokens_per_sequence, bool mtp,
+                                        const AttentionGroup& group) const {
   const bool is_latent = architecture_.latent() != nullptr;
   const double tokens = sequences * tokens_per_sequence;
-  OperatorWork prolog = attention_prolog(tokens);
+  OperatorWork prolog = attention_prolog(tokens, group.dies);
   if (mtp) prolog += mtp_projection(tokens);
   WorkList list{{is_latent ? "MLAProlog" : "QKVProj", prolog}};
   if (architecture_.indexer) {
     list.push_back({"Indexer", indexer(sequences, kv_tokens, tokens_per_sequence)});
   }
   list.push_back({is_latent ? "FusedAttention" : "Attention",
-                  attention(sequences, kv_tokens, tokens_per_sequence)});
-  list.push_back({"OProj", o_proj(tokens)});
+                  attention(sequences, kv_tokens, tokens_per_sequence, group)});
+  list.push_back({"OProj", o_proj(tokens, group.dies)});
   return list;
 }
 
-OperatorWork OperatorList::attention_prolog(double tokens) const {
+OperatorWork OperatorList::attention_prolog(double tokens, int group) const {
   const Architecture& a = architecture_;
+  const double heads = heads_of(group);
   OperatorWork work;
   if (const GroupedAttention* g = a.grouped()) {
-    const double weights = grouped_projection_weights(a.heads);
+    const double weights = grouped_projection_weights(heads);
     add_projection(work, tokens, weights);
     work.hbm_bytes =
         weights * projection_bytes() +
-        tokens * (2.0 * a.hidden + (a.heads + 2.0 * g->kv_heads) * g->head_dim) * kBf16;
+        tokens * (2.0 * a.hidden + (heads + 2.0 * kv_heads_of(heads)) * g->head_dim) * kBf16;
     work.stages = 3;  // norm and quantise | projection | RoPE, cache
     return work;
   }
   const LatentAttention& l = *a.latent();
   const double down =
       static_cast<double>(a.hidden) * (l.q_lora_rank + l.kv_lora_rank + l.rope_head_dim);
-  const double up = static_cast<double>(l.q_lora_rank) * a.heads * l.key_head_dim();
-  const double absorb = static_cast<double>(a.heads) * l.nope_head_dim * l.kv_lora_rank;
+  const double up = l.q_lora_rank * heads * l.key_head_dim();
+  const double absorb = heads * l.nope_head_dim * l.kv_lora_rank;
   add_projection(work, tokens, down + up);
   work.bf16_ops += 2 * tokens * absorb;  // batched product with the key up-projection, kept in BF16
   work.hbm_bytes = (down + up) * projection_bytes() + absorb * kBf16 +
-                   tokens * (2.0 * a.hidden + a.heads * (l.kv_lora_rank + l.rope_head_dim)) * kBf16;
+                   tokens * (2.0 * a.hidden + heads * (l.kv_lora_rank + l.rope_head_dim)) * kBf16;
   work.stages =
       4;  // norm and quantise | down-projections | query up-projection | absorb, RoPE, cache
   return work;
@@ -74,14 +80,17 @@ OperatorWork OperatorList::indexer(double sequences, double kv_tokens,
                          kv_tokens);
 }
 
-OperatorWork OperatorList::attention(double sequences, double kv_tokens,
-                                     double tokens_per_sequence) const {
+OperatorWork OperatorList::attention(double sequences, double kv_tokens, double tokens_per_sequence,
+                                     const AttentionGroup& group) const {
   const Architecture& a = architecture_;
+  const double heads = group.splits_kv ? a.heads : heads_of(group.dies);
+  if (group.splits_kv) kv_tokens /= group.dies;
   OperatorWork work;
   work.stages = 2;  // attention over split contexts | merge of the splits
   if (const GroupedAttention* g = a.grouped()) {
-    work.mla_ops = 4.0 * a.heads * g->head_dim * kv_tokens * tokens_per_sequence;
-    work.hbm_bytes = kv_tokens * 2.0 * g->kv_heads * g->head_dim * bytes_of(precision_.kv_cache);
+    work.mla_ops = 4.0 * heads * g->head_dim * kv_tokens * tokens_per_sequence;
+    work.hbm_bytes =
+        kv_tokens * 2.0 * kv_heads_of(heads) * g->head_dim * bytes_of(precision_.kv_cache);
     return work;
   }
   const LatentAttention& l = *a.latent();
@@ -91,27 +100,28 @@ OperatorWork OperatorList::attention(double sequences, double kv_tokens,
     read = std::min(kv_tokens, tokens_per_sequence * sequences * a.indexer->top_k);
   }
   const double score = l.kv_lora_rank + l.rope_head_dim, value = l.kv_lora_rank;
-  work.mla_ops = 2.0 * a.heads * (score + value) * attended * tokens_per_sequence;
+  work.mla_ops = 2.0 * heads * (score + value) * attended * tokens_per_sequence;
   work.hbm_bytes = read * (score * bytes_of(precision_.kv_cache));
   return work;
 }
 
-OperatorWork OperatorList::o_proj(double tokens) const {
+OperatorWork OperatorList::o_proj(double tokens, int group) const {
   const Architecture& a = architecture_;
+  const double heads = heads_of(group);
   OperatorWork work;
   if (a.grouped() != nullptr) {
-    work = prefill_o_proj(tokens, a.heads);
-    work.hbm_bytes += prefill_quantise_attention(tokens, a.heads).hbm_bytes;
+    work = prefill_o_proj(tokens, heads);
+    work.hbm_bytes += prefill_quantise_attention(tokens, heads).hbm_bytes;
     work.stages = 2;  // quantise | output projection
     return work;
   }
   const LatentAttention& l = *a.latent();
-  const double absorb = static_cast<double>(a.heads) * l.kv_lora_rank * l.v_head_dim;
-  const double output = static_cast<double>(a.heads) * l.v_head_dim * a.hidden;
+  const double absorb = heads * l.kv_lora_rank * l.v_head_dim;
+  const double output = heads * l.v_head_dim * a.hidden;
   add_projection(work, tokens, output);
   work.bf16_ops += 2 * tokens * absorb;
   work.hbm_bytes = output * projection_bytes() + absorb * kBf16 +
-                   tokens * (a.heads * (l.kv_lora_rank + l.v_head_dim) + a.hidden) * kBf16;
+                   tokens * (heads * (l.kv_lora_rank + l.v_head_dim) + a.hidden) * kBf16;
   work.stages = 3;  // value projection | quantise | output projection
   return work;
 }
@@ -236,22 +246,40 @@ OperatorWork OperatorList::prefill_partial_sum(double tokens, double ranks) cons
 
 // ---------------------------------------------------------------- sizes
 
-double OperatorList::attention_weight_bytes() const {
+double OperatorList::attention_weight_bytes(int group) const {
   const Architecture& a = architecture_;
-  const double all = a.attention_parameters() * projection_bytes();
-  if (a.grouped() != nullptr) return all;
-  const LatentAttention& l = *a.latent();  // keys and values are expanded, or absorbed, in BF16
-  const double key_value =
-      static_cast<double>(l.kv_lora_rank) * a.heads * (l.nope_head_dim + l.v_head_dim);
-  return all + key_value * (kBf16 - projection_bytes());
+  const double heads = heads_of(group);
+  if (a.grouped() != nullptr) {
+    return (grouped_projection_weights(heads) + heads * a.value_head_dim() * a.hidden) *
+           projection_bytes();
+  }
+  // Keys and values are expanded, or absorbed, in BF16. Down-projections and indexer are whole.
+  const LatentAttention& l = *a.latent();
+  const double key_value = l.kv_lora_rank * heads * (l.nope_head_dim + l.v_head_dim);
+  const double by_head = l.q_lora_rank * heads * l.key_head_dim() + heads * l.v_head_dim * a.hidden;
+  const double whole =
+      static_cast<double>(a.hidden) * (l.q_lora_rank + l.kv_lora_rank + l.rope_head_dim);
+  return (whole + by_head + a.indexer_parameters()) * projection_bytes() + key_value * kBf16;
 }
 
 double OperatorList::prefill_attention_weight_bytes(int ranks) const {
+  return attention_weight_bytes(architecture_.grouped() == nullptr ? 1 : ranks);
+}
+
+double OperatorList::hidden_bytes() const { return architecture_.hidden * projection_bytes(); }
+
+double OperatorList::query_bytes() const {
   const Architecture& a = architecture_;
-  if (a.grouped() == nullptr) return attention_weight_bytes();
-  const double heads = std::ceil(static_cast<double>(a.heads) / ranks);
-  return (grouped_projection_weights(heads) + heads * a.value_head_dim() * a.hidden) *
-         projection_bytes();
+  const LatentAttention* l = a.latent();
+  const int width = l != nullptr ? l->kv_lora_rank + l->rope_head_dim : a.grouped()->head_dim;
+  return a.heads * width * kBf16;
+}
+
+double OperatorList::partial_output_bytes() const {
+  const Architecture& a = architecture_;
+  const LatentAttention* l = a.latent();
+  const int width = l != nullptr ? l->kv_lora_rank : a.grouped()->head_dim;
+  return a.heads * (width * kBf16 + kFp32);  // and the sum that it was divided by
 }
 
 double OperatorList::kv_bytes_per_token_layer() const {

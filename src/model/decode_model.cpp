@@ -32,6 +32,12 @@ DecodeOptions checked(DecodeOptions options, const Architecture& architecture,
                       "found \"two_level\", allowed are \"fused\" and \"basic\" where attention "
                       "and experts have NPUs of their own: its relays are ranks that do both");
   }
+  if (options.attention_group.dies > architecture.heads) {
+    throw ConfigError(
+        {"", 0, "/deployment/decode/attention/tp"},
+        fmt::format("found {}, allowed is up to the {} heads of model \"{}\"",
+                    options.attention_group.dies, architecture.heads, architecture.name));
+  }
   const bool can_hide_exchanges = architecture.has_experts() && can_run_microbatches(platform);
   if (options.microbatches == 0 && !can_hide_exchanges) options.microbatches = 1;
   return options;
@@ -88,8 +94,10 @@ DecodePipeline::DecodePipeline(const hw::Platform& platform, const Architecture&
       memory_(plan_memory(platform, architecture, options, layout_.ranks, max_sequences_per_rank)) {
   const RowShares received = experts_->received_shares();
   const auto make_place = [&](const std::vector<std::int32_t>& dies) {
+    const auto of_ranks = rank_dies(dies);
     return Place{make_exchange(options_.exchange, platform_, operators_, places.network,
                                {dies, options_.attention_dies}, received),
+                 coll::even_cost(places.network, of_ranks), leaving_package(platform_, of_ranks),
                  std::make_shared<BusiestRankTables>()};
   };
   places_ = by_place<Place>(places, make_place);
@@ -98,6 +106,12 @@ DecodePipeline::DecodePipeline(const hw::Platform& platform, const Architecture&
     const std::vector<std::int32_t>& dies = places.dies[i];
     WireUse& wires = wires_.emplace_back();
     wires.exchanges = exchanges;
+    if (options_.attention_group.dies > 1) {
+      const auto of_ranks = rank_dies(dies);
+      wires.collective = std::make_shared<const coll::PortLoads>(
+          places.network.loads(of_ranks, coll::even_shape(of_ranks)));
+      wires.exchanges = architecture_.layers + options_.draft_tokens;
+    }
     if (exchanges == 0) continue;  // dense
     wires.exchange = std::make_shared<const coll::PortLoads>(
         places_[i]->exchange->loads(places.network, dies, experts_->copies()));
@@ -113,10 +127,13 @@ MemoryPlan DecodePipeline::plan_memory(const hw::Platform& platform,
   const DecodeOptions decode = checked(options.decode, architecture, platform);
   const OperatorList operators(architecture, options.precision);
   const ExpertLayout layout = derive_layout(architecture, ranks, options.experts);
-  const double max_tokens = max_sequences_per_rank * (1.0 + decode.draft_tokens);
+  const double max_tokens =
+      max_sequences_per_rank * (1.0 + decode.draft_tokens) / decode.attention_group.dies;
   return decode.is_disaggregated()
-             ? plan_attention_memory(platform, operators, layout, max_tokens)
-             : plan_decode_memory(platform, operators, layout, decode.exchange, max_tokens);
+             ? plan_attention_memory(platform, operators, layout, max_tokens,
+                                     decode.attention_group)
+             : plan_decode_memory(platform, operators, layout, decode.exchange, max_tokens,
+                                  decode.attention_group);
 }
 
 MemoryPlan DecodePipeline::plan_expert_memory(const hw::Platform& platform,
@@ -124,10 +141,29 @@ MemoryPlan DecodePipeline::plan_expert_memory(const hw::Platform& platform,
                                               const ModelOptions& options, int ranks,
                                               int max_sequences_per_rank) {
   const DecodeOptions decode = checked(options.decode, architecture, platform);
-  const double sent = decode.attention_dies * max_sequences_per_rank * (1.0 + decode.draft_tokens);
+  const double sent = decode.attention_dies / decode.attention_group.dies * max_sequences_per_rank *
+                      (1.0 + decode.draft_tokens);
   return model::plan_expert_memory(platform, OperatorList(architecture, options.precision),
                                    derive_layout(architecture, ranks, options.experts),
                                    decode.exchange, sent);
+}
+
+coll::ExchangeNetwork::Subgroups DecodePipeline::rank_dies(
+    const std::vector<std::int32_t>& dies) const {
+  const auto size = options_.attention_group.dies;
+  coll::ExchangeNetwork::Subgroups groups;
+  for (auto begin = dies.begin(); begin != dies.begin() + attending_dies(); begin += size) {
+    groups.emplace_back(begin, begin + size);
+  }
+  return groups;
+}
+
+double DecodePipeline::collective_bytes(double tokens) const {
+  const AttentionGroup& group = options_.attention_group;
+  if (group.dies <= 1) return 0;
+  const double split =
+      group.splits_kv ? operators_.query_bytes() + operators_.partial_output_bytes() : 0;
+  return tokens * (operators_.hidden_bytes() + operators_.partial_sum_bytes() + split);
 }
 
 DecodePlan DecodePipeline::planned(double sequences_per_rank) const {
@@ -216,17 +252,19 @@ Seconds DecodePipeline::stretched(const DecodeBatch& batch, double wire_stretch)
 /// weights again.
 double DecodePipeline::layer_bytes(const MeanLoad& load, LayerKind kind) const {
   const double sequences = load.sequences / load.microbatches;
-  const double tokens = sequences * load.tokens_per_sequence;
+  const double tokens =
+      sequences * load.tokens_per_sequence / options_.attention_group.dies;  // of a die
   double attention = 0, experts = 0;
-  for (const NamedWork& op :
-       operators_.decode_attention(sequences, load.kv_tokens / load.microbatches,
-                                   load.tokens_per_sequence, kind == LayerKind::kMtp)) {
+  for (const NamedWork& op : operators_.decode_attention(
+           sequences, load.kv_tokens / load.microbatches, load.tokens_per_sequence,
+           kind == LayerKind::kMtp, options_.attention_group)) {
     attention += op.work.hbm_bytes;
   }
+  attention += 2 * collective_bytes(sequences * load.tokens_per_sequence);
   if (kind == LayerKind::kDense) {
     attention += operators_.dense_ffn(tokens).hbm_bytes;
   } else {
-    const double of_group = tokens * ranks(), sent = tokens * experts_->copies();
+    const double of_group = tokens * attending_dies(), sent = tokens * experts_->copies();
     const double rows = experts_->mean_rows(of_group);
     const double active = experts_->active_experts(of_group, load.tokens_per_sequence).mean;
     attention +=
@@ -235,7 +273,7 @@ double DecodePipeline::layer_bytes(const MeanLoad& load, LayerKind kind) const {
     experts +=
         operators_.expert_ffn(rows, active).hbm_bytes + rows * operators_.combine_message_bytes();
   }
-  return (attention * ranks() + experts * layout_.ranks) / dies_ * load.microbatches;
+  return (attention * attending_dies() + experts * layout_.ranks) / dies_ * load.microbatches;
 }
 
 DecodeIteration DecodePipeline::iteration(const DecodeBatch& batch) const {
@@ -251,22 +289,28 @@ DecodeIteration DecodePipeline::iteration(const DecodeBatch& batch) const {
   const auto ranks = static_cast<double>(batch.sequences.size());
   const MeanLoad load{static_cast<double>(total) / ranks, static_cast<double>(context) / ranks,
                       1.0 + options_.draft_tokens, chosen.microbatches};
+  const double group = options_.attention_group.dies, attending = attending_dies() / dies_;
   const auto moe_layers = static_cast<double>(architecture_.moe_layers());
   double hbm = moe_layers * layer_bytes(load, LayerKind::kMoe) +
                architecture_.dense_layers * layer_bytes(load, LayerKind::kDense) +
-               operators_.lm_head(load.tokens()).hbm_bytes * ranks / dies_;
+               operators_.lm_head(load.tokens(), 1 / group).hbm_bytes * attending;
   double sent = moe_layers * load.tokens();
+  double shared = architecture_.layers * collective_bytes(load.tokens());
   for (int draft = 0; draft < options_.draft_tokens; ++draft) {
     MeanLoad of_draft = load;
     if (draft > 0) of_draft.tokens_per_sequence = 1;
     hbm += layer_bytes(of_draft, LayerKind::kMtp) +
-           operators_.lm_head(load.sequences).hbm_bytes * ranks / dies_;
+           operators_.lm_head(load.sequences, 1 / group).hbm_bytes * attending;
     sent += of_draft.tokens();
+    shared += collective_bytes(of_draft.tokens());
   }
-  sent *= ranks / dies_;
+  sent *= attending / group;
+  shared *= attending;
   result.bytes_per_die.hbm = whole_bytes(hbm);
   const TokenExchange& exchange = *place_of(batch).exchange;
-  result.bytes_per_die.ub = whole_bytes(exchange.ub_bytes(sent, experts_->copies()));
+  result.bytes_per_die.ub = whole_bytes(exchange.ub_bytes(sent, experts_->copies()) +
+                                        shared * place_of(batch).collective_leaves);
+  result.bytes_per_die.collective = whole_bytes(shared);
   result.bytes_per_die.exchange = whole_bytes(exchange.bytes(sent, experts_->copies()));
   return result;
 }

@@ -17,6 +17,7 @@ DecodeStep::DecodeStep(const DecodePipeline& pipeline, const DecodePlan& plan,
       jitter_(variant.no_jitter || variant.free_exchange
                   ? 0
                   : pipeline.platform_.token_exchange.jitter),
+      group_(pipeline.options_.attention_group.dies),
       program_(pipeline.options_.is_disaggregated()            ? kDisaggregated
                : plan.microbatches == 1                        ? kOneStream
                : pipeline.platform_.token_exchange.holds_cores ? kTwoStreams
@@ -162,18 +163,16 @@ void DecodeStep::prepare(double tokens_per_sequence, bool mtp) {
     rank.kv_tokens = group.kv_tokens;
     ranks_.push_back(rank);
   }
-  max_tokens_ = part(groups_.back().sequences, 0) * tokens_per_sequence;
+  max_tokens_ = part(groups_.back().sequences, 0) * tokens_per_sequence / group_;
   for (Rank& rank : ranks_) {
     for (int m = 0; m < plan_.microbatches; ++m) {
       const double sequences = part(rank.sequences, m);
-      const double tokens = sequences * tokens_per_sequence;
+      const double tokens = sequences * tokens_per_sequence / group_;  // of a die
       const double kv = rank.kv_tokens * sequences / rank.sequences;
-      Seconds attention = 0;
-      for (const NamedWork& op :
-           pipeline_.operators_.decode_attention(sequences, kv, tokens_per_sequence, mtp)) {
-        attention += alone(cost(op.work, attention_share_));
+      rank.attention[m] = 0;
+      for (const Operator& op : attention(sequences, kv, tokens_per_sequence, mtp)) {
+        rank.attention[m] += alone(op.cost);
       }
-      rank.attention[m] = attention;
       rank.gate[m] = alone(cost(pipeline_.operators_.gate(tokens), expert_share_));
       rank.dispatch[m] = dispatch(tokens);
       rank.dense[m] = alone(cost(pipeline_.operators_.dense_ffn(tokens), expert_share_));
@@ -203,12 +202,42 @@ void DecodeStep::prune() {
   ranks_ = std::move(kept);
 }
 
+Operator DecodeStep::collective(const char* name, double bytes) const {
+  Operator op{name, 0, {}, Unit::kExchange};
+  if (variant_.free_exchange) return op;
+  const coll::ExchangeCost& cost = place_->collective;
+  op.cost.compute = cost.wire(bytes, bytes) * variant_.wire_stretch;
+  op.cost.hbm_bytes = 2 * bytes;  // read here, written there
+  if (!variant_.free_launch) {
+    op.cost.fixed = pipeline_.platform_.token_exchange.startup + cost.latency;
+  }
+  op.cost.fixed += jitter_;
+  return op;
+}
+
+DecodeStep::AttentionChain DecodeStep::attention(double sequences, double kv_tokens,
+                                                 double tokens_per_sequence, bool mtp) const {
+  const OperatorList& list = pipeline_.operators_;
+  const AttentionGroup& group = pipeline_.options_.attention_group;
+  const double tokens = sequences * tokens_per_sequence;
+  const bool is_shared = group.dies > 1;
+  AttentionChain chain;
+  if (is_shared) chain.push_back(collective("AllGather", tokens * list.hidden_bytes()));
+  for (const auto& [name, work] :
+       list.decode_attention(sequences, kv_tokens, tokens_per_sequence, mtp, group)) {
+    const bool attends = work.mla_ops > 0 && group.splits_kv;
+    if (attends) chain.push_back(collective("QueryGather", tokens * list.query_bytes()));
+    chain.push_back({name, 0, cost(work, attention_share_), Unit::kMatrix, work});
+    if (attends) chain.push_back(collective("OutputSum", tokens * list.partial_output_bytes()));
+  }
+  if (is_shared) chain.push_back(collective("ReduceScatter", tokens * list.partial_sum_bytes()));
+  return chain;
+}
+
 void DecodeStep::add_attention(TypicalLayer& layer, double sequences, double kv_tokens,
                                double tokens_per_sequence) const {
-  for (const auto& [name, work] :
-       pipeline_.operators_.decode_attention(sequences, kv_tokens, tokens_per_sequence, false)) {
-    layer.push_back(
-        {{name, 0, cost(work, attention_share_), Unit::kMatrix, work}, Stage::kAttention});
+  for (const Operator& op : attention(sequences, kv_tokens, tokens_per_sequence, false)) {
+    layer.push_back({op, Stage::kAttention});
   }
 }
 
@@ -218,7 +247,7 @@ void DecodeStep::contend(double tokens_per_sequence) {
       ranks_.begin(), ranks_.end(),
       [](const Rank& a, const Rank& b) { return a.attention[0] < b.attention[0]; });
   const double sequences = part(pacing->sequences, 0);
-  const double tokens = sequences * tokens_per_sequence;
+  const double tokens = sequences * tokens_per_sequence / group_;
   const double kv = pacing->kv_tokens * sequences / pacing->sequences;
   busiest_tokens_ = tokens_[0];
   busiest_ = busiest_ranks(busiest_tokens_);
@@ -396,7 +425,7 @@ void DecodeStep::join(Seconds at) {
 }
 
 Seconds DecodeStep::head(double tokens) const {
-  OperatorCost op = pipeline_.device_.cost(pipeline_.operators_.lm_head(tokens), 1);
+  OperatorCost op = pipeline_.device_.cost(pipeline_.operators_.lm_head(tokens, 1 / group_), 1);
   if (variant_.free_launch) op.fixed = 0;
   return alone(op);
 }

@@ -39,7 +39,7 @@ class DecodeStep {
     Stage stage = Stage::kAttention;
     Seconds shared = 0;  // its duration beside the other stream
   };
-  using TypicalLayer = boost::container::static_vector<Typical, 12>;
+  using TypicalLayer = boost::container::static_vector<Typical, 16>;
   const TypicalLayer& moe_operators() const { return moe_typical_; }
   const TypicalLayer& dense_operators() const { return dense_typical_; }
   const DecodeProgram& program() const { return program_; }
@@ -94,6 +94,11 @@ class DecodeStep {
   void prepare(double tokens_per_sequence, bool mtp);
   void prune();
   void contend(double tokens_per_sequence);
+  using AttentionChain = boost::container::static_vector<Operator, 10>;
+  /// Of a rank's sequences, on each of its dies; collectives between them where there are several.
+  AttentionChain attention(double sequences, double kv_tokens, double tokens_per_sequence,
+                           bool mtp) const;
+  Operator collective(const char* name, double bytes) const;
   void add_attention(TypicalLayer& layer, double sequences, double kv_tokens,
                      double tokens_per_sequence) const;
   /// What an operator of the layer takes beside those of the other server.
@@ -115,6 +120,7 @@ class DecodeStep {
   const StepVariant variant_;
   const BytesPerSecond bandwidth_;
   const Seconds jitter_;  // at each barrier
+  const double group_;    // dies of a rank
   const DecodeProgram& program_;
   double attention_share_ = 1, expert_share_ = 1, exchange_aiv_ = 1;
   std::vector<Group> groups_;  // by rising number of sequences

@@ -45,12 +45,12 @@ OperatorWork OperatorList::dense_ffn(double tokens, double share) const {
   return work;
 }
 
-OperatorWork OperatorList::lm_head(double tokens) const {
+OperatorWork OperatorList::lm_head(double tokens, double share) const {
   const Architecture& a = architecture_;
   OperatorWork work;
-  work.bf16_ops = 2.0 * tokens * a.hidden * a.vocabulary;
+  work.bf16_ops = 2.0 * tokens * a.hidden * a.vocabulary * share;
   // Logits are written once and read twice (maximum and sum, then choice).
-  work.hbm_bytes = head_weight_bytes() + 3.0 * tokens * a.vocabulary * kFp32;
+  work.hbm_bytes = share * (head_weight_bytes() + 3.0 * tokens * a.vocabulary * kFp32);
   work.stages = 3;  // norm | head | sampling
   return work;
 }

@@ -71,23 +71,23 @@ void PrefillStep::add_attention(std::vector<Operator>& chain) const {
 void PrefillStep::add_latent_attention(std::vector<Operator>& chain) const {
   const OperatorList& list = pipeline_.operators_;
   const Architecture& a = list.architecture();
-  const double tokens = part_.tokens / ranks_;
+  const double tokens = own_tokens();
   const double new_tokens = part_.tokens * group_, context = part_.context * group_;
   const auto in_order = [&](const char* name, const OperatorWork& work) {
     chain.push_back(compute(name, work));
   };
   in_order("Norm", list.prefill_norm(tokens));
   in_order("DownProjection", list.prefill_down_projection(tokens));
-  chain.push_back(collective("AllGather", gather_bytes()));
+  add_collective(chain, "AllGather", gather_bytes());
   if (a.indexer) {
-    in_order("Indexer", list.prefill_indexer(part_.pairs / ranks_, tokens, context));
-    chain.push_back(collective("IndexGather", chosen_bytes()));
+    in_order("Indexer", list.prefill_indexer(part_.pairs * group_ / tp_, tokens, context));
+    add_collective(chain, "IndexGather", chosen_bytes());
   }
   in_order("UpProjection", list.prefill_head_projection(new_tokens, context, heads_));
   in_order("RoPE", list.prefill_rope(new_tokens, context, heads_));
   in_order("Attention",
            list.prefill_attention(attended_pairs() * group_, new_tokens, context, heads_));
-  chain.push_back(collective("AllToAll", all_to_all_bytes()));
+  add_collective(chain, "AllToAll", all_to_all_bytes());
   in_order("Quantise", list.prefill_quantise_attention(tokens, a.heads));
   in_order("OProj", list.prefill_o_proj(tokens, a.heads));
 }
@@ -98,8 +98,8 @@ void PrefillStep::add_grouped_attention(std::vector<Operator>& chain) const {
   const auto in_order = [&](const char* name, const OperatorWork& work) {
     chain.push_back(compute(name, work));
   };
-  in_order("Norm", list.prefill_norm(part_.tokens / ranks_));
-  chain.push_back(collective("AllGather", gather_bytes()));
+  in_order("Norm", list.prefill_norm(own_tokens()));
+  add_collective(chain, "AllGather", gather_bytes());
   in_order("QKVProj", list.prefill_head_projection(new_tokens, context, heads_));
   in_order("RoPE", list.prefill_rope(new_tokens, context, heads_));
   in_order("Attention", list.prefill_attention(part_.pairs * group_, new_tokens, context, heads_));
@@ -109,18 +109,17 @@ void PrefillStep::add_grouped_attention(std::vector<Operator>& chain) const {
 }
 
 void PrefillStep::add_reduce_scatter(std::vector<Operator>& chain) const {
-  chain.push_back(collective("ReduceScatter", reduce_scatter_bytes()));
-  chain.push_back(
-      compute("Sum", pipeline_.operators_.prefill_partial_sum(part_.tokens / ranks_, tp_)));
+  add_collective(chain, "ReduceScatter", reduce_scatter_bytes());
+  chain.push_back(compute("Sum", pipeline_.operators_.prefill_partial_sum(own_tokens(), tp_)));
 }
 
 void PrefillStep::add_dense(std::vector<Operator>& chain) const {
   const OperatorList& list = pipeline_.operators_;
   if (!list.architecture().is_tensor_parallel()) {
-    chain.push_back(compute("DenseFFN", list.dense_ffn(part_.tokens / ranks_)));
+    chain.push_back(compute("DenseFFN", list.dense_ffn(own_tokens())));
     return;
   }
-  chain.push_back(collective("AllGather", gather_bytes()));
+  add_collective(chain, "AllGather", gather_bytes());
   chain.push_back(compute("DenseFFN", list.dense_ffn(group_tokens(), 1 / tp_)));
   add_reduce_scatter(chain);
 }

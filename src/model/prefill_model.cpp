@@ -1,10 +1,13 @@
 #include "cmsim/model/prefill_model.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <array>
 #include <cmath>
 #include <utility>
 
+#include "cmsim/base/error.hpp"
 #include "place.hpp"
 #include "prefill_step.hpp"
 
@@ -13,6 +16,15 @@ namespace {
 
 constexpr double kAttentionTile =
     128;  // assumption: rows of the query tile of the attention kernel
+
+/// As given, else as many ranks as there are heads for.
+int prefill_tp(const Architecture& architecture, const PrefillOptions& options, int ranks) {
+  if (options.attention_tp == 0) return tensor_parallel_degree(architecture, ranks);
+  if (options.attention_tp <= architecture.heads) return options.attention_tp;
+  throw ConfigError({"", 0, "/deployment/prefill/attention/tp"},
+                    fmt::format("found {}, allowed is up to the {} heads of model \"{}\"",
+                                options.attention_tp, architecture.heads, architecture.name));
+}
 
 }  // namespace
 
@@ -44,6 +56,7 @@ PrefillPipeline::PrefillPipeline(const hw::Platform& platform, const Architectur
     : platform_(platform),
       options_(options.prefill),
       mtp_layers_(options.decode.draft_tokens > 0 ? architecture.mtp_layers : 0),
+      tp_(prefill_tp(architecture, options.prefill, experts->layout().ranks)),
       operators_(architecture, options.precision),
       device_(platform),
       experts_(std::move(experts)),
@@ -74,11 +87,9 @@ PrefillPipeline::PrefillPipeline(const hw::Platform& platform, const Architectur
   }
 }
 
-/// As many ranks as heads are one.
 coll::ExchangeNetwork::Subgroups PrefillPipeline::tensor_parallel_groups(
     const std::vector<std::int32_t>& dies) const {
-  const auto tp =
-      static_cast<std::size_t>(tensor_parallel_degree(operators_.architecture(), layout_.ranks));
+  const auto tp = static_cast<std::size_t>(tp_);
   coll::ExchangeNetwork::Subgroups groups;
   for (std::size_t first = 0; first < dies.size(); first += tp) {
     const auto begin = dies.begin() + static_cast<std::ptrdiff_t>(first);
@@ -106,6 +117,7 @@ MemoryPlan PrefillPipeline::plan_memory(const hw::Platform& platform,
                                         double max_tokens_per_rank) {
   return plan_prefill_memory(platform, OperatorList(architecture, options.precision),
                              derive_layout(architecture, ranks, options.experts),
+                             prefill_tp(architecture, options.prefill, ranks),
                              max_tokens_per_rank / std::max(1, options.prefill.microbatches));
 }
 

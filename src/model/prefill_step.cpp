@@ -17,9 +17,11 @@ PrefillStep::PrefillStep(const PrefillPipeline& pipeline, std::int32_t instance,
   part_ = {totals.tokens / microbatches_, totals.context / microbatches_,
            totals.pairs / microbatches_, totals.sequences / microbatches_};
   // TP over heads; with more ranks than heads, groups of ranks take different sequences.
-  tp_ = tensor_parallel_degree(a, pipeline.layout_.ranks);
+  tp_ = pipeline.tp_;
   heads_ = std::ceil(a.heads / tp_);
-  group_ = tp_ / ranks_;
+  // Whole sequences: the busiest group paces the batch.
+  const double groups = ranks_ / tp_;
+  group_ = std::min(1.0, std::ceil(part_.sequences / groups) / part_.sequences);
   const BytesPerSecond bandwidth = pipeline_.device_.hbm_bandwidth();
 
   add_attention(dense_chain_);
@@ -61,11 +63,14 @@ void PrefillStep::count_bytes(const PrefillPipeline::Totals& totals) {
   const OperatorList& list = pipeline_.operators_;
   const Architecture& a = list.architecture();
   const double moe_layers = a.moe_layers() + pipeline_.mtp_layers_;
-  std::vector<Operator> mean_chain;
+  group_ = tp_ / ranks_;  // the mean from here on
+  std::vector<Operator> mean_chain, mean_dense_chain;
+  add_attention(mean_dense_chain);
+  add_dense(mean_dense_chain);
   add_attention(mean_chain);
   add_moe(mean_chain, mean_rows());
   double dense = 0, moe = 0;
-  for (const Operator& op : dense_chain_) dense += op.cost.hbm_bytes;
+  for (const Operator& op : mean_dense_chain) dense += op.cost.hbm_bytes;
   for (const Operator& op : mean_chain) moe += op.cost.hbm_bytes;
   hbm_bytes_ = microbatches_ * (a.dense_layers * dense + moe_layers * moe) +
                head(totals).hbm_bytes +
@@ -73,6 +78,7 @@ void PrefillStep::count_bytes(const PrefillPipeline::Totals& totals) {
   const double exchange =
       sent_rows() * (list.dispatch_message_bytes() + list.combine_message_bytes());
   exchange_bytes_ = microbatches_ * moe_layers * exchange;
+  if (tp_ <= 1) return;
   collective_bytes_ = microbatches_ * (a.dense_layers + moe_layers) * attention_collective_bytes() +
                       microbatches_ * a.dense_layers * dense_collective_bytes();
 }
@@ -107,12 +113,14 @@ Operator PrefillStep::transfer(const char* name, double bytes, Seconds wire,
 }
 
 /// A collective of the attention part: it blocks the compute stream.
-Operator PrefillStep::collective(const char* name, double bytes) const {
+void PrefillStep::add_collective(std::vector<Operator>& chain, const char* name,
+                                 double bytes) const {
+  if (tp_ <= 1) return;
   const coll::ExchangeCost& cost = place_.collective;
   Operator op =
       transfer(name, bytes * place_.collective_leaves, cost.wire(bytes, bytes), cost.latency);
   op.server = server_of(Unit::kMatrix);
-  return op;
+  chain.push_back(op);
 }
 
 double PrefillStep::local_rows() const {
@@ -162,7 +170,7 @@ double PrefillStep::sent_rows() const {
 
 void PrefillStep::add_moe(std::vector<Operator>& chain, const Rows& rows) const {
   const OperatorList& list = pipeline_.operators_;
-  const double tokens = part_.tokens / ranks_;
+  const double tokens = own_tokens();
   const double sent = sent_rows();
   const double received = rows.computed - local_rows();
   const auto exchange = [&](const char* name, double wire_of_byte, double message_bytes) {

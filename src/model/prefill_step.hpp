@@ -48,7 +48,8 @@ class PrefillStep {
   Operator vector_work(const char* name, const OperatorWork& work) const;
   /// `bytes` leave a package, or reach it, and keep the wire busy for a time.
   Operator transfer(const char* name, double bytes, Seconds wire, Seconds latency) const;
-  Operator collective(const char* name, double bytes) const;
+  /// Where several ranks share the heads of a sequence.
+  void add_collective(std::vector<Operator>& chain, const char* name, double bytes) const;
   void add_attention(std::vector<Operator>& chain) const;
   void add_latent_attention(std::vector<Operator>& chain) const;
   void add_grouped_attention(std::vector<Operator>& chain) const;
@@ -72,6 +73,7 @@ class PrefillStep {
   double local_rows() const;
   double sent_rows() const;
   double group_tokens() const { return part_.tokens * group_; }
+  double own_tokens() const { return group_tokens() / tp_; }
   double gather_bytes() const;
   double chosen_bytes() const;
   double all_to_all_bytes() const;
@@ -87,7 +89,7 @@ class PrefillStep {
   const StepVariant variant_;
   PrefillPipeline::Totals part_;  // of one microbatch, all ranks
   double ranks_ = 1;
-  double group_ = 1;  // share of a microbatch's sequences that one TP group has
+  double group_ = 1;  // share of a microbatch's sequences that the busiest TP group has
   double tp_ = 1;     // ranks of a TP group
   double heads_ = 1;  // of a rank
   int microbatches_ = 1;

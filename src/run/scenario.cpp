@@ -22,6 +22,8 @@ namespace fs = std::filesystem;
 
 constexpr Seconds kLeastTime = 1e-6, kMostTime = 1e9;  // of a limit or a horizon
 
+constexpr int kMostTp = 1024;
+
 serve::PrefillSpec read_prefill(const ConfigNode& node) {
   serve::PrefillSpec spec;
   spec.instances = static_cast<int>(node.integer_or("instances", spec.instances, 1, 100000));
@@ -30,6 +32,9 @@ serve::PrefillSpec read_prefill(const ConfigNode& node) {
   spec.ep = static_cast<int>(node.integer_or("ep", spec.ep, 1, 1000000));
   spec.max_num_batched_tokens =
       node.integer_or("max_num_batched_tokens", spec.max_num_batched_tokens, 1, 1'000'000'000);
+  const ConfigNode attention = node.child_or_empty("attention");
+  spec.attention_tp = static_cast<int>(attention.integer_or("tp", 0, 1, kMostTp));
+  attention.close();
   node.close();
   return spec;
 }
@@ -42,15 +47,14 @@ serve::DecodeSpec read_decode(const ConfigNode& node) {
   spec.ep = static_cast<int>(node.integer_or("ep", spec.ep, 1, 1000000));
   spec.max_num_seqs =
       static_cast<int>(node.integer_or("max_num_seqs", spec.max_num_seqs, 1, 1'000'000));
-  const auto npus_of = [&](const char* part) {
-    if (!node.has(part)) return 0;
-    const ConfigNode child = node.child(part);
-    const auto npus = static_cast<int>(child.integer("npus", 1, 100000));
-    child.close();
-    return npus;
-  };
-  spec.attention_npus = npus_of("attention");
-  spec.expert_npus = npus_of("experts");
+  const ConfigNode attention = node.child_or_empty("attention");
+  spec.attention_npus = static_cast<int>(attention.integer_or("npus", 0, 1, 100000));
+  spec.attention_tp = static_cast<int>(attention.integer_or("tp", 1, 1, kMostTp));
+  spec.splits_kv = attention.boolean_or("context_parallel", false);
+  attention.close();
+  const ConfigNode experts = node.child_or_empty("experts");
+  spec.expert_npus = static_cast<int>(experts.integer_or("npus", 0, 1, 100000));
+  experts.close();
   node.close();
   return spec;
 }
@@ -228,10 +232,12 @@ Scenario read_keys(const ConfigDocument& document) {
     scenario.borrowed.emplace_back("/experts/popularity");
   }
   scenario.deployment = read_deployment(root.child_or_empty("deployment"));
-  if (scenario.deployment.decode.is_disaggregated()) {
-    scenario.options.decode.attention_dies =
-        scenario.deployment.decode.attention_npus * scenario.platform.dies_per_npu;
+  const serve::DecodeSpec& decode = scenario.deployment.decode;
+  if (decode.is_disaggregated()) {
+    scenario.options.decode.attention_dies = decode.attention_npus * scenario.platform.dies_per_npu;
   }
+  scenario.options.decode.attention_group = {decode.attention_tp, decode.splits_kv};
+  scenario.options.prefill.attention_tp = scenario.deployment.prefill.attention_tp;
   scenario.policies = read_policies(root.child_or_empty("policies"));
   const ConfigNode workload = root.child("workload");
   scenario.role = read_role(workload);

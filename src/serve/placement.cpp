@@ -24,6 +24,13 @@ void check_at_least(const std::string& pointer, std::int64_t value, std::int64_t
   }
 }
 
+/// Groups of dies that share heads fill an instance.
+void check_tp(const std::string& role, int tp, int dies) {
+  if (tp == 0 || dies % tp == 0) return;
+  fail(role + "/attention/tp", "found " + std::to_string(tp) + ", which does not divide the " +
+                                   std::to_string(dies) + " dies of an instance that attend");
+}
+
 /// Attention and experts together are the instance.
 void check_disaggregation(const DecodeSpec& decode) {
   const auto found = [](int npus) { return npus > 0 ? std::to_string(npus) : std::string("none"); };
@@ -115,7 +122,9 @@ Placement place(const DeploymentSpec& deployment, const hw::Platform& platform, 
   if (uses_decode(role)) {
     placement.decode_instances = deployment.decode.instances;
     placement.decode_dies = deployment.decode.npus_per_instance * platform.dies_per_npu;
-    placement.decode_ranks = deployment.decode.attending_npus() * platform.dies_per_npu;
+    placement.dies_per_rank = deployment.decode.attention_tp;
+    placement.decode_ranks =
+        deployment.decode.attending_npus() * platform.dies_per_npu / deployment.decode.attention_tp;
   }
   placement.dies = hw::whole_dies(platform);
   placement.cpus = hw::whole_cpus(platform);
@@ -162,11 +171,13 @@ void check_deployment(const DeploymentSpec& deployment, const hw::Platform& plat
     throw ConfigError({"", 0, "/deployment"}, message);
   }
   if (uses_prefill(role)) {
+    check_tp("prefill", prefill.attention_tp, prefill.npus_per_instance * platform.dies_per_npu);
     check_ep("prefill", "npus_per_instance", prefill.npus_per_instance, prefill.ep,
              platform.dies_per_npu);
   }
   if (uses_decode(role)) {
     check_disaggregation(decode);
+    check_tp("decode", decode.attention_tp, decode.attending_npus() * platform.dies_per_npu);
     const bool apart = decode.is_disaggregated();
     check_ep("decode", apart ? "experts/npus" : "npus_per_instance",
              apart ? decode.expert_npus : decode.npus_per_instance, decode.ep,

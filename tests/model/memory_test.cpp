@@ -34,7 +34,7 @@ TEST(Memory, DecodeDieOfEp320KeepsOneExpertALayer) {
 TEST(Memory, PrefillDieOfEp32KeepsTenExpertsALayer) {
   const OperatorList operators(deepseek_r1(), {});
   const MemoryPlan plan =
-      plan_prefill_memory(cloudmatrix(), operators, derive_layout(deepseek_r1(), 32), 1000);
+      plan_prefill_memory(cloudmatrix(), operators, derive_layout(deepseek_r1(), 32), 32, 1000);
   EXPECT_EQ(plan.weights, kWithoutExperts + 59 * 10 * kExpert);  // 43.84 GB
   EXPECT_EQ(plan.buffers, 2.0 * 1000 * 8 * (7'680 + 14'336));    // both directions of top-8 rows
 }
@@ -51,7 +51,8 @@ TEST(Memory, SharedExpertsLieOnTheDieThatHoldsMost) {
   const auto weights = [&](int shared, int ranks) {
     Architecture model = deepseek_r1();
     model.shared_experts = shared;
-    return plan_prefill_memory(platform, OperatorList(model, {}), derive_layout(model, ranks), 1)
+    return plan_prefill_memory(platform, OperatorList(model, {}), derive_layout(model, ranks),
+                               ranks, 1)
         .weights;
   };
   // EP32, a copy on every rank: 9 routed slots and all shared experts.
@@ -89,7 +90,8 @@ TEST(Memory, ADenseModelIsWholeOnADecodeDieAndDividedInPrefill) {
   EXPECT_EQ(narrow.buffers, 0);  // nothing is exchanged
   EXPECT_EQ(narrow.kv_bytes_per_token, 327'680);
   // 2 heads and a KV head: 8192 x 128 x 4 + 256 x 8192 = 6,291,456; 1/32 of the FFN 22,020,096
-  const MemoryPlan prefill = plan_prefill_memory(cloudmatrix(), OperatorList(llama, {}), layout, 1);
+  const MemoryPlan prefill =
+      plan_prefill_memory(cloudmatrix(), OperatorList(llama, {}), layout, layout.ranks, 1);
   EXPECT_EQ(prefill.weights, 80 * (6'291'456.0 + 22'020'096) + 4'202'692'608);
   EXPECT_EQ(prefill.buffers, 0);
   EXPECT_EQ(prefill.kv_bytes_per_token, 4 * 327'680);  // 32 ranks with a KV head each, of 8

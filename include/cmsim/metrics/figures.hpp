@@ -26,8 +26,8 @@ struct SystemFacts {
   BenchmarkArguments arguments;
 
   Tokens decode_kv_capacity() const {
-    return decode_kv_per_die * dies_per_npu * deployment.decode.attending_npus() *
-           deployment.decode.instances;
+    return decode_kv_per_die * dies_per_npu * deployment.decode.attending_npus() /
+           deployment.decode.attention_tp * deployment.decode.instances;
   }
 };
 

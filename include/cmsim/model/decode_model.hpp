@@ -48,10 +48,8 @@ class DecodePipeline : public DecodeModel {
   StepBreakdown breakdown(const DecodeBatch& batch) const;
   const MemoryPlan& memory() const { return memory_; }
   const ExpertLoad& experts() const { return *experts_; }
-  /// Data-parallel ranks of an instance: dies that attend.
-  int ranks() const {
-    return options_.is_disaggregated() ? options_.attention_dies : layout_.ranks;
-  }
+  /// Data-parallel ranks of an instance.
+  int ranks() const { return attending_dies() / options_.attention_group.dies; }
   /// How the batch is run: as the deployment is planned, or whole where no rank has a sequence for
   /// every microbatch.
   DecodePlan plan(const DecodeBatch& batch) const;
@@ -63,13 +61,21 @@ class DecodePipeline : public DecodeModel {
   /// Instances whose places are alike share one.
   struct Place {
     std::unique_ptr<TokenExchange> exchange;
+    coll::ExchangeCost collective;  // within the dies of a rank
+    double collective_leaves = 0;   // of their bytes, what leaves its package
     // Filled as they are met: a cache of a pure function.
     std::shared_ptr<BusiestRankTables> busiest;
   };
   Place& place_of(const DecodeBatch& batch) const {
     return *places_[static_cast<std::size_t>(batch.instance)];
   }
-  struct MeanLoad {  // of a die
+  int attending_dies() const {
+    return options_.is_disaggregated() ? options_.attention_dies : layout_.ranks;
+  }
+  /// The dies of each rank.
+  coll::ExchangeNetwork::Subgroups rank_dies(const std::vector<std::int32_t>& dies) const;
+  double collective_bytes(double tokens) const;  // of a layer on a die, `tokens` of its rank
+  struct MeanLoad {                              // of a rank
     double sequences = 0, kv_tokens = 0, tokens_per_sequence = 1;
     int microbatches = 1;
     double tokens() const { return sequences * tokens_per_sequence; }

@@ -42,28 +42,29 @@ class OperatorList {
   /// The attention of a decode layer in order, as its kind has it; in an MTP module with the
   /// projection before it. Arguments as `attention` below.
   WorkList decode_attention(double sequences, double kv_tokens, double tokens_per_sequence,
-                            bool mtp) const;
+                            bool mtp, const AttentionGroup& group = {}) const;
 
   // --- decode, one layer (P §4.2.3: MLAProlog, FusedAttention, OProj, Gate, MLP) ---
   /// Norm, projections to queries, keys and values, RoPE. MLA: down-projections, query
   /// up-projection, absorbed key projection.
-  OperatorWork attention_prolog(double tokens) const;
+  OperatorWork attention_prolog(double tokens, int group = 1) const;
   /// Scores of `kv_tokens` cached tokens for each query row, and the choice of the highest.
   OperatorWork indexer(double sequences, double kv_tokens, double tokens_per_sequence) const;
   /// Attention: `kv_tokens` is the context summed over the sequences, `tokens_per_sequence` the
   /// query rows of each (1 + draft tokens). The KV of a sequence is read once for all its rows;
   /// with an indexer each row has its own choice of tokens.
-  OperatorWork attention(double sequences, double kv_tokens, double tokens_per_sequence) const;
+  OperatorWork attention(double sequences, double kv_tokens, double tokens_per_sequence,
+                         const AttentionGroup& group = {}) const;
   /// Output projection; MLA: the absorbed value projection before it.
-  OperatorWork o_proj(double tokens) const;
+  OperatorWork o_proj(double tokens, int group = 1) const;
   /// Norm, router and top-k.
   OperatorWork gate(double tokens) const;
   /// Gated FFN of `experts` expert copies over `rows` token-expert pairs.
   OperatorWork expert_ffn(double rows, double experts) const;
   /// FFN of a dense layer, or the `share` of its columns that one of several ranks has.
   OperatorWork dense_ffn(double tokens, double share = 1) const;
-  /// Final norm, LM head and sampling of `tokens` rows.
-  OperatorWork lm_head(double tokens) const;
+  /// Final norm, LM head and sampling of `tokens` rows, of the `share` of the vocabulary.
+  OperatorWork lm_head(double tokens, double share = 1) const;
   /// MTP module's projection of [hidden, embedding] to hidden.
   OperatorWork mtp_projection(double tokens) const;
 
@@ -97,7 +98,8 @@ class OperatorList {
   OperatorWork combine_reduce(double tokens, double rows) const;
 
   // --- sizes, bytes ---
-  double attention_weight_bytes() const;  // one layer, the indexer's included
+  /// One layer, the indexer's included; of one of the dies of a group.
+  double attention_weight_bytes(int group = 1) const;
   /// The part of one of `ranks` dies that share the heads of a prefill batch: MLA has its latents
   /// and outputs in sequence parallel, so that each die has all weights.
   double prefill_attention_weight_bytes(int ranks) const;
@@ -119,6 +121,13 @@ class OperatorList {
   /// What an indexer chose for a token that sees `context`: a list, or a mask if that is shorter.
   double chosen_bytes(double context) const;
   double partial_sum_bytes() const;  // hidden state of a token, BF16
+  /// What a group collects of a token in decode: the normed hidden state, quantised if the
+  /// projections are; where it splits the KV, the queries and the partial outputs of all heads.
+  double hidden_bytes() const;
+  double query_bytes() const;
+  double partial_output_bytes() const;
+  /// Heads of one of the dies of a group.
+  double heads_of(int group) const;
   /// KV heads of a rank with so many heads (GQA).
   double kv_heads_of(double heads) const;
 

@@ -12,6 +12,13 @@
 
 namespace cmsim::model {
 
+/// Dies that share the attention of the same sequences in decode: the heads, or (`splits_kv`,
+/// decode context parallelism) projections by heads and attention by tokens of the KV cache.
+struct AttentionGroup {
+  int dies = 1;
+  bool splits_kv = false;
+};
+
 enum class Precision { kInt8, kBf16 };
 enum class Placement { kEplb, kContiguous, kBalanced };
 enum class RedundantOn { kRouted, kShared, kAny };  // ranks; kShared: those of the shared expert
@@ -33,6 +40,7 @@ struct DecodeOptions {
   // Of an instance: its first dies attend, the others have the experts (attention-FFN
   // disaggregation); 0 = all do both. From /deployment/decode.
   int attention_dies = 0;
+  AttentionGroup attention_group;  // likewise: dies that share sequences
   bool is_disaggregated() const { return attention_dies > 0; }
   Launch launch = Launch::kInNpu;  // kCpu: launch_time per graph
   Seconds launch_time = 0.7e-3;    // one graph launch from the CPU (P: 0.6-0.8 ms)
@@ -41,6 +49,8 @@ struct DecodeOptions {
 };
 
 struct PrefillOptions {
+  int attention_tp = 0;  // dies that share the heads of a sequence, from /deployment/prefill; 0 =
+                         // as many as there are, up to one a head
   int microbatches = 0;          // 1 = nothing overlaps, 0 = the faster of 1 and 2
   bool sequence_packing = true;  // false: every sequence is padded to the longest of its batch
   double staleness = 1;  // of the expert placement: as between two workloads of the LMSYS counts

@@ -81,6 +81,7 @@ class PrefillPipeline : public PrefillModel {
   hw::Platform platform_;
   PrefillOptions options_;
   int mtp_layers_;  // run when decode drafts
+  int tp_;          // dies that share the heads of a sequence
   OperatorList operators_;
   Device device_;
   std::vector<std::string> servers_;     // units of the die, each name once

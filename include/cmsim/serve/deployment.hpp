@@ -16,6 +16,8 @@ struct PrefillSpec {
   int instances = 6;
   int npus_per_instance = 16;
   int ep = 32;                            // dies of an instance: one expert-parallel group
+  int attention_tp = 0;                   // dies that share the heads of a sequence; 0 = as many as
+                                          // there are, up to one a head
   Tokens max_num_batched_tokens = 16384;  // per NPU; an instance's budget is this times its NPUs
   /// New tokens of one batch of an instance at most.
   Tokens token_budget() const { return max_num_batched_tokens * npus_per_instance; }
@@ -29,11 +31,15 @@ struct DecodeSpec {
   // Attention-FFN disaggregation: NPUs of an instance that attend, and those that have the experts;
   // 0 = all do both.
   int attention_npus = 0, expert_npus = 0;
+  int attention_tp = 1;    // dies that share the heads of the same sequences: a data-parallel rank
+  bool splits_kv = false;  // and the tokens of their KV (decode context parallelism)
 
   bool is_disaggregated() const { return attention_npus > 0 && expert_npus > 0; }
   int attending_npus() const { return is_disaggregated() ? attention_npus : npus_per_instance; }
-  /// Data-parallel ranks of an instance: dies that attend.
-  int ranks() const { return is_disaggregated() ? ep / expert_npus * attention_npus : ep; }
+  /// Data-parallel ranks of an instance.
+  int ranks() const {
+    return (is_disaggregated() ? ep / expert_npus * attention_npus : ep) / attention_tp;
+  }
   std::int64_t slots_per_instance() const { return std::int64_t{max_num_seqs} * attending_npus(); }
   std::int64_t slots() const { return instances * slots_per_instance(); }
   /// Of one of the `ranks` dies of an instance that attend: those of an NPU are spread over its

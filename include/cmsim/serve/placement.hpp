@@ -17,7 +17,8 @@ namespace cmsim::serve {
 struct Placement {
   int prefill_instances = 0, prefill_dies = 0;  // dies of one instance
   int decode_instances = 0, decode_dies = 0;
-  int decode_ranks = 0;            // of an instance's dies those that attend, the first ones
+  int decode_ranks = 0;  // of an instance, on its first dies, `dies_per_rank` each
+  int dies_per_rank = 1;
   Bytes cache_bytes = 0;           // of all CPUs that are left, each with its share of a node's
   std::vector<std::int32_t> dies;  // in the order in which they are given out
   std::vector<std::int32_t> cpus;  // that hold cache
@@ -25,9 +26,10 @@ struct Placement {
   int prefill_die(int instance, int rank) const {
     return dies[static_cast<std::size_t>(instance * prefill_dies + rank)];
   }
+  /// The first of a rank's, which pulls the KV.
   int decode_die(int instance, int rank) const {
     return dies[static_cast<std::size_t>(prefill_instances * prefill_dies + instance * decode_dies +
-                                         rank)];
+                                         rank * dies_per_rank)];
   }
   /// Of each instance its dies, rank by rank.
   std::vector<std::vector<std::int32_t>> prefill_groups() const {
