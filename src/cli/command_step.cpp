@@ -133,8 +133,8 @@ void print_list(const run::StepReport& report, Paint paint) {
   for (const model::OperatorTime& op : report.breakdown.operators) {
     const model::OperatorWork& w = op.work;
     print("  {:<15}{:<9}{:>8.2f}{:>8.2f}{:>8.2f}{:>9.2f}{:>8}{:>8}{:>7}\n", op.name, op.unit,
-          w.int8_ops / 1e9, w.bf16_ops / 1e9, w.mla_ops / 1e9, op.hbm_bytes / 1e6, us(op.compute),
-          us(op.memory), us(op.fixed));
+          w.int8_ops / 1e9, w.bf16_ops / 1e9, (w.attention_ops + w.attention_int8_ops) / 1e9,
+          op.hbm_bytes / 1e6, us(op.compute), us(op.memory), us(op.fixed));
   }
   print(
       "Of one microbatch on the rank that paces the step; an exchange's time on the wire is under "
@@ -148,7 +148,7 @@ nlohmann::ordered_json list_json(const run::StepReport& report) {
                          {"unit", op.unit},
                          {"ops_8bit", op.work.int8_ops},
                          {"ops_bf16", op.work.bf16_ops},
-                         {"ops_attention", op.work.mla_ops},
+                         {"ops_attention", op.work.attention_ops + op.work.attention_int8_ops},
                          {"hbm_bytes", op.hbm_bytes},
                          {"compute_us", op.compute * 1e6},
                          {"memory_us", op.memory * 1e6},

@@ -15,7 +15,7 @@ constexpr double kMostOverlap = 64;  // the shorter of two equal times adds 1 %
 OperatorSpec read_operators(const ConfigNode& node) {
   OperatorSpec spec;
   spec.hbm_efficiency = node.number("hbm_efficiency", kLeastEfficiency, 1);
-  spec.mla_efficiency = node.number("mla_efficiency", kLeastEfficiency, 1);
+  spec.attention_efficiency = node.number("attention_efficiency", kLeastEfficiency, 1);
   spec.gemm_int8_efficiency = node.number("gemm_int8_efficiency", kLeastEfficiency, 1);
   spec.gemm_bf16_efficiency = node.number("gemm_bf16_efficiency", kLeastEfficiency, 1);
   if (node.has("attention_overlap")) {

@@ -7,6 +7,10 @@
 
 namespace cmsim::model {
 
+double& OperatorList::attention_ops_of(OperatorWork& work) const {
+  return precision_.attention == Precision::kInt8 ? work.attention_int8_ops : work.attention_ops;
+}
+
 double OperatorList::projection_bytes() const { return bytes_of(precision_.attention_projections); }
 
 void OperatorList::add_projection(OperatorWork& work, double tokens, double weights) const {
@@ -88,7 +92,7 @@ OperatorWork OperatorList::attention(double sequences, double kv_tokens, double 
   OperatorWork work;
   work.stages = 2;  // attention over split contexts | merge of the splits
   if (const GroupedAttention* g = a.grouped()) {
-    work.mla_ops = 4.0 * heads * g->head_dim * kv_tokens * tokens_per_sequence;
+    attention_ops_of(work) = 4.0 * heads * g->head_dim * kv_tokens * tokens_per_sequence;
     work.hbm_bytes =
         kv_tokens * 2.0 * kv_heads_of(heads) * g->head_dim * bytes_of(precision_.kv_cache);
     return work;
@@ -100,7 +104,7 @@ OperatorWork OperatorList::attention(double sequences, double kv_tokens, double 
     read = std::min(kv_tokens, tokens_per_sequence * sequences * a.indexer->top_k);
   }
   const double score = l.kv_lora_rank + l.rope_head_dim, value = l.kv_lora_rank;
-  work.mla_ops = 2.0 * heads * (score + value) * attended * tokens_per_sequence;
+  attention_ops_of(work) = 2.0 * heads * (score + value) * attended * tokens_per_sequence;
   work.hbm_bytes = read * (score * bytes_of(precision_.kv_cache));
   return work;
 }
@@ -208,7 +212,7 @@ OperatorWork OperatorList::prefill_attention(double pairs, double tokens, double
   const Architecture& a = architecture_;
   OperatorWork work;
   if (const GroupedAttention* g = a.grouped()) {
-    work.mla_ops = 4.0 * heads * g->head_dim * pairs;
+    attention_ops_of(work) = 4.0 * heads * g->head_dim * pairs;
     work.hbm_bytes =
         2 * g->head_dim *
         (tokens * heads * kBf16 + context * kv_heads_of(heads) * bytes_of(precision_.kv_cache));
@@ -216,7 +220,7 @@ OperatorWork OperatorList::prefill_attention(double pairs, double tokens, double
   }
   const LatentAttention& l = *a.latent();
   const double score = l.key_head_dim();
-  work.mla_ops = 2.0 * heads * (score + l.v_head_dim) * pairs;
+  attention_ops_of(work) = 2.0 * heads * (score + l.v_head_dim) * pairs;
   work.hbm_bytes =
       heads * kBf16 * (tokens * (score + l.v_head_dim) + context * (score + l.v_head_dim));
   return work;

@@ -13,7 +13,8 @@ namespace cmsim::model {
 OperatorWork& OperatorWork::operator+=(const OperatorWork& other) {
   int8_ops += other.int8_ops;
   bf16_ops += other.bf16_ops;
-  mla_ops += other.mla_ops;
+  attention_ops += other.attention_ops;
+  attention_int8_ops += other.attention_int8_ops;
   hbm_bytes += other.hbm_bytes;
   stages += other.stages;
   return *this;
@@ -47,7 +48,8 @@ void check_cost(const OperatorCost& cost, BytesPerSecond bandwidth) {
 Device::Device(const hw::Platform& platform)
     : int8_rate_(platform.die.int8_peak * platform.operators.gemm_int8_efficiency),
       bf16_rate_(platform.die.bf16_peak * platform.operators.gemm_bf16_efficiency),
-      mla_rate_(platform.die.bf16_peak * platform.operators.mla_efficiency),
+      attention_rate_(platform.die.bf16_peak * platform.operators.attention_efficiency),
+      attention_int8_rate_(platform.die.int8_peak * platform.operators.attention_efficiency),
       hbm_bandwidth_(platform.die.hbm_bandwidth * platform.operators.hbm_efficiency),
       overhead_(platform.operators.operator_overhead),
       attention_overlap_(platform.operators.attention_overlap) {}
@@ -55,11 +57,12 @@ Device::Device(const hw::Platform& platform)
 OperatorCost Device::cost(const OperatorWork& work, double aic_share) const {
   OperatorCost cost;
   cost.compute =
-      (work.int8_ops / int8_rate_ + work.bf16_ops / bf16_rate_ + work.mla_ops / mla_rate_) /
+      (work.int8_ops / int8_rate_ + work.bf16_ops / bf16_rate_ +
+       work.attention_ops / attention_rate_ + work.attention_int8_ops / attention_int8_rate_) /
       aic_share;
   cost.hbm_bytes = work.hbm_bytes;
   cost.fixed = work.stages * overhead_;
-  if (work.mla_ops > 0) cost.overlap = attention_overlap_;
+  if (work.attention_ops + work.attention_int8_ops > 0) cost.overlap = attention_overlap_;
   return cost;
 }
 

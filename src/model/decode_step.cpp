@@ -225,7 +225,7 @@ DecodeStep::AttentionChain DecodeStep::attention(double sequences, double kv_tok
   if (is_shared) chain.push_back(collective("AllGather", tokens * list.hidden_bytes()));
   for (const auto& [name, work] :
        list.decode_attention(sequences, kv_tokens, tokens_per_sequence, mtp, group)) {
-    const bool attends = work.mla_ops > 0 && group.splits_kv;
+    const bool attends = work.attention_ops + work.attention_int8_ops > 0 && group.splits_kv;
     if (attends) chain.push_back(collective("QueryGather", tokens * list.query_bytes()));
     chain.push_back({name, 0, cost(work, attention_share_), Unit::kMatrix, work});
     if (attends) chain.push_back(collective("OutputSum", tokens * list.partial_output_bytes()));

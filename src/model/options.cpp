@@ -106,6 +106,7 @@ PrecisionOptions read_precisions(const ConfigNode& node) {
       read_precision(node, "attention_projections", options.attention_projections);
   options.experts = read_precision(node, "experts", options.experts);
   options.dispatch = read_precision(node, "dispatch", options.dispatch);
+  options.attention = read_precision(node, "attention", options.attention);
   options.kv_cache = read_precision(node, "kv_cache", options.kv_cache);
   node.close();
   return options;

@@ -69,6 +69,11 @@ void decode_rules(const Scenario& s, std::vector<Rule>& rules) {
                    when(decode.microbatches == 1,
                         "with one microbatch, which has all cores, it needs /decode/microbatches "
                         "auto or from 2")});
+  rules.push_back({{"/deployment/decode/attention/context_parallel"},
+                   "/deployment/decode/attention/tp",
+                   when(decode.attention_group.dies == 1,
+                        "with a die for every rank, it needs /deployment/decode/attention/tp from "
+                        "2")});
   rules.push_back({{"/decode/split"},
                    "/deployment/decode",
                    when(decode.is_disaggregated(),

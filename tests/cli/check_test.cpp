@@ -33,7 +33,7 @@ class CheckCommand : public ::testing::Test {
   /// As if the constant of the machine were another.
   void slow_attention() const {
     // 0.654 / 1.03: what attention computes takes 3 % longer.
-    write(R"("set": ["/platform/operators/mla_efficiency=0.63495"], )");
+    write(R"("set": ["/platform/operators/attention_efficiency=0.63495"], )");
   }
 
   Outcome check(const std::vector<std::string>& more = {}) const {
@@ -63,7 +63,7 @@ TEST_F(CheckCommand, AConstantThreePerCentWorseIsCaughtAndTheOperatorNamed) {
 }
 
 TEST_F(CheckCommand, AChangeWithinTheToleranceFailsUnlessAllowed) {
-  write(R"("set": ["/platform/operators/mla_efficiency=0.63495"], )",
+  write(R"("set": ["/platform/operators/attention_efficiency=0.63495"], )",
         R"("duration": {"relative": 0.05})");
   const Outcome run = check();
   EXPECT_EQ(run.code, 1) << run.out;
@@ -105,7 +105,7 @@ TEST_F(CheckCommand, AnotherBuildNeedsNoRecording) {
 
   // A build whose MLA is 0.66 / 0.654 = 1.009 times as fast: what it gives is the old value.
   std::ofstream(work_ / "before.sh") << "#!/bin/sh\nexec " << CMSIM_BINARY
-                                     << " \"$@\" --set /platform/operators/mla_efficiency=0.66\n";
+                                     << " \"$@\" --set /platform/operators/attention_efficiency=0.66\n";
   std::filesystem::permissions(work_ / "before.sh", std::filesystem::perms::owner_all);
   const Outcome moved = check({"--against", "./before.sh"});
   EXPECT_EQ(moved.code, 1) << moved.err;

@@ -24,7 +24,7 @@ TEST(CompareCommand, NamesTheOperatorBehindAMove) {
   const std::string old = step_into(work, "old.json");
   // 0.654 / 1.03: attention as compute-bound as it is takes 3 % longer.
   const std::string now =
-      step_into(work, "new.json", {"--set", "/platform/operators/mla_efficiency=0.63495"});
+      step_into(work, "new.json", {"--set", "/platform/operators/attention_efficiency=0.63495"});
   const Outcome table = work.cmsim({"compare", old, now});
   EXPECT_EQ(table.code, 0) << table.err;
   EXPECT_EQ(table.err, "");

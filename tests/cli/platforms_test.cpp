@@ -78,7 +78,7 @@ TEST(Borrowed, IsSaidInEveryResultThatUsesIt) {
   EXPECT_THAT(work.cmsim(step).out, HasSubstr(said));
   step.emplace_back("--json");
   EXPECT_THAT(nlohmann::json::parse(work.cmsim(step).out)["provenance"]["borrowed"],
-              Contains("/platform/operators/mla_efficiency"));
+              Contains("/platform/operators/attention_efficiency"));
 
   std::vector<std::string> run{"run",   kPaperDecode,           "--set", "/platform=gb200-nvl72",
                                "--set", "/workload/requests=64"};
@@ -86,7 +86,7 @@ TEST(Borrowed, IsSaidInEveryResultThatUsesIt) {
   EXPECT_THAT(work.cmsim(run).out, HasSubstr("\nMachine     13 " + said));
   run.emplace_back("--json");
   EXPECT_THAT(nlohmann::json::parse(work.cmsim(run).out)["provenance"]["borrowed"],
-              Contains("/platform/operators/mla_efficiency"));
+              Contains("/platform/operators/attention_efficiency"));
 }
 
 // A transfer between dies of one node uses nothing of operators, a token exchange nothing of GEMM.

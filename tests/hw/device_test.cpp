@@ -62,7 +62,7 @@ TEST_F(Files, APlatformHasWhatItsDeviceHas) {
   const Platform p = load_platform(platform());
   EXPECT_EQ(p.dies_per_npu, 2);
   EXPECT_EQ(p.die.aic_cores, 24);
-  EXPECT_DOUBLE_EQ(p.operators.mla_efficiency, 0.654);
+  EXPECT_DOUBLE_EQ(p.operators.attention_efficiency, 0.654);
   EXPECT_DOUBLE_EQ(p.token_exchange.startup, 21e-6);
 }
 
@@ -117,11 +117,11 @@ TEST(Device, WhatItBorrowsIsKnown) {
   EXPECT_THAT(load_platform(kPlatforms / "cloudmatrix384.json").borrowed, IsEmpty());
   ConfigDocument document = open_platform(kPlatforms / "gb200-nvl72.json");
   const auto borrowed = [&] { return read_platform(ConfigNode(document)).borrowed; };
-  EXPECT_THAT(borrowed(), Contains("/operators/mla_efficiency"));
+  EXPECT_THAT(borrowed(), Contains("/operators/attention_efficiency"));
   EXPECT_THAT(borrowed(), Contains("/ub/paths/npu_cpu_read/inter_node_latency"));
   EXPECT_THAT(borrowed(), Not(Contains("/operators/hbm_efficiency")));
-  document.apply_set("/operators/mla_efficiency=0.7");  // a figure of one's own
-  EXPECT_THAT(borrowed(), Not(Contains("/operators/mla_efficiency")));
+  document.apply_set("/operators/attention_efficiency=0.7");  // a figure of one's own
+  EXPECT_THAT(borrowed(), Not(Contains("/operators/attention_efficiency")));
 }
 
 TEST(Device, OneDieNeedsNoLinkToASibling) {

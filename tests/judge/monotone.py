@@ -23,7 +23,7 @@ WRITE = "/ub/paths/npu_npu_write/inter_node_"
 STEP_UP = {
     "/die/hbm_bandwidth": "B/s", "/die/int8_peak": "OPS", "/die/bf16_peak": "FLOPS",
     "/ub/link_bandwidth": "B/s", "/ub/sub_planes": "#", "/ub/l2_chips_per_plane": "#",
-    "/operators/hbm_efficiency": "", "/operators/mla_efficiency": "", WRITE + "efficiency": "",
+    "/operators/hbm_efficiency": "", "/operators/attention_efficiency": "", WRITE + "efficiency": "",
     "/operators/gemm_int8_efficiency": "", "/operators/gemm_bf16_efficiency": ""}
 STEP_DOWN = {
     "/operators/operator_overhead": "s", "/token_exchange/startup": "s", WRITE + "latency": "s",

@@ -40,7 +40,7 @@ OperatorTime op_of(const StepBreakdown& step, const std::string& name) {
 TEST(AttentionGroup, SharesHeadsAndRepeatsLatents) {
   const StepBreakdown alone = decode_of(grouped(1), 8), four = decode_of(grouped(4), 8);
   const OperatorTime one = op_of(alone, "FusedAttention"), part = op_of(four, "FusedAttention");
-  EXPECT_DOUBLE_EQ(part.work.mla_ops, one.work.mla_ops);
+  EXPECT_DOUBLE_EQ(part.work.attention_ops, one.work.attention_ops);
   EXPECT_DOUBLE_EQ(part.hbm_bytes, 4 * one.hbm_bytes);
   // 16384 x 7168 INT8 and 128 x 512 x 128 BF16, then 32 tokens of 640 values by head and 7168.
   EXPECT_DOUBLE_EQ(op_of(four, "OProj").hbm_bytes,
@@ -64,7 +64,8 @@ TEST(AttentionGroup, CollectsHiddenStatesWithinItself) {
 TEST(AttentionGroup, SplitsTheKv) {
   const StepBreakdown alone = decode_of(grouped(1), 8), four = decode_of(grouped(4, true), 8);
   const OperatorTime one = op_of(alone, "FusedAttention"), part = op_of(four, "FusedAttention");
-  EXPECT_DOUBLE_EQ(part.work.mla_ops, one.work.mla_ops);  // all heads, a quarter of the tokens
+  EXPECT_DOUBLE_EQ(part.work.attention_ops,
+                   one.work.attention_ops);  // all heads, a quarter of the tokens
   EXPECT_DOUBLE_EQ(part.hbm_bytes, one.hbm_bytes);
   EXPECT_GT(op_of(four, "QueryGather").compute, op_of(four, "AllGather").compute);
 }

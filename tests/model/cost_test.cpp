@@ -15,7 +15,7 @@ hw::Platform round_platform() {
   platform.die.hbm_bandwidth = 1e12;
   platform.operators.gemm_int8_efficiency = 0.8;
   platform.operators.gemm_bf16_efficiency = 0.5;
-  platform.operators.mla_efficiency = 0.25;
+  platform.operators.attention_efficiency = 0.25;
   platform.operators.hbm_efficiency = 0.8;
   platform.operators.operator_overhead = 5e-6;
   return platform;
@@ -24,7 +24,8 @@ hw::Platform round_platform() {
 TEST(DeviceCost, AddsTheComputeOfTheThreeKindsOfWork) {
   const Device device(round_platform());
   // 80e6 / 80e12 + 40e6 / 20e12 + 30e6 / 10e12 = 1 + 2 + 3 = 6 us
-  const OperatorCost cost = device.cost({.int8_ops = 80e6, .bf16_ops = 40e6, .mla_ops = 30e6}, 1);
+  const OperatorCost cost =
+      device.cost({.int8_ops = 80e6, .bf16_ops = 40e6, .attention_ops = 30e6}, 1);
   EXPECT_NEAR(cost.compute, 6e-6, 1e-15);
   EXPECT_DOUBLE_EQ(cost.fixed, 5e-6);  // one stage
 }
@@ -52,7 +53,7 @@ TEST(DeviceCost, IsTheLongerOfComputeAndStreamingPlusTheOverhead) {
 TEST(DeviceCost, AttentionHidesMemoryBehindComputeInPart) {
   hw::Platform platform = round_platform();
   // 30e6 / 10e12 = 3 us of compute, 3.2e6 B / 800 GB/s = 4 us of memory, 5 us a kernel.
-  const OperatorWork attention{.mla_ops = 30e6, .hbm_bytes = 3.2e6};
+  const OperatorWork attention{.attention_ops = 30e6, .hbm_bytes = 3.2e6};
   const auto time = [&](double overlap, const OperatorWork& work) {
     platform.operators.attention_overlap = overlap;
     const Device device(platform);
@@ -64,15 +65,15 @@ TEST(DeviceCost, AttentionHidesMemoryBehindComputeInPart) {
   // A GEMM hides the shorter whatever attention does: 80e6 / 80e12 = 1 us behind 4 us.
   EXPECT_NEAR(time(1, {.int8_ops = 80e6, .hbm_bytes = 3.2e6}), 9e-6, 1e-15);
   // Only one of the two: nothing to hide.
-  EXPECT_NEAR(time(2, {.mla_ops = 30e6}), 8e-6, 1e-15);
+  EXPECT_NEAR(time(2, {.attention_ops = 30e6}), 8e-6, 1e-15);
 }
 
 TEST(OperatorWork, AddsUpEveryPart) {
-  OperatorWork work{.int8_ops = 1, .bf16_ops = 2, .mla_ops = 3, .hbm_bytes = 4, .stages = 5};
-  work += {.int8_ops = 10, .bf16_ops = 20, .mla_ops = 30, .hbm_bytes = 40, .stages = 50};
+  OperatorWork work{.int8_ops = 1, .bf16_ops = 2, .attention_ops = 3, .hbm_bytes = 4, .stages = 5};
+  work += {.int8_ops = 10, .bf16_ops = 20, .attention_ops = 30, .hbm_bytes = 40, .stages = 50};
   EXPECT_EQ(work.int8_ops, 11);
   EXPECT_EQ(work.bf16_ops, 22);
-  EXPECT_EQ(work.mla_ops, 33);
+  EXPECT_EQ(work.attention_ops, 33);
   EXPECT_EQ(work.hbm_bytes, 44);
   EXPECT_EQ(work.stages, 55);
 }

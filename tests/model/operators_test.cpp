@@ -39,8 +39,8 @@ TEST(Operators, FusedAttentionReadsKvOnceForAllRowsOfASequence) {
   // 2 x 128 x (576 + 512) = 278,528 operations per row and context token; 576 x 2 B = 1,152 B.
   const OperatorWork one = published().attention(1, 1000, 1);
   const OperatorWork two = published().attention(1, 1000, 2);
-  EXPECT_EQ(one.mla_ops, 278'528'000);
-  EXPECT_EQ(two.mla_ops, 557'056'000);
+  EXPECT_EQ(one.attention_ops, 278'528'000);
+  EXPECT_EQ(two.attention_ops, 557'056'000);
   EXPECT_EQ(one.hbm_bytes, 1'152'000);
   EXPECT_EQ(two.hbm_bytes, one.hbm_bytes);
 }
@@ -130,7 +130,7 @@ TEST(Operators, Bf16MovesWorkAndDoublesWeights) {
 TEST(Operators, PrefillExpandsKeysAndValuesPerHead) {
   const OperatorList list = published();
   // 2 x 4 heads x (192 + 128) x 1000 pairs = 2,560,000
-  EXPECT_EQ(list.prefill_attention(1000, 0, 0, 4).mla_ops, 2'560'000);
+  EXPECT_EQ(list.prefill_attention(1000, 0, 0, 4).attention_ops, 2'560'000);
   // queries 1536 x 4 x 192 = 1,179,648 for new tokens; 512 x 4 x 256 = 524,288 for the context
   const OperatorWork up = list.prefill_head_projection(10, 30, 4);
   EXPECT_EQ(up.int8_ops, 2 * (10 * 1'179'648.0 + 30 * 524'288.0));
@@ -160,8 +160,8 @@ TEST(GroupedOperators, DecodeStreamsWeightsAndReadsKvOnceForAllRows) {
   EXPECT_EQ(list.attention_prolog(1).hbm_bytes - kQkv, 2 * (8'192 + 9'216));
   // A row and context token: 2 x 64 x (128 + 128); KV 2 x 4 x 128 x 2 B = 2,048 B
   const OperatorWork one = list.attention(1, 1000, 1), two = list.attention(1, 1000, 2);
-  EXPECT_EQ(one.mla_ops, 32'768'000);
-  EXPECT_EQ(two.mla_ops, 65'536'000);
+  EXPECT_EQ(one.attention_ops, 32'768'000);
+  EXPECT_EQ(two.attention_ops, 65'536'000);
   EXPECT_EQ(one.hbm_bytes, 2'048'000);
   EXPECT_EQ(two.hbm_bytes, one.hbm_bytes);
   EXPECT_EQ(list.kv_bytes_per_token_layer(), 2'048);
@@ -177,7 +177,7 @@ TEST(GroupedOperators, PrefillDividesHeadsAndTheirWeightsAmongRanks) {
   EXPECT_EQ(qkv.int8_ops, 2 * 10 * 2'097'152.0);
   // reads 4096 INT8, writes 4 heads of 128 BF16
   EXPECT_EQ(qkv.hbm_bytes, 2'097'152 + 10 * (4'096 + 1'024));
-  EXPECT_EQ(list.prefill_attention(1000, 0, 0, 2).mla_ops, 1000 * 2 * 2 * 256);
+  EXPECT_EQ(list.prefill_attention(1000, 0, 0, 2).attention_ops, 1000 * 2 * 2 * 256);
   // tokens: 2 heads of queries and outputs; context: a KV head
   EXPECT_EQ(list.prefill_attention(0, 10, 30, 2).hbm_bytes, 10 * 2 * 512 + 30 * 512);
   EXPECT_EQ(list.prefill_o_proj(10, 2).int8_ops, 2 * 10 * 256.0 * 4096);
@@ -214,11 +214,11 @@ TEST(SparseOperators, TheIndexerScoresEveryCachedTokenByAKeyOfItsOwn) {
 TEST(SparseOperators, AttentionReadsTheChosenTokens) {
   const OperatorList list = of_shipped("deepseek-v3.2"), dense = published();
   // Shorter than top-k: all of it.
-  EXPECT_EQ(list.attention(1, 2'000, 2).mla_ops, dense.attention(1, 2'000, 2).mla_ops);
+  EXPECT_EQ(list.attention(1, 2'000, 2).attention_ops, dense.attention(1, 2'000, 2).attention_ops);
   EXPECT_EQ(list.attention(1, 2'000, 2).hbm_bytes, dense.attention(1, 2'000, 2).hbm_bytes);
   // 3 sequences, 100,000 tokens: 2,048 for each row, whose choices are their own
   const OperatorWork work = list.attention(3, 100'000, 2);
-  EXPECT_EQ(work.mla_ops, 278'528.0 * 3 * 2'048 * 2);
+  EXPECT_EQ(work.attention_ops, 278'528.0 * 3 * 2'048 * 2);
   EXPECT_EQ(work.hbm_bytes, 1'152.0 * 3 * 2'048 * 2);
 }
 
@@ -241,6 +241,22 @@ TEST(SparseOperators, WeightsAreThoseTheDecodeOperatorsStream) {
               list.attention_weight_bytes())
         << name;
   }
+}
+
+// INT8 attention does the same operations at the 8-bit rate, and is as near its peak.
+TEST(Operators, AttentionRunsInEitherPrecision) {
+  PrecisionOptions precision;
+  precision.attention = Precision::kInt8;
+  const OperatorList list(deepseek_r1(), precision);
+  const OperatorWork wide = published().attention(4, 16'384, 2),
+                     narrow = list.attention(4, 16'384, 2);
+  EXPECT_EQ(narrow.attention_ops, 0);
+  EXPECT_EQ(narrow.attention_int8_ops, wide.attention_ops);
+  EXPECT_EQ(narrow.hbm_bytes, wide.hbm_bytes);  // what the cache keeps is another option
+  const Device device(cloudmatrix());
+  EXPECT_DOUBLE_EQ(device.cost(narrow, 1).compute, device.cost(wide, 1).compute / 2);
+  EXPECT_EQ(device.cost(narrow, 1).overlap, device.cost(wide, 1).overlap);
+  EXPECT_EQ(list.prefill_attention(10, 4, 4, 8).attention_ops, 0);
 }
 
 }  // namespace

@@ -97,7 +97,7 @@ TEST_F(Extends, ADeviceIsMeantFromTheFileThatNamesIt) {
   const Scenario s = load_scenario(upper(R"(, "platform": {"device": "../mine.json",
       "dies_per_npu": 2, "die": {"bf16_peak": "376TFLOPS", "int8_peak": "752TOPS", "aiv_cores": 48,
       "hbm_capacity": "64GB", "hbm_bandwidth": "1.6TB/s", "die_to_die_bandwidth": "270GB/s"},
-      "operators": {"hbm_efficiency": 0.8, "mla_efficiency": 0.6, "gemm_int8_efficiency": 0.7,
+      "operators": {"hbm_efficiency": 0.8, "attention_efficiency": 0.6, "gemm_int8_efficiency": 0.7,
       "gemm_bf16_efficiency": 0.7, "operator_overhead": "4us", "hbm_reserved": "4GB"}})"));
   EXPECT_EQ(s.platform.die.aic_cores, 20);
   EXPECT_THAT(complaint(upper(R"(, "platform": {"device": "none.json"})")),

@@ -83,7 +83,7 @@ struct VpcSpec {
 /// Measured operator efficiencies of one die (P §4.5 and Tables 8-10).
 struct OperatorSpec {
   double hbm_efficiency = 0;        // share of HBM bandwidth a streaming operator reaches
-  double mla_efficiency = 0;        // share of BF16 peak of compute-bound MLA
+  double attention_efficiency = 0;  // share of BF16 peak of compute-bound MLA
   double gemm_int8_efficiency = 0;  // share of INT8 peak of a large grouped GEMM
   double gemm_bf16_efficiency = 0;  // share of BF16 peak of a large GEMM
   // How far the attention kernel computes while it streams: (compute^p + memory^p)^(1/p) is its

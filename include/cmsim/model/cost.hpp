@@ -17,11 +17,12 @@
 namespace cmsim::model {
 
 struct OperatorWork {
-  double int8_ops = 0;   // matrix operations (2 per multiply-add) on INT8 operands
-  double bf16_ops = 0;   // the same on BF16 operands, GEMM
-  double mla_ops = 0;    // BF16 operations of the attention kernel
-  double hbm_bytes = 0;  // weights, KV cache and activations read and written
-  int stages = 1;        // dependent kernels, each with a start and a synchronisation
+  double int8_ops = 0;            // matrix operations (2 per multiply-add) on INT8 operands
+  double bf16_ops = 0;            // the same on BF16 operands, GEMM
+  double attention_ops = 0;       // BF16 operations of the attention kernel
+  double attention_int8_ops = 0;  // and those on INT8 operands
+  double hbm_bytes = 0;           // weights, KV cache and activations read and written
+  int stages = 1;                 // dependent kernels, each with a start and a synchronisation
 
   OperatorWork& operator+=(const OperatorWork& other);
 };
@@ -53,7 +54,7 @@ class Device {
   BytesPerSecond hbm_bandwidth() const { return hbm_bandwidth_; }
 
  private:
-  OpsPerSecond int8_rate_, bf16_rate_, mla_rate_;
+  OpsPerSecond int8_rate_, bf16_rate_, attention_rate_, attention_int8_rate_;
   BytesPerSecond hbm_bandwidth_;
   Seconds overhead_;
   double attention_overlap_;

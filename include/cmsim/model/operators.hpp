@@ -134,6 +134,7 @@ class OperatorList {
   const Architecture& architecture() const { return architecture_; }
 
  private:
+  double& attention_ops_of(OperatorWork& work) const;
   double projection_bytes() const;  // bytes per weight of the attention projections
   double grouped_projection_weights(double heads) const;  // to queries, keys and values
   void add_projection(OperatorWork& work, double tokens, double weights) const;

@@ -51,7 +51,7 @@ struct DecodeOptions {
 struct PrefillOptions {
   int attention_tp = 0;  // dies that share the heads of a sequence, from /deployment/prefill; 0 =
                          // as many as there are, up to one a head
-  int microbatches = 0;          // 1 = nothing overlaps, 0 = the faster of 1 and 2
+  int microbatches = 0;  // 1 = nothing overlaps, 0 = the faster of 1 and 2
   bool sequence_packing = true;  // false: every sequence is padded to the longest of its batch
   double staleness = 1;  // of the expert placement: as between two workloads of the LMSYS counts
 };
@@ -59,7 +59,8 @@ struct PrefillOptions {
 struct PrecisionOptions {  // of each operator class
   Precision attention_projections = Precision::kInt8;
   Precision experts = Precision::kInt8;
-  Precision dispatch = Precision::kInt8;  // quantise before sending
+  Precision dispatch = Precision::kInt8;   // quantise before sending
+  Precision attention = Precision::kBf16;  // scores and weighted values
   Precision kv_cache = Precision::kBf16;
 };
 
