@@ -19,7 +19,10 @@ struct BusiestRank {
   Seconds port = 0;  // dispatch, as its port allows
   Seconds mlp = 0, combine = 0;
 };
-using BusiestRanks = std::vector<BusiestRank>;  // by layer: MoE, then MTP
+struct BusiestRanks {
+  std::vector<BusiestRank> by_layer;  // MoE, then MTP
+  int median_layer = -1;  // of the MoE layers that with the median rows; -1: there is none
+};
 
 class BusiestRankTables {
  public:

@@ -20,9 +20,7 @@ class Slices : public SliceRecorder {
   void block(const Block& block, bool is_dense, int layer, int microbatch, Seconds start,
              Seconds end) override {
     const auto& operators = is_dense ? step_.dense_operators() : step_.moe_operators();
-    const auto is_in = [&](const DecodeStep::Typical& one) {
-      return std::ranges::find(block.all(), one.stage) != block.all().end();
-    };
+    const auto is_in = [&](const DecodeStep::Typical& one) { return block.has(one.stage); };
     Seconds total = 0;
     for (const auto& one : operators | std::views::filter(is_in)) total += one.shared;
     if (total <= 0) return;

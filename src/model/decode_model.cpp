@@ -248,32 +248,31 @@ Seconds DecodePipeline::stretched(const DecodeBatch& batch, double wire_stretch)
   return duration(batch, plan(batch), {.wire_stretch = wire_stretch});
 }
 
-/// Bytes of HBM of a layer under the mean load, mean over the dies; each microbatch streams the
+/// Of the attention of a layer on a die that attends, in bytes of HBM; each microbatch streams the
 /// weights again.
-double DecodePipeline::layer_bytes(const MeanLoad& load, LayerKind kind) const {
+double DecodePipeline::attention_bytes(const MeanLoad& load, bool mtp) const {
   const double sequences = load.sequences / load.microbatches;
-  const double tokens =
-      sequences * load.tokens_per_sequence / options_.attention_group.dies;  // of a die
-  double attention = 0, experts = 0;
-  for (const NamedWork& op : operators_.decode_attention(
-           sequences, load.kv_tokens / load.microbatches, load.tokens_per_sequence,
-           kind == LayerKind::kMtp, options_.attention_group)) {
-    attention += op.work.hbm_bytes;
+  double bytes = 2 * collective_bytes(sequences * load.tokens_per_sequence);
+  for (const NamedWork& op :
+       operators_.decode_attention(sequences, load.kv_tokens / load.microbatches,
+                                   load.tokens_per_sequence, mtp, options_.attention_group)) {
+    bytes += op.work.hbm_bytes;
   }
-  attention += 2 * collective_bytes(sequences * load.tokens_per_sequence);
-  if (kind == LayerKind::kDense) {
-    attention += operators_.dense_ffn(tokens).hbm_bytes;
-  } else {
-    const double of_group = tokens * attending_dies(), sent = tokens * experts_->copies();
-    const double rows = experts_->mean_rows(of_group);
-    const double active = experts_->active_experts(of_group, load.tokens_per_sequence).mean;
-    attention +=
-        operators_.gate(tokens).hbm_bytes +
-        sent * (2 * operators_.dispatch_message_bytes() + operators_.combine_message_bytes());
-    experts +=
-        operators_.expert_ffn(rows, active).hbm_bytes + rows * operators_.combine_message_bytes();
-  }
-  return (attention * attending_dies() + experts * layout_.ranks) / dies_ * load.microbatches;
+  return bytes * load.microbatches;
+}
+
+/// Of the experts of a layer with gate and exchanges, mean over all dies.
+double DecodePipeline::expert_bytes(const MeanLoad& load) const {
+  const double tokens = load.tokens() / load.microbatches / options_.attention_group.dies;
+  const double of_group = tokens * attending_dies(), sent = tokens * experts_->copies();
+  const double rows = experts_->mean_rows(of_group);
+  const double active = experts_->active_experts(of_group, load.tokens_per_sequence).mean;
+  const double attending =
+      operators_.gate(tokens).hbm_bytes +
+      sent * (2 * operators_.dispatch_message_bytes() + operators_.combine_message_bytes());
+  const double computing =
+      operators_.expert_ffn(rows, active).hbm_bytes + rows * operators_.combine_message_bytes();
+  return (attending * attending_dies() + computing * layout_.ranks) / dies_ * load.microbatches;
 }
 
 DecodeIteration DecodePipeline::iteration(const DecodeBatch& batch) const {
@@ -291,16 +290,22 @@ DecodeIteration DecodePipeline::iteration(const DecodeBatch& batch) const {
                       1.0 + options_.draft_tokens, chosen.microbatches};
   const double group = options_.attention_group.dies, attending = attending_dies() / dies_;
   const auto moe_layers = static_cast<double>(architecture_.moe_layers());
-  double hbm = moe_layers * layer_bytes(load, LayerKind::kMoe) +
-               architecture_.dense_layers * layer_bytes(load, LayerKind::kDense) +
-               operators_.lm_head(load.tokens(), 1 / group).hbm_bytes * attending;
+  const double dense_tokens = load.tokens() / load.microbatches / group;
+  double experts = moe_layers > 0 ? expert_bytes(load) : 0;
+  double hbm = attending * (architecture_.layers * attention_bytes(load, false) +
+                            architecture_.dense_layers * load.microbatches *
+                                operators_.dense_ffn(dense_tokens).hbm_bytes +
+                            operators_.lm_head(load.tokens(), 1 / group).hbm_bytes) +
+               moe_layers * experts;
   double sent = moe_layers * load.tokens();
   double shared = architecture_.layers * collective_bytes(load.tokens());
   for (int draft = 0; draft < options_.draft_tokens; ++draft) {
     MeanLoad of_draft = load;
     if (draft > 0) of_draft.tokens_per_sequence = 1;
-    hbm += layer_bytes(of_draft, LayerKind::kMtp) +
-           operators_.lm_head(load.sequences, 1 / group).hbm_bytes * attending;
+    if (draft == 1 || moe_layers == 0) experts = expert_bytes(of_draft);
+    hbm += attending * (attention_bytes(of_draft, true) +
+                        operators_.lm_head(load.sequences, 1 / group).hbm_bytes) +
+           experts;
     sent += of_draft.tokens();
     shared += collective_bytes(of_draft.tokens());
   }

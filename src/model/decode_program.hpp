@@ -16,18 +16,25 @@ struct Block {
   std::array<Stage, 3> stages{};
   int count = 0;
 
-  std::span<const Stage> all() const {
-    return std::span(stages).first(static_cast<std::size_t>(count));
+  // Which of the stages that are not the rank's own it has.
+  bool dispatches = false, computes = false, combines = false;
+
+  constexpr bool has(Stage stage) const {
+    for (int i = 0; i < count; ++i) {
+      if (stages[static_cast<std::size_t>(i)] == stage) return true;
+    }
+    return false;
   }
-  bool is_barrier() const {
-    const Stage last = stages[static_cast<std::size_t>(count - 1)];
-    return last == Stage::kDispatch || last == Stage::kCombine;
-  }
+  constexpr bool is_barrier() const { return dispatches || combines; }
 };
 
 template <class... Stages>
 constexpr Block block(int server, Stages... stages) {
-  return {server, {stages...}, sizeof...(stages)};
+  Block made{server, {stages...}, sizeof...(stages)};
+  made.dispatches = made.has(Stage::kDispatch);
+  made.computes = made.has(Stage::kExperts);
+  made.combines = made.has(Stage::kCombine);
+  return made;
 }
 
 /// Every microbatch runs the blocks of the first phase, then every one those of the second.

@@ -115,10 +115,20 @@ BusiestRank DecodeStep::busiest_rank(int layer, double tokens) const {
 
 std::shared_ptr<const BusiestRanks> DecodeStep::busiest_ranks(double tokens) const {
   const auto make = [&] {
-    BusiestRanks ranks(static_cast<std::size_t>(pipeline_.experts_->layers()));
-    for (std::size_t l = 0; l < ranks.size(); ++l) {
-      ranks[l] = busiest_rank(static_cast<int>(l), tokens);
+    BusiestRanks ranks;
+    for (int l = 0; l < pipeline_.experts_->layers(); ++l) {
+      ranks.by_layer.push_back(busiest_rank(l, tokens));
     }
+    const int moe_layers = pipeline_.architecture_.moe_layers();
+    if (moe_layers == 0) return ranks;
+    std::vector<int> layers(static_cast<std::size_t>(moe_layers));
+    std::iota(layers.begin(), layers.end(), 0);
+    const auto median = layers.begin() + moe_layers / 2;
+    std::nth_element(layers.begin(), median, layers.end(), [&](int a, int b) {
+      return ranks.by_layer[static_cast<std::size_t>(a)].rows <
+             ranks.by_layer[static_cast<std::size_t>(b)].rows;
+    });
+    ranks.median_layer = *median;
     return ranks;
   };
   if (variant_.balanced || variant_.free_exchange || variant_.free_launch ||
@@ -176,6 +186,10 @@ void DecodeStep::prepare(double tokens_per_sequence, bool mtp) {
       rank.gate[m] = alone(cost(pipeline_.operators_.gate(tokens), expert_share_));
       rank.dispatch[m] = dispatch(tokens);
       rank.dense[m] = alone(cost(pipeline_.operators_.dense_ffn(tokens), expert_share_));
+      for (std::size_t b = 0; b < LayerProgram::kMostBlocks; ++b) {
+        rank.own_moe[m][b] = own(program_.moe.blocks[b], rank, m);
+        rank.own_dense[m][b] = own(program_.dense.blocks[b], rank, m);
+      }
     }
   }
   prune();
@@ -241,28 +255,17 @@ void DecodeStep::add_attention(TypicalLayer& layer, double sequences, double kv_
   }
 }
 
-/// Stretches both streams by what sharing HBM costs them, found on the pacing rank's typical layer.
-void DecodeStep::contend(double tokens_per_sequence) {
+/// The pacing rank's, with what sharing HBM costs its streams.
+void DecodeStep::find_typical_layer(double tokens_per_sequence) {
   const auto pacing = std::max_element(
       ranks_.begin(), ranks_.end(),
       [](const Rank& a, const Rank& b) { return a.attention[0] < b.attention[0]; });
   const double sequences = part(pacing->sequences, 0);
   const double tokens = sequences * tokens_per_sequence / group_;
   const double kv = pacing->kv_tokens * sequences / pacing->sequences;
-  busiest_tokens_ = tokens_[0];
-  busiest_ = busiest_ranks(busiest_tokens_);
   // The layer with the median straggler stands for all.
-  const int moe_layers = pipeline_.architecture_.moe_layers();
-  int layer = ExchangeCosts::kEven;
-  if (moe_layers > 0) {
-    std::vector<int> layers(static_cast<std::size_t>(moe_layers));
-    std::iota(layers.begin(), layers.end(), 0);
-    const auto median = layers.begin() + moe_layers / 2;
-    std::nth_element(layers.begin(), median, layers.end(),
-                     [&](int a, int b) { return (*busiest_)[a].rows < (*busiest_)[b].rows; });
-    layer = *median;
-  }
-  const double typical = moe_layers > 0 ? (*busiest_)[layer].rows : 0;
+  const int layer = busiest_->median_layer;
+  const double typical = layer < 0 ? 0 : busiest_->by_layer[static_cast<std::size_t>(layer)].rows;
   const Received received = receive(layer, typical, busiest_tokens_);
   const ExchangeLoad load = exchange_load(tokens, 0);
   const double sent = load.tokens * load.copies;
@@ -299,10 +302,7 @@ DecodeStep::Stretches DecodeStep::share_hbm(TypicalLayer& layer,
                                             const LayerProgram& program) const {
   const auto blocks = program.all();
   const auto block_of = [&](Stage stage) {
-    return std::ranges::find_if(blocks,
-                                [&](const Block& block) {
-                                  return std::ranges::find(block.all(), stage) != block.all().end();
-                                }) -
+    return std::ranges::find_if(blocks, [&](const Block& block) { return block.has(stage); }) -
            blocks.begin();
   };
   std::array<std::vector<Operator>, kMostServers> streams;
@@ -338,70 +338,64 @@ DecodeStep::Stretches DecodeStep::share_hbm(TypicalLayer& layer,
   return stretches;
 }
 
-BusiestRank DecodeStep::busiest_of(int expert_layer, int microbatch) const {
-  return tokens_[microbatch] == busiest_tokens_ ? (*busiest_)[expert_layer]
-                                                : busiest_rank(expert_layer, tokens_[microbatch]);
+const BusiestRank* DecodeStep::busiest_of(int expert_layer, double tokens,
+                                          BusiestRank& made) const {
+  if (tokens == busiest_tokens_) {
+    return &busiest_->by_layer[static_cast<std::size_t>(expert_layer)];
+  }
+  made = busiest_rank(expert_layer, tokens);
+  return &made;
 }
 
-Seconds DecodeStep::duration(const Block& block, const Rank& rank, int microbatch) const {
-  const auto m = static_cast<std::size_t>(microbatch);
+Seconds DecodeStep::own(const Block& block, const Rank& rank, std::size_t microbatch) {
   Seconds total = 0;
-  for (const Stage stage : block.all()) {
-    switch (stage) {
-      case Stage::kAttention:
-        total += rank.attention[m];
-        break;
-      case Stage::kGate:
-        total += rank.gate[m];
-        break;
-      case Stage::kDispatch:
-        total += std::max(rank.dispatch[m], busiest_of_layer_[m].port);
-        break;
-      case Stage::kExperts:
-        total += busiest_of_layer_[m].mlp;
-        break;
-      case Stage::kCombine:
-        total += busiest_of_layer_[m].combine;
-        break;
-      case Stage::kDenseFfn:
-        total += rank.dense[m];
-        break;
-    }
-  }
+  if (block.has(Stage::kAttention)) total += rank.attention[microbatch];
+  if (block.has(Stage::kGate)) total += rank.gate[microbatch];
+  if (block.has(Stage::kDenseFfn)) total += rank.dense[microbatch];
   return total;
 }
 
-void DecodeStep::run_block(const Block& block, double stretch, int layer, int microbatch,
+void DecodeStep::run_block(const LayerProgram& program, std::size_t number, double stretch,
+                           int layer, int microbatch, const BusiestRank& busiest,
                            SliceRecorder* recorder) {
-  const auto server = static_cast<std::size_t>(block.server),
-             m = static_cast<std::size_t>(microbatch);
+  const Block& block = program.blocks[number];
+  const auto server = static_cast<std::size_t>(block.server);
+  const auto m = static_cast<std::size_t>(microbatch);
+  const auto own = &program == &program_.dense ? &Rank::own_dense : &Rank::own_moe;
+  const Seconds of_all =
+      (block.computes ? busiest.mlp : 0) + (block.combines ? busiest.combine : 0);
+  const Seconds port = block.dispatches ? busiest.port : 0;
   Seconds latest = 0, begun = 0;
   for (Rank& rank : ranks_) {
+    Seconds length = (rank.*own)[m][number] + of_all;
+    if (block.dispatches) length += std::max(rank.dispatch[m], port);
     const Seconds begin = std::max(rank.free[server], rank.ready[m]);
-    rank.free[server] = rank.ready[m] = begin + duration(block, rank, microbatch) * stretch;
+    rank.free[server] = rank.ready[m] = begin + length * stretch;
     latest = std::max(latest, rank.ready[m]);
-    if (&rank == &ranks_.front()) begun = begin;
+    if (&rank == ranks_.data()) begun = begin;
   }
   if (block.is_barrier()) {
     for (Rank& rank : ranks_) rank.free[server] = rank.ready[m] = latest + jitter_;
   }
   if (recorder != nullptr) {
-    const bool is_dense = layer < pipeline_.architecture_.dense_layers;
+    const bool is_dense = &program == &program_.dense;
     recorder->block(block, is_dense, layer, microbatch, begun, ranks_.front().ready[m]);
   }
 }
 
 void DecodeStep::run_layer(const LayerProgram& program, const Stretches& stretches, int layer,
                            SliceRecorder* recorder) {
+  static constexpr BusiestRank kNobody{};
   const int expert_layer = layer - pipeline_.architecture_.dense_layers;
-  for (int m = 0; m < plan_.microbatches && expert_layer >= 0; ++m) {
-    busiest_of_layer_[static_cast<std::size_t>(m)] = busiest_of(expert_layer, m);
+  std::array<const BusiestRank*, kMostMicrobatches> busiest;
+  for (std::size_t m = 0; m < static_cast<std::size_t>(plan_.microbatches); ++m) {
+    busiest[m] = expert_layer < 0 ? &kNobody : busiest_of(expert_layer, tokens_[m], made_[m]);
   }
   const auto run_phase = [&](int first, int last) {
     for (int m = 0; m < plan_.microbatches; ++m) {
-      for (int b = first; b < last; ++b) {
-        const auto at = static_cast<std::size_t>(b);
-        run_block(program.blocks[at], stretches[at], layer, m, recorder);
+      for (auto at = static_cast<std::size_t>(first); at < static_cast<std::size_t>(last); ++at) {
+        run_block(program, at, stretches[at], layer, m, *busiest[static_cast<std::size_t>(m)],
+                  recorder);
       }
     }
   };
@@ -451,7 +445,9 @@ Seconds DecodeStep::run(const DecodeBatch& batch, SliceRecorder* recorder) {
   mlp_expert_bytes_ = pipeline_.operators_.expert_ffn(0, 1).hbm_bytes;
   mlp_per_row_ = cost(pipeline_.operators_.expert_ffn(1, 0), expert_share_);
   prepare(1 + drafts, false);
-  contend(1 + drafts);
+  busiest_tokens_ = tokens_[0];
+  busiest_ = busiest_ranks(busiest_tokens_);
+  if (program_.shares_hbm || recorder != nullptr) find_typical_layer(1 + drafts);
   join(host_time_);
   for (int layer = 0; layer < a.dense_layers; ++layer) {
     run_layer(program_.dense, dense_stretches_, layer, recorder);

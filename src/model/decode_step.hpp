@@ -57,6 +57,9 @@ class DecodeStep {
     int sequences = 0;
     double kv_tokens = 0;
     std::array<Seconds, kMostMicrobatches> attention{}, gate{}, dispatch{}, dense{};
+    // Of a block what is the rank's own: all but the exchanges and the experts.
+    using OfBlocks = std::array<Seconds, LayerProgram::kMostBlocks>;
+    std::array<OfBlocks, kMostMicrobatches> own_moe{}, own_dense{};
     std::array<Seconds, kMostServers> free{};        // from when on, by server
     std::array<Seconds, kMostMicrobatches> ready{};  // end of what a microbatch ran last
   };
@@ -93,7 +96,7 @@ class DecodeStep {
   void group(const DecodeBatch& batch);
   void prepare(double tokens_per_sequence, bool mtp);
   void prune();
-  void contend(double tokens_per_sequence);
+  void find_typical_layer(double tokens_per_sequence);
   using AttentionChain = boost::container::static_vector<Operator, 10>;
   /// Of a rank's sequences, on each of its dies; collectives between them where there are several.
   AttentionChain attention(double sequences, double kv_tokens, double tokens_per_sequence,
@@ -105,10 +108,12 @@ class DecodeStep {
   Stretches share_hbm(TypicalLayer& layer, const LayerProgram& program) const;
   void run_layer(const LayerProgram& program, const Stretches& stretches, int layer,
                  SliceRecorder* recorder);
-  void run_block(const Block& block, double stretch, int layer, int microbatch,
-                 SliceRecorder* recorder);
-  Seconds duration(const Block& block, const Rank& rank, int microbatch) const;
-  BusiestRank busiest_of(int expert_layer, int microbatch) const;
+  void run_block(const LayerProgram& program, std::size_t block, double stretch, int layer,
+                 int microbatch, const BusiestRank& busiest, SliceRecorder* recorder);
+  /// What of a block is the rank's own.
+  static Seconds own(const Block& block, const Rank& rank, std::size_t microbatch);
+  /// In the table of the first microbatch's tokens, or `made` of others.
+  const BusiestRank* busiest_of(int expert_layer, double tokens, BusiestRank& made) const;
   Seconds front() const;
   void join(Seconds at);
   Seconds head(double tokens) const;
@@ -131,9 +136,9 @@ class DecodeStep {
   double busiest_tokens_ = 0;
   std::array<double, kMostMicrobatches> tokens_{};  // of all ranks, by microbatch
   double max_tokens_ = 0;
-  std::array<BusiestRank, kMostMicrobatches> busiest_of_layer_;
+  std::array<BusiestRank, kMostMicrobatches> made_;  // of other microbatches than the first
   TypicalLayer moe_typical_, dense_typical_;
-  Stretches moe_stretches_{}, dense_stretches_{};
+  Stretches moe_stretches_{1, 1, 1, 1}, dense_stretches_{1, 1, 1, 1};
   Seconds layer_time_ = 0, dense_time_ = 0, moe_time_ = 0, mtp_time_ = 0, head_time_ = 0,
           host_time_ = 0;
 };

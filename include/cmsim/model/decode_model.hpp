@@ -80,8 +80,8 @@ class DecodePipeline : public DecodeModel {
     int microbatches = 1;
     double tokens() const { return sequences * tokens_per_sequence; }
   };
-  enum class LayerKind { kDense, kMoe, kMtp };
-  double layer_bytes(const MeanLoad& load, LayerKind kind) const;
+  double attention_bytes(const MeanLoad& load, bool mtp) const;
+  double expert_bytes(const MeanLoad& load) const;
   struct FullBatch {  // of every rank alike
     std::vector<std::int32_t> sequences;
     std::vector<std::int64_t> kv_tokens;
