@@ -16,6 +16,11 @@ struct RecurrenceCase {
   int attention_dies = 0;
 };
 
+struct Listener : SliceRecorder {  // a typical layer is found for those alone
+  void block(const Block&, bool, int, int, Seconds, Seconds) override {}
+  void whole(const char*, Seconds, Seconds) override {}
+};
+
 /// Recurrence over schedule of all MoE layers, balanced, without the wait of barriers for chance.
 double ratio(const RecurrenceCase& plan, int sequences, hw::Platform platform) {
   platform.token_exchange.holds_cores = plan.holds_cores;
@@ -34,7 +39,8 @@ double ratio(const RecurrenceCase& plan, int sequences, hw::Platform platform) {
   const std::vector<std::int64_t> contexts(ranks, sequences * 4096L);
   const DecodeBatch batch{counts, contexts};
   DecodeStep step(model, model.plan(batch), {.balanced = true});
-  step.run(batch);
+  Listener listener;
+  step.run(batch, &listener);
   std::vector<Operator> chain;
   for (const DecodeStep::Typical& one : step.moe_operators()) chain.push_back(one.op);
   const Schedule all = schedule_chain(chain, plan.microbatches, architecture.layers,
