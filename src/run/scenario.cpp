@@ -48,12 +48,12 @@ serve::DecodeSpec read_decode(const ConfigNode& node) {
   spec.max_num_seqs =
       static_cast<int>(node.integer_or("max_num_seqs", spec.max_num_seqs, 1, 1'000'000));
   const ConfigNode attention = node.child_or_empty("attention");
-  spec.attention_npus = static_cast<int>(attention.integer_or("npus", 0, 1, 100000));
+  spec.attention_npus = static_cast<int>(attention.integer_or("npus", 0, 0, 100000));
   spec.attention_tp = static_cast<int>(attention.integer_or("tp", 1, 1, kMostTp));
   spec.splits_kv = attention.boolean_or("context_parallel", false);
   attention.close();
   const ConfigNode experts = node.child_or_empty("experts");
-  spec.expert_npus = static_cast<int>(experts.integer_or("npus", 0, 1, 100000));
+  spec.expert_npus = static_cast<int>(experts.integer_or("npus", 0, 0, 100000));
   experts.close();
   node.close();
   return spec;
