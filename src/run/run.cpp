@@ -31,21 +31,15 @@ void log_phase(fmt::format_string<Args...> format, Args&&... args) {
   if (const auto log = spdlog::get("cmsim")) log->info(format, std::forward<Args>(args)...);
 }
 
-serve::Policies make_policies(const Scenario& scenario, const RunOptions& options) {
-  const serve::PolicyContext context{scenario.seed};
-  const PolicyNames& names = scenario.policies;
-  const auto make = [&](serve::PolicyKind kind, const std::string& name, auto maker) {
-    const serve::PolicyCall::Scope scope(options.policy_call,
-                                         {serve::PolicyCall::Stage::kMaking, kind, name.c_str()});
-    return (options.registry.*maker)(name, context);
+serve::Policies policies_of(const Scenario& scenario, const RunOptions& options,
+                            const work::Trace& trace) {
+  const auto output_tokens = [&trace] {
+    std::vector<Tokens> tokens;
+    for (const work::TraceRow& row : trace.rows) tokens.push_back(row.output_tokens);
+    return tokens;
   };
-  using enum serve::PolicyKind;
-  using Registry = serve::PolicyRegistry;
-  return {make(kPrefillRouting, names.prefill_routing, &Registry::make_prefill_router),
-          make(kPrefillBatching, names.prefill_batching, &Registry::make_prefill_batcher),
-          make(kDecodeAdmission, names.decode_admission, &Registry::make_decode_admission),
-          make(kDecodeRouting, names.decode_routing, &Registry::make_decode_router),
-          options.policy_call};
+  return serve::make_policies(options.registry, scenario.policies, scenario.seed, output_tokens,
+                              options.policy_call);
 }
 
 serve::ClusterConfig cluster_config(const Scenario& scenario) {
@@ -55,6 +49,7 @@ serve::ClusterConfig cluster_config(const Scenario& scenario) {
   config.mtp = {decode.draft_tokens, decode.acceptance};
   config.role = scenario.role;
   config.kv_bytes_per_token = kv_bytes_per_token(scenario);
+  config.classes[0].limits = {scenario.slo.ttft, scenario.slo.tpot};
   config.concurrency = scenario.workload.arrivals.concurrency;
   config.closed_loop = scenario.workload.arrivals.kind == work::ArrivalKind::kClosedLoop;
   config.seed = scenario.seed;
@@ -112,7 +107,8 @@ metrics::SystemFacts facts_of(const Scenario& scenario, const serve::ClusterConf
 }
 
 /// The named streams of a run in which another seed makes a difference.
-std::vector<std::string> seeded_streams(const Scenario& scenario, const work::Trace& trace) {
+std::vector<std::string> seeded_streams(const Scenario& scenario, const work::Trace& trace,
+                                        const serve::PolicyRegistry& registry) {
   const work::WorkloadSpec& workload = scenario.workload;
   const model::DecodeOptions& decode = scenario.options.decode;
   std::vector<std::string> streams;
@@ -130,6 +126,10 @@ std::vector<std::string> seeded_streams(const Scenario& scenario, const work::Tr
       decode.acceptance > 0 && decode.acceptance < 1) {
     streams.emplace_back("serve/mtp");
   }
+  for (const auto& [slot, choice] : scenario.policies) {
+    const std::string& stream = registry.info(slot, choice.name).stream;
+    if (!stream.empty()) streams.push_back(stream);
+  }
   return streams;
 }
 
@@ -142,7 +142,7 @@ metrics::Provenance provenance_of(const Scenario& scenario, const work::Trace& t
   provenance.digest = scenario.digest;
   provenance.workload_digest = digest_of(trace);
   provenance.seed = scenario.seed;
-  provenance.seed_redraws = seeded_streams(scenario, trace);
+  provenance.seed_redraws = seeded_streams(scenario, trace, options.registry);
   provenance.network = coll::to_string(models.network);
   provenance.network_note = models.network_note;
   if (runtime.keeps_instances_apart()) {
@@ -226,7 +226,7 @@ Result run(const Scenario& scenario, const RunOptions& options) {
   // Policies are made last: only a cluster destroys them under their names.
   serve::Cluster cluster(runtime, scenario.platform, config,
                          {models.prefill.get(), models.decode.get()},
-                         make_policies(scenario, options), trace);
+                         policies_of(scenario, options, trace), trace);
   metrics::SystemFacts facts = facts_of(scenario, config, models, trace);
   facts.arguments = arguments_of(scenario, options);
   metrics::Collector collector(facts);

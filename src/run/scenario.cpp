@@ -12,6 +12,7 @@
 #include "cmsim/run/shipped.hpp"
 #include "cmsim/serve/placement.hpp"
 #include "idle_keys.hpp"
+#include "policy_keys.hpp"
 #include "scenario_document.hpp"
 #include "step_models.hpp"
 
@@ -84,16 +85,6 @@ serve::DeploymentSpec read_deployment(const ConfigNode& node) {
   return spec;
 }
 
-PolicyNames read_policies(const ConfigNode& node) {
-  PolicyNames names;
-  names.prefill_routing = node.text_or("prefill_routing", names.prefill_routing);
-  names.prefill_batching = node.text_or("prefill_batching", names.prefill_batching);
-  names.decode_routing = node.text_or("decode_routing", names.decode_routing);
-  names.decode_admission = node.text_or("decode_admission", names.decode_admission);
-  node.close();
-  return names;
-}
-
 metrics::SloSpec read_slo(const ConfigNode& root) {
   if (root.raw().contains("slo") && root.raw()["slo"].is_string()) {
     std::vector<std::string> names;
@@ -156,14 +147,6 @@ void located(const ConfigDocument& document, const Check& check) {
   }
 }
 
-void check_policies(const PolicyNames& names, const serve::PolicyRegistry& registry) {
-  using Kind = serve::PolicyKind;
-  registry.check(Kind::kPrefillRouting, names.prefill_routing);
-  registry.check(Kind::kPrefillBatching, names.prefill_batching);
-  registry.check(Kind::kDecodeRouting, names.decode_routing);
-  registry.check(Kind::kDecodeAdmission, names.decode_admission);
-}
-
 /// A closed loop without a concurrency keeps the scenario's one role exactly full: every decode
 /// slot, or one whole batch for each prefill instance. Without a number of requests it lasts long
 /// enough for a steady state.
@@ -201,7 +184,7 @@ void fill_closed_loop(const ConfigNode& workload, Scenario& scenario) {
 }
 
 /// Every key, each within its range.
-Scenario read_keys(const ConfigDocument& document) {
+Scenario read_keys(const ConfigDocument& document, const serve::PolicyRegistry& registry) {
   const ConfigNode root(document);
   Scenario scenario;
   if (root.has("extends")) root.fail("extends", "can be given in a file only");
@@ -219,7 +202,7 @@ Scenario read_keys(const ConfigDocument& document) {
     scenario.borrowed.emplace_back("/experts/popularity");
   }
   scenario.deployment = read_deployment(root.child_or_empty("deployment"));
-  scenario.policies = read_policies(root.child_or_empty("policies"));
+  scenario.policies = read_policies(root.child_or_empty("policies"), registry);
   const ConfigNode workload = root.child("workload");
   scenario.role = read_role(workload);
   scenario.workload = work::read_workload(workload);
@@ -237,13 +220,13 @@ Scenario read_keys(const ConfigDocument& document) {
 /// Takes what is retired out of the document.
 Scenario read(ConfigDocument& document, const serve::PolicyRegistry& registry) {
   hw::retire_keys_beside_builders(document, "/platform");
-  Scenario scenario = read_keys(document);
+  retire_parameters(document);
+  Scenario scenario = read_keys(document, registry);
   for (auto retired = retired_keys(document, scenario); !retired.empty();
        retired = retired_keys(document, scenario)) {
     for (const std::string& key : retired) document.erase(key);
-    scenario = read_keys(document);
+    scenario = read_keys(document, registry);
   }
-  located(document, [&] { check_policies(scenario.policies, registry); });
   located(document,
           [&] { serve::check_deployment(scenario.deployment, scenario.platform, scenario.role); });
   fill_closed_loop(ConfigNode(document).child("workload"), scenario);

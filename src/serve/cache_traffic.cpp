@@ -1,8 +1,13 @@
 #include "cmsim/serve/cache_traffic.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <utility>
+
+#include "cmsim/serve/policy_guard.hpp"
 
 namespace cmsim::serve {
 namespace {
@@ -14,15 +19,24 @@ std::int64_t capacity_in_blocks(const ClusterState& state) {
   return state.placement.cache_bytes / block_bytes;
 }
 
+double worth(const Policies& policies, const CacheEvictionView& view) {
+  const double decided = call_policy<CacheEviction>(policies, view);
+  if (!std::isfinite(decided)) {
+    refuse<CacheEviction>(policies, view, fmt::format("said that it is worth {}", decided));
+  }
+  return decided;
+}
+
 std::int32_t ceil_div(std::int64_t a, std::int64_t b) {
   return static_cast<std::int32_t>((a + b - 1) / b);
 }
 
 }  // namespace
 
-CacheTraffic::CacheTraffic(ClusterState& state)
+CacheTraffic::CacheTraffic(ClusterState& state, const Policies& policies)
     : state_(state),
-      cache_(capacity_in_blocks(state)),
+      cache_(capacity_in_blocks(state),
+             [&policies](const CacheEvictionView& view) { return worth(policies, view); }),
       copies_(state, state.placement.prefill_instances * state.placement.prefill_dies,
               state.config.deployment.copies_per_die),
       next_die_(static_cast<std::size_t>(state.placement.prefill_instances), 0) {
@@ -55,6 +69,12 @@ Tokens CacheTraffic::block_tokens(Tokens total, std::int32_t number) const {
   return std::clamp<Tokens>(total - number * size, 0, size);
 }
 
+ContextCache::Use CacheTraffic::use(RequestIndex index, std::int32_t number) const {
+  const Tokens before = Tokens{number} * state_.config.deployment.cache.block_size;
+  return {state_.now(), before,
+          block_tokens(state_.trace.rows[static_cast<std::size_t>(index)].prompt_tokens, number)};
+}
+
 CacheHit CacheTraffic::look_up(RequestIndex index) const {
   const Request& request = state_.request(index);
   const CacheSpec& cache = state_.config.deployment.cache;
@@ -78,7 +98,7 @@ void CacheTraffic::take(RequestIndex index, const CacheHit& hit) {
   const std::int32_t blocks = block_count(index);
   if (blocks == 0) return;
   if (!imposed()) {
-    for (std::int32_t b = hit.blocks; b-- > 0;) cache_.touch(block(index, b));
+    for (std::int32_t b = hit.blocks; b-- > 0;) cache_.touch(block(index, b), use(index, b));
   }
   CacheEvent event;
   event.at = state_.now();
@@ -163,7 +183,7 @@ void CacheTraffic::finish_write(std::int32_t job_index) {
   const RequestIndex index = job.request;
   free_jobs_.push_back(job_index);
   if (imposed()) return;
-  for (std::int32_t b = block_count(index); b-- > 0;) cache_.insert(block(index, b));
+  for (std::int32_t b = block_count(index); b-- > 0;) cache_.insert(block(index, b), use(index, b));
 }
 
 }  // namespace cmsim::serve

@@ -7,9 +7,9 @@ namespace {
 
 namespace serve = cmsim::serve;
 
-class ShortestPromptFirst : public serve::PrefillBatcher {
+class ShortestPromptFirst : public serve::Policy<serve::PrefillBatching> {
  public:
-  std::optional<std::size_t> pick(const serve::PrefillBatcherView& view) override {
+  std::optional<std::size_t> decide(const View& view) override {
     const auto shortest =
         std::ranges::min_element(view.waiting, {}, &serve::RequestView::prompt_tokens);
     return static_cast<std::size_t>(shortest - view.waiting.begin());
@@ -19,8 +19,6 @@ class ShortestPromptFirst : public serve::PrefillBatcher {
 }  // namespace
 
 CMSIM_POLICY_PLUGIN(registry) {
-  registry.register_policy("shortest_prompt_first", "the shortest waiting prompt goes first",
-                           serve::PolicyFactory<serve::PrefillBatcher>([](const auto&) {
-                             return std::make_unique<ShortestPromptFirst>();
-                           }));
+  registry.add<ShortestPromptFirst>(
+      {.name = "shortest_prompt_first", .description = "the shortest waiting prompt goes first"});
 }

@@ -99,7 +99,41 @@ TEST(ScenarioErrors, ModelThatDoesNotFitHbm) {
 TEST(ScenarioErrors, UnknownPolicy) {
   EXPECT_EQ(complaint({"/policies/decode_routing=random"}),
             "--set /policies/decode_routing=random: /policies/decode_routing: unknown policy "
-            "\"random\"; known are \"least_loaded\", \"least_kv\", \"round_robin\"");
+            "\"random\"; known are \"least_sequences\", \"least_kv\", "
+            "\"longest_context_aware\", \"connection_map\", \"round_robin\"");
+}
+
+TEST(ScenarioErrors, ParametersOfAPolicy) {
+  const std::string admission = "/policies/decode_admission";
+  EXPECT_EQ(complaint({admission + "=slo", admission + "/tpot=30"}),
+            "--set /policies/decode_admission/tpot=30: /policies/decode_admission/tpot: found 30, "
+            "expected a quantity with a unit, e.g. \"1.9us\"");
+  EXPECT_EQ(complaint({admission + "/tpot=30ms"}),
+            "--set /policies/decode_admission/tpot=30ms: /policies/decode_admission/tpot: unknown "
+            "key, allowed are headroom, name");
+  EXPECT_EQ(complaint({admission + R"(={"name": "slo", "margin": 50})"}),
+            R"(--set /policies/decode_admission={"name": "slo", "margin": 50}: )"
+            "/policies/decode_admission/margin: found 50, allowed is 0.01 to 10");
+}
+
+TEST(Policies, ANameAndItsParametersMeetKeyByKey) {
+  const std::string admission = "/policies/decode_admission";
+  const auto chosen = [&](const std::vector<std::string>& sets) {
+    return load_scenario(default_scenario(), sets).policies.at("decode_admission");
+  };
+  const auto slo = chosen({admission + "=slo", admission + "/tpot=30ms"});
+  EXPECT_EQ(slo.name, "slo");
+  EXPECT_EQ(slo.parameters, (serve::Parameters{{"tpot", 0.030}}));
+  EXPECT_EQ(chosen({admission + R"(={"name": "slo", "margin": 1})"}).parameters,
+            (serve::Parameters{{"margin", 1}}));
+  EXPECT_EQ(chosen({admission + "/headroom=5%"}).parameters,
+            (serve::Parameters{{"headroom", 0.05}}));
+  // What comes with another name is all that holds.
+  EXPECT_EQ(
+      chosen({admission + R"(={"name": "slo", "margin": 1})", admission + "=fixed"}).parameters,
+      serve::Parameters());
+  const std::string one = load_scenario(default_scenario(), {admission + "=slo"}).digest;
+  EXPECT_EQ(one, load_scenario(default_scenario(), {admission + R"(={"name": "slo"})"}).digest);
 }
 
 TEST(ScenarioErrors, MissingFiles) {

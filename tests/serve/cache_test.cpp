@@ -12,25 +12,58 @@
 namespace cmsim::serve::testing {
 namespace {
 
-TEST(ContextCache, EvictsTheLeastRecentlyUsed) {
-  ContextCache cache(2);
-  cache.insert(1);
-  cache.insert(2);
-  cache.touch(1);
-  cache.insert(3);  // 2 is the oldest
+double latest(const CacheEvictionView& view) { return static_cast<double>(view.use); }
+
+TEST(ContextCache, EvictsTheLeastWorth) {
+  ContextCache cache(2, latest);
+  cache.insert(1, {});
+  cache.insert(2, {});
+  cache.touch(1, {});
+  cache.insert(3, {});  // 2 is the oldest
   EXPECT_TRUE(cache.contains(1));
   EXPECT_FALSE(cache.contains(2));
   EXPECT_TRUE(cache.contains(3));
-  cache.insert(1);  // already there: only touched
-  cache.insert(4);  // 3 is the oldest
+  cache.insert(1, {});  // already there: only touched
+  cache.insert(4, {});  // 3 is the oldest
   EXPECT_FALSE(cache.contains(3));
   EXPECT_EQ(cache.size(), 2);
   EXPECT_EQ(cache.evicted(), 2);
 }
 
+TEST(ContextCache, OfEqualWorthTheOneNotUsedForLongestGoes) {
+  ContextCache cache(2, [](const CacheEvictionView& view) { return view.uses; });
+  cache.insert(1, {});
+  cache.insert(2, {});
+  cache.touch(2, {});
+  cache.touch(1, {});  // both used twice, 1 later
+  cache.insert(3, {});
+  EXPECT_FALSE(cache.contains(2));
+  cache.insert(4, {});  // 3 is used once, 1 twice
+  EXPECT_TRUE(cache.contains(1));
+  EXPECT_FALSE(cache.contains(3));
+}
+
+TEST(ContextCache, ShowsWhatAPolicyIsToldOfAUse) {
+  std::vector<CacheEvictionView> seen;
+  ContextCache cache(1, [&](const CacheEvictionView& view) {
+    seen.push_back(view);
+    return 7.0;
+  });
+  cache.insert(1, {.now = 2, .tokens_before = 100, .tokens = 50});
+  cache.touch(1, {.now = 3, .tokens_before = 100, .tokens = 50});
+  cache.insert(2, {});  // evicts 1, worth 7
+  EXPECT_EQ(seen[1].now, 3);
+  EXPECT_EQ(seen[1].tokens_before, 100);
+  EXPECT_EQ(seen[1].tokens, 50);
+  EXPECT_EQ(seen[1].uses, 2);
+  EXPECT_EQ(seen[2].use, 3u);
+  EXPECT_EQ(seen[2].uses, 1);
+  EXPECT_EQ(seen[2].last_evicted, 7);
+}
+
 TEST(ContextCache, OfNoCapacityHoldsNothing) {
-  ContextCache cache(0);
-  cache.insert(1);
+  ContextCache cache(0, latest);
+  cache.insert(1, {});
   EXPECT_FALSE(cache.contains(1));
 }
 

@@ -25,13 +25,6 @@ namespace cmsim::run {
 
 using coll::Network;  // fidelity of exchanges; transfers are always flows
 
-struct PolicyNames {  // /policies/*; see `cmsim policies`
-  std::string prefill_routing = "least_loaded";
-  std::string prefill_batching = "fcfs";
-  std::string decode_routing = "least_loaded";
-  std::string decode_admission = "fcfs";
-};
-
 /// What decode holds when the run begins; /workload/population.
 enum class Start { kEmpty, kStationary };
 
@@ -47,7 +40,7 @@ struct Scenario {
   model::ModelOptions options;
   serve::DeploymentSpec deployment;
   serve::Role role = serve::Role::kAll;  // /workload/role: all | prefill | decode
-  PolicyNames policies;
+  serve::PolicyChoices policies = serve::default_choices();  // /policies; see `cmsim policies`
   work::WorkloadSpec workload;
   Start start = Start::kEmpty;
   metrics::SloSpec slo;

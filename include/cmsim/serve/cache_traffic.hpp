@@ -29,7 +29,7 @@ struct CacheHit {
 
 class CacheTraffic {
  public:
-  explicit CacheTraffic(ClusterState& state);
+  CacheTraffic(ClusterState& state, const Policies& policies);
 
   /// The longest leading run of the request's blocks held now. With an imposed hit rate:
   /// floor(reuse * context) tokens, not rounded to blocks.
@@ -52,6 +52,7 @@ class CacheTraffic {
   std::int32_t block_count(RequestIndex index) const;
   BlockId block(RequestIndex index, std::int32_t number) const;
   Tokens block_tokens(Tokens total, std::int32_t number) const;
+  ContextCache::Use use(RequestIndex index, std::int32_t number) const;
   /// One flow between the next die of the instance and the CPU that holds `block`.
   void start_flow(std::int32_t instance, BlockId block, Bytes bytes, TransferKind kind,
                   coll::Runtime::Callback done);
