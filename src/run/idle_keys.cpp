@@ -33,6 +33,9 @@ void role_rules(const Scenario& s, std::vector<Rule>& rules) {
                                       "/deployment/cache/reuse"};
   std::vector<std::string> of_decode{"/deployment/decode", "/decode", "/experts/popularity/decode",
                                      "/slo/tpot"};
+  for (const serve::RequestClass& one : s.classes) {
+    of_decode.push_back(fmt::format("/workload/classes/{}/slo/tpot", one.name));
+  }
   for (const serve::SlotInfo& slot : serve::slots()) {
     auto& keys = slot.phase == serve::Phase::kPrefill ? of_prefill : of_decode;
     keys.push_back(fmt::format("/policies/{}", slot.name));

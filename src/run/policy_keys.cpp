@@ -62,8 +62,9 @@ void open_policies(ConfigDocument& document) {
     json opened;
     opened[place]["name"] = std::move(named);
     document.underlay("",
-                      ConfigDocument::from_value(std::move(opened), from.file,
-                                                 {{"", from.line}, {pointer, from.line}}),
+                      ConfigDocument::from_value(
+                          std::move(opened), from.file,
+                          {{"", from.line}, {pointer, from.line}, {pointer + "/name", from.line}}),
                       layer);
   }
 }

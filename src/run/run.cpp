@@ -2,6 +2,7 @@
 
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
 #include <limits>
 #include <string>
 
@@ -42,14 +43,28 @@ serve::Policies policies_of(const Scenario& scenario, const RunOptions& options,
                               options.policy_call);
 }
 
-serve::ClusterConfig cluster_config(const Scenario& scenario) {
+/// By their place in the trace; one that the scenario says nothing of has the limits of all.
+std::vector<serve::RequestClass> classes_of(const Scenario& scenario, const work::Trace& trace) {
+  const serve::LatencyLimits limits{scenario.slo.ttft, scenario.slo.tpot};
+  if (trace.classes.empty()) return {{.limits = limits}};
+  std::vector<serve::RequestClass> classes;
+  for (const std::string& name : trace.classes) {
+    const auto said = std::ranges::find(scenario.classes, name, &serve::RequestClass::name);
+    classes.push_back(said != scenario.classes.end()
+                          ? *said
+                          : serve::RequestClass{.name = name, .limits = limits});
+  }
+  return classes;
+}
+
+serve::ClusterConfig cluster_config(const Scenario& scenario, const work::Trace& trace) {
   const model::DecodeOptions& decode = scenario.options.decode;
   serve::ClusterConfig config;
   config.deployment = scenario.deployment;
   config.mtp = {decode.draft_tokens, decode.acceptance};
   config.role = scenario.role;
   config.kv_bytes_per_token = kv_bytes_per_token(scenario);
-  config.classes[0].limits = {scenario.slo.ttft, scenario.slo.tpot};
+  config.classes = classes_of(scenario, trace);
   config.concurrency = scenario.workload.arrivals.concurrency;
   config.closed_loop = scenario.workload.arrivals.kind == work::ArrivalKind::kClosedLoop;
   config.seed = scenario.seed;
@@ -103,6 +118,7 @@ metrics::SystemFacts facts_of(const Scenario& scenario, const serve::ClusterConf
     facts.cache_capacity_blocks = bytes / (config.kv_bytes_per_token * cache.block_size);
   }
   facts.slo = scenario.slo;
+  facts.classes = config.classes;
   return facts;
 }
 
@@ -114,6 +130,9 @@ std::vector<std::string> seeded_streams(const Scenario& scenario, const work::Tr
   std::vector<std::string> streams;
   if (trace.format == "servegen") streams.emplace_back("work/servegen");
   if (workload.resample_block > 0) streams.emplace_back("work/resample");
+  if (workload.classes.size() > 1 && workload.classes[0].share) {
+    streams.emplace_back("work/classes");
+  }
   if (workload.arrivals.kind == work::ArrivalKind::kPoisson ||
       workload.arrivals.kind == work::ArrivalKind::kGamma) {
     streams.emplace_back("work/arrivals");
@@ -213,7 +232,7 @@ Result run(const Scenario& scenario, const RunOptions& options) {
   plan_decode(planned, scenario.deployment.decode, mean_decode_context(trace));
   const StepModels models = make_step_models(planned, experts);
   if (scenario.start == Start::kStationary) add_population(trace, scenario, models);
-  const serve::ClusterConfig config = cluster_config(scenario);
+  const serve::ClusterConfig config = cluster_config(scenario, trace);
   log_phase("built the step models, network {}", coll::to_string(models.network));
 
   const coll::Fabric fabric(scenario.platform);
@@ -249,6 +268,7 @@ Result run(const Scenario& scenario, const RunOptions& options) {
   Result result = collector.result(runtime.now(),
                                    {scenario.window.warmup, scenario.start == Start::kStationary});
   check_result(result, trace);
+  result.classes = config.classes;
   result.provenance = provenance_of(scenario, trace, runtime, models, options);
   if (series) result.time_series = series->csv(runtime.now());
   add_links(result.measured, meter, fabric, models);

@@ -85,20 +85,37 @@ serve::DeploymentSpec read_deployment(const ConfigNode& node) {
   return spec;
 }
 
-metrics::SloSpec read_slo(const ConfigNode& root) {
-  if (root.raw().contains("slo") && root.raw()["slo"].is_string()) {
+/// A named set or limits; what is left out is as in `otherwise`.
+metrics::SloSpec read_slo(const ConfigNode& holder, const metrics::SloSpec& otherwise) {
+  if (holder.has("slo") && holder.raw()["slo"].is_string()) {
     std::vector<std::string> names;
     for (const metrics::SloSpec& set : metrics::named_slos()) names.push_back(set.name);
-    const std::string name = root.choice("slo", names);
+    const std::string name = holder.choice("slo", names);
     return *std::find_if(metrics::named_slos().begin(), metrics::named_slos().end(),
                          [&](const metrics::SloSpec& set) { return set.name == name; });
   }
-  metrics::SloSpec slo;
-  const ConfigNode node = root.child_or_empty("slo");
+  metrics::SloSpec slo = otherwise;
+  const ConfigNode node = holder.child_or_empty("slo");
   slo.ttft = node.quantity_or("ttft", Dimension::kTime, slo.ttft, kLeastTime, kMostTime);
   slo.tpot = node.quantity_or("tpot", Dimension::kTime, slo.tpot, kLeastTime, kMostTime);
   node.close();
   return slo;
+}
+
+/// Shares are read with the workload.
+std::vector<serve::RequestClass> read_classes(const ConfigNode& node, const Scenario& scenario) {
+  constexpr std::int64_t kMostPriority = 1000;
+  std::vector<serve::RequestClass> classes;
+  for (const std::string& name : node.keys()) {
+    const ConfigNode own = node.child(name);
+    own.ignore("share");
+    const std::int64_t priority = own.integer_or("priority", 0, -kMostPriority, kMostPriority);
+    metrics::SloSpec slo = read_slo(own, scenario.slo);
+    if (scenario.role == serve::Role::kPrefillOnly) slo.tpot = metrics::kNoLimit;
+    own.close();
+    classes.push_back({name, static_cast<std::int32_t>(priority), {slo.ttft, slo.tpot}});
+  }
+  return classes;
 }
 
 /// A closed loop of decode alone is the steady state of a full system unless said otherwise.
@@ -207,8 +224,9 @@ Scenario read_keys(const ConfigDocument& document, const serve::PolicyRegistry& 
   scenario.role = read_role(workload);
   scenario.workload = work::read_workload(workload);
   scenario.start = read_population(workload, scenario);
-  scenario.slo = read_slo(root);
+  scenario.slo = read_slo(root, {});
   if (scenario.role == serve::Role::kPrefillOnly) scenario.slo.tpot = metrics::kNoLimit;
+  scenario.classes = read_classes(workload.child_or_empty("classes"), scenario);
   scenario.window = read_window(root.child_or_empty("window"));
   scenario.network = read_network(root);
   scenario.horizon =

@@ -17,6 +17,7 @@
 #include "cmsim/metrics/window.hpp"
 #include "cmsim/model/architecture.hpp"
 #include "cmsim/model/options.hpp"
+#include "cmsim/serve/cluster.hpp"
 #include "cmsim/serve/deployment.hpp"
 #include "cmsim/serve/policy.hpp"
 #include "cmsim/work/workload.hpp"
@@ -44,6 +45,7 @@ struct Scenario {
   work::WorkloadSpec workload;
   Start start = Start::kEmpty;
   metrics::SloSpec slo;
+  std::vector<serve::RequestClass> classes;  // /workload/classes, their limits
   metrics::WindowSpec window;
   std::optional<Network> network = Network::kAnalytic;  // none: the first that is exact enough
   Seconds horizon = 1e300;  // /horizon: simulated time at which an overloaded run is cut
