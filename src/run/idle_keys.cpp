@@ -30,6 +30,7 @@ void role_rules(const Scenario& s, std::vector<Rule>& rules) {
                                       "/deployment/cache/block_size",
                                       "/deployment/cache/dram_per_node",
                                       "/deployment/cache/plane",
+                                      "/deployment/cache/scope",
                                       "/deployment/cache/reuse"};
   std::vector<std::string> of_decode{"/deployment/decode", "/decode", "/experts/popularity/decode",
                                      "/slo/tpot"};
@@ -56,7 +57,7 @@ void cache_rules(const Scenario& s, std::vector<Rule>& rules) {
   const serve::CacheSpec& cache = s.deployment.cache;
   const std::vector<std::string> keys{"/deployment/cache/block_size",
                                       "/deployment/cache/dram_per_node", "/deployment/cache/plane",
-                                      "/deployment/cache/reuse"};
+                                      "/deployment/cache/scope", "/deployment/cache/reuse"};
   rules.push_back({keys, "/deployment/cache/enabled",
                    when(!cache.enabled,
                         "with the context cache off, it needs /deployment/cache/enabled=true")});

@@ -114,8 +114,11 @@ metrics::SystemFacts facts_of(const Scenario& scenario, const serve::ClusterConf
   facts.hbm_bandwidth = platform.die.hbm_bandwidth;
   if (models.decode) facts.decode_kv_per_die = models.decode->kv_capacity_per_die();
   if (cache.enabled && scenario.role != serve::Role::kDecodeOnly) {
-    const Bytes bytes = serve::place(scenario.deployment, platform, scenario.role).cache_bytes;
-    facts.cache_capacity_blocks = bytes / (config.kv_bytes_per_token * cache.block_size);
+    const serve::Placement placement = serve::place(scenario.deployment, platform, scenario.role);
+    for (std::size_t i = 0; i < placement.caches.size(); ++i) {
+      facts.cache_capacity_blocks +=
+          placement.cache_blocks(i, config.kv_bytes_per_token * cache.block_size);
+    }
   }
   facts.slo = scenario.slo;
   facts.classes = config.classes;

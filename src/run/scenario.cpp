@@ -69,6 +69,9 @@ serve::CacheSpec read_cache(const ConfigNode& node) {
   spec.dram_per_node = static_cast<Bytes>(node.quantity_or("dram_per_node", Dimension::kBytes,
                                                            static_cast<double>(spec.dram_per_node),
                                                            0, static_cast<double>(hw::kMostDram)));
+  if (node.choice_or("scope", "pooled", {"pooled", "local"}) == "local") {
+    spec.scope = serve::CacheScope::kLocal;
+  }
   spec.plane = read_plane(node, spec.plane, serve::kCachePlanes);
   if (node.has("reuse")) spec.reuse = node.number("reuse", 0, 1);
   node.close();

@@ -91,8 +91,8 @@ Seconds PrefillPool::queued(std::int32_t number) const {
          static_cast<double>(in_batch);
 }
 
-Tokens PrefillPool::cached_tokens(const RequestView& request, std::int32_t) const {
-  return cache_.look_up(static_cast<RequestIndex>(request.id)).tokens;
+Tokens PrefillPool::cached_tokens(const RequestView& request, std::int32_t instance) const {
+  return cache_.look_up(static_cast<RequestIndex>(request.id), instance).tokens;
 }
 
 void PrefillPool::release_kv(RequestIndex index) {
@@ -150,13 +150,13 @@ bool PrefillPool::take(std::int32_t number, std::size_t position) {
   const auto index = static_cast<RequestIndex>(inst.waiting[position].id);
   Request& request = state_.request(index);
   if (request.context > seen.kv_free) return false;  // until KV is pulled off the instance
-  const CacheHit hit = cache_.look_up(index);
+  const CacheHit hit = cache_.look_up(index, number);
   const Tokens to_compute = request.context - hit.tokens;
   if (to_compute > inst.budget_left && inst.budget_left < budget_) {
     inst.closed = true;
     return false;
   }
-  cache_.take(index, hit);
+  cache_.take(index, number, hit);
   inst.waiting.erase(position);
   --seen.waiting_requests;
   seen.waiting_tokens -= request.context;

@@ -116,6 +116,37 @@ TEST(ScenarioErrors, ParametersOfAPolicy) {
             "/policies/decode_admission/margin: found 50, allowed is 0.01 to 10");
 }
 
+TEST(Classes, HaveLimitsAndPrioritiesOfTheirOwn) {
+  const Scenario s = load_scenario(
+      default_scenario(),
+      {R"(/workload/classes={"chat": {"share": 0.7, "priority": 2, "slo": {"ttft": "1s"}},
+                             "batch": {"share": 0.3, "slo": "cm384-15ms"}})"});
+  ASSERT_EQ(s.classes.size(), 2u);
+  EXPECT_EQ(s.classes[0].name, "batch");  // in order of their names
+  EXPECT_DOUBLE_EQ(s.classes[0].limits.tpot, 0.015);
+  EXPECT_EQ(s.classes[1].priority, 2);
+  EXPECT_DOUBLE_EQ(s.classes[1].limits.ttft, 1);
+  EXPECT_DOUBLE_EQ(s.classes[1].limits.tpot, 0.05);  // of /slo
+  EXPECT_EQ(s.workload.classes[1].share, 0.7);
+}
+
+TEST(ScenarioErrors, ClassesThatCannotBe) {
+  const auto of = [](const std::string& classes) {
+    const std::string message = complaint({"/workload/classes=" + classes});
+    return message.substr(message.rfind("/workload/classes"));
+  };
+  EXPECT_EQ(of(R"({"a": {"share": 0.5}, "b": {"share": 0.4}})"),
+            "/workload/classes: the shares add up to 0.9, expected 1");
+  EXPECT_EQ(of(R"({"a": {"share": 0.5}, "b": {}})"),
+            "/workload/classes: 1 of 2 classes have a share, expected all or none");
+  EXPECT_EQ(of(R"({"a,b": {}})"),
+            "/workload/classes/a,b: is no name of a class, allowed are letters, digits, blanks and "
+            "_ - .");
+  EXPECT_EQ(of("{}"), "/workload/classes: has no class, expected at least one");
+  EXPECT_EQ(of(R"({"a": {"prioriti": 1}})"),
+            "/workload/classes/a/prioriti: unknown key, did you mean \"priority\"?");
+}
+
 TEST(Policies, ANameAndItsParametersMeetKeyByKey) {
   const std::string admission = "/policies/decode_admission";
   const auto chosen = [&](const std::vector<std::string>& sets) {

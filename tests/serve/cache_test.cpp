@@ -265,5 +265,24 @@ TEST(Cache, FlowsOfARequestAreBoundedAndCarryEveryByte) {
   EXPECT_EQ(h.runtime.transfers[3].transfer.bytes, 200'000);
 }
 
+/// The second request repeats the first, 5 s later, and goes to the other of two instances.
+Harness other_instance(CacheScope scope) {
+  Harness h;
+  h.config.role = Role::kPrefillOnly;
+  h.config.deployment.prefill = {2, 1, 2, 1000};
+  h.config.deployment.cache.enabled = true;
+  h.config.deployment.cache.scope = scope;
+  h.policies = policies_with({{"prefill_routing", {"round_robin"}}});
+  h.run({{0, 250, 1, {1, 2, 3}}, {5, 250, 1, {1, 2, 3}}, {10, 250, 1, {1, 2, 3}}});
+  return h;
+}
+
+TEST(CacheScope, ALocalCacheKnowsWhatItsInstanceComputed) {
+  EXPECT_EQ(other_instance(CacheScope::kPooled).record(1).cached_tokens, 249);
+  const Harness local = other_instance(CacheScope::kLocal);
+  EXPECT_EQ(local.record(1).cached_tokens, 0);
+  EXPECT_EQ(local.record(2).cached_tokens, 249);  // of its own first
+}
+
 }  // namespace
 }  // namespace cmsim::serve::testing
