@@ -3,8 +3,11 @@
 is run, and what follows it must be what the command prints (stdout, then stderr); every ```cpp block must stand
 in the policy example of tests/package/.
 
-Usage: readme.py CMSIM [--update]      --update writes the outputs into the pages
+Usage: readme.py CMSIM [--update] [--plugins DIRECTORY]
+    --update    writes the outputs into the pages
+    --plugins   holds docs/policies.md instead, to what tests/package/ was built to in DIRECTORY
 """
+import argparse
 import difflib
 import os
 import pathlib
@@ -32,10 +35,13 @@ def replay(block, folder, binary):
     return "".join(f"$ {command}\n{run(command, folder, binary)}" for command in commands)
 
 
-def judge(path, binary, update):
+def judge(path, binary, update, plugins):
     """Whether the page is as it should be; says what is not."""
     page = path.read_text(encoding="utf-8")
     with tempfile.TemporaryDirectory() as folder:
+        if plugins:
+            (pathlib.Path(folder) / "build").mkdir()
+            (pathlib.Path(folder) / "build/policy").symlink_to(plugins)
         for name in ("platforms", "workloads"):
             (pathlib.Path(folder) / name).symlink_to(ROOT / name)
         now = CONSOLE.sub(lambda block: replay(block[0], folder, binary), page)
@@ -51,9 +57,15 @@ def judge(path, binary, update):
 
 
 def main():
-    binary = pathlib.Path(sys.argv[1]).resolve()
+    parser = argparse.ArgumentParser()
+    parser.add_argument("cmsim", type=pathlib.Path)
+    parser.add_argument("--update", action="store_true")
+    parser.add_argument("--plugins", type=pathlib.Path)
+    given = parser.parse_args()
     pages = [ROOT / "README.md", *sorted((ROOT / "docs/studies").glob("*.md"))]
-    held = [judge(path, binary, "--update" in sys.argv) for path in pages]
+    plugins = given.plugins and given.plugins.resolve()
+    held = [judge(path, given.cmsim.resolve(), given.update, plugins)
+            for path in ([ROOT / "docs/policies.md"] if plugins else pages)]
     sys.exit(0 if all(held) else 1)
 
 

@@ -283,7 +283,7 @@ void add_sweep(CLI::App& app, Session& session) {
       "  cmsim sweep paper-decode --seeds 1..5 \\\n"
       "      --vary /deployment/decode/max_num_seqs=8,48,96\n"
       "  cmsim sweep cloudmatrix384 --seeds 1..5 \\\n"
-      "      --vary /policies/decode_routing=least_loaded,round_robin \\\n"
+      "      --vary /policies/decode_routing=least_sequences,round_robin \\\n"
       "      --vary /workload/time_scale=0.5..1:3\n"
       "  cmsim sweep cloudmatrix384 --seeds 1..5 --capacity slo\n"
       "  cmsim sweep paper-decode --sensitivity /platform --metric tpot\n"

@@ -69,7 +69,7 @@ void tell(const PolicyCall::Seen& seen, std::string_view happened) {
   if (seen.stage == Stage::kLoading) {
     line << "plugin";
   } else {
-    line << "policy " << serve::to_string(seen.kind);
+    line << "policy " << seen.slot;
   }
   line << " \"" << seen.name << "\" " << happened;
   if (seen.stage == Stage::kLoading) line << " while being loaded";

@@ -212,6 +212,20 @@ void add_slo(Report& report, const metrics::SloVerdict& slo) {
                                         : report.style("  missed at p99", Style::kWarn)));
 }
 
+/// Where requests are of several.
+void add_classes(Report& report, const std::vector<metrics::GroupResult>& classes) {
+  if (classes.size() < 2) return;
+  for (const metrics::GroupResult& one : classes) {
+    std::string text =
+        fmt::format("{} of {} finished, {} within their limits", grouped(one.finished),
+                    grouped(one.requests), percent(one.share_slo));
+    if (one.ttft_ms.count > 0) text += fmt::format(", p99 TTFT {} ms", figure(one.ttft_ms.p99));
+    if (one.tpot_ms.count > 0) text += fmt::format(", TPOT {} ms", figure(one.tpot_ms.p99));
+    if (one.longest_wait) text += fmt::format(", longest wait {} s", figure(*one.longest_wait));
+    report.row(one.name, text);
+  }
+}
+
 void add_role(Report& report, const char* name, const std::optional<metrics::RoleResult>& role,
               const char* occupied) {
   if (!role) return;
@@ -332,6 +346,7 @@ std::string format_report(const Result& result, Paint paint) {
   add_latencies(report, result);
   add_phases(report, result);
   add_slo(report, result.measured.slo);
+  add_classes(report, result.measured.service.classes);
   add_use(report, result);
   if (result.uncertainty) return report.take() + format_bands(*result.uncertainty, paint);
   return report.take();

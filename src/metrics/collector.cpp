@@ -40,15 +40,15 @@ RequestCounts count(std::span<const RequestRecord> records) {
 }
 
 /// As vLLM's benchmark counts: over all that finished, from the first send to the last finish.
-void add_benchmark_figures(Result& result, serve::Role role, const SloSpec& slo) {
+void add_benchmark_figures(Result& result, const SystemFacts& facts) {
   Seconds last_finish = -1;
   double good = 0;
   for (const RequestRecord& r : result.records) {
     if (r.outcome != Outcome::kFinished) continue;
     last_finish = std::max(last_finish, r.finished);
     result.total_input_tokens += r.prompt_tokens;
-    result.total_output_tokens += output_of(r, role);
-    good += check_slo(r, slo, role).both() ? 1 : 0;
+    result.total_output_tokens += output_of(r, facts.role);
+    good += check_slo(r, facts).both() ? 1 : 0;
   }
   const Seconds begin = result.whole_run.from;
   result.elapsed = result.whole_run.to - begin;
@@ -135,7 +135,7 @@ Result Collector::result(Seconds run_end, const WindowSpec& spec) {
   result.measured =
       figures_of(evidence, facts_, result.window.from, result.window.to, result.window.cohort());
   result.whole_run = figures_of(evidence, facts_, timeline_.begin(), run_end);
-  add_benchmark_figures(result, facts_.role, facts_.slo);
+  add_benchmark_figures(result, facts_);
   result.cache = cache_;
   result.peaks = peaks_of(result, facts_.role);
   return result;

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "cmsim/metrics/phases.hpp"
+#include "cmsim/metrics/service.hpp"
 
 namespace cmsim::metrics {
 namespace {
@@ -12,13 +13,32 @@ namespace {
 using serve::Outcome;
 using serve::RequestRecord;
 
-/// Whether the mean is; leaves the samples sorted.
-bool at_most(std::vector<double>& samples, Seconds limit, SloVerdict& verdict) {
-  if (samples.empty()) return true;
+/// Holds the latencies of one class against its limits; leaves the samples sorted.
+void judge(std::vector<double>& samples, Seconds limit, SloVerdict& verdict) {
+  if (samples.empty()) return;
   std::sort(samples.begin(), samples.end());
-  verdict.met_at_p99 = verdict.met_at_p99 && nearest_rank(samples, 0.99) <= limit;
   const double sum = std::accumulate(samples.begin(), samples.end(), 0.0);
-  return sum / static_cast<double>(samples.size()) <= limit;
+  verdict.met_at_p99 = verdict.met_at_p99 && nearest_rank(samples, 0.99) <= limit;
+  verdict.met_on_mean = verdict.met_on_mean && sum / static_cast<double>(samples.size()) <= limit;
+}
+
+struct Latencies {
+  std::vector<double> ttfts, tpots;
+};
+
+/// All classes in one.
+Latencies joined(std::vector<Latencies> classes) {
+  Latencies all = std::move(classes.front());
+  for (std::size_t i = 1; i < classes.size(); ++i) {
+    all.ttfts.insert(all.ttfts.end(), classes[i].ttfts.begin(), classes[i].ttfts.end());
+    all.tpots.insert(all.tpots.end(), classes[i].tpots.begin(), classes[i].tpots.end());
+  }
+  return all;
+}
+
+serve::LatencyLimits limits_of(const SystemFacts& facts, std::size_t request_class) {
+  if (facts.classes.empty()) return {facts.slo.ttft, facts.slo.tpot};
+  return facts.classes[request_class].limits;
 }
 
 class Part {
@@ -38,6 +58,7 @@ class Part {
     if (facts_.role != serve::Role::kPrefillOnly) add_decode();
     add_throughput();
     add_timeline();
+    figures_.service = service_of(evidence_.records, facts_, cohort_);
     return std::move(figures_);
   }
 
@@ -82,7 +103,7 @@ void Part::add_ends() {
   for (const RequestRecord& r : evidence_.records) {
     if (r.outcome != Outcome::kFinished || !inside(r.finished)) continue;
     ++finished;
-    good += check_slo(r, facts_.slo, facts_.role).both() ? 1 : 0;
+    good += check_slo(r, facts_).both() ? 1 : 0;
   }
   figures_.request_throughput = finished / length();
   figures_.request_goodput = good / length();
@@ -90,7 +111,8 @@ void Part::add_ends() {
 
 void Part::add_latencies() {
   const bool decoded = facts_.role != serve::Role::kPrefillOnly;
-  std::vector<double> ttfts, tpots, e2es;
+  std::vector<Latencies> by_class(std::max<std::size_t>(1, facts_.classes.size()));
+  std::vector<double> e2es;
   std::vector<const RequestRecord*> seen;  // from their sending to their end
   SloVerdict& verdict = figures_.slo;
   verdict.limits = facts_.slo;
@@ -100,13 +122,14 @@ void Part::add_latencies() {
     ++judged;
     if (r.outcome != Outcome::kFinished) continue;
     ++finished;
+    Latencies& of_class = by_class[static_cast<std::size_t>(r.request_class)];
     if (r.initial_tokens == 0) {
-      ttfts.push_back(ttft(r));
+      of_class.ttfts.push_back(ttft(r));
       e2es.push_back(e2e(r));
       seen.push_back(&r);
     }
-    if (decoded && r.output_tokens > 1) tpots.push_back(tpot(r));
-    const SloCheck check = check_slo(r, facts_.slo, facts_.role);
+    if (decoded && r.output_tokens > 1) of_class.tpots.push_back(tpot(r));
+    const SloCheck check = check_slo(r, facts_);
     verdict.share_ttft += check.ttft ? 1 : 0;
     verdict.share_tpot += check.tpot ? 1 : 0;
     good += check.both() ? 1 : 0;
@@ -116,12 +139,15 @@ void Part::add_latencies() {
     verdict.share_tpot /= judged;
     verdict.share_both = good / judged;
   }
-  verdict.met_at_p99 = finished > 0;
-  const bool ttft_met = at_most(ttfts, facts_.slo.ttft, verdict);
-  const bool tpot_met = at_most(tpots, facts_.slo.tpot, verdict);
-  verdict.met_on_mean = finished > 0 && ttft_met && tpot_met;
-  figures_.ttft_ms = summarize(std::move(ttfts), 1e3, facts_.arguments.percentiles);
-  figures_.tpot_ms = summarize(std::move(tpots), 1e3, facts_.arguments.percentiles);
+  verdict.met_at_p99 = verdict.met_on_mean = finished > 0;
+  for (std::size_t i = 0; i < by_class.size(); ++i) {
+    const serve::LatencyLimits limits = limits_of(facts_, i);
+    judge(by_class[i].ttfts, limits.ttft, verdict);
+    judge(by_class[i].tpots, limits.tpot, verdict);
+  }
+  Latencies all = joined(std::move(by_class));
+  figures_.ttft_ms = summarize(std::move(all.ttfts), 1e3, facts_.arguments.percentiles);
+  figures_.tpot_ms = summarize(std::move(all.tpots), 1e3, facts_.arguments.percentiles);
   figures_.e2el_ms = summarize(std::move(e2es), 1e3, facts_.arguments.percentiles);
   add_phases(seen);
 }
@@ -308,9 +334,15 @@ Tokens output_of(const RequestRecord& record, serve::Role role) {
   return record.output_tokens - record.initial_tokens;
 }
 
-SloCheck check_slo(const RequestRecord& record, const SloSpec& slo, serve::Role role) {
-  return {record.initial_tokens > 0 || ttft(record) <= slo.ttft,
-          role == serve::Role::kPrefillOnly || tpot(record) <= slo.tpot};
+SloCheck check_slo(const RequestRecord& record, const serve::LatencyLimits& limits,
+                   serve::Role role) {
+  return {record.initial_tokens > 0 || ttft(record) <= limits.ttft,
+          role == serve::Role::kPrefillOnly || tpot(record) <= limits.tpot};
+}
+
+SloCheck check_slo(const RequestRecord& record, const SystemFacts& facts) {
+  return check_slo(record, limits_of(facts, static_cast<std::size_t>(record.request_class)),
+                   facts.role);
 }
 
 Seconds overlap(Seconds from, Seconds to, Seconds begin, Seconds end) {

@@ -59,8 +59,8 @@ class Row {
   bool first_ = true;
 };
 
-void add_row(fmt::memory_buffer& out, const RequestRecord& exact, const SloSpec& slo,
-             serve::Role role) {
+void add_row(fmt::memory_buffer& out, const RequestRecord& exact,
+             const serve::RequestClass& its_class, serve::Role role) {
   const RequestRecord r = in_microseconds(exact);
   const bool finished = r.outcome == Outcome::kFinished;
   const bool decoded = finished && role != serve::Role::kPrefillOnly;
@@ -68,6 +68,7 @@ void add_row(fmt::memory_buffer& out, const RequestRecord& exact, const SloSpec&
   row.integer(r.id);
   row.text(serve::to_string(r.outcome));
   row.text(r.reason == serve::Reason::kNone ? "" : serve::to_string(r.reason));
+  row.text(its_class.name);
   row.integer(r.prompt_tokens);
   row.integer(r.cached_tokens);
   row.integer(r.output_tokens);
@@ -84,7 +85,7 @@ void add_row(fmt::memory_buffer& out, const RequestRecord& exact, const SloSpec&
   row.seconds_if(finished, ttft(r));
   row.seconds_if(decoded && r.output_tokens > 1, std::round(tpot(r)));
   row.seconds_if(finished, e2e(r));
-  row.integer(finished && check_slo(exact, slo, role).both() ? 1 : 0);
+  row.integer(finished && check_slo(exact, its_class.limits, role).both() ? 1 : 0);
   row.end();
 }
 
@@ -92,19 +93,22 @@ void add_row(fmt::memory_buffer& out, const RequestRecord& exact, const SloSpec&
 
 std::string requests_csv_header() {
   std::string header =
-      "id,outcome,reason,prompt_tokens,cached_tokens,output_tokens,initial_tokens,prefill_instance,"
+      "id,outcome,reason,class,prompt_tokens,cached_tokens,output_tokens,initial_tokens,prefill_"
+      "instance,"
       "decode_instance,decode_rank,iterations,preemptions,arrival_s,sent_s,finished_s";
   for (const std::string_view phase : kPhaseNames) header += fmt::format(",{}_s", phase);
   return header + ",ttft_s,tpot_s,e2el_s,slo_met";
 }
 
-std::string requests_csv(std::span<const RequestRecord> records, const SloSpec& slo,
-                         serve::Role role) {
+std::string requests_csv(std::span<const RequestRecord> records,
+                         std::span<const serve::RequestClass> classes, serve::Role role) {
   fmt::memory_buffer out;
   out.reserve(records.size() * 220 + 400);
   out.append(requests_csv_header());
   out.push_back('\n');
-  for (const RequestRecord& record : records) add_row(out, record, slo, role);
+  for (const RequestRecord& record : records) {
+    add_row(out, record, classes[static_cast<std::size_t>(record.request_class)], role);
+  }
   return {out.data(), out.size()};
 }
 

@@ -91,6 +91,31 @@ Json to_json(const SloVerdict& slo) {
           {"met_at_p99", slo.met_at_p99}};
 }
 
+Json to_json(const std::vector<GroupResult>& groups) {
+  Json json = Json::object();
+  for (const GroupResult& group : groups) {
+    json[group.name] = {{"requests", group.requests},
+                        {"finished", group.finished},
+                        {"rejected", group.rejected},
+                        {"share_slo", group.share_slo},
+                        {"ttft_ms", milliseconds(group.ttft_ms)},
+                        {"tpot_ms", milliseconds(group.tpot_ms)},
+                        {"longest_wait_s", optional(group.longest_wait)}};
+  }
+  return json;
+}
+
+Json to_json(const ServiceResult& service) {
+  return {{"classes", to_json(service.classes)},
+          {"prompt_lengths", to_json(service.prompt_lengths)},
+          {"longest_wait_s", optional(service.longest_wait)},
+          {"jain_index", finite(service.jain_index)},
+          {"imbalance",
+           {{"prefill_instances", finite(service.imbalance.prefill_instances)},
+            {"decode_instances", finite(service.imbalance.decode_instances)},
+            {"decode_ranks", finite(service.imbalance.decode_ranks)}}}};
+}
+
 Json to_json(const std::optional<RoleResult>& role) {
   if (!role) return nullptr;
   return {{"instances", role->instances},
@@ -205,6 +230,7 @@ void add_figures(Json& json, const Figures& f) {
   json["itl_ms"] = milliseconds(f.itl_ms);
   json["e2el_ms"] = milliseconds(f.e2el_ms);
   json["slo"] = to_json(f.slo);
+  json["service"] = to_json(f.service);
   json["slowest_phase"] = f.slowest_phase;
   json["phases"] = phases_json(f.phases);
   json["prefill"] = to_json(f.prefill);

@@ -16,6 +16,10 @@ std::string digest_of(const work::Trace& trace) {
     digest.add(static_cast<std::uint64_t>(row.prompt_tokens));
     digest.add(static_cast<std::uint64_t>(row.output_tokens));
     for (const std::uint64_t block : trace.blocks(i)) digest.add(block);
+    if (row.session != 0) digest.add(row.session);
+    if (!trace.classes.empty()) {
+      digest.add(trace.classes[static_cast<std::size_t>(row.request_class)]);
+    }
   }
   return digest.hex();
 }

@@ -23,21 +23,32 @@ std::string when(bool idle, std::string why) { return idle ? std::move(why) : st
 
 void role_rules(const Scenario& s, std::vector<Rule>& rules) {
   const char* cause = "/workload/role";
-  rules.push_back(
-      {{"/deployment/prefill", "/deployment/copies_per_die", "/prefill",
-        "/policies/prefill_routing", "/policies/prefill_batching", "/experts/popularity/prefill",
-        "/deployment/cache/block_size", "/deployment/cache/dram_per_node",
-        "/deployment/cache/plane", "/deployment/cache/reuse"},
-       cause,
-       when(s.role == serve::Role::kDecodeOnly,
-            "with /workload/role decode, it needs role all or prefill")});
+  std::vector<std::string> of_prefill{"/deployment/prefill",
+                                      "/deployment/copies_per_die",
+                                      "/prefill",
+                                      "/experts/popularity/prefill",
+                                      "/deployment/cache/block_size",
+                                      "/deployment/cache/dram_per_node",
+                                      "/deployment/cache/plane",
+                                      "/deployment/cache/scope",
+                                      "/deployment/cache/reuse"};
+  std::vector<std::string> of_decode{"/deployment/decode", "/decode", "/experts/popularity/decode",
+                                     "/slo/tpot"};
+  for (const serve::RequestClass& one : s.classes) {
+    of_decode.push_back(fmt::format("/workload/classes/{}/slo/tpot", one.name));
+  }
+  for (const serve::SlotInfo& slot : serve::slots()) {
+    auto& keys = slot.phase == serve::Phase::kPrefill ? of_prefill : of_decode;
+    keys.push_back(fmt::format("/policies/{}", slot.name));
+  }
+  rules.push_back({std::move(of_prefill), cause,
+                   when(s.role == serve::Role::kDecodeOnly,
+                        "with /workload/role decode, it needs role all or prefill")});
   rules.push_back({{"/deployment/kv"},
                    cause,
                    when(s.role != serve::Role::kAll,
                         "with one role alone, which pulls no KV, it needs /workload/role all")});
-  rules.push_back({{"/deployment/decode", "/decode", "/policies/decode_routing",
-                    "/policies/decode_admission", "/experts/popularity/decode", "/slo/tpot"},
-                   cause,
+  rules.push_back({std::move(of_decode), cause,
                    when(s.role == serve::Role::kPrefillOnly,
                         "with /workload/role prefill, it needs role all or decode")});
 }
@@ -46,12 +57,22 @@ void cache_rules(const Scenario& s, std::vector<Rule>& rules) {
   const serve::CacheSpec& cache = s.deployment.cache;
   const std::vector<std::string> keys{"/deployment/cache/block_size",
                                       "/deployment/cache/dram_per_node", "/deployment/cache/plane",
-                                      "/deployment/cache/reuse"};
+                                      "/deployment/cache/scope", "/deployment/cache/reuse"};
   rules.push_back({keys, "/deployment/cache/enabled",
                    when(!cache.enabled,
                         "with the context cache off, it needs /deployment/cache/enabled=true")});
-  rules.push_back({{keys.begin(), keys.end() - 1},
-                   "/workload/trace",
+  const std::string eviction = "/policies/cache_eviction";
+  rules.push_back({{eviction},
+                   "/deployment/cache/enabled",
+                   when(!cache.enabled,
+                        "with the context cache off, it needs /deployment/cache/enabled=true")});
+  rules.push_back({{eviction},
+                   "/deployment/cache/reuse",
+                   when(cache.reuse >= 0,
+                        "with an imposed hit rate, it needs /deployment/cache/reuse left out")});
+  std::vector<std::string> of_blocks(keys.begin(), keys.end() - 1);
+  of_blocks.push_back(eviction);
+  rules.push_back({std::move(of_blocks), "/workload/trace",
                    when(s.workload.trace.empty() && cache.reuse < 0,
                         "on requests of fixed length, which share no blocks, it needs a trace "
                         "with block ids or /deployment/cache/reuse")});

@@ -151,7 +151,7 @@ void check_output_directory(const fs::path& directory) {
 OutputFiles output_files(const Scenario& scenario, const metrics::Result& result,
                          metrics::Detail detail, RequestFormats formats) {
   OutputFiles files;
-  files.requests_csv = metrics::requests_csv(result.records, scenario.slo, scenario.role);
+  files.requests_csv = metrics::requests_csv(result.records, result.classes, scenario.role);
   auto list = nlohmann::ordered_json::array({named(kRequests, files.requests_csv)});
   if (formats == RequestFormats::kCsvAndAiperf) {
     files.profile_export = metrics::aiperf_jsonl(result, scenario.role, detail);

@@ -2,6 +2,7 @@
 
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
 #include <limits>
 #include <string>
 
@@ -31,30 +32,39 @@ void log_phase(fmt::format_string<Args...> format, Args&&... args) {
   if (const auto log = spdlog::get("cmsim")) log->info(format, std::forward<Args>(args)...);
 }
 
-serve::Policies make_policies(const Scenario& scenario, const RunOptions& options) {
-  const serve::PolicyContext context{scenario.seed};
-  const PolicyNames& names = scenario.policies;
-  const auto make = [&](serve::PolicyKind kind, const std::string& name, auto maker) {
-    const serve::PolicyCall::Scope scope(options.policy_call,
-                                         {serve::PolicyCall::Stage::kMaking, kind, name.c_str()});
-    return (options.registry.*maker)(name, context);
+serve::Policies policies_of(const Scenario& scenario, const RunOptions& options,
+                            const work::Trace& trace) {
+  const auto output_tokens = [&trace] {
+    std::vector<Tokens> tokens;
+    for (const work::TraceRow& row : trace.rows) tokens.push_back(row.output_tokens);
+    return tokens;
   };
-  using enum serve::PolicyKind;
-  using Registry = serve::PolicyRegistry;
-  return {make(kPrefillRouting, names.prefill_routing, &Registry::make_prefill_router),
-          make(kPrefillBatching, names.prefill_batching, &Registry::make_prefill_batcher),
-          make(kDecodeAdmission, names.decode_admission, &Registry::make_decode_admission),
-          make(kDecodeRouting, names.decode_routing, &Registry::make_decode_router),
-          options.policy_call};
+  return serve::make_policies(options.registry, scenario.policies, scenario.seed, output_tokens,
+                              options.policy_call);
 }
 
-serve::ClusterConfig cluster_config(const Scenario& scenario) {
+/// By their place in the trace; one that the scenario says nothing of has the limits of all.
+std::vector<serve::RequestClass> classes_of(const Scenario& scenario, const work::Trace& trace) {
+  const serve::LatencyLimits limits{scenario.slo.ttft, scenario.slo.tpot};
+  if (trace.classes.empty()) return {{.limits = limits}};
+  std::vector<serve::RequestClass> classes;
+  for (const std::string& name : trace.classes) {
+    const auto said = std::ranges::find(scenario.classes, name, &serve::RequestClass::name);
+    classes.push_back(said != scenario.classes.end()
+                          ? *said
+                          : serve::RequestClass{.name = name, .limits = limits});
+  }
+  return classes;
+}
+
+serve::ClusterConfig cluster_config(const Scenario& scenario, const work::Trace& trace) {
   const model::DecodeOptions& decode = scenario.options.decode;
   serve::ClusterConfig config;
   config.deployment = scenario.deployment;
   config.mtp = {decode.draft_tokens, decode.acceptance};
   config.role = scenario.role;
   config.kv_bytes_per_token = kv_bytes_per_token(scenario);
+  config.classes = classes_of(scenario, trace);
   config.concurrency = scenario.workload.arrivals.concurrency;
   config.closed_loop = scenario.workload.arrivals.kind == work::ArrivalKind::kClosedLoop;
   config.seed = scenario.seed;
@@ -104,20 +114,28 @@ metrics::SystemFacts facts_of(const Scenario& scenario, const serve::ClusterConf
   facts.hbm_bandwidth = platform.die.hbm_bandwidth;
   if (models.decode) facts.decode_kv_per_die = models.decode->kv_capacity_per_die();
   if (cache.enabled && scenario.role != serve::Role::kDecodeOnly) {
-    const Bytes bytes = serve::place(scenario.deployment, platform, scenario.role).cache_bytes;
-    facts.cache_capacity_blocks = bytes / (config.kv_bytes_per_token * cache.block_size);
+    const serve::Placement placement = serve::place(scenario.deployment, platform, scenario.role);
+    for (std::size_t i = 0; i < placement.caches.size(); ++i) {
+      facts.cache_capacity_blocks +=
+          placement.cache_blocks(i, config.kv_bytes_per_token * cache.block_size);
+    }
   }
   facts.slo = scenario.slo;
+  facts.classes = config.classes;
   return facts;
 }
 
 /// The named streams of a run in which another seed makes a difference.
-std::vector<std::string> seeded_streams(const Scenario& scenario, const work::Trace& trace) {
+std::vector<std::string> seeded_streams(const Scenario& scenario, const work::Trace& trace,
+                                        const serve::PolicyRegistry& registry) {
   const work::WorkloadSpec& workload = scenario.workload;
   const model::DecodeOptions& decode = scenario.options.decode;
   std::vector<std::string> streams;
   if (trace.format == "servegen") streams.emplace_back("work/servegen");
   if (workload.resample_block > 0) streams.emplace_back("work/resample");
+  if (workload.classes.size() > 1 && workload.classes[0].share) {
+    streams.emplace_back("work/classes");
+  }
   if (workload.arrivals.kind == work::ArrivalKind::kPoisson ||
       workload.arrivals.kind == work::ArrivalKind::kGamma) {
     streams.emplace_back("work/arrivals");
@@ -129,6 +147,10 @@ std::vector<std::string> seeded_streams(const Scenario& scenario, const work::Tr
   if (scenario.role != serve::Role::kPrefillOnly && decode.draft_tokens > 0 &&
       decode.acceptance > 0 && decode.acceptance < 1) {
     streams.emplace_back("serve/mtp");
+  }
+  for (const auto& [slot, choice] : scenario.policies) {
+    const std::string& stream = registry.info(slot, choice.name).stream;
+    if (!stream.empty()) streams.push_back(stream);
   }
   return streams;
 }
@@ -142,7 +164,7 @@ metrics::Provenance provenance_of(const Scenario& scenario, const work::Trace& t
   provenance.digest = scenario.digest;
   provenance.workload_digest = digest_of(trace);
   provenance.seed = scenario.seed;
-  provenance.seed_redraws = seeded_streams(scenario, trace);
+  provenance.seed_redraws = seeded_streams(scenario, trace, options.registry);
   provenance.network = coll::to_string(models.network);
   provenance.network_note = models.network_note;
   if (runtime.keeps_instances_apart()) {
@@ -213,7 +235,7 @@ Result run(const Scenario& scenario, const RunOptions& options) {
   plan_decode(planned, scenario.deployment.decode, mean_decode_context(trace));
   const StepModels models = make_step_models(planned, experts);
   if (scenario.start == Start::kStationary) add_population(trace, scenario, models);
-  const serve::ClusterConfig config = cluster_config(scenario);
+  const serve::ClusterConfig config = cluster_config(scenario, trace);
   log_phase("built the step models, network {}", coll::to_string(models.network));
 
   const coll::Fabric fabric(scenario.platform);
@@ -226,7 +248,7 @@ Result run(const Scenario& scenario, const RunOptions& options) {
   // Policies are made last: only a cluster destroys them under their names.
   serve::Cluster cluster(runtime, scenario.platform, config,
                          {models.prefill.get(), models.decode.get()},
-                         make_policies(scenario, options), trace);
+                         policies_of(scenario, options, trace), trace);
   metrics::SystemFacts facts = facts_of(scenario, config, models, trace);
   facts.arguments = arguments_of(scenario, options);
   metrics::Collector collector(facts);
@@ -249,6 +271,7 @@ Result run(const Scenario& scenario, const RunOptions& options) {
   Result result = collector.result(runtime.now(),
                                    {scenario.window.warmup, scenario.start == Start::kStationary});
   check_result(result, trace);
+  result.classes = config.classes;
   result.provenance = provenance_of(scenario, trace, runtime, models, options);
   if (series) result.time_series = series->csv(runtime.now());
   add_links(result.measured, meter, fabric, models);

@@ -12,6 +12,7 @@
 #include "cmsim/run/shipped.hpp"
 #include "cmsim/serve/placement.hpp"
 #include "idle_keys.hpp"
+#include "policy_keys.hpp"
 #include "scenario_document.hpp"
 #include "step_models.hpp"
 
@@ -81,6 +82,9 @@ serve::CacheSpec read_cache(const ConfigNode& node) {
   spec.dram_per_node = static_cast<Bytes>(node.quantity_or("dram_per_node", Dimension::kBytes,
                                                            static_cast<double>(spec.dram_per_node),
                                                            0, static_cast<double>(hw::kMostDram)));
+  if (node.choice_or("scope", "pooled", {"pooled", "local"}) == "local") {
+    spec.scope = serve::CacheScope::kLocal;
+  }
   spec.plane = read_plane(node, spec.plane, serve::kCachePlanes);
   if (node.has("reuse")) spec.reuse = node.number("reuse", 0, 1);
   node.close();
@@ -97,30 +101,37 @@ serve::DeploymentSpec read_deployment(const ConfigNode& node) {
   return spec;
 }
 
-PolicyNames read_policies(const ConfigNode& node) {
-  PolicyNames names;
-  names.prefill_routing = node.text_or("prefill_routing", names.prefill_routing);
-  names.prefill_batching = node.text_or("prefill_batching", names.prefill_batching);
-  names.decode_routing = node.text_or("decode_routing", names.decode_routing);
-  names.decode_admission = node.text_or("decode_admission", names.decode_admission);
-  node.close();
-  return names;
-}
-
-metrics::SloSpec read_slo(const ConfigNode& root) {
-  if (root.raw().contains("slo") && root.raw()["slo"].is_string()) {
+/// A named set or limits; what is left out is as in `otherwise`.
+metrics::SloSpec read_slo(const ConfigNode& holder, const metrics::SloSpec& otherwise) {
+  if (holder.has("slo") && holder.raw()["slo"].is_string()) {
     std::vector<std::string> names;
     for (const metrics::SloSpec& set : metrics::named_slos()) names.push_back(set.name);
-    const std::string name = root.choice("slo", names);
+    const std::string name = holder.choice("slo", names);
     return *std::find_if(metrics::named_slos().begin(), metrics::named_slos().end(),
                          [&](const metrics::SloSpec& set) { return set.name == name; });
   }
-  metrics::SloSpec slo;
-  const ConfigNode node = root.child_or_empty("slo");
+  metrics::SloSpec slo = otherwise;
+  const ConfigNode node = holder.child_or_empty("slo");
   slo.ttft = node.quantity_or("ttft", Dimension::kTime, slo.ttft, kLeastTime, kMostTime);
   slo.tpot = node.quantity_or("tpot", Dimension::kTime, slo.tpot, kLeastTime, kMostTime);
   node.close();
   return slo;
+}
+
+/// Shares are read with the workload.
+std::vector<serve::RequestClass> read_classes(const ConfigNode& node, const Scenario& scenario) {
+  constexpr std::int64_t kMostPriority = 1000;
+  std::vector<serve::RequestClass> classes;
+  for (const std::string& name : node.keys()) {
+    const ConfigNode own = node.child(name);
+    own.ignore("share");
+    const std::int64_t priority = own.integer_or("priority", 0, -kMostPriority, kMostPriority);
+    metrics::SloSpec slo = read_slo(own, scenario.slo);
+    if (scenario.role == serve::Role::kPrefillOnly) slo.tpot = metrics::kNoLimit;
+    own.close();
+    classes.push_back({name, static_cast<std::int32_t>(priority), {slo.ttft, slo.tpot}});
+  }
+  return classes;
 }
 
 /// A closed loop of decode alone is the steady state of a full system unless said otherwise.
@@ -169,14 +180,6 @@ void located(const ConfigDocument& document, const Check& check) {
   }
 }
 
-void check_policies(const PolicyNames& names, const serve::PolicyRegistry& registry) {
-  using Kind = serve::PolicyKind;
-  registry.check(Kind::kPrefillRouting, names.prefill_routing);
-  registry.check(Kind::kPrefillBatching, names.prefill_batching);
-  registry.check(Kind::kDecodeRouting, names.decode_routing);
-  registry.check(Kind::kDecodeAdmission, names.decode_admission);
-}
-
 /// A closed loop without a concurrency keeps the scenario's one role exactly full: every decode
 /// slot, or one whole batch for each prefill instance. Without a number of requests it lasts long
 /// enough for a steady state.
@@ -214,7 +217,7 @@ void fill_closed_loop(const ConfigNode& workload, Scenario& scenario) {
 }
 
 /// Every key, each within its range.
-Scenario read_keys(const ConfigDocument& document) {
+Scenario read_keys(const ConfigDocument& document, const serve::PolicyRegistry& registry) {
   const ConfigNode root(document);
   Scenario scenario;
   if (root.has("extends")) root.fail("extends", "can be given in a file only");
@@ -238,13 +241,14 @@ Scenario read_keys(const ConfigDocument& document) {
   }
   scenario.options.decode.attention_group = {decode.attention_tp, decode.splits_kv};
   scenario.options.prefill.attention_tp = scenario.deployment.prefill.attention_tp;
-  scenario.policies = read_policies(root.child_or_empty("policies"));
+  scenario.policies = read_policies(root.child_or_empty("policies"), registry);
   const ConfigNode workload = root.child("workload");
   scenario.role = read_role(workload);
   scenario.workload = work::read_workload(workload);
   scenario.start = read_population(workload, scenario);
-  scenario.slo = read_slo(root);
+  scenario.slo = read_slo(root, {});
   if (scenario.role == serve::Role::kPrefillOnly) scenario.slo.tpot = metrics::kNoLimit;
+  scenario.classes = read_classes(workload.child_or_empty("classes"), scenario);
   scenario.window = read_window(root.child_or_empty("window"));
   scenario.network = read_network(root);
   scenario.horizon =
@@ -256,13 +260,13 @@ Scenario read_keys(const ConfigDocument& document) {
 /// Takes what is retired out of the document.
 Scenario read(ConfigDocument& document, const serve::PolicyRegistry& registry) {
   hw::retire_keys_beside_builders(document, "/platform");
-  Scenario scenario = read_keys(document);
+  retire_parameters(document);
+  Scenario scenario = read_keys(document, registry);
   for (auto retired = retired_keys(document, scenario); !retired.empty();
        retired = retired_keys(document, scenario)) {
     for (const std::string& key : retired) document.erase(key);
-    scenario = read_keys(document);
+    scenario = read_keys(document, registry);
   }
-  located(document, [&] { check_policies(scenario.policies, registry); });
   located(document,
           [&] { serve::check_deployment(scenario.deployment, scenario.platform, scenario.role); });
   fill_closed_loop(ConfigNode(document).child("workload"), scenario);

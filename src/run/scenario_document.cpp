@@ -7,6 +7,7 @@
 
 #include "cmsim/hw/platform_files.hpp"
 #include "cmsim/run/shipped.hpp"
+#include "policy_keys.hpp"
 
 namespace cmsim::run {
 namespace {
@@ -61,6 +62,7 @@ ConfigDocument with_extended(ConfigDocument own, const fs::path& directory,
                              std::vector<std::string> chain) {
   anchor_trace(own, directory);
   hw::anchor_files(own, kPlatform, directory);
+  open_policies(own);
   const std::string named = extended(own);
   if (named.empty()) {
     splice(own, directory);
@@ -133,6 +135,7 @@ void apply(ConfigDocument& document, const std::vector<Setting>& settings,
   const int layer = document.layer_begun();
   for (const Setting& setting : settings) {
     document.apply_set(setting.assignment, setting.origin);
+    open_policies(document);
     find_platform_set(document, directory);
     document.include_file(kModel, base_of(document.text_at(kModel), directory));
   }

@@ -1,17 +1,29 @@
 #include "cmsim/serve/cache_traffic.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <utility>
+
+#include "cmsim/serve/policy_guard.hpp"
 
 namespace cmsim::serve {
 namespace {
 
-std::int64_t capacity_in_blocks(const ClusterState& state) {
+std::int64_t capacity_in_blocks(const ClusterState& state, std::size_t number) {
   const CacheSpec& cache = state.config.deployment.cache;
-  const Bytes block_bytes = cache.block_size * state.config.kv_bytes_per_token;
-  if (!cache.enabled || block_bytes <= 0) return 0;
-  return state.placement.cache_bytes / block_bytes;
+  if (!cache.enabled) return 0;
+  return state.placement.cache_blocks(number, cache.block_size * state.config.kv_bytes_per_token);
+}
+
+double worth(const Policies& policies, const CacheEvictionView& view) {
+  const double decided = call_policy<CacheEviction>(policies, view);
+  if (!std::isfinite(decided)) {
+    refuse<CacheEviction>(policies, view, fmt::format("said that it is worth {}", decided));
+  }
+  return decided;
 }
 
 std::int32_t ceil_div(std::int64_t a, std::int64_t b) {
@@ -20,12 +32,16 @@ std::int32_t ceil_div(std::int64_t a, std::int64_t b) {
 
 }  // namespace
 
-CacheTraffic::CacheTraffic(ClusterState& state)
+CacheTraffic::CacheTraffic(ClusterState& state, const Policies& policies)
     : state_(state),
-      cache_(capacity_in_blocks(state)),
       copies_(state, state.placement.prefill_instances * state.placement.prefill_dies,
               state.config.deployment.copies_per_die),
       next_die_(static_cast<std::size_t>(state.placement.prefill_instances), 0) {
+  for (std::size_t i = 0; i < state.placement.caches.size(); ++i) {
+    caches_.emplace_back(capacity_in_blocks(state, i), [&policies](const CacheEvictionView& view) {
+      return worth(policies, view);
+    });
+  }
   const CacheSpec& cache = state.config.deployment.cache;
   if (state.trace.has_blocks() && !imposed()) combine_ = cache.block_size / state.trace.block_size;
   combine_ = std::max(combine_, 1);
@@ -55,30 +71,38 @@ Tokens CacheTraffic::block_tokens(Tokens total, std::int32_t number) const {
   return std::clamp<Tokens>(total - number * size, 0, size);
 }
 
-CacheHit CacheTraffic::look_up(RequestIndex index) const {
+ContextCache::Use CacheTraffic::use(RequestIndex index, std::int32_t number) const {
+  const Tokens before = Tokens{number} * state_.config.deployment.cache.block_size;
+  return {state_.now(), before,
+          block_tokens(state_.trace.rows[static_cast<std::size_t>(index)].prompt_tokens, number)};
+}
+
+CacheHit CacheTraffic::look_up(RequestIndex index, std::int32_t instance) const {
   const Request& request = state_.request(index);
-  const CacheSpec& cache = state_.config.deployment.cache;
+  const CacheSpec& spec = state_.config.deployment.cache;
   CacheHit hit;
-  if (!cache.enabled) return hit;
+  if (!spec.enabled) return hit;
   if (imposed()) {
-    hit.tokens = static_cast<Tokens>(cache.reuse * static_cast<double>(request.context));
+    hit.tokens = static_cast<Tokens>(spec.reuse * static_cast<double>(request.context));
     hit.tokens = std::min(hit.tokens, request.context - 1);
-    hit.blocks = ceil_div(hit.tokens, cache.block_size);
+    hit.blocks = ceil_div(hit.tokens, spec.block_size);
     return hit;
   }
   const std::int32_t blocks = block_count(index);
-  while (hit.blocks < blocks && cache_.contains(block(index, hit.blocks))) ++hit.blocks;
+  const ContextCache& held_blocks = cache(instance);
+  while (hit.blocks < blocks && held_blocks.contains(block(index, hit.blocks))) ++hit.blocks;
   const Tokens held =
-      std::min<Tokens>(Tokens{hit.blocks} * cache.block_size, request.record.prompt_tokens);
+      std::min<Tokens>(Tokens{hit.blocks} * spec.block_size, request.record.prompt_tokens);
   hit.tokens = std::min(held, request.context - 1);
   return hit;
 }
 
-void CacheTraffic::take(RequestIndex index, const CacheHit& hit) {
+void CacheTraffic::take(RequestIndex index, std::int32_t instance, const CacheHit& hit) {
   const std::int32_t blocks = block_count(index);
   if (blocks == 0) return;
   if (!imposed()) {
-    for (std::int32_t b = hit.blocks; b-- > 0;) cache_.touch(block(index, b));
+    for (std::int32_t b = hit.blocks; b-- > 0;)
+      cache(instance).touch(block(index, b), use(index, b));
   }
   CacheEvent event;
   event.at = state_.now();
@@ -86,8 +110,10 @@ void CacheTraffic::take(RequestIndex index, const CacheHit& hit) {
   event.hit_blocks = hit.blocks;
   event.lookup_tokens = state_.request(index).context;
   event.hit_tokens = hit.tokens;
-  event.stored_blocks = cache_.size();
-  event.evicted_blocks = cache_.evicted();
+  for (const ContextCache& one : caches_) {
+    event.stored_blocks += one.size();
+    event.evicted_blocks += one.evicted();
+  }
   state_.listeners.emit(&Listener::on_cache, event);
 }
 
@@ -97,7 +123,8 @@ void CacheTraffic::start_flow(std::int32_t instance, BlockId block, Bytes bytes,
   const int die = state_.placement.prefill_die(instance, next);
   const auto copier = static_cast<std::size_t>(instance * state_.placement.prefill_dies + next);
   next = (next + 1) % state_.placement.prefill_dies;
-  const std::vector<std::int32_t>& cpus = state_.placement.cpus;
+  const std::vector<std::int32_t>& cpus =
+      state_.placement.caches[state_.placement.cache_of(instance)].cpus;
   const hw::Endpoint holder = hw::cpu(
       cpus[static_cast<std::size_t>(cpu_of_block(block, static_cast<std::int32_t>(cpus.size())))]);
   const coll::Op op = kind == TransferKind::kCacheRead ? coll::Op::kRead : coll::Op::kWrite;
@@ -124,14 +151,14 @@ void CacheTraffic::read(RequestIndex index, std::int32_t instance, const CacheHi
 
 void CacheTraffic::write(RequestIndex index, std::int32_t instance) {
   const Request& request = state_.request(index);
-  if (!imposed() && cache_.capacity() == 0) return;
+  if (!imposed() && cache(instance).capacity() == 0) return;
   const std::int32_t blocks = block_count(index);
   std::array<Bytes, kFlowsPerRequest> bytes{};
   std::array<BlockId, kFlowsPerRequest> first{};
   std::int32_t missing = 0;
   for (std::int32_t b = request.hit_blocks; b < blocks; ++b) {
     const BlockId id = block(index, b);
-    if (!imposed() && cache_.contains(id)) continue;
+    if (!imposed() && cache(instance).contains(id)) continue;
     const auto flow = static_cast<std::size_t>(missing % kFlowsPerRequest);
     if (missing < kFlowsPerRequest) first[flow] = id;
     bytes[flow] += block_tokens(request.record.prompt_tokens, b) * state_.config.kv_bytes_per_token;
@@ -139,21 +166,21 @@ void CacheTraffic::write(RequestIndex index, std::int32_t instance) {
   }
   if (missing == 0) return;
   const std::int32_t flows = std::min(missing, kFlowsPerRequest);
-  const std::int32_t job = acquire_job(index, flows);
+  const std::int32_t job = acquire_job({index, instance, flows});
   for (std::int32_t f = 0; f < flows; ++f) {
     start_flow(instance, first[static_cast<std::size_t>(f)], bytes[static_cast<std::size_t>(f)],
                TransferKind::kCacheWrite, [this, job] { finish_write(job); });
   }
 }
 
-std::int32_t CacheTraffic::acquire_job(RequestIndex index, std::int32_t flows) {
+std::int32_t CacheTraffic::acquire_job(const WriteJob& given) {
   if (free_jobs_.empty()) {
-    jobs_.push_back({index, flows});
+    jobs_.push_back(given);
     return static_cast<std::int32_t>(jobs_.size()) - 1;
   }
   const std::int32_t job = free_jobs_.back();
   free_jobs_.pop_back();
-  jobs_[static_cast<std::size_t>(job)] = {index, flows};
+  jobs_[static_cast<std::size_t>(job)] = given;
   return job;
 }
 
@@ -161,9 +188,11 @@ void CacheTraffic::finish_write(std::int32_t job_index) {
   WriteJob& job = jobs_[static_cast<std::size_t>(job_index)];
   if (--job.pending > 0) return;
   const RequestIndex index = job.request;
+  ContextCache& written = cache(job.instance);
   free_jobs_.push_back(job_index);
   if (imposed()) return;
-  for (std::int32_t b = block_count(index); b-- > 0;) cache_.insert(block(index, b));
+  for (std::int32_t b = block_count(index); b-- > 0;)
+    written.insert(block(index, b), use(index, b));
 }
 
 }  // namespace cmsim::serve

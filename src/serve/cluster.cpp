@@ -109,6 +109,7 @@ Cluster::Impl::Impl(coll::Runtime& runtime, const hw::Platform& platform,
     record.prompt_tokens = trace.rows[row].prompt_tokens;
     record.output_tokens = trace.rows[row].output_tokens;
     record.arrival = trace.rows[row].arrival;
+    record.request_class = trace.rows[row].request_class;
     record.sent = -1;
   }
 }
@@ -159,7 +160,7 @@ void Cluster::Impl::send(RequestIndex index) {
   } else if (decode_ && !decode_->can_hold(request.context)) {
     end(index, Outcome::kFailed, Reason::kOutputExceedsKv);
   } else if (!request.kv_in_place) {
-    prefill_->enqueue(index);
+    if (!prefill_->enqueue(index)) end(index, Outcome::kRejected, Reason::kRejectedEarly);
   } else {
     decode_->enqueue(index);
   }
@@ -258,11 +259,13 @@ void Cluster::Impl::complain_of_waiting() const {
   require(to_prefill + to_decode > 0, "a request that is left over waits for a policy");
   std::string message = "requests never ended, a policy lets them wait for ever:";
   if (to_prefill > 0) {
-    message += fmt::format(" {} waiting for {}", to_prefill, title(policies_.prefill_batcher));
+    message +=
+        fmt::format(" {} waiting for {}", to_prefill, title(policies_.get<PrefillBatching>()));
   }
   if (to_decode > 0) {
-    message += fmt::format("{} {} waiting for {} or {}", to_prefill > 0 ? " and" : "", to_decode,
-                           title(policies_.decode_admission), title(policies_.decode_router));
+    message +=
+        fmt::format("{} {} waiting for {} or {}", to_prefill > 0 ? " and" : "", to_decode,
+                    title(policies_.get<DecodeAdmission>()), title(policies_.get<DecodeRouting>()));
   }
   const auto left = state.requests.size() - static_cast<std::size_t>(in_stage(Stage::kEnded));
   throw SimulationError(

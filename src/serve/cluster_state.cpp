@@ -25,6 +25,24 @@ void require(bool holds, const char* what) {
   if (!holds) throw InvariantError(std::string("broken invariant: ") + what);
 }
 
+RequestView ClusterState::seen(RequestIndex index) const {
+  const Request& request = requests[static_cast<std::size_t>(index)];
+  const RequestRecord& record = request.record;
+  const work::TraceRow& row = trace.rows[static_cast<std::size_t>(index)];
+  const RequestClass& its_class = config.classes[static_cast<std::size_t>(record.request_class)];
+  return {record.id,
+          record.prompt_tokens,
+          request.context,
+          record.sent,
+          now(),
+          record.preemptions,
+          record.request_class,
+          its_class.priority,
+          its_class.limits,
+          row.session,
+          row.block_count > 0 ? trace.block_ids[row.first_block] : 0};
+}
+
 void ClusterState::flush_queue() {
   QueueEvent event{now(),          in_prefill - prefill_running, prefill_running, decode_waiting,
                    decode_running, decode_kv_reserved,           decode_blocked};

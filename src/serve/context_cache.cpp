@@ -1,49 +1,60 @@
 #include "cmsim/serve/context_cache.hpp"
 
+#include <algorithm>
+#include <limits>
+#include <utility>
+
 namespace cmsim::serve {
 
-ContextCache::ContextCache(std::int64_t capacity_blocks)
-    : capacity_(capacity_blocks), nodes_{{0, 0, 0}} {}
+ContextCache::ContextCache(std::int64_t capacity_blocks, Worth worth)
+    : capacity_(capacity_blocks), worth_(std::move(worth)) {}
 
-void ContextCache::unlink(std::int32_t node) {
-  nodes_[nodes_[node].newer].older = nodes_[node].older;
-  nodes_[nodes_[node].older].newer = nodes_[node].newer;
+void ContextCache::use_node(Node& node, const Use& use) {
+  const CacheEvictionView view{use.now,           ++uses_,    ++node.uses,
+                               use.tokens_before, use.tokens, last_evicted_};
+  node.standing = {std::max(node.standing.worth, worth_(view)), uses_};
 }
 
-void ContextCache::push_newest(std::int32_t node) {
-  nodes_[node].newer = 0;
-  nodes_[node].older = nodes_[0].older;
-  nodes_[nodes_[0].older].newer = node;
-  nodes_[0].older = node;
+void ContextCache::touch(BlockId block, const Use& use) {
+  use_node(nodes_[static_cast<std::size_t>(index_.at(block))], use);
 }
 
-void ContextCache::touch(BlockId block) {
-  const std::int32_t node = index_.at(block);
-  unlink(node);
-  push_newest(node);
-}
-
-void ContextCache::insert(BlockId block) {
+void ContextCache::insert(BlockId block, const Use& use) {
   if (capacity_ <= 0) return;
   const auto [it, is_new] = index_.try_emplace(block, 0);
   if (!is_new) {
-    unlink(it->second);
-    push_newest(it->second);
+    use_node(nodes_[static_cast<std::size_t>(it->second)], use);
     return;
   }
-  std::int32_t node;
-  if (size() > capacity_) {  // reuse the node of the oldest
-    node = nodes_[0].newer;
-    unlink(node);
-    index_.erase(nodes_[node].block);
-    ++evicted_;
+  if (size() > capacity_) {
+    it->second = evict();
   } else {
-    node = static_cast<std::int32_t>(nodes_.size());
+    it->second = static_cast<std::int32_t>(nodes_.size());
     nodes_.emplace_back();
   }
-  nodes_[node].block = block;
-  it->second = node;
-  push_newest(node);
+  Node& node = nodes_[static_cast<std::size_t>(it->second)];
+  node = {block, 0, {std::numeric_limits<double>::lowest(), 0}};
+  use_node(node, use);
+  heap_.push_back({node.standing, it->second});
+  std::push_heap(heap_.begin(), heap_.end(), goes_later);
+}
+
+std::int32_t ContextCache::evict() {
+  for (;;) {
+    std::pop_heap(heap_.begin(), heap_.end(), goes_later);
+    Place& place = heap_.back();
+    const Node& node = nodes_[static_cast<std::size_t>(place.node)];
+    if (place.standing == node.standing) break;
+    place.standing = node.standing;  // used since
+    std::push_heap(heap_.begin(), heap_.end(), goes_later);
+  }
+  const std::int32_t found = heap_.back().node;
+  heap_.pop_back();
+  const Node& node = nodes_[static_cast<std::size_t>(found)];
+  last_evicted_ = node.standing.worth;
+  index_.erase(node.block);
+  ++evicted_;
+  return found;
 }
 
 std::int32_t cpu_of_block(BlockId block, std::int32_t cpus) {

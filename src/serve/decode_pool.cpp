@@ -1,8 +1,10 @@
 #include "cmsim/serve/decode_pool.hpp"
 
 #include <algorithm>
+#include <string>
 #include <utility>
 
+#include "cmsim/serve/mtp.hpp"
 #include "cmsim/serve/policy_guard.hpp"
 #include "cmsim/serve/wires.hpp"
 
@@ -26,7 +28,6 @@ DecodePool::DecodePool(ClusterState& state, const model::DecodeModel& model,
       model_(model),
       policies_(policies),
       hooks_(std::move(hooks)),
-      connections_{std::max(1, state.placement.prefill_dies), 1, state.placement.decode_ranks},
       copies_(state, state.placement.decode_instances * state.placement.decode_ranks,
               state.config.deployment.copies_per_die),
       ranks_per_instance_(static_cast<std::size_t>(state.placement.decode_ranks)),
@@ -41,6 +42,14 @@ DecodePool::DecodePool(ClusterState& state, const model::DecodeModel& model,
     slots_.push_back(state.config.deployment.decode.slots_on(
         static_cast<std::int64_t>(rank % ranks_per_instance_), state.placement.decode_ranks));
   }
+  if (state.placement.prefill_instances > 0) {
+    const ConnectionMap map{state.placement.prefill_dies, 1, state.placement.decode_ranks};
+    for (std::size_t rank = 0; rank < ranks; ++rank) {
+      prefill_ranks_.push_back(
+          map.prefill_tp_rank(static_cast<int>(rank % ranks_per_instance_), 0));
+    }
+  }
+  instance_occupied_.assign(instances_.size(), 0);
   occupied_.assign(ranks, 0);
   sequences_.assign(ranks, 0);
   running_kv_.assign(ranks, 0);
@@ -53,10 +62,8 @@ DecodePool::DecodePool(ClusterState& state, const model::DecodeModel& model,
 
 void DecodePool::enqueue(RequestIndex index) {
   Request& request = state_.request(index);
-  const RequestRecord& record = request.record;
   request.stage = Stage::kDecodeQueue;
-  waiting_.push_back({record.id, record.prompt_tokens, request.context, record.sent, state_.now(),
-                      record.preemptions});
+  waiting_.push_back(state_.seen(index));
   ++state_.decode_waiting;
   can_admit_ = true;
   wake();
@@ -76,56 +83,86 @@ void DecodePool::decide() {
   state_.flush_queue();
 }
 
-/// Ends: each round takes a request out of the queue or is the last.
-void DecodePool::admit() {
-  using Blocked = QueueEvent::Blocked;
+Seconds DecodePool::step(std::int32_t instance, std::span<const std::int32_t> sequences,
+                         std::span<const Tokens> kv_tokens) const {
+  return model_.iteration({sequences, kv_tokens, instance}).duration;
+}
+
+double DecodePool::tokens_per_step() const { return mean_tokens_per_iteration(state_.config.mtp); }
+
+DecodeRanksView DecodePool::ranks() const {
+  return {occupied_,
+          reserved_kv_,
+          slots_,
+          instance_occupied_,
+          prefill_ranks_,
+          kv_capacity_,
+          static_cast<std::int32_t>(ranks_per_instance_),
+          state_.config.deployment.decode.attending_npus(),
+          this};
+}
+
+std::optional<Admission> DecodePool::next_admission() {
   const auto slots = state_.config.deployment.decode.slots();
   const Tokens kv_total = static_cast<Tokens>(occupied_.size()) * kv_capacity_;
-  if (can_admit_ || waiting_.empty()) state_.decode_blocked = Blocked::kByNothing;
+  const DecodeAdmissionView queue{state_.now(),
+                                  waiting_.view(),
+                                  slots - occupied_total_,
+                                  slots,
+                                  kv_total - state_.decode_kv_reserved,
+                                  ranks()};
+  const auto admission = call_policy<DecodeAdmission>(policies_, queue);
+  if (!admission) {
+    state_.decode_blocked = QueueEvent::Blocked::kByPolicy;
+    return std::nullopt;
+  }
+  const auto refuse_if = [&](bool wrong, const char* what, auto number, const char* of) {
+    if (wrong) refuse<DecodeAdmission>(policies_, queue, what + std::to_string(number) + of);
+  };
+  refuse_if(admission->index >= waiting_.size(), "chose position ", admission->index,
+            " of the queue");
+  refuse_if(admission->headroom < 0, "asked for a headroom of ", admission->headroom, " tokens");
+  refuse_if(admission->most_sequences < 1, "allowed an instance ", admission->most_sequences,
+            " sequences");
+  return admission;
+}
+
+std::optional<std::size_t> DecodePool::rank_for(const Admission& admission) {
+  const DecodeRoutingView seen{state_.now(), waiting_[admission.index], admission.headroom,
+                               admission.most_sequences, ranks()};
+  const auto rank = call_policy<DecodeRouting>(policies_, seen);
+  if (!rank) {
+    using Blocked = QueueEvent::Blocked;
+    bool room = false;
+    for (std::size_t i = 0; i < occupied_.size() && !room; ++i) room = seen.has_room(i);
+    state_.decode_blocked = room ? Blocked::kByPolicy : Blocked::kByKv;
+    return std::nullopt;
+  }
+  const auto refuse_if = [&](bool wrong, const std::string& why) {
+    if (wrong) refuse<DecodeRouting>(policies_, seen, "chose rank " + std::to_string(*rank) + why);
+  };
+  refuse_if(*rank >= occupied_.size(), " of " + std::to_string(occupied_.size()));
+  refuse_if(!seen.has_room(*rank), ", which has no room for the request,");
+  refuse_if(!seen.fits(*rank), ", whose instance may take no more,");
+  return rank;
+}
+
+/// Ends: each round takes a request out of the queue or is the last.
+void DecodePool::admit() {
+  if (can_admit_ || waiting_.empty()) state_.decode_blocked = QueueEvent::Blocked::kByNothing;
   while (can_admit_ && !waiting_.empty()) {
-    if (occupied_total_ >= slots) {
-      state_.decode_blocked = Blocked::kBySlots;
+    if (occupied_total_ >= state_.config.deployment.decode.slots()) {
+      state_.decode_blocked = QueueEvent::Blocked::kBySlots;
       break;
     }
-    const DecodeAdmissionView queue{state_.now(),
-                                    waiting_.view(),
-                                    slots - occupied_total_,
-                                    slots,
-                                    kv_total - state_.decode_kv_reserved,
-                                    kv_capacity_};
-    const auto admission = call_policy(policies_.decode_admission, policies_.call, queue);
-    if (!admission) {
-      state_.decode_blocked = Blocked::kByPolicy;
-      break;
-    }
-    if (admission->index >= waiting_.size()) {
-      refuse(policies_.decode_admission, queue,
-             "chose position " + std::to_string(admission->index) + " of the queue");
-    }
-    if (admission->headroom < 0) {
-      refuse(policies_.decode_admission, queue,
-             "asked for a headroom of " + std::to_string(admission->headroom) + " tokens");
-    }
-    const DecodeRouterView ranks{
-        state_.now(),        waiting_[admission->index],
-        admission->headroom, occupied_,
-        reserved_kv_,        slots_,
-        kv_capacity_,        static_cast<std::int32_t>(ranks_per_instance_)};
-    const auto rank = call_policy(policies_.decode_router, policies_.call, ranks);
+    const auto admission = next_admission();
+    if (!admission) break;
+    const auto rank = rank_for(*admission);
     if (!rank) {
       can_admit_ = false;
-      state_.decode_blocked = ranks.any_fits() ? Blocked::kByPolicy : Blocked::kByKv;
       break;
     }
-    if (*rank >= occupied_.size()) {
-      refuse(policies_.decode_router, ranks,
-             "chose rank " + std::to_string(*rank) + " of " + std::to_string(occupied_.size()));
-    }
-    if (!ranks.fits(*rank)) {
-      refuse(policies_.decode_router, ranks,
-             "chose rank " + std::to_string(*rank) + ", which has no room for the request,");
-    }
-    const auto index = static_cast<RequestIndex>(ranks.request.id);
+    const auto index = static_cast<RequestIndex>(waiting_[admission->index].id);
     waiting_.erase(admission->index);
     reserve(index, *rank);
     pull(index);
@@ -144,6 +181,7 @@ void DecodePool::reserve(RequestIndex index, std::size_t rank) {
   request.record.decode_instance = instance_of(rank);
   request.record.decode_rank = static_cast<std::int32_t>(rank % ranks_per_instance_);
   ++occupied_[rank];
+  ++instance_occupied_[static_cast<std::size_t>(instance_of(rank))];
   ++occupied_total_;
   pending_kv_[rank] += request.context;
   reserved_ever_ += to_fixed(request.context);
@@ -161,7 +199,7 @@ void DecodePool::pull(RequestIndex index) {
   request.stage = Stage::kPull;
   set_once(request.record, &RequestRecord::transfer_start, state_.now());
   const RequestRecord& record = request.record;
-  const int prefill_rank = connections_.prefill_tp_rank(record.decode_rank, 0);
+  const int prefill_rank = prefill_ranks_[static_cast<std::size_t>(request.rank)];
   const hw::Endpoint from =
       hw::die(state_.placement.prefill_die(record.prefill_instance, prefill_rank));
   const hw::Endpoint to =
@@ -326,6 +364,7 @@ void DecodePool::leave(Instance& inst, RequestIndex index, std::int64_t iteratio
   if (request.older != kNoRequest) state_.request(request.older).newer = request.newer;
   --sequences_[rank];
   --occupied_[rank];
+  --instance_occupied_[static_cast<std::size_t>(instance_of(rank))];
   --occupied_total_;
   --inst.running;
   --state_.decode_running;

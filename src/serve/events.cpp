@@ -24,6 +24,8 @@ const char* to_string(Reason reason) {
       return "prompt_exceeds_kv";
     case Reason::kOutputExceedsKv:
       return "output_exceeds_kv";
+    case Reason::kRejectedEarly:
+      return "rejected_early";
     case Reason::kInterrupted:
       return "interrupted";
     case Reason::kNotSent:

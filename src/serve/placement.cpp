@@ -99,7 +99,9 @@ void check_planes(const DeploymentSpec& deployment, const hw::Platform& platform
   const Placement placement = place(deployment, platform, role);
   const hw::Topology topology(platform);
   std::vector<hw::Endpoint> prefill{hw::die(placement.dies.front())}, all;
-  for (const int cpu : placement.cpus) prefill.push_back(hw::cpu(cpu));
+  for (const CacheStore& cache : placement.caches) {
+    for (const int cpu : cache.cpus) prefill.push_back(hw::cpu(cpu));
+  }
   for (int i = 0; i < placement.dies_used(); ++i) {
     const hw::Endpoint die = hw::die(placement.dies[static_cast<std::size_t>(i)]);
     if (i < placement.prefill_instances * placement.prefill_dies) prefill.push_back(die);
@@ -109,6 +111,40 @@ void check_planes(const DeploymentSpec& deployment, const hw::Platform& platform
     check_plane("cache/plane", deployment.cache.plane, kCachePlanes, platform, topology, prefill);
   }
   if (pulls) check_plane("kv/plane", deployment.kv.plane, kKvPlanes, platform, topology, all);
+}
+
+/// The nodes of an instance may have lost every CPU.
+void check_stores(const Placement& placement, const hw::Platform& platform) {
+  const auto without = std::ranges::find_if(
+      placement.caches, [](const CacheStore& cache) { return cache.cpus.empty(); });
+  if (without == placement.caches.end()) return;
+  fail("cache/scope", "found \"local\", but the nodes of prefill instance " +
+                          std::to_string(without - placement.caches.begin()) +
+                          " have no CPU whose DRAM could hold its cache" +
+                          hw::with_faults(platform) + "; allowed is \"pooled\"");
+}
+
+CacheStore pooled_cache(Bytes dram_per_node, const hw::Platform& platform) {
+  CacheStore cache{0, hw::whole_cpus(platform)};
+  const auto cpus = static_cast<Bytes>(cache.cpus.size());
+  const Bytes of_node = platform.cpus_per_node;
+  cache.bytes = cpus / of_node * dram_per_node + cpus % of_node * dram_per_node / of_node;
+  return cache;
+}
+
+CacheStore local_cache(Bytes dram_per_node, const hw::Platform& platform,
+                       std::span<const std::int32_t> dies) {
+  const std::int32_t dies_of_node = platform.npus_per_node * platform.dies_per_npu;
+  CacheStore cache;
+  for (const std::int32_t cpu : hw::whole_cpus(platform)) {
+    const std::int32_t node = cpu / platform.cpus_per_node;
+    const auto own =
+        std::ranges::count(dies, node, [&](std::int32_t die) { return die / dies_of_node; });
+    if (own == 0) continue;
+    cache.cpus.push_back(cpu);
+    cache.bytes += dram_per_node / platform.cpus_per_node * own / dies_of_node;
+  }
+  return cache;
 }
 
 }  // namespace
@@ -127,11 +163,20 @@ Placement place(const DeploymentSpec& deployment, const hw::Platform& platform, 
         deployment.decode.attending_npus() * platform.dies_per_npu / deployment.decode.attention_tp;
   }
   placement.dies = hw::whole_dies(platform);
-  placement.cpus = hw::whole_cpus(platform);
-  const auto cpus = static_cast<Bytes>(placement.cpus.size());
-  const Bytes of_node = platform.cpus_per_node;
-  const Bytes dram = deployment.cache.dram_per_node;
-  placement.cache_bytes = cpus / of_node * dram + cpus % of_node * dram / of_node;
+  const CacheSpec& cache = deployment.cache;
+  if (cache.scope == CacheScope::kPooled || !uses_prefill(role)) {
+    placement.caches.push_back(pooled_cache(cache.dram_per_node, platform));
+    return placement;
+  }
+  const std::span<const std::int32_t> dies(placement.dies);
+  for (int i = 0; i < placement.prefill_instances; ++i) {
+    const auto size = static_cast<std::size_t>(placement.prefill_dies);
+    const std::size_t first = static_cast<std::size_t>(i) * size;
+    // A deployment that does not fit is refused elsewhere.
+    const auto own = dies.subspan(std::min(first, dies.size()),
+                                  std::min(size, dies.size() - std::min(first, dies.size())));
+    placement.caches.push_back(local_cache(cache.dram_per_node, platform, own));
+  }
   return placement;
 }
 
@@ -196,6 +241,7 @@ void check_deployment(const DeploymentSpec& deployment, const hw::Platform& plat
     fail("cache/enabled",
          "the faults leave no CPU whose DRAM could hold the cache" + hw::with_faults(platform));
   }
+  if (caches) check_stores(place(deployment, platform, role), platform);
   check_planes(deployment, platform, role);
   if (cache.reuse > 1) fail("cache/reuse", "found a hit rate above 1; allowed is 0 to 1");
 }

@@ -1,152 +1,220 @@
 #include "cmsim/serve/policy.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
+#include <cmath>
 #include <stdexcept>
 
 #include "cmsim/base/error.hpp"
+#include "cmsim/base/random.hpp"
 #include "cmsim/serve/policy_guard.hpp"
 
 namespace cmsim::serve {
-
-const char* to_string(PolicyKind kind) {
-  switch (kind) {
-    case PolicyKind::kPrefillRouting:
-      return "prefill_routing";
-    case PolicyKind::kPrefillBatching:
-      return "prefill_batching";
-    case PolicyKind::kDecodeAdmission:
-      return "decode_admission";
-    case PolicyKind::kDecodeRouting:
-      return "decode_routing";
-  }
-  return "?";
-}
-
 namespace {
 
-template <class Entries>
-auto find(const Entries& entries, const std::string& name) {
-  return std::find_if(entries.begin(), entries.end(),
-                      [&](const auto& entry) { return entry.name == name; });
+template <class... Slot>
+std::vector<SlotInfo> infos(SlotList<Slot...>) {
+  return {{Slot::kName, Slot::kDefault, Slot::kQuestion, Slot::kPhase}...};
 }
 
-template <class Entries, class Factory>
-void add(Entries& entries, PolicyKind kind, const std::string& name, const std::string& description,
-         Factory factory) {
-  const auto refuse_if = [&](bool wrong, const char* why) {
-    if (wrong) throw std::invalid_argument(title(kind, name) + " " + why);
-  };
-  const bool printable = std::all_of(name.begin(), name.end(), [](char c) {
-    return c > ' ' && c <= '~';  // what can stand in a scenario, a command and a message
-  });
-  refuse_if(name.empty() || !printable, "needs a name of printable characters without spaces");
-  refuse_if(find(entries, name) != entries.end(), "is registered twice");
-  refuse_if(!factory, "is registered without a factory");
-  entries.push_back({name, description, std::move(factory)});
+std::string pointer_of(std::string_view slot, std::string_view parameter = "") {
+  std::string pointer = fmt::format("/policies/{}", slot);
+  if (!parameter.empty()) pointer += fmt::format("/{}", parameter);
+  return pointer;
 }
 
-template <class Entries>
-const auto& get(const Entries& entries, PolicyKind kind, const std::string& name) {
-  if (auto it = find(entries, name); it != entries.end()) return *it;
-  std::vector<std::string> known;
-  std::string listing;
-  for (const auto& entry : entries) {
-    known.push_back(entry.name);
-    listing += (listing.empty() ? "\"" : ", \"") + entry.name + "\"";
+/// `known are "a", "b"; did you mean "b"?`
+std::string among(const std::string& name, const std::vector<std::string>& known) {
+  std::string message;
+  for (const std::string& one : known) {
+    message += fmt::format("{}\"{}\"", message.empty() ? "known are " : ", ", one);
   }
-  std::string message = "unknown policy \"" + name + "\"; known are " + listing;
+  if (message.empty()) message = "there is none";
   if (const std::string close = closest_match(name, known); !close.empty()) {
-    message += "; did you mean \"" + close + "\"?";
+    message += fmt::format("; did you mean \"{}\"?", close);
   }
-  throw ConfigError({"", 0, std::string("/policies/") + to_string(kind)}, message);
+  return message;
 }
 
-/// Runs the factory; what goes wrong in it is told with the policy's name.
-template <class Policy, class Entries>
-NamedPolicy<Policy> make(const Entries& entries, const std::string& name,
-                         const PolicyContext& context) {
-  const auto& entry = get(entries, Policy::kKind, name);
-  const auto complaint = [&](const std::string& what) {
-    return title(Policy::kKind, name) + " " + what + " while being made";
-  };
-  std::unique_ptr<Policy> policy;
-  try {
-    policy = entry.factory(context);
-  } catch (const ConfigError& error) {
-    throw ConfigError({"", 0, std::string("/policies/") + to_string(Policy::kKind)},
-                      title(Policy::kKind, name) + " cannot be made: " + error.what());
-  } catch (...) {
-    throw SimulationError(complaint(what_was_thrown()));
-  }
-  if (!policy) throw SimulationError(complaint("returned a null pointer"));
-  return {name, std::move(policy)};
+/// What can stand in a scenario, a command and a message.
+bool can_be_named(const std::string& name) {
+  return !name.empty() &&
+         std::all_of(name.begin(), name.end(), [](char c) { return c > ' ' && c <= '~'; });
 }
 
-template <class Entries>
-void append(std::vector<PolicyInfo>& out, PolicyKind kind, const Entries& entries) {
-  for (const auto& entry : entries) out.push_back({kind, entry.name, entry.description});
+bool lies_within(const ParameterInfo& parameter, double value) {
+  return value >= parameter.minimum && value <= parameter.maximum;
+}
+
+const ParameterInfo* declared(const PolicyInfo& info, std::string_view name) {
+  const auto it = std::ranges::find(info.parameters, name, &ParameterInfo::name);
+  return it == info.parameters.end() ? nullptr : &*it;
+}
+
+void check_given(std::string_view slot, const PolicyInfo& info, const Parameters& given) {
+  for (const auto& [name, value] : given) {
+    const ParameterInfo* parameter = declared(info, name);
+    if (parameter == nullptr) {
+      std::vector<std::string> known;
+      for (const ParameterInfo& one : info.parameters) known.push_back(one.name);
+      throw ConfigError(
+          {"", 0, pointer_of(slot, name)},
+          fmt::format("unknown parameter of \"{}\"; {}", info.name, among(name, known)));
+    }
+    if (!lies_within(*parameter, value)) {
+      throw ConfigError({"", 0, pointer_of(slot, name)},
+                        fmt::format("{:g} is out of range, allowed are {:g} to {:g}", value,
+                                    parameter->minimum, parameter->maximum));
+    }
+  }
+}
+
+/// Each of its own draw, whatever other policies ask for.
+std::shared_ptr<const OutputEstimates> draw_estimates(std::string_view slot, double error,
+                                                      std::uint64_t seed,
+                                                      const std::vector<Tokens>& output_tokens) {
+  RandomStream random(seed, fmt::format("serve/estimate/{}", slot));
+  std::vector<Tokens> estimates;
+  estimates.reserve(output_tokens.size());
+  for (const Tokens tokens : output_tokens) {
+    const double factor = error > 0 ? random.lognormal(0, error) : 1;
+    estimates.push_back(std::max<Tokens>(1, std::llround(static_cast<double>(tokens) * factor)));
+  }
+  return std::make_shared<const OutputEstimates>(std::move(estimates));
+}
+
+template <class Slot>
+NamedPolicy<Slot> make_of_slot(const PolicyRegistry& registry, const PolicyChoices& choices,
+                               PolicyContext context,
+                               const std::function<std::vector<Tokens>()>& output_tokens,
+                               PolicyCall* call) {
+  const auto it = choices.find(Slot::kName);
+  const PolicyChoice choice = it == choices.end() ? PolicyChoice{Slot::kDefault} : it->second;
+  const Parameters settled = registry.settled(Slot::kName, choice);
+  if (const auto error = settled.find(kEstimateError); error != settled.end()) {
+    context.estimates = draw_estimates(Slot::kName, error->second, context.seed,
+                                       output_tokens ? output_tokens() : std::vector<Tokens>());
+  }
+  const PolicyCall::Scope scope(call,
+                                {PolicyCall::Stage::kMaking, Slot::kName, choice.name.c_str()});
+  return registry.make<Slot>(choice, std::move(context));
+}
+
+template <class... Slot>
+Policies make_all(SlotList<Slot...>, const PolicyRegistry& registry, const PolicyChoices& choices,
+                  const PolicyContext& context,
+                  const std::function<std::vector<Tokens>()>& output_tokens, PolicyCall* call) {
+  return {{make_of_slot<Slot>(registry, choices, context, output_tokens, call)...}, call};
 }
 
 }  // namespace
 
-void PolicyRegistry::register_policy(const std::string& name, const std::string& description,
-                                     PolicyFactory<PrefillRouter> factory) {
-  add(prefill_routers_, PolicyKind::kPrefillRouting, name, description, std::move(factory));
-}
-void PolicyRegistry::register_policy(const std::string& name, const std::string& description,
-                                     PolicyFactory<PrefillBatcher> factory) {
-  add(prefill_batchers_, PolicyKind::kPrefillBatching, name, description, std::move(factory));
-}
-void PolicyRegistry::register_policy(const std::string& name, const std::string& description,
-                                     PolicyFactory<DecodeAdmission> factory) {
-  add(decode_admissions_, PolicyKind::kDecodeAdmission, name, description, std::move(factory));
-}
-void PolicyRegistry::register_policy(const std::string& name, const std::string& description,
-                                     PolicyFactory<DecodeRouter> factory) {
-  add(decode_routers_, PolicyKind::kDecodeRouting, name, description, std::move(factory));
+const std::vector<SlotInfo>& slots() {
+  static const std::vector<SlotInfo> all = infos(Slots());
+  return all;
 }
 
-void PolicyRegistry::check(PolicyKind kind, const std::string& name) const {
-  switch (kind) {
-    case PolicyKind::kPrefillRouting:
-      get(prefill_routers_, kind, name);
-      return;
-    case PolicyKind::kPrefillBatching:
-      get(prefill_batchers_, kind, name);
-      return;
-    case PolicyKind::kDecodeAdmission:
-      get(decode_admissions_, kind, name);
-      return;
-    case PolicyKind::kDecodeRouting:
-      get(decode_routers_, kind, name);
-      return;
+PolicyChoices default_choices() {
+  PolicyChoices choices;
+  for (const SlotInfo& slot : slots()) choices[slot.name] = {slot.otherwise};
+  return choices;
+}
+
+double PolicyContext::parameter(std::string_view name) const {
+  const auto it = parameters.find(name);
+  if (it == parameters.end()) throw std::out_of_range(fmt::format("no parameter \"{}\"", name));
+  return it->second;
+}
+
+std::optional<double> PolicyContext::parameter_if(std::string_view name) const {
+  const auto it = parameters.find(name);
+  return it == parameters.end() ? std::nullopt : std::optional(it->second);
+}
+
+void PolicyRegistry::add_entry(const char* slot, PolicyInfo info, AnyFactory factory) {
+  const auto refuse_if = [&](bool wrong, const std::string& why) {
+    if (wrong) throw std::invalid_argument(title(slot, info.name) + " " + why);
+  };
+  refuse_if(!can_be_named(info.name), "needs a name of printable characters without spaces");
+  refuse_if(
+      std::ranges::any_of(
+          entries_, [&](const Entry& e) { return e.slot == slot && e.info.name == info.name; }),
+      "is registered twice");
+  refuse_if(!factory, "is registered without a factory");
+  for (const ParameterInfo& parameter : info.parameters) {
+    const std::string which = fmt::format("has a parameter \"{}\" ", parameter.name);
+    refuse_if(!can_be_named(parameter.name) || parameter.name == "name",
+              which + "whose name cannot stand in a scenario");
+    refuse_if(std::ranges::count(info.parameters, parameter.name, &ParameterInfo::name) > 1,
+              which + "twice");
+    refuse_if(parameter.otherwise && !lies_within(parameter, *parameter.otherwise),
+              which + "whose default is out of its range");
   }
+  entries_.push_back({slot, std::move(info), std::move(factory)});
 }
 
-NamedPolicy<PrefillRouter> PolicyRegistry::make_prefill_router(const std::string& name,
-                                                               const PolicyContext& context) const {
-  return make<PrefillRouter>(prefill_routers_, name, context);
-}
-NamedPolicy<PrefillBatcher> PolicyRegistry::make_prefill_batcher(
-    const std::string& name, const PolicyContext& context) const {
-  return make<PrefillBatcher>(prefill_batchers_, name, context);
-}
-NamedPolicy<DecodeAdmission> PolicyRegistry::make_decode_admission(
-    const std::string& name, const PolicyContext& context) const {
-  return make<DecodeAdmission>(decode_admissions_, name, context);
-}
-NamedPolicy<DecodeRouter> PolicyRegistry::make_decode_router(const std::string& name,
-                                                             const PolicyContext& context) const {
-  return make<DecodeRouter>(decode_routers_, name, context);
-}
-
-std::vector<PolicyInfo> PolicyRegistry::list() const {
+std::vector<PolicyInfo> PolicyRegistry::of(std::string_view slot) const {
   std::vector<PolicyInfo> out;
-  append(out, PolicyKind::kPrefillRouting, prefill_routers_);
-  append(out, PolicyKind::kPrefillBatching, prefill_batchers_);
-  append(out, PolicyKind::kDecodeAdmission, decode_admissions_);
-  append(out, PolicyKind::kDecodeRouting, decode_routers_);
+  for (const Entry& entry : entries_) {
+    if (entry.slot == slot) out.push_back(entry.info);
+  }
   return out;
+}
+
+const PolicyRegistry::Entry& PolicyRegistry::entry(std::string_view slot,
+                                                   const std::string& name) const {
+  std::vector<std::string> known;
+  for (const Entry& entry : entries_) {
+    if (entry.slot != slot) continue;
+    if (entry.info.name == name) return entry;
+    known.push_back(entry.info.name);
+  }
+  throw ConfigError({"", 0, pointer_of(slot)},
+                    fmt::format("unknown policy \"{}\"; {}", name, among(name, known)));
+}
+
+const PolicyInfo& PolicyRegistry::info(std::string_view slot, const std::string& name) const {
+  return entry(slot, name).info;
+}
+
+Parameters PolicyRegistry::settled(std::string_view slot, const PolicyChoice& choice) const {
+  const PolicyInfo& info = entry(slot, choice.name).info;
+  check_given(slot, info, choice.parameters);
+  Parameters settled = choice.parameters;
+  for (const ParameterInfo& parameter : info.parameters) {
+    if (parameter.otherwise) settled.emplace(parameter.name, *parameter.otherwise);
+  }
+  return settled;
+}
+
+/// What goes wrong in the factory is told with the policy's name.
+std::unique_ptr<AnyPolicy> PolicyRegistry::make_any(std::string_view slot,
+                                                    const PolicyChoice& choice,
+                                                    PolicyContext context) const {
+  const Entry& found = entry(slot, choice.name);
+  context.parameters = settled(slot, choice);
+  const auto complaint = [&](const std::string& what) {
+    return title(slot, choice.name) + " " + what + " while being made";
+  };
+  std::unique_ptr<AnyPolicy> policy;
+  try {
+    policy = found.factory(context);
+  } catch (const ConfigError& error) {
+    throw ConfigError({"", 0, pointer_of(slot)},
+                      title(slot, choice.name) + " cannot be made: " + error.what());
+  } catch (...) {
+    throw SimulationError(complaint(what_was_thrown()));
+  }
+  if (!policy) throw SimulationError(complaint("returned a null pointer"));
+  return policy;
+}
+
+Policies make_policies(const PolicyRegistry& registry, const PolicyChoices& choices,
+                       std::uint64_t seed,
+                       const std::function<std::vector<Tokens>()>& output_tokens,
+                       PolicyCall* call) {
+  return make_all(Slots(), registry, choices, {.seed = seed}, output_tokens, call);
 }
 
 }  // namespace cmsim::serve

@@ -16,17 +16,17 @@ std::string one_line(std::string_view text) {
 
 std::string waiting(std::size_t number) { return fmt::format("{} waiting", number); }
 
-template <class Policy>
-void destroy(NamedPolicy<Policy>& policy, PolicyCall* call) {
-  const PolicyCall::Scope scope(
-      call, {PolicyCall::Stage::kDestroying, Policy::kKind, policy.name.c_str()});
+template <class Slot>
+void destroy_one(NamedPolicy<Slot>& policy, PolicyCall* call) {
+  const PolicyCall::Scope scope(call,
+                                {PolicyCall::Stage::kDestroying, Slot::kName, policy.name.c_str()});
   policy.policy.reset();
 }
 
 }  // namespace
 
-std::string title(PolicyKind kind, const std::string& name) {
-  return fmt::format("the policy {} \"{}\"", to_string(kind), name);
+std::string title(std::string_view slot, const std::string& name) {
+  return fmt::format("the policy {} \"{}\"", slot, name);
 }
 
 std::string what_was_thrown() {
@@ -45,24 +45,27 @@ void fail(const std::string& title, const std::string& what, Seconds now,
   throw SimulationError(fmt::format("{} {} at {:.9g} s ({})", title, what, now, shown));
 }
 
-std::string in_short(const PrefillRouterView& view) {
+std::string PrefillRouting::in_short(const View& view) {
   return fmt::format("request {}", view.request.id);
 }
-std::string in_short(const PrefillBatcherView& view) {
+std::string PrefillAdmission::in_short(const View& view) {
+  return fmt::format("request {} for instance {}", view.request.id, view.instance);
+}
+std::string PrefillBatching::in_short(const View& view) {
   return fmt::format("instance {}, {}", view.instance, waiting(view.waiting.size()));
 }
-std::string in_short(const DecodeAdmissionView& view) {
+std::string CacheEviction::in_short(const View& view) {
+  return fmt::format("use {} of the cache, of a block used {} times", view.use, view.uses);
+}
+std::string DecodeAdmission::in_short(const View& view) {
   return fmt::format("{}, {} slots free", waiting(view.waiting.size()), view.free_slots);
 }
-std::string in_short(const DecodeRouterView& view) {
+std::string DecodeRouting::in_short(const View& view) {
   return fmt::format("request {}", view.request.id);
 }
 
 void destroy(Policies& policies) {
-  destroy(policies.prefill_router, policies.call);
-  destroy(policies.prefill_batcher, policies.call);
-  destroy(policies.decode_admission, policies.call);
-  destroy(policies.decode_router, policies.call);
+  std::apply([&](auto&... policy) { (destroy_one(policy, policies.call), ...); }, policies.all);
 }
 
 }  // namespace cmsim::serve

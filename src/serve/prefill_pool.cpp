@@ -15,7 +15,7 @@ PrefillPool::PrefillPool(ClusterState& state, const model::PrefillModel& model,
       model_(model),
       policies_(policies),
       prefilled_(std::move(prefilled)),
-      cache_(state),
+      cache_(state, policies),
       budget_(state.config.deployment.prefill.token_budget()),
       kv_capacity_(model.kv_capacity()),
       instances_(static_cast<std::size_t>(state.placement.prefill_instances)),
@@ -27,17 +27,32 @@ PrefillPool::PrefillPool(ClusterState& state, const model::PrefillModel& model,
   for (PrefillInstanceView& v : views_) v.kv_free = kv_capacity_;
 }
 
-void PrefillPool::enqueue(RequestIndex index) {
-  Request& request = state_.request(index);
-  const RequestRecord& record = request.record;
-  const RequestView as_seen{record.id,   record.prompt_tokens, request.context,
-                            record.sent, state_.now(),         record.preemptions};
-  const PrefillRouterView view_of_all{state_.now(), as_seen, views_};
-  const std::int32_t number = call_policy(policies_.prefill_router, policies_.call, view_of_all);
+std::int32_t PrefillPool::route(const RequestView& request) {
+  const PrefillRoutingView seen{state_.now(), request, views_, this};
+  const std::int32_t number = call_policy<PrefillRouting>(policies_, seen);
   if (number < 0 || number >= static_cast<std::int32_t>(instances_.size())) {
-    refuse(policies_.prefill_router, view_of_all,
-           "chose instance " + std::to_string(number) + " of " + std::to_string(instances_.size()));
+    refuse<PrefillRouting>(
+        policies_, seen,
+        "chose instance " + std::to_string(number) + " of " + std::to_string(instances_.size()));
   }
+  return number;
+}
+
+bool PrefillPool::admits(const RequestView& request, std::int32_t number) {
+  const PrefillAdmissionView seen{state_.now(), request, number, views_, this};
+  const Verdict verdict = call_policy<PrefillAdmission>(policies_, seen);
+  if (verdict != Verdict::kAccept && verdict != Verdict::kReject) {
+    refuse<PrefillAdmission>(policies_, seen,
+                             "gave the verdict " + std::to_string(static_cast<int>(verdict)));
+  }
+  return verdict == Verdict::kAccept;
+}
+
+bool PrefillPool::enqueue(RequestIndex index) {
+  Request& request = state_.request(index);
+  const RequestView as_seen = state_.seen(index);
+  const std::int32_t number = route(as_seen);
+  if (as_seen.preemptions == 0 && !admits(as_seen, number)) return false;
   request.stage = Stage::kPrefillQueue;
   request.record.prefill_instance = number;
   request.computed = 0;
@@ -46,6 +61,38 @@ void PrefillPool::enqueue(RequestIndex index) {
   view(number).waiting_tokens += request.context;
   ++state_.in_prefill;
   wake();
+  return true;
+}
+
+Seconds PrefillPool::batch(std::int32_t instance,
+                           std::span<const model::PrefillSequence> sequences) const {
+  return model_.batch({sequences, instance, 0}).duration;
+}
+
+Seconds PrefillPool::backlog(std::int32_t instance) const {
+  const Instance& inst = instances_[static_cast<std::size_t>(instance)];
+  Seconds time = queued(instance);
+  if (inst.busy) time += std::max(0.0, inst.batch_start + inst.iteration.duration - state_.now());
+  if (!inst.next.empty()) {
+    std::vector<model::PrefillSequence> next;
+    for (const Slice& slice : inst.next) next.push_back({slice.new_tokens, slice.cached_tokens});
+    time += model_.batch({next, instance, inst.next_blocks}).duration;
+  }
+  return time;
+}
+
+Seconds PrefillPool::queued(std::int32_t number) const {
+  const PrefillInstanceView& seen = views_[static_cast<std::size_t>(number)];
+  if (seen.waiting_requests == 0) return 0;
+  const Tokens mean = std::max<Tokens>(1, seen.waiting_tokens / seen.waiting_requests);
+  const std::int64_t in_batch = std::clamp<std::int64_t>(budget_ / mean, 1, seen.waiting_requests);
+  const std::vector<model::PrefillSequence> full(static_cast<std::size_t>(in_batch), {mean, 0});
+  return batch(number, full) * static_cast<double>(seen.waiting_requests) /
+         static_cast<double>(in_batch);
+}
+
+Tokens PrefillPool::cached_tokens(const RequestView& request, std::int32_t instance) const {
+  return cache_.look_up(static_cast<RequestIndex>(request.id), instance).tokens;
 }
 
 void PrefillPool::release_kv(RequestIndex index) {
@@ -81,15 +128,16 @@ void PrefillPool::decide() {
 void PrefillPool::fill(std::int32_t number) {
   Instance& inst = instance(number);
   while (!inst.closed && inst.budget_left > 0 && !inst.waiting.empty()) {
-    const PrefillBatcherView seen{state_.now(),        number,
-                                  inst.waiting.view(), budget_,
-                                  inst.budget_left,    static_cast<std::int64_t>(inst.next.size()),
-                                  view(number).kv_free};
-    const auto position = call_policy(policies_.prefill_batcher, policies_.call, seen);
+    const PrefillBatchingView seen{
+        state_.now(),         number,
+        inst.waiting.view(),  budget_,
+        inst.budget_left,     static_cast<std::int64_t>(inst.next.size()),
+        view(number).kv_free, state_.config.deployment.prefill.npus_per_instance};
+    const auto position = call_policy<PrefillBatching>(policies_, seen);
     if (!position) break;
     if (*position >= inst.waiting.size()) {
-      refuse(policies_.prefill_batcher, seen,
-             "picked position " + std::to_string(*position) + " of the queue");
+      refuse<PrefillBatching>(policies_, seen,
+                              "picked position " + std::to_string(*position) + " of the queue");
     }
     if (!take(number, *position)) break;
   }
@@ -102,13 +150,13 @@ bool PrefillPool::take(std::int32_t number, std::size_t position) {
   const auto index = static_cast<RequestIndex>(inst.waiting[position].id);
   Request& request = state_.request(index);
   if (request.context > seen.kv_free) return false;  // until KV is pulled off the instance
-  const CacheHit hit = cache_.look_up(index);
+  const CacheHit hit = cache_.look_up(index, number);
   const Tokens to_compute = request.context - hit.tokens;
   if (to_compute > inst.budget_left && inst.budget_left < budget_) {
     inst.closed = true;
     return false;
   }
-  cache_.take(index, hit);
+  cache_.take(index, number, hit);
   inst.waiting.erase(position);
   --seen.waiting_requests;
   seen.waiting_tokens -= request.context;

@@ -1,6 +1,10 @@
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
+#include <algorithm>
 #include <cmath>
+#include <string>
+#include <vector>
 
 #include "arrivals.hpp"
 #include "cmsim/base/error.hpp"
@@ -154,6 +158,53 @@ void set_arrivals(Trace& trace, const WorkloadSpec& spec, std::uint64_t seed) {
   trace.has_arrivals = true;
 }
 
+std::string listed(const std::vector<std::string>& names) {
+  return fmt::format("\"{}\"", fmt::join(names, "\", \""));
+}
+
+/// The class of a row by its name in the trace.
+void keep_classes(Trace& trace, std::vector<std::string> names) {
+  if (trace.classes.empty()) {
+    fail("classes", fmt::format("have no shares, and {} does not say of which class a request is",
+                                trace.name));
+  }
+  std::vector<std::int32_t> places;
+  for (const std::string& name : trace.classes) {
+    const auto place = std::ranges::find(names, name);
+    if (place == names.end()) {
+      fail("classes", fmt::format("{} has requests of class \"{}\", given are {}", trace.name, name,
+                                  listed(names)));
+    }
+    places.push_back(static_cast<std::int32_t>(place - names.begin()));
+  }
+  for (TraceRow& row : trace.rows) {
+    row.request_class = places[static_cast<std::size_t>(row.request_class)];
+  }
+  trace.classes = std::move(names);
+}
+
+void draw_classes(Trace& trace, const std::vector<ClassShare>& classes,
+                  std::vector<std::string> names, RandomStream random) {
+  for (TraceRow& row : trace.rows) {
+    double left = random.uniform();
+    row.request_class = 0;
+    for (const ClassShare& one : classes) {
+      left -= *one.share;
+      if (left < 0 || row.request_class + 1 == static_cast<std::int32_t>(classes.size())) break;
+      ++row.request_class;
+    }
+  }
+  trace.classes = std::move(names);
+}
+
+void set_classes(Trace& trace, const WorkloadSpec& spec, std::uint64_t seed) {
+  if (spec.classes.empty()) return;
+  std::vector<std::string> names;
+  for (const ClassShare& one : spec.classes) names.push_back(one.name);
+  if (!spec.classes.front().share) return keep_classes(trace, std::move(names));
+  draw_classes(trace, spec.classes, std::move(names), RandomStream(seed, "work/classes"));
+}
+
 /// Names the key that put the last arrival where a double no longer tells moments apart.
 void check_latest(const Trace& trace, const WorkloadSpec& spec) {
   const Seconds last = trace.rows.back().arrival;
@@ -185,6 +236,7 @@ Trace make_workload(const WorkloadSpec& spec, std::uint64_t seed) {
   check(spec);
   Trace trace = spec.trace.empty() ? fixed_length_requests(spec) : open_trace(spec, seed);
   set_arrivals(trace, spec, seed);
+  set_classes(trace, spec, seed);
   check_latest(trace, spec);
   return trace;
 }

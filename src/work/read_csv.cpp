@@ -37,12 +37,14 @@ Trace read_burstgpt(InputStream& input, const ReadOptions& options) {
   const std::size_t stamp = csv.column("Timestamp");
   const std::size_t prompt = csv.column("Request tokens");
   const std::size_t output = csv.column("Response tokens");
+  const auto log = csv.find_column("Log Type");
   TraceBuilder builder(input, "burstgpt", kBlockSize,
                        {"Timestamp", "Request tokens", "Response tokens", ""}, options);
   while (!builder.complete() && csv.next()) {
     builder.add({.arrival = csv.number(stamp),
                  .prompt = csv.integer(prompt),
-                 .output = csv.integer(output)});
+                 .output = csv.integer(output),
+                 .request_class = log ? csv.text(*log) : std::string_view()});
   }
   return std::move(builder).finish();
 }

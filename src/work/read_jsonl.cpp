@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include <array>
+#include <unordered_map>
 #include <vector>
 
 #include "json_cursor.hpp"
@@ -10,17 +11,35 @@
 namespace cmsim::work {
 namespace {
 
-// Both formats are objects of these four fields; whatever else a row says is checked to be JSON and
-// left aside.
-enum Field { kTimestamp, kInput, kOutput, kHashIds, kFields };
-constexpr std::array<std::string_view, kFields> kNames{"timestamp", "input_length", "output_length",
-                                                       "hash_ids"};
+// Objects of these fields, of which Mooncake has the first four; whatever else a row says is
+// checked to be JSON and left aside.
+enum Field { kTimestamp, kInput, kOutput, kHashIds, kType, kChat, kParent, kFields };
+constexpr std::array<std::string_view, kFields> kNames{
+    "timestamp", "input_length", "output_length", "hash_ids", "type", "chat_id", "parent_chat_id"};
+constexpr std::size_t kOfMooncake = kHashIds + 1;
 constexpr FieldNames kFieldNames{kNames[kTimestamp], kNames[kInput], kNames[kOutput],
                                  kNames[kHashIds]};
 
+/// A turn belongs to the session of the turn it answers.
+class ChatSessions {
+ public:
+  std::uint32_t of(std::int64_t chat, std::int64_t parent) {
+    const auto before = of_chat_.find(parent);
+    const std::uint32_t session = before != of_chat_.end() ? before->second : ++sessions_;
+    of_chat_[chat] = session;
+    return session;
+  }
+
+ private:
+  std::unordered_map<std::int64_t, std::uint32_t> of_chat_;
+  std::uint32_t sessions_ = 0;
+};
+
 class RowReader {
  public:
-  explicit RowReader(double seconds_per_stamp) : seconds_per_stamp_(seconds_per_stamp) {}
+  /// Of a row the first `fields` are read.
+  RowReader(double seconds_per_stamp, std::size_t fields)
+      : seconds_per_stamp_(seconds_per_stamp), fields_(fields) {}
 
   /// The row on `line`; its blocks live until the next call.
   RawRow read(std::string_view line) {
@@ -38,6 +57,7 @@ class RowReader {
     }
     row.has_blocks = seen[kHashIds];
     row.blocks = ids_;
+    if (seen[kChat]) row.session = sessions_.of(chat_, seen[kParent] ? parent_ : -1);
     return row;
   }
 
@@ -46,8 +66,8 @@ class RowReader {
     const std::size_t start = json.offset();
     const std::string_view key = json.key();
     std::size_t field = 0;
-    while (field < kFields && kNames[field] != key) ++field;
-    if (field == kFields) {
+    while (field < fields_ && kNames[field] != key) ++field;
+    if (field == fields_) {
       json.skip_value();
       return;
     }
@@ -63,13 +83,25 @@ class RowReader {
       case kOutput:
         row.output = json.integer(key);
         break;
+      case kType:
+        row.request_class = json.string();
+        break;
+      case kChat:
+        chat_ = json.integer(key);
+        break;
+      case kParent:
+        parent_ = json.integer(key);
+        break;
       default:
         json.ids(key, ids_);
     }
   }
 
   double seconds_per_stamp_;
+  std::size_t fields_;
   std::vector<std::uint64_t> ids_;
+  std::int64_t chat_ = 0, parent_ = 0;
+  ChatSessions sessions_;
 };
 
 Trace read_rows(InputStream& input, TraceBuilder builder, RowReader reader) {
@@ -90,13 +122,13 @@ Trace read_rows(InputStream& input, TraceBuilder builder, RowReader reader) {
 
 Trace read_mooncake(InputStream& input, const ReadOptions& options) {
   return read_rows(input, TraceBuilder(input, "mooncake", 512, kFieldNames, options),
-                   RowReader(1e-3));
+                   RowReader(1e-3, kOfMooncake));
 }
 
 Trace read_bailian(InputStream& input, const ReadOptions& options) {
   return read_rows(
       input, TraceBuilder(input, "bailian", 16, kFieldNames, options, PartialBlock::kMayLackId),
-      RowReader(1));
+      RowReader(1, kFields));
 }
 
 }  // namespace cmsim::work

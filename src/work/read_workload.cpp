@@ -1,6 +1,9 @@
 #include <fmt/format.h>
 
+#include <cmath>
+
 #include "arrivals.hpp"
+#include "class_names.hpp"
 #include "cmsim/work/trace_reader.hpp"
 #include "cmsim/work/workload.hpp"
 
@@ -49,6 +52,37 @@ ArrivalSpec read_arrivals(const ConfigNode& node) {
   return spec;
 }
 
+/// Priorities and limits are not of this room.
+std::vector<ClassShare> read_classes(const ConfigNode& node) {
+  std::vector<ClassShare> classes;
+  double sum = 0;
+  std::size_t shares = 0;
+  for (const std::string& name : node.keys()) {
+    if (!can_name_a_class(name)) {
+      node.fail(name, fmt::format("is no name of a class, allowed are {}", kInClassNames));
+    }
+    const ConfigNode own = node.child(name);
+    ClassShare& one = classes.emplace_back(ClassShare{name});
+    if (own.has("share")) {
+      one.share = own.number("share", 0, 1);
+      sum += *one.share;
+      ++shares;
+    }
+    own.ignore("priority");
+    own.ignore("slo");
+    own.close();
+  }
+  if (classes.empty()) node.fail("has no class, expected at least one");
+  if (shares > 0 && shares < classes.size()) {
+    node.fail(
+        fmt::format("{} of {} classes have a share, expected all or none", shares, classes.size()));
+  }
+  if (shares > 0 && std::abs(sum - 1) > 1e-6) {
+    node.fail(fmt::format("the shares add up to {:g}, expected 1", sum));
+  }
+  return classes;
+}
+
 }  // namespace
 
 WorkloadSpec read_workload(const ConfigNode& node) {
@@ -71,6 +105,7 @@ WorkloadSpec read_workload(const ConfigNode& node) {
   spec.spread_timestamps = node.boolean_or("spread_timestamps", spec.spread_timestamps);
   if (node.has("resample")) spec.resample_block = read_resample(node.child("resample"));
   spec.arrivals = read_arrivals(node.child_or_empty("arrivals"));
+  if (node.has("classes")) spec.classes = read_classes(node.child("classes"));
   spec.requests = node.integer_or("requests", spec.requests, 1, kMostRequests);
   spec.prompt_length = node.integer_or("prompt_length", spec.prompt_length, 1, kMostTokens);
   spec.output_length = node.integer_or("output_length", spec.output_length, 1, kMostTokens);

@@ -77,10 +77,17 @@ Trace resample(const Trace& trace, Seconds block, RandomStream random) {
   std::uint64_t next_id = 0;
   for (const std::uint64_t id : trace.block_ids) next_id = std::max(next_id, id);
   std::unordered_map<std::uint64_t, std::uint64_t> renamed;
+  std::uint32_t sessions_drawn = 0;
+  std::unordered_map<std::uint32_t, std::uint32_t> renamed_sessions;
   const auto add = [&](std::size_t number, Seconds arrival) {
     const TraceRow& row = trace.rows[number];
     TraceRow copy = row;
     copy.arrival = std::fmod(arrival, length);
+    if (row.session != 0) {
+      const auto [found, is_new] = renamed_sessions.try_emplace(row.session, sessions_drawn + 1);
+      sessions_drawn += is_new ? 1 : 0;
+      copy.session = found->second;
+    }
     copy.first_block = static_cast<std::uint32_t>(drawn.block_ids.size());
     for (std::uint32_t i = 0; i < row.block_count; ++i) {
       const std::uint64_t id = trace.block_ids[row.first_block + i];
@@ -99,6 +106,7 @@ Trace resample(const Trace& trace, Seconds block, RandomStream random) {
       const Seconds stretch = std::min(block, length - at);
       const Seconds from = random.uniform() * length;
       renamed.clear();
+      renamed_sessions.clear();
       for (const std::size_t first : starts) {
         Seconds offset = trace.rows[first].arrival - begin - from;
         if (offset < 0) offset += length;

@@ -2,9 +2,13 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 #include <filesystem>
 #include <limits>
+
+#include "class_names.hpp"
+#include "cmsim/base/utf8.hpp"
 
 namespace cmsim::work {
 namespace {
@@ -89,6 +93,22 @@ void TraceBuilder::append_blocks(const RawRow& row, TraceRow& kept) {
   kept.block_count = static_cast<std::uint32_t>(needed);
 }
 
+/// Numbered in the order in which they are met.
+std::int32_t TraceBuilder::class_of(std::string_view name) {
+  constexpr std::size_t kMostClasses = 100;
+  const auto place = std::ranges::find(trace_.classes, name);
+  if (!can_name_a_class(name)) {
+    input_.fail(fmt::format("\"{}\" is no name of a class of requests, allowed are {}",
+                            printable(name), kInClassNames));
+  }
+  if (place == trace_.classes.end() && trace_.classes.size() == kMostClasses) {
+    input_.fail(fmt::format("more than {} classes of requests in one trace", kMostClasses));
+  }
+  const auto number = static_cast<std::int32_t>(place - trace_.classes.begin());
+  if (place == trace_.classes.end()) trace_.classes.emplace_back(name);
+  return number;
+}
+
 void TraceBuilder::add(const RawRow& row) {
   ++rows_seen_;
   if (trace_.has_arrivals) check_order(row.arrival);
@@ -102,7 +122,9 @@ void TraceBuilder::add(const RawRow& row) {
   check_tokens(names_.prompt, row.prompt, 1);
   TraceRow request{.arrival = row.arrival,
                    .prompt_tokens = static_cast<std::int32_t>(row.prompt),
-                   .output_tokens = static_cast<std::int32_t>(row.output)};
+                   .output_tokens = static_cast<std::int32_t>(row.output),
+                   .session = row.session};
+  if (kept && !row.request_class.empty()) request.request_class = class_of(row.request_class);
   const std::size_t blocks_before = trace_.block_ids.size();
   append_blocks(row, request);
   if (kept) {

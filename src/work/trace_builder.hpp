@@ -23,6 +23,8 @@ struct RawRow {
   std::int64_t prompt = 0, output = 0;
   bool has_blocks = false;
   std::span<const std::uint64_t> blocks = {};
+  std::string_view request_class = {};  // empty: the file names none
+  std::uint32_t session = 0;
 };
 
 /// A partial last block without an id (Bailian may leave it out) gets one that no file id equals.
@@ -49,6 +51,7 @@ class TraceBuilder {
   void check_order(Seconds arrival);
   void check_tokens(std::string_view field, std::int64_t found, std::int64_t least) const;
   void append_blocks(const RawRow& row, TraceRow& kept);
+  std::int32_t class_of(std::string_view name);
 
   const InputStream& input_;
   FieldNames names_;

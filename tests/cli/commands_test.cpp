@@ -119,11 +119,30 @@ TEST(PoliciesCommand, ListsEveryKindWithALine) {
   const WorkDirectory here;
   const Outcome run = here.cmsim({"policies"});
   EXPECT_EQ(run.code, 0);
-  for (const char* kind : {"/policies/prefill_routing", "/policies/prefill_batching",
-                           "/policies/decode_routing", "/policies/decode_admission"}) {
+  for (const char* kind :
+       {"/policies/prefill_routing", "/policies/prefill_batching", "/policies/decode_routing",
+        "/policies/decode_admission", "/policies/prefill_admission", "/policies/cache_eviction"}) {
     EXPECT_THAT(run.out, HasSubstr(kind));
   }
-  EXPECT_THAT(run.out, HasSubstr("least_loaded"));
+  EXPECT_THAT(run.out, HasSubstr("least_tokens"));
+}
+
+TEST(PoliciesCommand, NamesASlotOrAPolicy) {
+  const WorkDirectory here;
+  const Outcome slot = here.cmsim({"policies", "decode_admission"});
+  EXPECT_THAT(slot.out, HasSubstr("kv_headroom"));
+  EXPECT_THAT(slot.out, Not(HasSubstr("least_tokens")));
+  const auto listed = nlohmann::json::parse(here.cmsim({"policies", "slo", "--json"}).out);
+  ASSERT_EQ(listed.size(), 1u);
+  EXPECT_EQ(listed[0]["slot"], "decode_admission");
+  const nlohmann::json& slo = listed[0]["policies"][0];
+  EXPECT_EQ(slo["parameters"][1]["name"], "margin");
+  EXPECT_EQ(slo["parameters"][1]["default"], 0.95);
+  EXPECT_EQ(slo["parameters"][0]["default"], nullptr);
+  const Outcome wrong = here.cmsim({"policies", "sloo"});
+  EXPECT_EQ(wrong.code, 2);
+  EXPECT_EQ(wrong.err,
+            "cmsim: policies: \"sloo\" is no slot and no policy, did you mean \"slo\"?\n");
 }
 
 }  // namespace

@@ -24,13 +24,18 @@ constexpr const char* kWorkload =
     R"(/workload={"requests": 60, "prompt_length": 2000, "output_length": 20,
         "arrivals": {"kind": "poisson", "rate": 200}})";
 
+// Prompts with block ids, as the cache needs them.
+constexpr const char* kTraced =
+    R"(/workload={"trace": ")" CMSIM_SOURCE_DIR R"(/workloads/traces/r1-like.jsonl.gz",
+        "max_requests": 20})";
+
 std::string plugin(const std::string& name) {
   return (fs::path(CMSIM_BINARY).parent_path() / "tests/plugins" / (name + ".so")).string();
 }
 
 std::vector<std::string> run_with(const std::string& slot, const std::string& policy) {
   return {"run",         kScenario,
-          "--set",       kWorkload,
+          "--set",       slot == "cache_eviction" ? kTraced : kWorkload,
           "--set",       "/policies/" + slot + "=" + policy,
           "--out",       "o",
           "--json",      "--network",
@@ -115,8 +120,8 @@ TEST_P(Zoo, AFactoryMaySayThatTheUserIsWrong) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Slots, Zoo,
-                         testing::Values("prefill_routing", "prefill_batching", "decode_admission",
-                                         "decode_routing"),
+                         testing::Values("prefill_routing", "prefill_admission", "prefill_batching",
+                                         "cache_eviction", "decode_admission", "decode_routing"),
                          [](const auto& slot) { return slot.param; });
 
 TEST(ZooDecisions, OneOutsideItsDomainIsNamed) {
@@ -127,6 +132,10 @@ TEST(ZooDecisions, OneOutsideItsDomainIsNamed) {
   const Case cases[] = {
       {"prefill_routing", "out_of_range", "chose instance 99 of 6"},
       {"prefill_routing", "negative", "chose instance -1 of 6"},
+      {"prefill_admission", "out_of_range", "gave the verdict 7"},
+      {"cache_eviction", "nan", "said that it is worth nan"},
+      {"cache_eviction", "infinite", "said that it is worth inf"},
+      {"decode_admission", "of_none", "allowed an instance 0 sequences"},
       {"prefill_batching", "out_of_range", "picked position 1 of the queue"},
       {"prefill_batching", "largest", "picked position 18446744073709551615 of the queue"},
       {"decode_admission", "out_of_range", "chose position 1 of the queue"},

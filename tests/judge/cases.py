@@ -53,13 +53,24 @@ def parameter(drawn: Drawn, pointer: str) -> float:
     return quantity(drawn.machine.get(pointer, value["value"]))
 
 
+def class_limits(said: Any, otherwise: tuple[float, float]) -> tuple[float, float]:
+    """What a class does not say is as for all."""
+    slo = said.get("slo", {})
+    ttft, tpot = (quantity(slo[key]) if key in slo else limit
+                  for key, limit in zip(("ttft", "tpot"), otherwise))
+    return ttft, tpot
+
+
 def facts_of(drawn: Drawn) -> Facts:
     scenario, slo = drawn.scenario, drawn.scenario["slo"]
     deployment, workload = scenario["deployment"], scenario["workload"]
+    classes = workload.get("classes", {"all": {}})
     machine = lambda pointer: parameter(drawn, "/platform" + pointer)
     model = lambda key: int(parameter(drawn, "/model/" + key))
     limits = SLO_SETS[slo] if isinstance(slo, str) else (
         tuple(quantity((DEFAULT_LIMITS | slo)[key]) for key in ("ttft", "tpot")))
+    if workload["role"] == "prefill":
+        limits = limits[0], math.inf
     spread = drawn.machine.get("/platform/ub/spread", PARAMETERS["platform"]["ub"]["spread"]["value"])
     planes = 1 if spread == "adaptive" else int(machine("/ub/sub_planes"))
     cache = DEFAULT_CACHE | deployment["cache"]
@@ -75,7 +86,8 @@ def facts_of(drawn: Drawn) -> Facts:
         stationary=population == "stationary", closed_loop=closed_loop,
         warmup=None if warmup is None else quantity(warmup),
         ttft_limit=limits[0],
-        tpot_limit=math.inf if scenario["workload"]["role"] == "prefill" else limits[1], slo_name=slo if isinstance(slo, str) else "custom",
+        tpot_limit=limits[1], slo_name=slo if isinstance(slo, str) else "custom",
+        classes={name: class_limits(said, limits) for name, said in classes.items()},
         prefill=deployment.get("prefill", DEFAULT_PREFILL),
         decode=deployment.get("decode", DEFAULT_DECODE) | {
             "draft_tokens": decode.get("mtp", {"draft_tokens": 1})["draft_tokens"],

@@ -164,7 +164,9 @@ def drop_idle(scenario: Config) -> None:
         if workload["role"] == role:
             deployment.pop(other)
             scenario.pop(other, None)
-            scenario.get("policies", {}).pop(f"{other}_routing", None)
+            policies = scenario.get("policies", {})
+            for slot in [slot for slot in policies if slot.startswith(other)]:
+                del policies[slot]
     if workload["role"] == "prefill" and isinstance(slo, dict):
         del slo["tpot"]
     if workload["role"] != "all":
@@ -174,10 +176,33 @@ def drop_idle(scenario: Config) -> None:
     used = cache["enabled"] and workload["role"] != "decode" and looked_up
     if not used:
         deployment["cache"] = {"enabled": cache["enabled"]}
+    if not used or "reuse" in cache:
+        scenario.get("policies", {}).pop("cache_eviction", None)
     if "decode" in scenario and scenario["decode"]["mtp"]["draft_tokens"] == 0:
         scenario["decode"]["mtp"].pop("acceptance", None)
     if scenario.get("experts", {}).get("placement") == "balanced":
         del scenario["experts"]["skew"]
+
+
+def draw_policies(rng: random.Random) -> Config:
+    return {"prefill_routing": rng.choice(["least_tokens", "round_robin", "peer_to_peer", "power_of_two",
+                                           "session_affinity", "kv_centric"]),
+            "prefill_admission": rng.choice(["all"] * 3 + [{"name": "ttft", "ttft": "500ms"}]),
+            "prefill_batching": rng.choice(["fcfs", "shortest_first", {"name": "priority", "ageing": "1s"}]),
+            "cache_eviction": rng.choice(["lru", "lfu", "cost_aware"]),
+            "decode_admission": rng.choice(["kv_headroom", {"name": "fixed", "batch": 2}, "slo", "priority",
+                                            {"name": "shortest_output", "estimate_error": 1}]),
+            "decode_routing": rng.choice(["least_sequences", "round_robin", "least_kv",
+                                          "longest_context_aware", "connection_map"])}
+
+
+def draw_classes(rng: random.Random, role: str) -> Config:
+    share = round(rng.random(), 2)
+    slo = {"ttft": f"{log_uniform(rng, 50, 2000):.3g}ms", "tpot": f"{log_uniform(rng, 5, 60):.3g}ms"}
+    if role == "prefill":
+        del slo["tpot"]
+    return {"chat": {"share": share, "priority": 2, "slo": slo},
+            "batch": {"share": round(1 - share, 2)}}
 
 
 def draw(seed: int) -> Drawn:
@@ -188,6 +213,8 @@ def draw(seed: int) -> Drawn:
     roles = [deployment["prefill"], deployment["decode"]]
     workload, synthesize = draw_workload(rng)
     workload |= draw_resample(rng, workload)
+    if rng.random() < 0.4:
+        workload["classes"] = draw_classes(rng, workload["role"])
     start = draw_start(rng, workload)
     if workload.get("trace") == str(TRACE):
         deployment["cache"]["block_size"] = rng.choice([512, 1024])
@@ -207,8 +234,7 @@ def draw(seed: int) -> Drawn:
                     "skew": rng.choice([0, 1, 1.5])},
         "precision": {"experts": experts, "kv_cache": rng.choice(["bf16", "bf16", "int8"]),
                       "dispatch": rng.choice(["int8", "bf16"])},
-        "policies": {"prefill_routing": rng.choice(["least_loaded", "round_robin"]),
-                     "decode_routing": rng.choice(["least_loaded", "round_robin"])},
+        "policies": draw_policies(rng),
         "workload": workload,
         "slo": rng.choice(["cm384-50ms", "cm384-30ms", "cm384-15ms", "mlperf-interactive", "mlperf-server",
                            {"ttft": f"{log_uniform(rng, 50, 2000):.3g}ms",

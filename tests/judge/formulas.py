@@ -26,6 +26,7 @@ class Row:
     """One request; `phases` holds (start, end) of those that happened."""
     outcome: str
     reason: str
+    request_class: str
     prompt: int
     cached: int
     output: int
@@ -85,8 +86,8 @@ def read_row(cells: dict[str, str]) -> Row:
         if (duration := time(phase)) is not None:
             phases[phase] = (known, known + duration)
             known += duration
-    return Row(cells["outcome"], cells["reason"], number("prompt_tokens"), number("cached_tokens"),
-               number("output_tokens"), number("initial_tokens"), cells["prefill_instance"],
+    return Row(cells["outcome"], cells["reason"], cells["class"], number("prompt_tokens"),
+               number("cached_tokens"), number("output_tokens"), number("initial_tokens"), cells["prefill_instance"],
                cells["decode_instance"], cells["decode_rank"], number("iterations"), number("preemptions"), arrival,
                time("sent"), time("finished"), time("ttft"), time("tpot"), time("e2el"),
                number("slo_met"), phases)

@@ -30,12 +30,13 @@ from part_figures import PartFigures
 from request_figures import RequestFigures
 from request_parts import RequestParts
 from role_figures import RoleFigures
+from service_figures import ServiceFigures
 from system_figures import SystemFigures
 from view import ROUNDED, Reading
 from window_figures import WindowFigures
 
 FIGURES = (RequestFigures, BenchmarkFigures, WindowFigures, RequestParts, RoleFigures, PartFigures,
-           SystemFigures)
+           ServiceFigures, SystemFigures)
 SHAPE_ERRORS = LookupError, TypeError, AttributeError  # a result without what it should have
 SIDES = 0, -ROUNDED, ROUNDED
 READINGS = [Reading(*sides) for sides in itertools.product(SIDES, repeat=3)]

@@ -61,10 +61,10 @@ class RequestParts(View):
                 self.ledger.near(f"{field}.{key}", figure, 1.01e-3)
 
     def keeps(self, row: Row, slack: float) -> tuple[bool, bool]:
-        facts = self.facts
+        ttft_limit, tpot_limit = self.facts.classes[row.request_class]
         tpot = row.tpot_exact if self.decoded and row.output > 1 else -math.inf
-        return (bool(row.initial) or row.ttft <= facts.ttft_limit * 1e6 + slack,
-                tpot <= facts.tpot_limit * 1e6 + slack)
+        return (bool(row.initial) or row.ttft <= ttft_limit * 1e6 + slack,
+                tpot <= tpot_limit * 1e6 + slack)
 
     def slo(self) -> None:
         ledger, facts = self.ledger, self.facts
@@ -82,13 +82,20 @@ class RequestParts(View):
             least, most = (ratio(sum(pair[i] for pair in kept[s]), judged) for s in (-1, 1))
             ledger.near(self.field(f"slo.{key}"), (least + most) / 2, (most - least) / 2)
         ledger.near(self.field("slo.share_both"), ratio(sum(r.slo_met for r in self.cohort), judged))
-        samples = (self.ttfts, limits[0]), (self.tpots, limits[1])
+        samples = [sample for name in facts.classes for sample in self.samples(name)]
         for key, figure in (("met_on_mean", mean),
                             ("met_at_p99", lambda values: nearest_rank(values, 0.99))):
             values = [(figure(v), most) for v, most in samples if v]
             ledger.same(self.field(f"slo.{key}"),
                         bool(self.cohort) and all(value <= most for value, most in values),
                         unless=any(abs(value - most) <= 1 for value, most in values))
+
+    def samples(self, name: str) -> list[tuple[list[float], float]]:
+        """The latencies of a class with their limits, µs."""
+        ttft_limit, tpot_limit = self.facts.classes[name]
+        rows = [r for r in self.cohort if r.request_class == name]
+        tpots = [r.tpot_exact for r in rows if self.decoded and r.output > 1]
+        return [([r.ttft for r in rows if not r.initial], ttft_limit * 1e6), (tpots, tpot_limit * 1e6)]
 
     def phases(self) -> None:
         rows: Sequence[Row] = self.seen

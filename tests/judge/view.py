@@ -25,6 +25,7 @@ class Facts:
     ttft_limit: float  # s
     tpot_limit: float
     slo_name: str
+    classes: dict[str, Interval]  # their limits of TTFT and TPOT, s
     prefill: dict[str, int]
     decode: dict[str, int]
     relays: bool  # tokens of decode go over a rank of each node

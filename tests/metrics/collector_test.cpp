@@ -13,6 +13,8 @@
 namespace cmsim::metrics {
 namespace {
 
+const std::vector<serve::RequestClass> kClasses{{.name = "all", .limits = {5, 1}}};
+
 SystemFacts facts() {
   SystemFacts facts;
   facts.deployment.prefill = {2, 4, 8, 1000};  // 2 instances x 4 NPUs, 4,000 tokens a batch
@@ -167,7 +169,7 @@ std::vector<std::string> cells(const std::string& line) {
 TEST(RequestsCsv, PhasesOfARowAddUpExactly) {
   // A third of a second in every time: rounding each phase on its own would lose microseconds.
   serve::RequestRecord r = finished(7, 1 / 3.0, 11, 1 / 3.0);
-  std::istringstream csv(requests_csv(std::vector{r}, {"", 5, 1}, serve::Role::kAll));
+  std::istringstream csv(requests_csv(std::vector{r}, kClasses, serve::Role::kAll));
   std::string header, row;
   std::getline(csv, header);
   std::getline(csv, row);
@@ -195,10 +197,10 @@ TEST(RequestsCsv, PhasesOfARowAddUpExactly) {
 }
 
 TEST(RequestsCsv, LeavesOutWhatDidNotHappen) {
-  const auto csv = requests_csv(std::vector{left_waiting(0, 2)}, {"", 5, 1}, serve::Role::kAll);
+  const auto csv = requests_csv(std::vector{left_waiting(0, 2)}, kClasses, serve::Role::kAll);
   const auto row = cells(csv.substr(csv.find('\n') + 1, csv.rfind('\n') - csv.find('\n') - 1));
-  EXPECT_EQ(row[12], "2.000000");  // arrival
-  EXPECT_EQ(row[14], "");          // finished
+  EXPECT_EQ(row[13], "2.000000");  // arrival
+  EXPECT_EQ(row[15], "");          // finished
   EXPECT_EQ(row.back(), "0");
 }
 
@@ -206,7 +208,7 @@ TEST(RequestsCsv, WritesAnHourOfRequestsInATenthOfASecond) {
   std::vector<serve::RequestRecord> records;
   for (int i = 0; i < 58000; ++i) records.push_back(finished(i, i * 0.06173, 300, 17.123));
   const auto start = std::chrono::steady_clock::now();
-  const std::string csv = requests_csv(records, {"", 5, 1}, serve::Role::kAll);
+  const std::string csv = requests_csv(records, kClasses, serve::Role::kAll);
   const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
   RecordProperty("milliseconds", static_cast<int>(took.count() * 1e3));
   EXPECT_EQ(std::count(csv.begin(), csv.end(), '\n'), 58001);

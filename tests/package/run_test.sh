@@ -34,6 +34,8 @@ fi
 grep shortest_prompt_first unknown.log
 "$cmsim" run "$scenario" "${sets[@]}" --json >default.json
 "$cmsim" run "$scenario" "${sets[@]}" "$policy" --plugin build/shortest_prompt_first.so --json >plugin.json
+# docs/policies.md goes from this file to a table.
+python3 "$here/../../scripts/readme.py" "$cmsim" --plugins build
 ./build/own_program "$scenario" "${workload[@]}" | tee own.txt
 
 # Shortest first has the lowest mean waiting time; a program and the binary give the same numbers.

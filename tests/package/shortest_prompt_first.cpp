@@ -7,20 +7,30 @@ namespace {
 
 namespace serve = cmsim::serve;
 
-class ShortestPromptFirst : public serve::PrefillBatcher {
+class ShortestPromptFirst : public serve::Policy<serve::PrefillBatching> {
  public:
-  std::optional<std::size_t> pick(const serve::PrefillBatcherView& view) override {
+  explicit ShortestPromptFirst(const serve::PolicyContext& context)
+      : patience_(context.parameter("patience")) {}
+
+  std::optional<std::size_t> decide(const View& view) override {
+    if (view.now - view.waiting.front().waiting_since > patience_) return 0;
     const auto shortest =
         std::ranges::min_element(view.waiting, {}, &serve::RequestView::prompt_tokens);
     return static_cast<std::size_t>(shortest - view.waiting.begin());
   }
+
+ private:
+  cmsim::Seconds patience_;
 };
 
 }  // namespace
 
 CMSIM_POLICY_PLUGIN(registry) {
-  registry.register_policy("shortest_prompt_first", "the shortest waiting prompt goes first",
-                           serve::PolicyFactory<serve::PrefillBatcher>([](const auto&) {
-                             return std::make_unique<ShortestPromptFirst>();
-                           }));
+  registry.add<ShortestPromptFirst>(
+      {.name = "shortest_prompt_first",
+       .description = "the shortest waiting prompt, until the first has waited too long",
+       .parameters = {{.name = "patience",
+                       .kind = serve::ParameterKind::kTime,
+                       .otherwise = 60,
+                       .help = "after such a wait the first goes before all"}}});
 }

@@ -11,8 +11,8 @@ extern "C" void cmsim_register_policies(cmsim::serve::PolicyRegistry&) {}
 extern "C" cmsim::serve::PolicyAbi cmsim_policy_abi() { return cmsim::serve::abi::current(); }
 #else
 CMSIM_POLICY_PLUGIN(registry) {
-  registry.register_policy("fcfs", "of that name there is one already",
-                           cmsim::serve::PolicyFactory<cmsim::serve::PrefillBatcher>());
+  registry.add_factory<cmsim::serve::PrefillBatching>({"fcfs", "of that name there is one already"},
+                                                      nullptr);
 }
 #endif
 

@@ -1,5 +1,6 @@
 // Policies that misbehave, each in every slot where it can. Their names say how.
 #include <chrono>
+#include <cmath>
 #include <csignal>
 #include <cstdlib>
 #include <functional>
@@ -59,73 +60,62 @@ constexpr Deed kDeeds[] = {
     {"exits", [] { std::exit(0); }},
 };
 
-/// A policy of any interface that does what it is given, also when it is destroyed.
-template <class Interface, class Decision>
-class Puppet : public Interface {
+template <class Slot>
+using Choice = std::function<typename Slot::Decision(const typename Slot::View&)>;
+
+/// A policy of any slot that does what it is given, also when it is destroyed.
+template <class Slot>
+class Puppet : public serve::Policy<Slot> {
  public:
-  using Choice = std::function<Decision(const typename Interface::View&)>;
   explicit Puppet(
-      Choice choice, void (*last_deed)() = [] {})
-      : choose(std::move(choice)), last_deed_(last_deed) {}
+      Choice<Slot> choice, void (*last_deed)() = [] {})
+      : choose_(std::move(choice)), last_deed_(last_deed) {}
   ~Puppet() override { last_deed_(); }
 
- protected:
-  Choice choose;
+  typename Slot::Decision decide(const typename Slot::View& view) override { return choose_(view); }
 
  private:
+  Choice<Slot> choose_;
   void (*last_deed_)();
 };
 
-struct Router : Puppet<serve::PrefillRouter, std::int32_t> {
-  using Puppet::Puppet;
-  std::int32_t route(const View& view) override { return choose(view); }
-};
-struct Batcher : Puppet<serve::PrefillBatcher, std::optional<std::size_t>> {
-  using Puppet::Puppet;
-  std::optional<std::size_t> pick(const View& view) override { return choose(view); }
-};
-struct Admitter : Puppet<serve::DecodeAdmission, std::optional<serve::Admission>> {
-  using Puppet::Puppet;
-  std::optional<serve::Admission> admit(const View& view) override { return choose(view); }
-};
-struct RankRouter : Puppet<serve::DecodeRouter, std::optional<std::size_t>> {
-  using Puppet::Puppet;
-  std::optional<std::size_t> route(const View& view) override { return choose(view); }
-};
+template <class Slot>
+using Made = std::unique_ptr<serve::Policy<Slot>>;
 
 /// Registers a factory for policies that choose so.
-template <class Policy>
-void add(serve::PolicyRegistry& registry, const char* name, typename Policy::Choice choice) {
-  registry.register_policy(name, "",
-                           [choice](Context) { return std::make_unique<Policy>(choice); });
+template <class Slot>
+void add(serve::PolicyRegistry& registry, const char* name, Choice<Slot> choice) {
+  registry.add_factory<Slot>({name, ""}, [choice](Context) -> Made<Slot> {
+    return std::make_unique<Puppet<Slot>>(choice);
+  });
 }
 
 /// What can go wrong in any slot: in a decision, in the factory ("made_"), in the destructor.
 /// `sound` is a decision that is right whenever the policy is asked.
-template <class Policy>
-void add_deeds(serve::PolicyRegistry& registry, const typename Policy::Choice& sound) {
+template <class Slot>
+void add_deeds(serve::PolicyRegistry& registry, const Choice<Slot>& sound) {
   for (const Deed& deed : kDeeds) {
-    add<Policy>(registry, deed.name, [run = deed.run, sound](const auto& view) {
+    add<Slot>(registry, deed.name, [run = deed.run, sound](const auto& view) {
       run();
       return sound(view);
     });
-    registry.register_policy(std::string("made_") + deed.name, "",
-                             [run = deed.run, sound](Context) {
-                               run();
-                               return std::make_unique<Policy>(sound);
-                             });
+    registry.add_factory<Slot>({std::string("made_") + deed.name, ""},
+                               [run = deed.run, sound](Context) -> Made<Slot> {
+                                 run();
+                                 return std::make_unique<Puppet<Slot>>(sound);
+                               });
   }
-  registry.register_policy("made_null", "", [](Context) { return std::unique_ptr<Policy>(); });
-  registry.register_policy("destroyed_aborts", "", [sound](Context) {
-    return std::make_unique<Policy>(sound, [] { std::abort(); });
+  registry.add_factory<Slot>({"made_null", ""}, [](Context) { return Made<Slot>(); });
+  registry.add_factory<Slot>({"destroyed_aborts", ""}, [sound](Context) -> Made<Slot> {
+    return std::make_unique<Puppet<Slot>>(sound, [] { std::abort(); });
   });
 }
 
 constexpr auto kLargest = std::numeric_limits<std::size_t>::max();
 constexpr auto kMost = std::numeric_limits<cmsim::Tokens>::max();
 
-std::optional<std::size_t> first_that_fits(const serve::DecodeRouterView& view) {
-  for (std::size_t rank = 0; rank < view.sequences.size(); ++rank) {
+std::optional<std::size_t> first_that_fits(const serve::DecodeRoutingView& view) {
+  for (std::size_t rank = 0; rank < view.ranks.sequences.size(); ++rank) {
     if (view.fits(rank)) return rank;
   }
   return std::nullopt;
@@ -134,30 +124,44 @@ std::optional<std::size_t> first_that_fits(const serve::DecodeRouterView& view) 
 }  // namespace
 
 CMSIM_POLICY_PLUGIN(registry) {
-  add_deeds<Router>(registry, [](const auto&) { return 0; });
-  add<Router>(registry, "out_of_range", [](const auto&) { return 99; });
-  add<Router>(registry, "negative", [](const auto&) { return -1; });
+  using serve::Admission;
+  using Routing = serve::PrefillRouting;
+  add_deeds<Routing>(registry, [](const auto&) { return 0; });
+  add<Routing>(registry, "out_of_range", [](const auto&) { return 99; });
+  add<Routing>(registry, "negative", [](const auto&) { return -1; });
 
-  add_deeds<Batcher>(registry, [](const auto&) { return 0; });
-  add<Batcher>(registry, "out_of_range", [](const auto& view) { return view.waiting.size(); });
-  add<Batcher>(registry, "largest", [](const auto&) { return kLargest; });
-  add<Batcher>(registry, "never", [](const auto&) { return std::nullopt; });
+  using Entry = serve::PrefillAdmission;
+  add_deeds<Entry>(registry, [](const auto&) { return serve::Verdict::kAccept; });
+  add<Entry>(registry, "out_of_range", [](const auto&) { return static_cast<serve::Verdict>(7); });
 
-  add_deeds<Admitter>(registry, [](const auto&) { return serve::Admission{}; });
-  add<Admitter>(registry, "out_of_range", [](const auto& view) {
-    return serve::Admission{view.waiting.size(), 0};
+  using Batching = serve::PrefillBatching;
+  add_deeds<Batching>(registry, [](const auto&) { return 0; });
+  add<Batching>(registry, "out_of_range", [](const auto& view) { return view.waiting.size(); });
+  add<Batching>(registry, "largest", [](const auto&) { return kLargest; });
+  add<Batching>(registry, "never", [](const auto&) { return std::nullopt; });
+
+  using Eviction = serve::CacheEviction;
+  add_deeds<Eviction>(registry, [](const auto&) { return 1.0; });
+  add<Eviction>(registry, "nan", [](const auto&) { return std::nan(""); });
+  add<Eviction>(registry, "infinite", [](const auto&) { return HUGE_VAL; });
+
+  using Place = serve::DecodeAdmission;
+  add_deeds<Place>(registry, [](const auto&) { return Admission{}; });
+  add<Place>(registry, "out_of_range", [](const auto& view) {
+    return Admission{view.waiting.size(), 0};
   });
-  add<Admitter>(registry, "largest", [](const auto&) { return serve::Admission{kLargest, 0}; });
-  add<Admitter>(registry, "negative", [](const auto&) {
-    return serve::Admission{0, -1'000'000'000};
-  });
-  add<Admitter>(registry, "int64_min", [](const auto&) { return serve::Admission{0, -kMost - 1}; });
-  add<Admitter>(registry, "int64_max", [](const auto&) { return serve::Admission{0, kMost}; });
-  add<Admitter>(registry, "never", [](const auto&) { return std::nullopt; });
+  add<Place>(registry, "largest", [](const auto&) { return Admission{kLargest, 0}; });
+  add<Place>(registry, "negative", [](const auto&) { return Admission{0, -1'000'000'000}; });
+  add<Place>(registry, "int64_min", [](const auto&) { return Admission{0, -kMost - 1}; });
+  add<Place>(registry, "int64_max", [](const auto&) { return Admission{0, kMost}; });
+  add<Place>(registry, "of_none", [](const auto&) { return Admission{0, 0, 0}; });
+  add<Place>(registry, "never", [](const auto&) { return std::nullopt; });
 
-  add_deeds<RankRouter>(registry, first_that_fits);
-  add<RankRouter>(registry, "out_of_range", [](const auto& view) { return view.sequences.size(); });
-  add<RankRouter>(registry, "largest", [](const auto&) { return kLargest; });
-  add<RankRouter>(registry, "always_the_first", [](const auto&) { return std::size_t{0}; });
-  add<RankRouter>(registry, "never", [](const auto&) { return std::nullopt; });
+  using Ranks = serve::DecodeRouting;
+  add_deeds<Ranks>(registry, first_that_fits);
+  add<Ranks>(registry, "out_of_range",
+             [](const auto& view) { return view.ranks.sequences.size(); });
+  add<Ranks>(registry, "largest", [](const auto&) { return kLargest; });
+  add<Ranks>(registry, "always_the_first", [](const auto&) { return std::size_t{0}; });
+  add<Ranks>(registry, "never", [](const auto&) { return std::nullopt; });
 }

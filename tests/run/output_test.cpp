@@ -110,11 +110,15 @@ TEST_F(Output, WhatCannotBeReplacedIsSeenBeforehand) {
   EXPECT_THROW(check_output_directory(directory_), OutputError);
 }
 
-/// Every key at any depth, but for those that are names of operators, streams and reasons.
+/// Every key at any depth, but for those that are names of operators, streams, reasons and groups.
 void collect(const nlohmann::ordered_json& json, std::vector<std::string>& keys) {
   for (const auto& [key, value] : json.items()) {
     if (json.is_object()) keys.push_back(key);
     const bool names = key == "by_reason" || key == "streams_us" || key == "critical_path_us";
+    if (key == "classes" || key == "prompt_lengths") {
+      for (const auto& group : value) collect(group, keys);
+      continue;
+    }
     if (value.is_structured() && !names) collect(value, keys);
   }
 }

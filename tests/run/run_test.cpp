@@ -144,6 +144,29 @@ TEST(Run, APromptLongerThanAnyKvSpaceIsRejectedAndCounted) {
   EXPECT_EQ(r.requests.not_finished[0].first, serve::to_string(serve::Reason::kPromptExceedsKv));
 }
 
+TEST(Run, AnEarlyRejectionIsCounted) {
+  // 60 prompts at once on one instance: a batch takes some 2 s, so those of later ones are late.
+  const Result result = run_with(
+      R"({"role": "prefill", "requests": 60, "prompt_length": 60000, "output_length": 1,
+          "arrivals": {"kind": "all_at_once"}})",
+      {"/deployment/prefill/instances=1", "/policies/prefill_admission=ttft", "/slo/ttft=5s"});
+  EXPECT_GT(result.requests.finished, 0);
+  EXPECT_GT(result.requests.rejected, 0);
+  ASSERT_EQ(result.requests.not_finished.size(), 1u);
+  EXPECT_EQ(result.requests.not_finished[0].first, "rejected_early");
+  EXPECT_EQ(result.whole_run.service.classes[0].rejected, result.requests.rejected);
+  EXPECT_LE(result.whole_run.ttft_ms.max, 5000);
+}
+
+TEST(Run, SloAdmissionFillsDecodeUpToItsTarget) {
+  const Result result = run_with(
+      R"({"role": "decode", "requests": 12000, "prompt_length": 2048, "output_length": 40,
+          "population": "empty", "arrivals": {"kind": "closed_loop", "concurrency": 9000}})",
+      {"/policies/decode_admission=slo", "/slo/tpot=30ms"});
+  EXPECT_LE(result.whole_run.tpot_ms.mean, 30);
+  EXPECT_GE(result.whole_run.decode->iteration_ms.max, 0.9 * 30 * 1.7);  // 1.7 tokens a step
+}
+
 TEST(Run, AnImposedHitRateIsWhatTheCacheReports) {
   const Result r = run_with(kOneRequest, {"/deployment/cache/reuse=0.5"});
   ASSERT_TRUE(r.cache.imposed_reuse);

@@ -138,8 +138,26 @@ TEST_F(Extends, NullTakesAKeyAway) {
               HasSubstr("upper.json:1: /workload/end: null takes a key away, and there is none"));
   EXPECT_EQ(complaint(default_scenario(), {"/workload/end=null"}),
             "--set /workload/end=null: null takes a key away, and there is none");
-  EXPECT_EQ(load_scenario(default_scenario(), {"/policies=null"}).policies.prefill_routing,
-            "least_loaded");
+  EXPECT_EQ(
+      load_scenario(default_scenario(), {"/policies=null"}).policies.at("decode_routing").name,
+      "least_sequences");
+}
+
+TEST_F(Extends, WhoNamesAPolicyGivesItsParameters) {
+  const auto admission = [](const std::filesystem::path& file) {
+    return load_scenario(file).policies.at("decode_admission");
+  };
+  const char* slo = R"(, "policies": {"decode_admission": {"name": "slo", "margin": 0.8}})";
+  const auto lower = upper(slo);
+  EXPECT_EQ(admission(lower).parameters.at("margin"), 0.8);
+  const auto extend = [&](const std::string& key) {
+    return write("uppermost.json",
+                 R"({"extends": "sub/upper.json", "policies": {"decode_admission": )" + key + "}}");
+  };
+  EXPECT_EQ(admission(extend(R"({"tpot": "20ms"})")).parameters,
+            (serve::Parameters{{"margin", 0.8}, {"tpot", 0.020}}));
+  EXPECT_EQ(admission(extend(R"("fixed")")).name, "fixed");
+  EXPECT_TRUE(admission(extend(R"("slo")")).parameters.empty());
 }
 
 TEST_F(Extends, MistakesNameTheFileThatHasThem) {

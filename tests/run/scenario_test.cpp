@@ -111,7 +111,72 @@ TEST(ScenarioErrors, ModelThatDoesNotFitHbm) {
 TEST(ScenarioErrors, UnknownPolicy) {
   EXPECT_EQ(complaint({"/policies/decode_routing=random"}),
             "--set /policies/decode_routing=random: /policies/decode_routing: unknown policy "
-            "\"random\"; known are \"least_loaded\", \"least_kv\", \"round_robin\"");
+            "\"random\"; known are \"least_sequences\", \"least_kv\", "
+            "\"longest_context_aware\", \"connection_map\", \"round_robin\"");
+}
+
+TEST(ScenarioErrors, ParametersOfAPolicy) {
+  const std::string admission = "/policies/decode_admission";
+  EXPECT_EQ(complaint({admission + "=slo", admission + "/tpot=30"}),
+            "--set /policies/decode_admission/tpot=30: /policies/decode_admission/tpot: found 30, "
+            "expected a quantity with a unit, e.g. \"1.9us\"");
+  EXPECT_EQ(complaint({admission + "/tpot=30ms"}),
+            "--set /policies/decode_admission/tpot=30ms: /policies/decode_admission/tpot: unknown "
+            "key, allowed are headroom, name");
+  EXPECT_EQ(complaint({admission + R"(={"name": "slo", "margin": 50})"}),
+            R"(--set /policies/decode_admission={"name": "slo", "margin": 50}: )"
+            "/policies/decode_admission/margin: found 50, allowed is 0.01 to 10");
+}
+
+TEST(Classes, HaveLimitsAndPrioritiesOfTheirOwn) {
+  const Scenario s = load_scenario(
+      default_scenario(),
+      {R"(/workload/classes={"chat": {"share": 0.7, "priority": 2, "slo": {"ttft": "1s"}},
+                             "batch": {"share": 0.3, "slo": "cm384-15ms"}})"});
+  ASSERT_EQ(s.classes.size(), 2u);
+  EXPECT_EQ(s.classes[0].name, "batch");  // in order of their names
+  EXPECT_DOUBLE_EQ(s.classes[0].limits.tpot, 0.015);
+  EXPECT_EQ(s.classes[1].priority, 2);
+  EXPECT_DOUBLE_EQ(s.classes[1].limits.ttft, 1);
+  EXPECT_DOUBLE_EQ(s.classes[1].limits.tpot, 0.05);  // of /slo
+  EXPECT_EQ(s.workload.classes[1].share, 0.7);
+}
+
+TEST(ScenarioErrors, ClassesThatCannotBe) {
+  const auto of = [](const std::string& classes) {
+    const std::string message = complaint({"/workload/classes=" + classes});
+    return message.substr(message.rfind("/workload/classes"));
+  };
+  EXPECT_EQ(of(R"({"a": {"share": 0.5}, "b": {"share": 0.4}})"),
+            "/workload/classes: the shares add up to 0.9, expected 1");
+  EXPECT_EQ(of(R"({"a": {"share": 0.5}, "b": {}})"),
+            "/workload/classes: 1 of 2 classes have a share, expected all or none");
+  EXPECT_EQ(of(R"({"a,b": {}})"),
+            "/workload/classes/a,b: is no name of a class, allowed are letters, digits, blanks and "
+            "_ - .");
+  EXPECT_EQ(of("{}"), "/workload/classes: has no class, expected at least one");
+  EXPECT_EQ(of(R"({"a": {"prioriti": 1}})"),
+            "/workload/classes/a/prioriti: unknown key, did you mean \"priority\"?");
+}
+
+TEST(Policies, ANameAndItsParametersMeetKeyByKey) {
+  const std::string admission = "/policies/decode_admission";
+  const auto chosen = [&](const std::vector<std::string>& sets) {
+    return load_scenario(default_scenario(), sets).policies.at("decode_admission");
+  };
+  const auto slo = chosen({admission + "=slo", admission + "/tpot=30ms"});
+  EXPECT_EQ(slo.name, "slo");
+  EXPECT_EQ(slo.parameters, (serve::Parameters{{"tpot", 0.030}}));
+  EXPECT_EQ(chosen({admission + R"(={"name": "slo", "margin": 1})"}).parameters,
+            (serve::Parameters{{"margin", 1}}));
+  EXPECT_EQ(chosen({admission + "/headroom=5%"}).parameters,
+            (serve::Parameters{{"headroom", 0.05}}));
+  // What comes with another name is all that holds.
+  EXPECT_EQ(
+      chosen({admission + R"(={"name": "slo", "margin": 1})", admission + "=fixed"}).parameters,
+      serve::Parameters());
+  const std::string one = load_scenario(default_scenario(), {admission + "=slo"}).digest;
+  EXPECT_EQ(one, load_scenario(default_scenario(), {admission + R"(={"name": "slo"})"}).digest);
 }
 
 TEST(ScenarioErrors, MissingFiles) {

@@ -40,11 +40,7 @@ bool schema_accepts(const json& scenario) {
 
 /// The default scenario with platform and model spliced in and one more setting.
 json with_setting(const std::string& assignment) {
-  ConfigDocument document = ConfigDocument::from_file(default_scenario());
-  document.include_file("/platform", default_scenario().parent_path());
-  document.include_file("/model", default_scenario().parent_path());
-  document.apply_set(assignment);
-  return document.value();
+  return ScenarioFile(default_scenario().string()).document(settings_of({assignment})).value();
 }
 
 /// The loader's complaint, or "" when it accepts.
@@ -130,6 +126,28 @@ TEST(ScenarioSchema, RejectsTheTypesThatTheLoaderRejects) {
     if (leaf == "/experts/popularity/comment") continue;  // anything
     EXPECT_NE(complaint(leaf + "=[]"), "") << leaf;
     EXPECT_FALSE(schema_accepts(with_setting(leaf + "=[]"))) << leaf;
+  }
+}
+
+TEST(ScenarioSchema, KnowsEveryPolicyWithItsParameters) {
+  const serve::PolicyRegistry registry = serve::builtin_policies();
+  for (const serve::SlotInfo& slot : serve::slots()) {
+    for (const serve::PolicyInfo& policy : registry.of(slot.name)) {
+      json written{{"name", policy.name}};
+      for (const serve::ParameterInfo& parameter : policy.parameters) {
+        const bool time = parameter.kind == serve::ParameterKind::kTime;
+        written[parameter.name] = time ? json("1s") : json(parameter.maximum);
+        if (parameter.kind == serve::ParameterKind::kInteger) written[parameter.name] = 1;
+      }
+      const std::string pointer = std::string("/policies/") + slot.name;
+      const std::string good = pointer + "=" + written.dump();
+      EXPECT_EQ(complaint(good), "");
+      EXPECT_TRUE(schema_accepts(with_setting(good))) << good;
+      written[kUnknown] = 1;
+      const std::string bad = pointer + "=" + written.dump();
+      EXPECT_NE(complaint(bad), "");
+      EXPECT_FALSE(schema_accepts(with_setting(bad))) << bad;
+    }
   }
 }
 

@@ -12,25 +12,58 @@
 namespace cmsim::serve::testing {
 namespace {
 
-TEST(ContextCache, EvictsTheLeastRecentlyUsed) {
-  ContextCache cache(2);
-  cache.insert(1);
-  cache.insert(2);
-  cache.touch(1);
-  cache.insert(3);  // 2 is the oldest
+double latest(const CacheEvictionView& view) { return static_cast<double>(view.use); }
+
+TEST(ContextCache, EvictsTheLeastWorth) {
+  ContextCache cache(2, latest);
+  cache.insert(1, {});
+  cache.insert(2, {});
+  cache.touch(1, {});
+  cache.insert(3, {});  // 2 is the oldest
   EXPECT_TRUE(cache.contains(1));
   EXPECT_FALSE(cache.contains(2));
   EXPECT_TRUE(cache.contains(3));
-  cache.insert(1);  // already there: only touched
-  cache.insert(4);  // 3 is the oldest
+  cache.insert(1, {});  // already there: only touched
+  cache.insert(4, {});  // 3 is the oldest
   EXPECT_FALSE(cache.contains(3));
   EXPECT_EQ(cache.size(), 2);
   EXPECT_EQ(cache.evicted(), 2);
 }
 
+TEST(ContextCache, OfEqualWorthTheOneNotUsedForLongestGoes) {
+  ContextCache cache(2, [](const CacheEvictionView& view) { return view.uses; });
+  cache.insert(1, {});
+  cache.insert(2, {});
+  cache.touch(2, {});
+  cache.touch(1, {});  // both used twice, 1 later
+  cache.insert(3, {});
+  EXPECT_FALSE(cache.contains(2));
+  cache.insert(4, {});  // 3 is used once, 1 twice
+  EXPECT_TRUE(cache.contains(1));
+  EXPECT_FALSE(cache.contains(3));
+}
+
+TEST(ContextCache, ShowsWhatAPolicyIsToldOfAUse) {
+  std::vector<CacheEvictionView> seen;
+  ContextCache cache(1, [&](const CacheEvictionView& view) {
+    seen.push_back(view);
+    return 7.0;
+  });
+  cache.insert(1, {.now = 2, .tokens_before = 100, .tokens = 50});
+  cache.touch(1, {.now = 3, .tokens_before = 100, .tokens = 50});
+  cache.insert(2, {});  // evicts 1, worth 7
+  EXPECT_EQ(seen[1].now, 3);
+  EXPECT_EQ(seen[1].tokens_before, 100);
+  EXPECT_EQ(seen[1].tokens, 50);
+  EXPECT_EQ(seen[1].uses, 2);
+  EXPECT_EQ(seen[2].use, 3u);
+  EXPECT_EQ(seen[2].uses, 1);
+  EXPECT_EQ(seen[2].last_evicted, 7);
+}
+
 TEST(ContextCache, OfNoCapacityHoldsNothing) {
-  ContextCache cache(0);
-  cache.insert(1);
+  ContextCache cache(0, latest);
+  cache.insert(1, {});
   EXPECT_FALSE(cache.contains(1));
 }
 
@@ -230,6 +263,25 @@ TEST(Cache, FlowsOfARequestAreBoundedAndCarryEveryByte) {
   EXPECT_EQ(h.runtime.transfers[1].transfer.bytes, 250'000);
   EXPECT_EQ(h.runtime.transfers[2].transfer.bytes, 200'000);
   EXPECT_EQ(h.runtime.transfers[3].transfer.bytes, 200'000);
+}
+
+/// The second request repeats the first, 5 s later, and goes to the other of two instances.
+Harness other_instance(CacheScope scope) {
+  Harness h;
+  h.config.role = Role::kPrefillOnly;
+  h.config.deployment.prefill = {2, 1, 2, 1000};
+  h.config.deployment.cache.enabled = true;
+  h.config.deployment.cache.scope = scope;
+  h.policies = policies_with({{"prefill_routing", {"round_robin"}}});
+  h.run({{0, 250, 1, {1, 2, 3}}, {5, 250, 1, {1, 2, 3}}, {10, 250, 1, {1, 2, 3}}});
+  return h;
+}
+
+TEST(CacheScope, ALocalCacheKnowsWhatItsInstanceComputed) {
+  EXPECT_EQ(other_instance(CacheScope::kPooled).record(1).cached_tokens, 249);
+  const Harness local = other_instance(CacheScope::kLocal);
+  EXPECT_EQ(local.record(1).cached_tokens, 0);
+  EXPECT_EQ(local.record(2).cached_tokens, 249);  // of its own first
 }
 
 }  // namespace

@@ -113,11 +113,9 @@ inline work::Trace make_trace(const std::vector<Ask>& asks, int block_size = 100
   return trace;
 }
 
-inline Policies default_policies() {
-  const PolicyRegistry registry = builtin_policies();
-  return {registry.make_prefill_router("least_loaded", {}),
-          registry.make_prefill_batcher("fcfs", {}), registry.make_decode_admission("fcfs", {}),
-          registry.make_decode_router("least_loaded", {})};
+/// The default of every slot but those named.
+inline Policies policies_with(const PolicyChoices& choices) {
+  return make_policies(builtin_policies(), choices, 1);
 }
 
 /// Set the members, then run().
@@ -154,7 +152,7 @@ struct Harness {
   ClusterConfig config;
   LinearPrefill prefill;
   ConstantDecode decode;
-  Policies policies = default_policies();
+  Policies policies = policies_with({});
   int trace_block_size = 100;
   std::vector<double> progress;  // of those under way at the start
   work::Trace trace;

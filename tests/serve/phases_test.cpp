@@ -137,10 +137,10 @@ std::string failure(Harness& h, const std::vector<Ask>& asks) {
 }
 
 /// Admits as it is told.
-class Obedient : public DecodeAdmission {
+class Obedient : public Policy<DecodeAdmission> {
  public:
   explicit Obedient(std::optional<Admission> answer) : answer_(answer) {}
-  std::optional<Admission> admit(const DecodeAdmissionView&) override { return answer_; }
+  std::optional<Admission> decide(const View&) override { return answer_; }
 
  private:
   std::optional<Admission> answer_;
@@ -148,22 +148,22 @@ class Obedient : public DecodeAdmission {
 
 TEST(Phases, ARunThatDrainsWithRequestsLeftIsAnError) {
   Harness h;
-  h.policies.decode_admission = {"stubborn", std::make_unique<Obedient>(std::nullopt)};
+  h.policies.get<DecodeAdmission>() = {"stubborn", std::make_unique<Obedient>(std::nullopt)};
   // 10 tokens are prefilled at 0.01 s; nobody ever admits the request.
   EXPECT_EQ(
       failure(h, {{0, 10, 1}}),
       "1 of 1 requests never ended, a policy lets them wait for ever: 1 waiting for the policy "
-      "decode_admission \"stubborn\" or the policy decode_routing \"least_loaded\" at 0.01 s");
+      "decode_admission \"stubborn\" or the policy decode_routing \"least_sequences\" at 0.01 s");
 }
 
 /// Ignores whether the request fits.
-class Careless : public DecodeRouter {
-  std::optional<std::size_t> route(const DecodeRouterView&) override { return 0; }
+class Careless : public Policy<DecodeRouting> {
+  std::optional<std::size_t> decide(const View&) override { return 0; }
 };
 
 TEST(Phases, ADecisionThatDoesNotFitIsAnError) {
   Harness h;
-  h.policies.decode_router = {"careless", std::make_unique<Careless>()};
+  h.policies.get<DecodeRouting>() = {"careless", std::make_unique<Careless>()};
   // 2 slots a rank; one batch of 30 tokens.
   EXPECT_EQ(failure(h, {{0, 10, 9}, {0, 10, 9}, {0, 10, 9}}),
             "the policy decode_routing \"careless\" chose rank 0, which has no room for the "
@@ -172,17 +172,17 @@ TEST(Phases, ADecisionThatDoesNotFitIsAnError) {
 
 TEST(Phases, ANegativeHeadroomIsAnError) {
   Harness h;  // it would let a rank be filled beyond its KV space
-  h.policies.decode_admission = {"greedy", std::make_unique<Obedient>(Admission{0, -1})};
+  h.policies.get<DecodeAdmission>() = {"greedy", std::make_unique<Obedient>(Admission{0, -1})};
   EXPECT_EQ(failure(h, {{0, 10, 9}}),
             "the policy decode_admission \"greedy\" asked for a headroom of -1 tokens at 0.01 s "
             "(1 waiting, 4 slots free)");
 }
 
 /// Insists on the first, fitting or not, and counts how often it is asked at one date.
-class Insisting : public PrefillBatcher {
+class Insisting : public Policy<PrefillBatching> {
  public:
   explicit Insisting(int& most) : most_(most) {}
-  std::optional<std::size_t> pick(const PrefillBatcherView& view) override {
+  std::optional<std::size_t> decide(const View& view) override {
     asked_ = view.now == last_ ? asked_ + 1 : 1;
     last_ = view.now;
     most_ = std::max(most_, asked_);
@@ -199,7 +199,7 @@ TEST(Phases, APolicyThatInsistsOnWhatDoesNotFitIsNotAskedForEver) {
   Harness h;
   h.prefill.capacity = 120;  // holds one prompt of 100 until it has been pulled
   int most = 0;
-  h.policies.prefill_batcher = {"insisting", std::make_unique<Insisting>(most)};
+  h.policies.get<PrefillBatching>() = {"insisting", std::make_unique<Insisting>(most)};
   h.run({{0, 100, 1}, {0, 100, 1}, {0, 100, 1}});
   EXPECT_EQ(h.totals.finished, 3);
   // At 0: the first is taken, the second not; asked again when the batch has started.

@@ -43,7 +43,7 @@ TEST(Placement, OfThePublishedDeployment) {
   EXPECT_EQ(p.decode_die(0, 0), 192);
   EXPECT_EQ(p.decode_die(0, 319), 511);  // + 160 NPUs x 2
   EXPECT_EQ(p.dies_used(), 512);         // 256 of 384 NPUs
-  EXPECT_EQ(p.cpus.size(), 192u);
+  EXPECT_EQ(p.caches[0].cpus.size(), 192u);
   EXPECT_EQ(place({}, supernode(), Role::kDecodeOnly).decode_die(0, 0), 0);
 }
 
@@ -153,12 +153,13 @@ TEST(Placement, LeavesOutWhatTheFaultsTook) {
   const Placement p = place(deployment, platform, Role::kAll);
   EXPECT_EQ(p.prefill_die(0, 13), 15);
   EXPECT_EQ(p.prefill_die(0, 14), 32);
-  EXPECT_EQ(p.cpus.size(), 188u);
-  EXPECT_EQ(p.cache_bytes, 47 * deployment.cache.dram_per_node);
+  EXPECT_EQ(p.caches[0].cpus.size(), 188u);
+  EXPECT_EQ(p.caches[0].bytes, 47 * deployment.cache.dram_per_node);
   // One of the four CPUs of node 2 takes a quarter of its share with it.
   hw::add_faults(platform, {{.kind = hw::Fault::Kind::kCpu, .at = 8}});
   const Bytes of_node = deployment.cache.dram_per_node;
-  EXPECT_EQ(place(deployment, platform, Role::kAll).cache_bytes, 46 * of_node + 3 * of_node / 4);
+  EXPECT_EQ(place(deployment, platform, Role::kAll).caches[0].bytes,
+            46 * of_node + 3 * of_node / 4);
   check_deployment(deployment, platform, Role::kAll);  // 375 NPUs are left for 256
   deployment.decode.npus_per_instance = 280;           // and 96 of prefill
   deployment.decode.ep = 560;
@@ -199,6 +200,22 @@ TEST(ConnectionMap, SpreadsEvenlyWhenNothingDivides) {
   EXPECT_EQ((ConnectionMap{32, 1, 8}.prefill_tp_rank(3, 0)), 12);
   // Decode wider than prefill: ratio counts as 1.
   EXPECT_EQ((ConnectionMap{2, 4, 8}.prefill_tp_rank(7, 3)), 1);
+}
+
+TEST(Placement, ALocalCacheIsThatOfTheNodesOfItsInstance) {
+  DeploymentSpec deployment;  // 6 instances of 16 NPUs, 8 a node
+  deployment.cache.dram_per_node = 1000;
+  deployment.cache.scope = CacheScope::kLocal;
+  const Placement p = place(deployment, supernode(), Role::kAll);
+  ASSERT_EQ(p.caches.size(), 6u);
+  EXPECT_EQ(p.caches[1].bytes, 2000);
+  EXPECT_EQ(p.caches[1].cpus, (std::vector<std::int32_t>{8, 9, 10, 11, 12, 13, 14, 15}));
+  EXPECT_EQ(p.cache_of(3), 3u);
+  deployment.prefill = {2, 4, 8, 1000};  // two on a node: a half each
+  const Placement halves = place(deployment, supernode(), Role::kAll);
+  EXPECT_EQ(halves.caches[1].bytes, 500);
+  EXPECT_EQ(halves.caches[1].cpus.size(), 4u);
+  EXPECT_EQ(place(deployment, supernode(), Role::kDecodeOnly).caches.size(), 1u);
 }
 
 }  // namespace

@@ -91,7 +91,7 @@ TEST(Prefill, ChunksStillToComeCountAsLoad) {
 TEST(Prefill, RoundRobinTakesTurns) {
   Harness h = prefill_only();
   h.config.deployment.prefill.instances = 2;
-  h.policies.prefill_router = builtin_policies().make_prefill_router("round_robin", {});
+  h.policies = policies_with({{"prefill_routing", {"round_robin"}}});
   h.run({{0, 400, 1}, {0, 100, 1}, {0, 100, 1}});
   EXPECT_EQ(h.record(1).prefill_instance, 1);
   EXPECT_EQ(h.record(2).prefill_instance, 0);

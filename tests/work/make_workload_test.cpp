@@ -1,5 +1,6 @@
 #include <gmock/gmock.h>
 
+#include <algorithm>
 #include <cmath>
 #include <fstream>
 
@@ -36,6 +37,34 @@ class MakeWorkload : public testing::Test {
                                 ("cmsim_workload." + std::to_string(getpid()) + ".jsonl");
   WorkloadSpec spec_;
 };
+
+TEST_F(MakeWorkload, ClassesAreDrawnByTheirShares) {
+  WorkloadSpec spec;
+  spec.requests = 10000;
+  spec.prompt_length = spec.output_length = 9;
+  spec.arrivals.kind = ArrivalKind::kAllAtOnce;
+  spec.classes = {{"a", 0.2}, {"b", 0.8}};
+  const Trace trace = make_workload(spec, 1);
+  EXPECT_THAT(trace.classes, ElementsAre("a", "b"));
+  const auto of_b = std::ranges::count(trace.rows, 1, &TraceRow::request_class);
+  EXPECT_NEAR(of_b, 8000, 5 * 40);  // sqrt(10,000 x 0.2 x 0.8) = 40
+}
+
+TEST_F(MakeWorkload, ClassesWithoutSharesAreThoseOfTheTrace) {
+  spec_.classes = {{"a"}, {"b"}};
+  EXPECT_THAT(error_of([&] { make_workload(spec_, 1); }),
+              HasSubstr("/workload/classes: have no shares, and "));
+  std::ofstream(path_)
+      << R"({"chat_id": 1, "timestamp": 1, "input_length": 16, "output_length": 1,)"
+      << R"( "hash_ids": [4], "type": "b"})"
+      << "\n";
+  const Trace trace = make_workload(spec_, 1);
+  EXPECT_THAT(trace.classes, ElementsAre("a", "b"));
+  EXPECT_EQ(trace.rows[0].request_class, 1);
+  spec_.classes = {{"a"}};
+  EXPECT_THAT(error_of([&] { make_workload(spec_, 1); }),
+              HasSubstr("has requests of class \"b\", given are \"a\""));
+}
 
 TEST_F(MakeWorkload, KeepsTheTraceByDefault) {
   EXPECT_THAT(arrivals_of(make_workload(spec_, 1)), ElementsAre(3, 3, 9, 9, 12));

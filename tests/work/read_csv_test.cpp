@@ -64,6 +64,7 @@ TEST(ReadBurstGpt, DropsFailuresOfAllThreeVersions) {
   EXPECT_EQ(first.dropped, 1);
   EXPECT_EQ(first.rows[0].arrival, 5);
   EXPECT_EQ(first.rows[1].arrival, 118.5);
+  EXPECT_EQ(first.classes, (std::vector<std::string>{"Conversation log"}));
   const Trace third = parse_trace(
       "Timestamp,Session ID,Elapsed time,Model,Request tokens,Response tokens,Total tokens,Log "
       "Type\n"

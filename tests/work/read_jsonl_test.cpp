@@ -50,6 +50,22 @@ TEST(ReadMooncake, KeepsStampsLengthsAndBlocks) {
   EXPECT_THAT(trace.blocks(1), ElementsAre(0));
 }
 
+TEST(ReadBailian, KnowsSessionsAndClasses) {
+  const std::string third =
+      R"({"chat_id": 161, "parent_chat_id": -1, "timestamp": 62, "input_length": 16, )"
+      R"("output_length": 7, "type": "file", "turn": 1, "hash_ids": [7]})";
+  const Trace trace = parse_trace(kBailian + third + "\n", "t.jsonl");
+  EXPECT_THAT(trace.classes, ElementsAre("text", "file"));
+  EXPECT_EQ(trace.rows[1].request_class, 0);
+  EXPECT_EQ(trace.rows[2].request_class, 1);
+  EXPECT_NE(trace.rows[0].session, 0u);
+  EXPECT_EQ(trace.rows[1].session, trace.rows[0].session);  // it answers the first
+  EXPECT_NE(trace.rows[2].session, trace.rows[0].session);
+  std::string odd = kBailian;
+  odd.replace(odd.find("text"), 4, "a,b");
+  EXPECT_THAT(mooncake_error(odd), testing::HasSubstr("\"a,b\" is no name of a class"));
+}
+
 TEST(ReadMooncake, CountsBlocksOfTheSizeAskedFor) {
   // ceil(1025 / 1024) = 2 blocks, 3 are given.
   EXPECT_EQ(error_of([] { parse_trace(kMooncake, "t.jsonl", {.block_size = 1024}); }),

@@ -9,6 +9,7 @@
 
 #include "cmsim/metrics/result.hpp"
 #include "cmsim/metrics/timeline.hpp"
+#include "cmsim/serve/cluster.hpp"
 #include "cmsim/serve/deployment.hpp"
 
 namespace cmsim::metrics {
@@ -23,6 +24,8 @@ struct SystemFacts {
   std::int64_t cache_capacity_blocks = 0;
   std::size_t requests = 0;  // of the trace
   SloSpec slo;
+  std::vector<serve::RequestClass>
+      classes;  // none: all requests are of one, with the limits of slo
   BenchmarkArguments arguments;
 
   Tokens decode_kv_capacity() const {
@@ -51,7 +54,10 @@ struct SloCheck {
   bool ttft = false, tpot = false;
   bool both() const { return ttft && tpot; }
 };
-SloCheck check_slo(const serve::RequestRecord& record, const SloSpec& slo, serve::Role role);
+SloCheck check_slo(const serve::RequestRecord& record, const serve::LatencyLimits& limits,
+                   serve::Role role);
+/// By the limits of its class.
+SloCheck check_slo(const serve::RequestRecord& record, const SystemFacts& facts);
 
 /// How long [from, to] and [begin, end] overlap.
 Seconds overlap(Seconds from, Seconds to, Seconds begin, Seconds end);

@@ -8,14 +8,14 @@
 #include <span>
 #include <string>
 
-#include "cmsim/metrics/slo.hpp"
+#include "cmsim/serve/cluster.hpp"
 #include "cmsim/serve/deployment.hpp"
 #include "cmsim/serve/events.hpp"
 
 namespace cmsim::metrics {
 
-std::string requests_csv(std::span<const serve::RequestRecord> records, const SloSpec& slo,
-                         serve::Role role);
+std::string requests_csv(std::span<const serve::RequestRecord> records,
+                         std::span<const serve::RequestClass> classes, serve::Role role);
 /// The header line, without its end of line.
 std::string requests_csv_header();
 

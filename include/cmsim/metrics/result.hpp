@@ -17,6 +17,7 @@
 #include "cmsim/metrics/slo.hpp"
 #include "cmsim/metrics/statistics.hpp"
 #include "cmsim/model/breakdown.hpp"
+#include "cmsim/serve/cluster.hpp"
 #include "cmsim/serve/events.hpp"
 
 namespace cmsim::metrics {
@@ -165,6 +166,30 @@ struct Bind {
   double share = 0;
 };
 
+/// How requests of one kind were served.
+struct GroupResult {
+  std::string name;
+  std::int64_t requests = 0;  // that ended; of them:
+  std::int64_t finished = 0, rejected = 0;
+  double share_slo = 0;  // kept both limits of their class
+  Distribution ttft_ms, tpot_ms;
+  std::optional<Seconds> longest_wait;
+};
+
+/// The load of the most loaded / the mean load; kNoSample where there is none.
+struct ImbalanceResult {
+  double prefill_instances = kNoSample;                           // new prompt tokens
+  double decode_instances = kNoSample, decode_ranks = kNoSample;  // output tokens
+};
+
+/// See service_of().
+struct ServiceResult {
+  std::vector<GroupResult> classes, prompt_lengths;  // only those met
+  std::optional<Seconds> longest_wait;
+  double jain_index = kNoSample;  // of the output tokens per second of each request
+  ImbalanceResult imbalance;
+};
+
 /// What a part of the run looks like. docs/output.md has every formula.
 struct Figures {
   Seconds from = 0, to = 0;
@@ -173,6 +198,7 @@ struct Figures {
   double total_token_throughput = 0;
   Distribution ttft_ms, tpot_ms, itl_ms, e2el_ms;
   SloVerdict slo;
+  ServiceResult service;
   std::vector<PhaseResult> phases;
   std::string slowest_phase;
   std::optional<RoleResult> prefill, decode;
@@ -295,6 +321,7 @@ struct Result {
 
   std::optional<Uncertainty> uncertainty;  // when asked for; made by many runs, not by this one
 
+  std::vector<serve::RequestClass> classes = {serve::RequestClass()};  // by request_class
   // In requests.csv, and in JSON on request.
   std::vector<serve::RequestRecord> records;  // by id
   std::vector<Iteration> batches, steps;      // by end

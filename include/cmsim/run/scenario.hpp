@@ -17,6 +17,7 @@
 #include "cmsim/metrics/window.hpp"
 #include "cmsim/model/architecture.hpp"
 #include "cmsim/model/options.hpp"
+#include "cmsim/serve/cluster.hpp"
 #include "cmsim/serve/deployment.hpp"
 #include "cmsim/serve/policy.hpp"
 #include "cmsim/work/workload.hpp"
@@ -24,13 +25,6 @@
 namespace cmsim::run {
 
 using coll::Network;  // fidelity of exchanges; transfers are always flows
-
-struct PolicyNames {  // /policies/*; see `cmsim policies`
-  std::string prefill_routing = "least_loaded";
-  std::string prefill_batching = "fcfs";
-  std::string decode_routing = "least_loaded";
-  std::string decode_admission = "fcfs";
-};
 
 /// What decode holds when the run begins; /workload/population.
 enum class Start { kEmpty, kStationary };
@@ -47,10 +41,11 @@ struct Scenario {
   model::ModelOptions options;
   serve::DeploymentSpec deployment;
   serve::Role role = serve::Role::kAll;  // /workload/role: all | prefill | decode
-  PolicyNames policies;
+  serve::PolicyChoices policies = serve::default_choices();  // /policies; see `cmsim policies`
   work::WorkloadSpec workload;
   Start start = Start::kEmpty;
   metrics::SloSpec slo;
+  std::vector<serve::RequestClass> classes;  // /workload/classes, their limits
   metrics::WindowSpec window;
   std::optional<Network> network = Network::kAnalytic;  // none: the first that is exact enough
   Seconds horizon = 1e300;  // /horizon: simulated time at which an overloaded run is cut

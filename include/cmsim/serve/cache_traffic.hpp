@@ -29,13 +29,13 @@ struct CacheHit {
 
 class CacheTraffic {
  public:
-  explicit CacheTraffic(ClusterState& state);
+  CacheTraffic(ClusterState& state, const Policies& policies);
 
-  /// The longest leading run of the request's blocks held now. With an imposed hit rate:
-  /// floor(reuse * context) tokens, not rounded to blocks.
-  CacheHit look_up(RequestIndex index) const;
+  /// The longest leading run of the request's blocks that the instance's cache holds now. With an
+  /// imposed hit rate: floor(reuse * context) tokens, not rounded to blocks.
+  CacheHit look_up(RequestIndex index, std::int32_t instance) const;
   /// Takes a hit: refreshes its blocks and emits a CacheEvent.
-  void take(RequestIndex index, const CacheHit& hit);
+  void take(RequestIndex index, std::int32_t instance, const CacheHit& hit);
   /// Starts the flows that bring `hit` to the dies of `instance`; `done` runs once, after the last.
   void read(RequestIndex index, std::int32_t instance, const CacheHit& hit,
             coll::Runtime::Callback done);
@@ -45,6 +45,7 @@ class CacheTraffic {
  private:
   struct WriteJob {
     RequestIndex request;
+    std::int32_t instance;
     std::int32_t pending;
   };
   bool imposed() const { return state_.config.deployment.cache.reuse >= 0; }
@@ -52,15 +53,22 @@ class CacheTraffic {
   std::int32_t block_count(RequestIndex index) const;
   BlockId block(RequestIndex index, std::int32_t number) const;
   Tokens block_tokens(Tokens total, std::int32_t number) const;
+  ContextCache::Use use(RequestIndex index, std::int32_t number) const;
   /// One flow between the next die of the instance and the CPU that holds `block`.
   void start_flow(std::int32_t instance, BlockId block, Bytes bytes, TransferKind kind,
                   coll::Runtime::Callback done);
-  std::int32_t acquire_job(RequestIndex index, std::int32_t flows);
+  std::int32_t acquire_job(const WriteJob& job);
+  ContextCache& cache(std::int32_t instance) {
+    return caches_[state_.placement.cache_of(instance)];
+  }
+  const ContextCache& cache(std::int32_t instance) const {
+    return caches_[state_.placement.cache_of(instance)];
+  }
   void finish_write(std::int32_t job);
 
   ClusterState& state_;
-  ContextCache cache_;
-  std::int32_t combine_ = 1;  // blocks of the trace in one of the cache
+  std::vector<ContextCache> caches_;  // as Placement::caches
+  std::int32_t combine_ = 1;          // blocks of the trace in one of the cache
   CopyQueues copies_;
   std::vector<std::int32_t> next_die_;
   std::vector<WriteJob> jobs_;

@@ -7,8 +7,11 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <stdexcept>
+#include <string>
+#include <vector>
 
 #include "cmsim/base/units.hpp"
 #include "cmsim/coll/runtime.hpp"
@@ -21,11 +24,20 @@
 
 namespace cmsim::serve {
 
+/// Requests that are promised the same; /workload/classes.
+struct RequestClass {
+  std::string name = "all";
+  std::int32_t priority = 0;  // higher goes first, where a policy looks at it
+  LatencyLimits limits = {std::numeric_limits<double>::infinity(),
+                          std::numeric_limits<double>::infinity()};
+};
+
 struct ClusterConfig {
   DeploymentSpec deployment;
   MtpSpec mtp;
   Role role = Role::kAll;
   Bytes kv_bytes_per_token = 0;
+  std::vector<RequestClass> classes = {RequestClass()};  // by TraceRow::request_class
   /// 0: a request is sent when it is due. C > 0: at most C are in the system; the next is sent when
   /// one ends and it is due.
   std::int64_t concurrency = 0;

@@ -12,6 +12,7 @@
 #include "cmsim/serve/cluster.hpp"
 #include "cmsim/serve/events.hpp"
 #include "cmsim/serve/placement.hpp"
+#include "cmsim/serve/policy_slots.hpp"
 
 namespace cmsim::serve {
 
@@ -86,6 +87,9 @@ struct ClusterState {
 
   Request& request(RequestIndex index) { return requests[static_cast<std::size_t>(index)]; }
   Seconds now() const { return runtime.now(); }
+
+  /// As a scheduler sees a request that begins to wait in its queue now.
+  RequestView seen(RequestIndex index) const;
 
   /// Emits a QueueEvent when a length has changed since the last; called at the end of a callback.
   void flush_queue();

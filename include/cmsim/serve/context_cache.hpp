@@ -1,14 +1,18 @@
 // The index of the context cache: which KV blocks the DRAM of the nodes holds, and where.
 //
-// Blocks are keyed by prefix-chained ids (an equal id means equal content and an equal prefix). One
-// LRU list over the whole DRAM tier; a chain is refreshed from its end, so that a prefix outlives
-// what hangs on it. It moves no bytes: CacheTraffic does. Invariant: size() <= capacity(), and the
-// LRU list holds each resident block once.
+// Blocks are keyed by prefix-chained ids (an equal id means equal content and an equal prefix).
+// Each has a worth, asked for at every use; the block of the least goes first, of equal ones the
+// one not used for longest. A chain is used from its end, so that a prefix outlives what hangs on
+// it. It moves no bytes: CacheTraffic does. Invariant: size() <= capacity(), and the heap holds
+// each resident block once, at or below its worth.
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <unordered_map>
 #include <vector>
+
+#include "cmsim/serve/policy_slots.hpp"
 
 namespace cmsim::serve {
 
@@ -16,29 +20,54 @@ using BlockId = std::uint64_t;
 
 class ContextCache {
  public:
-  explicit ContextCache(std::int64_t capacity_blocks);
+  /// What keeping a block is worth, see CacheEviction.
+  using Worth = std::function<double(const CacheEvictionView&)>;
+  /// A use of a block: when, and where it stands in its prompt.
+  struct Use {
+    Seconds now = 0;
+    Tokens tokens_before = 0, tokens = 0;
+  };
+
+  ContextCache(std::int64_t capacity_blocks, Worth worth);
 
   bool contains(BlockId block) const { return index_.count(block) != 0; }
-  /// Makes a resident block the most recently used one.
-  void touch(BlockId block);
-  /// Stores a block (or touches it), evicting the least recently used ones. No-op at capacity 0.
-  void insert(BlockId block);
+  /// A resident block is used.
+  void touch(BlockId block, const Use& use);
+  /// Stores a block (or touches it), evicting another when there is no room. No-op at capacity 0.
+  void insert(BlockId block, const Use& use);
 
   std::int64_t capacity() const { return capacity_; }
   std::int64_t size() const { return static_cast<std::int64_t>(index_.size()); }
   std::int64_t evicted() const { return evicted_; }
 
  private:
-  struct Node {
-    BlockId block;
-    std::int32_t newer, older;  // indices into nodes_
+  struct Standing {
+    double worth = 0;
+    std::uint64_t used = 0;  // number of its last use
+    auto operator<=>(const Standing&) const = default;
   };
-  void unlink(std::int32_t node);
-  void push_newest(std::int32_t node);
+  struct Node {
+    BlockId block = 0;
+    std::int64_t uses = 0;
+    Standing standing;
+  };
+  struct Place {  // in the heap: as the block stood when it was put there
+    Standing standing;
+    std::int32_t node;
+  };
+  static bool goes_later(const Place& a, const Place& b) { return a.standing > b.standing; }
+
+  void use_node(Node& node, const Use& use);
+  /// Takes the least worth block out; returns its node, to be used again.
+  std::int32_t evict();
 
   std::int64_t capacity_;
+  Worth worth_;
+  std::uint64_t uses_ = 0;
+  double last_evicted_ = 0;
   std::int64_t evicted_ = 0;
-  std::vector<Node> nodes_;  // node 0 is the sentinel: its `older` is the newest block
+  std::vector<Node> nodes_;
+  std::vector<Place> heap_;  // the least first; brought up to date when it is to be evicted
   std::unordered_map<BlockId, std::int32_t> index_;
 };
 

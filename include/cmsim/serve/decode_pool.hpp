@@ -12,6 +12,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <vector>
 
 #include "cmsim/serve/cluster_state.hpp"
@@ -21,7 +22,7 @@
 
 namespace cmsim::serve {
 
-class DecodePool {
+class DecodePool : private DecodeForecast {
  public:
   struct Hooks {
     std::function<void(RequestIndex)> pulled;     // KV has left the prefill instance
@@ -65,9 +66,18 @@ class DecodePool {
     DecodeStepEvent event;  // of the running step
   };
 
+  // What policies may ask.
+  Seconds step(std::int32_t instance, std::span<const std::int32_t> sequences,
+               std::span<const Tokens> kv_tokens) const override;
+  double tokens_per_step() const override;
+
+  DecodeRanksView ranks() const;
   void wake();
   void decide();
   void admit();
+  std::optional<Admission> next_admission();
+  /// Where it goes; what keeps it waiting is said in decode_blocked.
+  std::optional<std::size_t> rank_for(const Admission& admission);
   void reserve(RequestIndex index, std::size_t rank);
   void pull(RequestIndex index);
   void make_ready(RequestIndex index);
@@ -90,7 +100,6 @@ class DecodePool {
   const model::DecodeModel& model_;
   const Policies& policies_;
   Hooks hooks_;
-  ConnectionMap connections_;
   CopyQueues copies_;
   std::size_t ranks_per_instance_ = 0;
   Tokens kv_capacity_ = 0;
@@ -99,15 +108,17 @@ class DecodePool {
   std::vector<Instance> instances_;
   // One element a rank, instance after instance.
   std::vector<std::int32_t> slots_;
-  std::vector<std::int32_t> occupied_;    // of them: being pulled, ready or running
-  std::vector<std::int32_t> sequences_;   // running
-  std::vector<FixedTokens> running_kv_;   // context of the running ones
-  std::vector<FixedTokens> rank_growth_;  // of running_kv_ in a step
-  std::vector<Tokens> pending_kv_;        // context of those not running yet
-  std::vector<Tokens> reserved_kv_;       // both: what a router sees
-  std::vector<Tokens> kv_tokens_;         // running_kv_ in whole tokens, for the model
-  std::vector<RequestIndex> newest_;      // of the running ones by date of joining
+  std::vector<std::int32_t> prefill_ranks_;  // that each pulls KV from; empty without prefill
+  std::vector<std::int32_t> occupied_;       // of them: being pulled, ready or running
+  std::vector<std::int32_t> sequences_;      // running
+  std::vector<FixedTokens> running_kv_;      // context of the running ones
+  std::vector<FixedTokens> rank_growth_;     // of running_kv_ in a step
+  std::vector<Tokens> pending_kv_;           // context of those not running yet
+  std::vector<Tokens> reserved_kv_;          // both: what a router sees
+  std::vector<Tokens> kv_tokens_;            // running_kv_ in whole tokens, for the model
+  std::vector<RequestIndex> newest_;         // of the running ones by date of joining
 
+  std::vector<std::int64_t> instance_occupied_;
   std::int64_t occupied_total_ = 0;
   FixedTokens reserved_ever_ = 0, released_ever_ = 0;
   bool can_admit_ = false;  // something changed since the last request that no rank took

@@ -60,10 +60,15 @@ struct KvSpec {
   coll::Plane plane = coll::Plane::kRdma;  // which network decode pulls the KV of a prompt over
 };
 
+/// Whose DRAM a prompt is looked up in: all that is given, from any instance; or that of the nodes
+/// on which its prefill instance lies.
+enum class CacheScope { kPooled, kLocal };
+
 struct CacheSpec {
   bool enabled = true;
-  int block_size = 512;                  // tokens
-  Bytes dram_per_node = 0;               // of each node's DRAM given to the cache
+  int block_size = 512;     // tokens
+  Bytes dram_per_node = 0;  // of each node's DRAM given to the cache
+  CacheScope scope = CacheScope::kPooled;
   coll::Plane plane = coll::Plane::kUb;  // which network cached blocks are read over
   double reuse = -1;                     // imposed hit rate in [0,1] by token; < 0 = from block ids
 };

@@ -18,6 +18,7 @@ enum class Reason : std::uint8_t {
   kPromptExceedsKv,  // rejected on arrival: prompt + 1 longer than any KV space
   kOutputExceedsKv,  // failed: prompt + generated tokens outgrew the KV space of a whole die
   kInterrupted,      // unfinished: the run was ended early (Ctrl-C or horizon)
+  kRejectedEarly,    // rejected on arrival by the policy of prefill admission
   kNotSent,          // unfinished: the run was ended before the request was sent (sent is -1)
 };
 const char* to_string(Outcome outcome);
@@ -45,10 +46,11 @@ struct RequestRecord {
   Seconds first_token = -1;   // end of that iteration
   Seconds finished = -1;      // end of its last iteration; of the request when rejected or failed
   std::int32_t prefill_instance = -1, decode_instance = -1, decode_rank = -1;
-  std::int64_t iterations = 0;   // decode iterations it took part in
-  std::int32_t preemptions = 0;  // times its KV was dropped for want of space and recomputed
-  Tokens initial_tokens = 0;     // output tokens it came with: > 0 only in the staggered first
-                                 // population of Role::kDecodeOnly (leave out of latencies)
+  std::int64_t iterations = 0;     // decode iterations it took part in
+  std::int32_t preemptions = 0;    // times its KV was dropped for want of space and recomputed
+  std::int32_t request_class = 0;  // position in ClusterConfig::classes
+  Tokens initial_tokens = 0;       // output tokens it came with: > 0 only in the staggered first
+                                   // population of Role::kDecodeOnly (leave out of latencies)
   Outcome outcome = Outcome::kUnfinished;
   Reason reason = Reason::kInterrupted;
 };

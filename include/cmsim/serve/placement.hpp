@@ -14,14 +14,27 @@
 
 namespace cmsim::serve {
 
+/// DRAM in which blocks are looked up together.
+struct CacheStore {
+  Bytes bytes = 0;
+  std::vector<std::int32_t> cpus;  // that hold it
+};
+
 struct Placement {
   int prefill_instances = 0, prefill_dies = 0;  // dies of one instance
   int decode_instances = 0, decode_dies = 0;
   int decode_ranks = 0;  // of an instance, on its first dies, `dies_per_rank` each
   int dies_per_rank = 1;
-  Bytes cache_bytes = 0;           // of all CPUs that are left, each with its share of a node's
   std::vector<std::int32_t> dies;  // in the order in which they are given out
-  std::vector<std::int32_t> cpus;  // that hold cache
+  std::vector<CacheStore> caches;  // one of all CPUs that are left, or one a prefill instance
+
+  /// In which the prompts of a prefill instance are looked up.
+  std::size_t cache_of(int instance) const {
+    return caches.size() == 1 ? 0 : static_cast<std::size_t>(instance);
+  }
+  std::int64_t cache_blocks(std::size_t cache, Bytes bytes_of_block) const {
+    return bytes_of_block > 0 ? caches[cache].bytes / bytes_of_block : 0;
+  }
 
   int prefill_die(int instance, int rank) const {
     return dies[static_cast<std::size_t>(instance * prefill_dies + rank)];
@@ -52,7 +65,8 @@ struct Placement {
   }
 };
 
-/// Instances the role does not use take no dies.
+/// Instances the role does not use take no dies. A CPU has its share of a node's cache DRAM, and of
+/// that a local cache as much as the instance has of the node's dies.
 Placement place(const DeploymentSpec& deployment, const hw::Platform& platform, Role role);
 
 /// Throws ConfigError (with the JSON pointer, no file) when the deployment does not fit the

@@ -1,230 +1,191 @@
-// The four decisions of the serving system, each behind an interface of its own, and the registry
-// that makes a policy from its name.
+// What a policy is, and the registry that makes one from its name and parameters.
 //
-// A policy takes a view and returns a decision. It owns no clock, does no I/O, keeps state only in
-// its own members, and sees only what a real scheduler could: no view has a request's output
-// length. Units: tokens, simulated seconds. Invariant: the views are valid only during the call.
-// What a policy throws, or a decision outside its domain, ends the run with a SimulationError that
-// names the policy. A shared object offers policies through CMSIM_POLICY_PLUGIN (policy_abi.hpp).
+// A policy takes a view and returns a decision (policy_slots.hpp has both, slot by slot). It owns
+// no clock, does no I/O and keeps state only in its own members. What it throws, or a decision
+// outside its domain, ends the run with a SimulationError that names the policy. A shared object
+// offers policies through CMSIM_POLICY_PLUGIN (policy_abi.hpp).
 #pragma once
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
-#include <span>
 #include <string>
 #include <string_view>
+#include <tuple>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
 #include "cmsim/base/units.hpp"
+#include "cmsim/serve/policy_slots.hpp"
 
 namespace cmsim::serve {
 
-enum class PolicyKind { kPrefillRouting, kPrefillBatching, kDecodeAdmission, kDecodeRouting };
-/// The scenario key below /policies: "prefill_routing", "prefill_batching", ...
-const char* to_string(PolicyKind kind);
-
-/// A request as a scheduler sees it.
-struct RequestView {
-  std::int64_t id = 0;  // row of the trace
-  Tokens prompt_tokens = 0;
-  Tokens context_tokens = 0;  // prompt, plus what was generated before a preemption
-  Seconds sent = 0;
-  Seconds waiting_since = 0;     // in the queue the view shows
-  std::int32_t preemptions = 0;  // so far
-};
-
-// ---------------------------------------------------------------- prefill routing: which instance?
-
-struct PrefillInstanceView {
-  std::int64_t waiting_requests = 0;
-  Tokens waiting_tokens = 0;  // prompt tokens in its queue
-  Tokens batched_tokens = 0;  // to be computed: the next batch and the running one
-  Tokens kv_free = 0;         // KV space of the instance not reserved
-};
-
-struct PrefillRouterView {
-  Seconds now = 0;
-  RequestView request;
-  std::span<const PrefillInstanceView> instances;  // at least one
-};
-
-class PrefillRouter {
+class AnyPolicy {
  public:
-  static constexpr PolicyKind kKind = PolicyKind::kPrefillRouting;
-  using View = PrefillRouterView;
-
-  virtual ~PrefillRouter() = default;
-  /// Called when a request is sent. Returns an index into view.instances.
-  virtual std::int32_t route(const PrefillRouterView& view) = 0;
+  virtual ~AnyPolicy() = default;
 };
 
-// ------------------------------------------------------- prefill batching: who joins the next
-// batch?
-
-struct PrefillBatcherView {
-  Seconds now = 0;
-  std::int32_t instance = 0;
-  std::span<const RequestView> waiting;  // in order of arrival at the instance, not empty
-  Tokens budget = 0;           // of a batch: max_num_batched_tokens * NPUs of the instance
-  Tokens budget_left = 0;      // not yet taken in the batch being formed; > 0
-  std::int64_t sequences = 0;  // already in it
-  Tokens kv_free = 0;
-};
-
-class PrefillBatcher {
+/// The interface of a slot's policies.
+template <class S>
+class Policy : public AnyPolicy {
  public:
-  static constexpr PolicyKind kKind = PolicyKind::kPrefillBatching;
-  using View = PrefillBatcherView;
+  using Slot = S;
+  using View = typename S::View;
+  using Decision = typename S::Decision;
 
-  virtual ~PrefillBatcher() = default;
-  /// Returns the index in view.waiting of the request to take next, or nullopt to leave the batch
-  /// as it is until something changes. A request that turns out not to fit stays in the queue and
-  /// closes the batch (the context cache is looked up when a request is taken, not before).
-  virtual std::optional<std::size_t> pick(const PrefillBatcherView& view) = 0;
+  virtual Decision decide(const View& view) = 0;
 };
 
-// ------------------------------------------------------------ decode admission: who gets a slot
-// next?
+// -------------------------------------------------------------------------------------- parameters
 
-struct DecodeAdmissionView {
-  Seconds now = 0;
-  std::span<const RequestView> waiting;  // prefilled, in order of prefill end; not empty
-  std::int64_t free_slots = 0;           // over all ranks
-  std::int64_t slots = 0;                // over all ranks
-  Tokens kv_free = 0;                    // over all ranks
-  Tokens kv_capacity_per_rank = 0;
+/// How a parameter is written: a plain number, a whole one, or a quantity with a unit.
+enum class ParameterKind : std::int32_t { kNumber, kInteger, kTime };
+
+struct ParameterInfo {
+  std::string name;
+  ParameterKind kind = ParameterKind::kNumber;
+  std::optional<double> otherwise = {};  // the default; none: the help says what holds then
+  double minimum = 0, maximum = 1e9;     // both included, in base units
+  std::string unit = {};                 // of a number; a time has its own
+  std::string help = {};                 // one line
 };
 
-struct Admission {
-  std::size_t index = 0;  // in view.waiting
-  // KV space a rank must have beside the context, >= 0; an empty rank needs none.
-  Tokens headroom = 0;
-};
+/// Of a policy by name; a parameter that was not given and has no default is absent.
+using Parameters = std::map<std::string, double, std::less<>>;
 
-class DecodeAdmission {
+/// A policy that declares a parameter of this name is given OutputEstimates.
+inline constexpr const char* kEstimateError = "estimate_error";
+
+/// Estimates of output lengths, each wrong by a lognormal factor of median 1. The parameter
+/// `estimate_error` is the deviation of its logarithm; drawn from the stream "serve/estimate/SLOT".
+class OutputEstimates {
  public:
-  static constexpr PolicyKind kKind = PolicyKind::kDecodeAdmission;
-  using View = DecodeAdmissionView;
-
-  virtual ~DecodeAdmission() = default;
-  /// Returns whom to admit next, or nullopt to wait until something changes. When no rank takes the
-  /// request it keeps its place and is asked about again after the next change.
-  virtual std::optional<Admission> admit(const DecodeAdmissionView& view) = 0;
-};
-
-// --------------------------------------------------------------- decode routing: which instance,
-// rank?
-
-/// The spans have one element a rank (die), instance after instance.
-struct DecodeRouterView {
-  Seconds now = 0;
-  RequestView request;
-  Tokens headroom = 0;
-  std::span<const std::int32_t> sequences;  // running, or being pulled
-  std::span<const Tokens> kv_tokens;        // KV space reserved
-  std::span<const std::int32_t> slots;      // sequences it may have
-  Tokens kv_capacity_per_rank = 0;
-  std::int32_t ranks_per_instance = 0;
-
-  /// Whether the request may go to `rank` now.
-  bool fits(std::size_t rank) const {
-    if (sequences[rank] >= slots[rank]) return false;
-    const Tokens slack = sequences[rank] == 0 ? 0 : headroom;
-    // Subtracted from the capacity: a headroom may be as large as its type.
-    return slack <= kv_capacity_per_rank - kv_tokens[rank] - request.context_tokens - 1;
+  OutputEstimates(std::vector<Tokens> by_row) : by_row_(std::move(by_row)) {}
+  Tokens of(const RequestView& request) const {
+    return by_row_[static_cast<std::size_t>(request.id)];
   }
-  bool any_fits() const {
-    for (std::size_t rank = 0; rank < sequences.size(); ++rank) {
-      if (fits(rank)) return true;
-    }
-    return false;
-  }
+
+ private:
+  std::vector<Tokens> by_row_;
 };
-
-class DecodeRouter {
- public:
-  static constexpr PolicyKind kKind = PolicyKind::kDecodeRouting;
-  using View = DecodeRouterView;
-
-  virtual ~DecodeRouter() = default;
-  /// Returns a rank (index into the spans) for which view.fits() holds, or nullopt to wait.
-  virtual std::optional<std::size_t> route(const DecodeRouterView& view) = 0;
-};
-
-// --------------------------------------------------------------------------------------- the
-// registry
 
 /// What a factory may use to construct a policy.
 struct PolicyContext {
   std::uint64_t seed = 1;  // of the run; name your own RandomStream from it
+  Parameters parameters = {};
+  std::shared_ptr<const OutputEstimates> estimates = {};  // only where `estimate_error` is declared
+
+  /// Throws std::out_of_range when the policy did not declare it, or it has neither value nor
+  /// default.
+  double parameter(std::string_view name) const;
+  std::optional<double> parameter_if(std::string_view name) const;
 };
 
-template <class Policy>
-using PolicyFactory = std::function<std::unique_ptr<Policy>(const PolicyContext&)>;
+// -------------------------------------------------------------------------------------- registry
 
-/// A policy and the name it was registered under: whatever goes wrong in it is told with its name.
-template <class Policy>
-struct NamedPolicy {
+/// The policy of a slot as a scenario names it.
+struct PolicyChoice {
   std::string name;
-  std::unique_ptr<Policy> policy;  // not null
-
-  Policy* operator->() const { return policy.get(); }
-  Policy& operator*() const { return *policy; }
+  Parameters parameters = {};  // those that are given
 };
+/// By slot.
+using PolicyChoices = std::map<std::string, PolicyChoice, std::less<>>;
+/// The default policy of every slot.
+PolicyChoices default_choices();
+
+struct SlotInfo {
+  const char* name;       // the scenario key below /policies
+  const char* otherwise;  // the policy of a scenario that names none
+  const char* question;
+  Phase phase;
+};
+/// In the order of Slots.
+const std::vector<SlotInfo>& slots();
 
 struct PolicyInfo {
-  PolicyKind kind;
   std::string name;
   std::string description;  // one line
+  std::vector<ParameterInfo> parameters = {};
+  std::string source = {};  // where it was published
+  std::string stream = {};  // the random stream that it draws from
+};
+
+template <class Slot>
+using PolicyFactory = std::function<std::unique_ptr<Policy<Slot>>(const PolicyContext&)>;
+
+/// A policy and the name it was registered under: whatever goes wrong in it is told with its name.
+template <class Slot>
+struct NamedPolicy {
+  std::string name;
+  std::unique_ptr<Policy<Slot>> policy;  // not null
+
+  Policy<Slot>* operator->() const { return policy.get(); }
+  Policy<Slot>& operator*() const { return *policy; }
 };
 
 /// Names -> factories. A value: code outside the tree adds its own policies to a copy of
 /// builtin_policies() before a scenario is loaded. Adding a name twice, a name that is empty or not
-/// printable ASCII without spaces, or no factory throws std::invalid_argument.
+/// printable ASCII without spaces, a parameter twice or with a default outside its range, or no
+/// factory throws std::invalid_argument.
 class PolicyRegistry {
  public:
-  void register_policy(const std::string& name, const std::string& description,
-                       PolicyFactory<PrefillRouter> factory);
-  void register_policy(const std::string& name, const std::string& description,
-                       PolicyFactory<PrefillBatcher> factory);
-  void register_policy(const std::string& name, const std::string& description,
-                       PolicyFactory<DecodeAdmission> factory);
-  void register_policy(const std::string& name, const std::string& description,
-                       PolicyFactory<DecodeRouter> factory);
+  /// Registers the class P, made from a PolicyContext where it has such a constructor.
+  template <class P>
+  void add(PolicyInfo info) {
+    using Slot = typename P::Slot;
+    add_factory<Slot>(std::move(info), [](const PolicyContext& context) {
+      if constexpr (std::is_constructible_v<P, const PolicyContext&>) {
+        return std::unique_ptr<Policy<Slot>>(std::make_unique<P>(context));
+      } else {
+        return std::unique_ptr<Policy<Slot>>(std::make_unique<P>());
+      }
+    });
+  }
+  template <class Slot>
+  void add_factory(PolicyInfo info, PolicyFactory<Slot> factory) {
+    AnyFactory any;
+    if (factory) {
+      any = [made = std::move(factory)](const PolicyContext& context) {
+        return std::unique_ptr<AnyPolicy>(made(context));
+      };
+    }
+    add_entry(Slot::kName, std::move(info), std::move(any));
+  }
 
-  /// Throws ConfigError at /policies/<kind> naming the known ones when `name` is not registered.
-  void check(PolicyKind kind, const std::string& name) const;
+  /// What was registered for a slot, in order of registration.
+  std::vector<PolicyInfo> of(std::string_view slot) const;
+  /// Throws ConfigError at /policies/SLOT naming the known ones when `name` is not registered.
+  const PolicyInfo& info(std::string_view slot, const std::string& name) const;
 
-  // Throw ConfigError as check() does, or when the factory throws one; SimulationError that names
-  // the policy when the factory throws anything else or returns null.
-  NamedPolicy<PrefillRouter> make_prefill_router(const std::string& name,
-                                                 const PolicyContext& context) const;
-  NamedPolicy<PrefillBatcher> make_prefill_batcher(const std::string& name,
-                                                   const PolicyContext& context) const;
-  NamedPolicy<DecodeAdmission> make_decode_admission(const std::string& name,
-                                                     const PolicyContext& context) const;
-  NamedPolicy<DecodeRouter> make_decode_router(const std::string& name,
-                                               const PolicyContext& context) const;
-
-  /// All of them, by kind and then in order of registration.
-  std::vector<PolicyInfo> list() const;
+  /// Throws ConfigError as info() does, when a parameter is unknown or out of its range, or when
+  /// the factory throws one; SimulationError that names the policy when the factory throws anything
+  /// else or returns null. Parameters that are not given get their defaults.
+  template <class Slot>
+  NamedPolicy<Slot> make(const PolicyChoice& choice, PolicyContext context = {}) const {
+    std::unique_ptr<AnyPolicy> made = make_any(Slot::kName, choice, std::move(context));
+    // Only add_factory<Slot> puts a factory into this slot.
+    return {choice.name, std::unique_ptr<Policy<Slot>>(static_cast<Policy<Slot>*>(made.release()))};
+  }
+  /// The parameters with which it would be made.
+  Parameters settled(std::string_view slot, const PolicyChoice& choice) const;
 
  private:
-  template <class Policy>
+  using AnyFactory = std::function<std::unique_ptr<AnyPolicy>(const PolicyContext&)>;
   struct Entry {
-    std::string name, description;
-    PolicyFactory<Policy> factory;
+    std::string slot;
+    PolicyInfo info;
+    AnyFactory factory;
   };
-  template <class Policy>
-  using Entries = std::vector<Entry<Policy>>;
 
-  Entries<PrefillRouter> prefill_routers_;
-  Entries<PrefillBatcher> prefill_batchers_;
-  Entries<DecodeAdmission> decode_admissions_;
-  Entries<DecodeRouter> decode_routers_;
+  void add_entry(const char* slot, PolicyInfo info, AnyFactory factory);
+  const Entry& entry(std::string_view slot, const std::string& name) const;
+  std::unique_ptr<AnyPolicy> make_any(std::string_view slot, const PolicyChoice& choice,
+                                      PolicyContext context) const;
+
+  std::vector<Entry> entries_;
 };
 
 /// The policies that come with the simulator.
@@ -232,14 +193,34 @@ PolicyRegistry builtin_policies();
 
 class PolicyCall;
 
-/// One of each kind, as a Cluster needs them.
-struct Policies {
-  NamedPolicy<PrefillRouter> prefill_router;
-  NamedPolicy<PrefillBatcher> prefill_batcher;
-  NamedPolicy<DecodeAdmission> decode_admission;
-  NamedPolicy<DecodeRouter> decode_router;
-  PolicyCall* call = nullptr;  // told which one is being called; outlives the policies
+template <class List>
+struct OnePerSlot;
+template <class... Slot>
+struct OnePerSlot<SlotList<Slot...>> {
+  using Tuple = std::tuple<NamedPolicy<Slot>...>;
 };
+
+/// One of each slot, as a Cluster needs them.
+struct Policies {
+  OnePerSlot<Slots>::Tuple all;
+  PolicyCall* call = nullptr;  // told which one is being called; outlives the policies
+
+  template <class Slot>
+  NamedPolicy<Slot>& get() {
+    return std::get<NamedPolicy<Slot>>(all);
+  }
+  template <class Slot>
+  const NamedPolicy<Slot>& get() const {
+    return std::get<NamedPolicy<Slot>>(all);
+  }
+};
+
+/// Makes what `choices` names, the default of a slot that it leaves out. `output_tokens` gives
+/// those of every row of the trace, where a policy wants estimates of them.
+Policies make_policies(const PolicyRegistry& registry, const PolicyChoices& choices,
+                       std::uint64_t seed,
+                       const std::function<std::vector<Tokens>()>& output_tokens = {},
+                       PolicyCall* call = nullptr);
 
 }  // namespace cmsim::serve
 

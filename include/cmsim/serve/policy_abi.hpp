@@ -1,23 +1,21 @@
 // How a shared object offers policies, and how it is told whether it was built for this cmsim.
 //
 // The two share views, interfaces and the registry in memory, so they must agree on the layout of
-// each. PolicyAbi::layout is a hash of what the compiler sees of them: every field with its place
-// and type, every virtual function with its place in the table, the standard types in between, and
-// cmsim's version. A changed header gives another hash without anybody's help. Included by
-// policy.hpp, at its end. Invariant: PolicyAbi itself and the two function names never change.
+// each. PolicyAbi::layout is a hash of what the compiler sees of them: of every slot in Slots its
+// name and every field of its view and decision with its place and type, every virtual function
+// they reach, the standard types in between, kInterface and cmsim's version. A changed header gives
+// another hash without anybody's help. Included by policy.hpp, at its end. Invariant: PolicyAbi
+// itself and the two function names never change.
 #pragma once
 
 #include <array>
 #include <bit>
 #include <cstddef>
 #include <cstdint>
-#include <functional>
-#include <memory>
 #include <optional>
 #include <span>
 #include <string>
 #include <string_view>
-#include <tuple>
 #include <type_traits>
 #include <vector>
 
@@ -25,7 +23,7 @@
 #include "cmsim/serve/policy.hpp"
 
 /// Defines what cmsim looks for in a plugin; the function body that follows registers its policies:
-///   CMSIM_POLICY_PLUGIN(registry) { registry.register_policy("mine", "...", factory); }
+///   CMSIM_POLICY_PLUGIN(registry) { registry.add<Mine>({.name = "mine", .description = "..."}); }
 #define CMSIM_POLICY_PLUGIN(registry)                                                      \
   extern "C" [[gnu::visibility("default")]] ::cmsim::serve::PolicyAbi cmsim_policy_abi() { \
     return ::cmsim::serve::abi::current();                                                 \
@@ -45,43 +43,8 @@ struct PolicyAbi {
 #pragma GCC visibility push(hidden)
 namespace abi {
 
-/// The fields of a struct that plugins see; a test holds the list complete.
-template <class T>
-inline constexpr auto kFields = nullptr;
-template <>
-inline constexpr auto kFields<RequestView> =
-    std::tuple(&RequestView::id, &RequestView::prompt_tokens, &RequestView::context_tokens,
-               &RequestView::sent, &RequestView::waiting_since, &RequestView::preemptions);
-template <>
-inline constexpr auto kFields<PrefillInstanceView> =
-    std::tuple(&PrefillInstanceView::waiting_requests, &PrefillInstanceView::waiting_tokens,
-               &PrefillInstanceView::batched_tokens, &PrefillInstanceView::kv_free);
-template <>
-inline constexpr auto kFields<PrefillRouterView> = std::tuple(&PrefillRouterView::now,
-                                                              &PrefillRouterView::request,
-                                                              &PrefillRouterView::instances);
-template <>
-inline constexpr auto kFields<PrefillBatcherView> = std::tuple(
-    &PrefillBatcherView::now, &PrefillBatcherView::instance, &PrefillBatcherView::waiting,
-    &PrefillBatcherView::budget, &PrefillBatcherView::budget_left, &PrefillBatcherView::sequences,
-    &PrefillBatcherView::kv_free);
-template <>
-inline constexpr auto kFields<DecodeAdmissionView> =
-    std::tuple(&DecodeAdmissionView::now, &DecodeAdmissionView::waiting,
-               &DecodeAdmissionView::free_slots, &DecodeAdmissionView::slots,
-               &DecodeAdmissionView::kv_free, &DecodeAdmissionView::kv_capacity_per_rank);
-template <>
-inline constexpr auto kFields<Admission> = std::tuple(&Admission::index, &Admission::headroom);
-template <>
-inline constexpr auto kFields<DecodeRouterView> =
-    std::tuple(&DecodeRouterView::now, &DecodeRouterView::request, &DecodeRouterView::headroom,
-               &DecodeRouterView::sequences, &DecodeRouterView::kv_tokens, &DecodeRouterView::slots,
-               &DecodeRouterView::kv_capacity_per_rank, &DecodeRouterView::ranks_per_instance);
-template <>
-inline constexpr auto kFields<PolicyContext> = std::tuple(&PolicyContext::seed);
-template <>
-inline constexpr auto kFields<PolicyInfo> = std::tuple(&PolicyInfo::kind, &PolicyInfo::name,
-                                                       &PolicyInfo::description);
+/// Of the meaning of what plugins see; counts up when that changes and the layout does not.
+inline constexpr std::uint64_t kInterface = 2;
 
 struct Anything {
   template <class T>
@@ -98,10 +61,75 @@ consteval std::size_t field_count() {
   }
 }
 
+/// Calls `use` with every field of `of`, in order.
+template <class T, class Use>
+void for_each_field(const T& of, const Use& use) {
+  const auto each = [&use](const auto&... field) { (use(field), ...); };
+  constexpr std::size_t kFields = field_count<T>();
+  static_assert(kFields >= 1 && kFields <= 12, "one more line below, then");
+  if constexpr (kFields == 1) {
+    const auto& [a] = of;
+    each(a);
+  } else if constexpr (kFields == 2) {
+    const auto& [a, b] = of;
+    each(a, b);
+  } else if constexpr (kFields == 3) {
+    const auto& [a, b, c] = of;
+    each(a, b, c);
+  } else if constexpr (kFields == 4) {
+    const auto& [a, b, c, d] = of;
+    each(a, b, c, d);
+  } else if constexpr (kFields == 5) {
+    const auto& [a, b, c, d, e] = of;
+    each(a, b, c, d, e);
+  } else if constexpr (kFields == 6) {
+    const auto& [a, b, c, d, e, f] = of;
+    each(a, b, c, d, e, f);
+  } else if constexpr (kFields == 7) {
+    const auto& [a, b, c, d, e, f, g] = of;
+    each(a, b, c, d, e, f, g);
+  } else if constexpr (kFields == 8) {
+    const auto& [a, b, c, d, e, f, g, h] = of;
+    each(a, b, c, d, e, f, g, h);
+  } else if constexpr (kFields == 9) {
+    const auto& [a, b, c, d, e, f, g, h, i] = of;
+    each(a, b, c, d, e, f, g, h, i);
+  } else if constexpr (kFields == 10) {
+    const auto& [a, b, c, d, e, f, g, h, i, j] = of;
+    each(a, b, c, d, e, f, g, h, i, j);
+  } else if constexpr (kFields == 11) {
+    const auto& [a, b, c, d, e, f, g, h, i, j, k] = of;
+    each(a, b, c, d, e, f, g, h, i, j, k);
+  } else {
+    const auto& [a, b, c, d, e, f, g, h, i, j, k, l] = of;
+    each(a, b, c, d, e, f, g, h, i, j, k, l);
+  }
+}
+
 /// An interface with one more virtual function, whose place tells how many there are before it.
 template <class Interface>
 struct OneMore : Interface {
   virtual void one_more() {}
+};
+
+/// What a container that a view has holds.
+template <class T>
+struct Held {};
+template <class T>
+struct Held<std::span<T>> {
+  using Type = std::remove_const_t<T>;
+};
+template <class T>
+struct Held<std::optional<T>> {
+  using Type = T;
+};
+template <class T>
+struct Held<std::vector<T>> {
+  using Type = T;
+};
+template <class T>
+struct Held<T*> {
+  using Type = std::remove_const_t<T>;
 };
 
 class Layout {  // FNV-1a over numbers
@@ -114,42 +142,55 @@ class Layout {  // FNV-1a over numbers
   void add(std::string_view text) {
     for (const char c : text) add(static_cast<unsigned char>(c));
   }
-  /// Size, alignment and sort of a type.
+  /// Size, alignment and sort of a type, and of what it consists of and leads to.
   template <class T>
   void add_type() {
-    add(sizeof(T));
-    add(alignof(T));
-    add((std::is_floating_point_v<T> ? 1U : 0U) + (std::is_unsigned_v<T> ? 2U : 0U) +
-        (std::is_class_v<T> ? 4U : 0U));
+    if constexpr (std::is_polymorphic_v<T>) {
+      add_interface<T>();
+    } else {
+      add_shape<T>();
+      if constexpr (requires { typename Held<T>::Type; }) {
+        add_type<typename Held<T>::Type>();
+      } else if constexpr (std::is_class_v<T> && std::is_aggregate_v<T>) {
+        const T of{};
+        for_each_field(of, [&]<class Field>(const Field& field) {
+          add(static_cast<std::uint64_t>(reinterpret_cast<const char*>(&field) -
+                                         reinterpret_cast<const char*>(&of)));
+          add_type<Field>();
+        });
+      }
+    }
   }
-  template <class T>
-  void add_fields() {
-    add_type<T>();
-    add(field_count<T>());
-    std::apply([this](auto... field) { (this->add_field(field), ...); }, kFields<T>);
+  /// How many virtual functions it has.
+  template <class Interface>
+  void add_interface() {
+    add_shape<Interface>();
+    for (const auto part :
+         std::bit_cast<std::array<std::ptrdiff_t, 2>>(&OneMore<Interface>::one_more)) {
+      add(static_cast<std::uint64_t>(part));
+    }
   }
-  template <class Interface, class Decision>
-  void add_interface(Decision (Interface::*decide)(const typename Interface::View&)) {
-    add_fields<typename Interface::View>();
-    add_type<Interface>();
-    add_type<Decision>();
-    add_place(decide);
-    add_place(&OneMore<Interface>::one_more);
+  template <class... Slot>
+  void add_slots(SlotList<Slot...>) {
+    (add_slot<Slot>(), ...);
   }
 
  private:
   static constexpr std::uint64_t kPrime = 1099511628211U;
 
-  template <class T, class Field>
-  void add_field(Field T::*field) {
-    add(static_cast<std::uint64_t>(std::bit_cast<std::ptrdiff_t>(field)));  // its offset
-    add_type<Field>();
+  template <class T>
+  void add_shape() {
+    add(sizeof(T));
+    add(alignof(T));
+    add((std::is_floating_point_v<T> ? 1U : 0U) + (std::is_unsigned_v<T> ? 2U : 0U) +
+        (std::is_class_v<T> ? 4U : 0U));
   }
-  template <class Function>
-  void add_place(Function function) {  // in the table of virtual functions
-    for (const auto part : std::bit_cast<std::array<std::ptrdiff_t, 2>>(function)) {
-      add(static_cast<std::uint64_t>(part));
-    }
+  template <class Slot>
+  void add_slot() {
+    add(std::string_view(Slot::kName));
+    add_type<typename Slot::View>();
+    add_type<typename Slot::Decision>();
+    add_interface<Policy<Slot>>();
   }
 
   std::uint64_t hash_ = 14695981039346656037U;
@@ -161,20 +202,13 @@ inline constexpr const char* kBuiltFor = kVersion;
 inline PolicyAbi current() {
   Layout layout;
   layout.add(std::string_view(kBuiltFor));
-  layout.add_fields<RequestView>();
-  layout.add_fields<PrefillInstanceView>();
-  layout.add_fields<Admission>();
-  layout.add_fields<PolicyContext>();
-  layout.add_fields<PolicyInfo>();
-  layout.add_interface(&PrefillRouter::route);
-  layout.add_interface(&PrefillBatcher::pick);
-  layout.add_interface(&DecodeAdmission::admit);
-  layout.add_interface(&DecodeRouter::route);
+  layout.add(kInterface);
+  layout.add_slots(Slots());
+  layout.add_type<PolicyContext>();
+  layout.add_type<PolicyInfo>();
+  layout.add_type<OutputEstimates>();
   layout.add_type<PolicyRegistry>();
-  layout.add_type<std::string>();
-  layout.add_type<std::vector<RequestView>>();
-  layout.add_type<std::unique_ptr<DecodeRouter>>();
-  layout.add_type<PolicyFactory<DecodeRouter>>();
+  layout.add_type<PolicyFactory<DecodeRouting>>();
   return {kBuiltFor, layout.hash()};
 }
 

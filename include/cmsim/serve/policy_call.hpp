@@ -9,7 +9,6 @@
 #include <cstdint>
 
 #include "cmsim/base/units.hpp"
-#include "cmsim/serve/policy.hpp"
 
 namespace cmsim::serve {
 
@@ -18,7 +17,7 @@ class PolicyCall {
   enum class Stage { kNone, kLoading, kMaking, kDeciding, kDestroying };
   struct Seen {
     Stage stage = Stage::kNone;
-    PolicyKind kind = {};        // of a policy: not when a plugin is being loaded
+    const char* slot = "";       // of a policy: not when a plugin is being loaded
     const char* name = nullptr;  // of the policy, or the plugin's file
     Seconds now = 0;             // of the simulation, when it decides
     std::uint64_t number = 0;    // of the call
@@ -42,14 +41,14 @@ class PolicyCall {
 
   /// Stage::kNone when no policy is being called.
   Seen seen() const {
-    return {stage_.load(std::memory_order_acquire), kind_.load(std::memory_order_relaxed),
+    return {stage_.load(std::memory_order_acquire), slot_.load(std::memory_order_relaxed),
             name_.load(std::memory_order_relaxed), now_.load(std::memory_order_relaxed),
             number_.load(std::memory_order_relaxed)};
   }
 
  private:
   void begin(const Seen& seen) {
-    kind_.store(seen.kind, std::memory_order_relaxed);
+    slot_.store(seen.slot, std::memory_order_relaxed);
     name_.store(seen.name, std::memory_order_relaxed);
     now_.store(seen.now, std::memory_order_relaxed);
     number_.store(number_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
@@ -57,7 +56,7 @@ class PolicyCall {
   }
 
   std::atomic<Stage> stage_{Stage::kNone};
-  std::atomic<PolicyKind> kind_{};
+  std::atomic<const char*> slot_{nullptr};
   std::atomic<const char*> name_{nullptr};
   std::atomic<Seconds> now_{0};
   std::atomic<std::uint64_t> number_{0};

@@ -7,6 +7,7 @@
 
 #include <exception>
 #include <string>
+#include <string_view>
 
 #include "cmsim/serve/policy.hpp"
 #include "cmsim/serve/policy_call.hpp"
@@ -14,10 +15,10 @@
 namespace cmsim::serve {
 
 /// `the policy decode_admission "mine"`
-std::string title(PolicyKind kind, const std::string& name);
-template <class Policy>
-std::string title(const NamedPolicy<Policy>& policy) {
-  return title(Policy::kKind, policy.name);
+std::string title(std::string_view slot, const std::string& name);
+template <class Slot>
+std::string title(const NamedPolicy<Slot>& policy) {
+  return title(Slot::kName, policy.name);
 }
 /// What the exception being handled says, as one line: `threw "..."`.
 std::string what_was_thrown();
@@ -25,42 +26,27 @@ std::string what_was_thrown();
 [[noreturn]] void fail(const std::string& title, const std::string& what, Seconds now,
                        const std::string& shown);
 
-// A view in short.
-std::string in_short(const PrefillRouterView& view);
-std::string in_short(const PrefillBatcherView& view);
-std::string in_short(const DecodeAdmissionView& view);
-std::string in_short(const DecodeRouterView& view);
-
-inline auto ask(PrefillRouter& policy, const PrefillRouterView& view) { return policy.route(view); }
-inline auto ask(PrefillBatcher& policy, const PrefillBatcherView& view) {
-  return policy.pick(view);
-}
-inline auto ask(DecodeAdmission& policy, const DecodeAdmissionView& view) {
-  return policy.admit(view);
-}
-inline auto ask(DecodeRouter& policy, const DecodeRouterView& view) { return policy.route(view); }
-
 /// The decision was outside its domain: throws SimulationError saying `what`.
-template <class Policy>
-[[noreturn]] void refuse(const NamedPolicy<Policy>& policy, const typename Policy::View& view,
+template <class Slot>
+[[noreturn]] void refuse(const Policies& policies, const typename Slot::View& view,
                          const std::string& what) {
-  fail(title(policy), what, view.now, in_short(view));
+  fail(title(policies.get<Slot>()), what, view.now, Slot::in_short(view));
 }
 
-/// Asks the policy for its decision on the view. Throws SimulationError when the policy throws.
-template <class Policy>
-auto call_policy(const NamedPolicy<Policy>& policy, PolicyCall* call,
-                 const typename Policy::View& view) {
+/// Asks the policy of the slot for its decision on the view. Throws SimulationError when it throws.
+template <class Slot>
+typename Slot::Decision call_policy(const Policies& policies, const typename Slot::View& view) {
+  const NamedPolicy<Slot>& policy = policies.get<Slot>();
   const PolicyCall::Scope scope(
-      call, {PolicyCall::Stage::kDeciding, Policy::kKind, policy.name.c_str(), view.now});
+      policies.call, {PolicyCall::Stage::kDeciding, Slot::kName, policy.name.c_str(), view.now});
   try {
-    return ask(*policy, view);
+    return policy->decide(view);
   } catch (...) {
-    refuse(policy, view, what_was_thrown());
+    refuse<Slot>(policies, view, what_was_thrown());
   }
 }
 
-/// Destroys the policies; a destructor that crashes or hangs is named as a decision is.
+/// Destroys the policies, each under its name.
 void destroy(Policies& policies);
 
 }  // namespace cmsim::serve

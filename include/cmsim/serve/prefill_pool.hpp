@@ -19,7 +19,7 @@
 
 namespace cmsim::serve {
 
-class PrefillPool {
+class PrefillPool : private PrefillForecast {
  public:
   using Hook = std::function<void(RequestIndex)>;
 
@@ -29,8 +29,9 @@ class PrefillPool {
 
   /// Whether an instance could ever hold the KV of so many tokens.
   bool can_hold(Tokens context) const { return context <= kv_capacity_; }
-  /// Routes the request to an instance and queues it.
-  void enqueue(RequestIndex index);
+  /// Routes the request to an instance and queues it; false when it is rejected, as only one that
+  /// comes for the first time may be.
+  bool enqueue(RequestIndex index);
   /// The KV of the request is no longer needed on its prefill instance.
   void release_kv(RequestIndex index);
   /// KV tokens reserved now, over all instances.
@@ -56,6 +57,16 @@ class PrefillPool {
     model::PrefillIteration iteration;
   };
 
+  // What policies may ask.
+  Seconds batch(std::int32_t instance,
+                std::span<const model::PrefillSequence> sequences) const override;
+  Seconds backlog(std::int32_t instance) const override;
+  Tokens cached_tokens(const RequestView& request, std::int32_t instance) const override;
+
+  std::int32_t route(const RequestView& request);
+  bool admits(const RequestView& request, std::int32_t number);
+  /// Whole batches of what waits, each prompt as long as the mean.
+  Seconds queued(std::int32_t number) const;
   model::PrefillBatch batch_of(std::int32_t number);
   void wake();
   void decide();

@@ -28,6 +28,8 @@ struct TraceRow {
   std::int32_t output_tokens = 0;  // >= 1
   std::uint32_t first_block = 0;   // into Trace::block_ids
   std::uint32_t block_count = 0;   // 0 = the trace knows no blocks
+  std::uint32_t session = 0;       // equal for the turns of one; 0 = the trace names none
+  std::int32_t request_class = 0;  // into Trace::classes
 };
 
 struct Trace {
@@ -40,6 +42,7 @@ struct Trace {
   /// Requests that are in decode when the run begins: of the first rows, the share of the output
   /// that they have already, in (0, 1).
   std::vector<double> progress;
+  std::vector<std::string> classes;  // names of request classes; empty = the trace knows none
   std::int64_t dropped = 0;  // rows of the file that are no requests (e.g. BurstGPT failures)
   std::string dropped_reason;
 

@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "cmsim/base/config.hpp"
 #include "cmsim/work/trace.hpp"
@@ -33,6 +34,12 @@ struct ArrivalSpec {
   std::int64_t concurrency = 0;
 };
 
+/// Requests that are promised the same.
+struct ClassShare {
+  std::string name;
+  std::optional<double> share = {};  // of the requests; none: those that the trace says
+};
+
 /// Scenario pointers /workload/...; see docs/scenario.schema.json.
 struct WorkloadSpec {
   std::string trace;  // file or ServeGen directory, as given; empty = generated
@@ -46,6 +53,7 @@ struct WorkloadSpec {
   bool spread_timestamps = false;  // spread rows that share a time stamp evenly to the next one
   Seconds resample_block = 0;      // > 0: the seed draws stretches of this length, in trace time
   ArrivalSpec arrivals;
+  std::vector<ClassShare> classes;  // all with a share or none; empty: as the trace says
   // Fixed-length requests, used when `trace` is empty.
   std::int64_t requests = 0;
   std::int64_t prompt_length = 0;

@@ -1,0 +1,18 @@
+// How requests of a kind were served, how fairly, and how evenly the parts of the system were used.
+//
+// Of a cohort, from its request records alone. Every formula: docs/output.md.
+#pragma once
+
+#include <span>
+
+#include "cmsim/metrics/figures.hpp"
+
+namespace cmsim::metrics {
+
+ServiceResult service_of(std::span<const serve::RequestRecord> records, const SystemFacts& facts,
+                         const Cohort& cohort);
+
+/// Time in which a request waits for a place, not for work done on it.
+Seconds waiting_of(const serve::RequestRecord& record);
+
+}  // namespace cmsim::metrics

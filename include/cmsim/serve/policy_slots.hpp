@@ -1,0 +1,259 @@
+// The decisions of the serving system: of each slot the view it is taken on, the decision, a trait.
+//
+// A view holds what the real component knows: loads, its own predictions, the limits a request must
+// meet; never a request's output length. Units: tokens, simulated seconds. Invariant: a view is
+// valid only during the call. A new slot is a trait, its place in Slots, and the one call of
+// call_policy() where it is asked.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+
+#include "cmsim/base/units.hpp"
+#include "cmsim/model/step.hpp"
+
+namespace cmsim::serve {
+
+/// Limits of latency; infinite where there is none.
+struct LatencyLimits {
+  Seconds ttft = 0, tpot = 0;
+};
+
+/// A request as a scheduler sees it.
+struct RequestView {
+  std::int64_t id = 0;  // row of the trace
+  Tokens prompt_tokens = 0;
+  Tokens context_tokens = 0;  // prompt, plus what was generated before a preemption
+  Seconds sent = 0;
+  Seconds waiting_since = 0;       // in the queue the view shows
+  std::int32_t preemptions = 0;    // so far
+  std::int32_t request_class = 0;  // position in /workload/classes
+  std::int32_t priority = 0;       // of its class, higher goes first
+  LatencyLimits limits = {};       // of its class
+  std::uint64_t session = 0;       // equal for the turns of one; 0 = the trace names none
+  std::uint64_t prefix = 0;        // equal for prompts whose first block is equal; 0 = not known
+};
+
+// ---------------------------------------------------------------- what the system says of itself
+
+struct PrefillInstanceView {
+  std::int64_t waiting_requests = 0;
+  Tokens waiting_tokens = 0;  // prompt tokens in its queue
+  Tokens batched_tokens = 0;  // to be computed: the next batch and the running one
+  Tokens kv_free = 0;         // KV space of the instance not reserved
+};
+
+/// What the step model of prefill says about a batch that a policy considers, and what the cache
+/// holds. Not free: a question costs about as much as simulating a batch.
+class PrefillForecast {
+ public:
+  virtual ~PrefillForecast() = default;
+  /// Time of one batch of `instance`.
+  virtual Seconds batch(std::int32_t instance,
+                        std::span<const model::PrefillSequence> sequences) const = 0;
+  /// Time until what is running, batched and queued on `instance` is computed, whole.
+  virtual Seconds backlog(std::int32_t instance) const = 0;
+  /// Prompt tokens of the request that `instance` finds in its context cache now.
+  virtual Tokens cached_tokens(const RequestView& request, std::int32_t instance) const = 0;
+};
+
+/// What the step model of decode says about a batch that a policy considers.
+class DecodeForecast {
+ public:
+  virtual ~DecodeForecast() = default;
+  /// Time of one iteration of `instance` whose ranks have these loads.
+  virtual Seconds step(std::int32_t instance, std::span<const std::int32_t> sequences,
+                       std::span<const Tokens> kv_tokens) const = 0;
+  /// Output tokens that a sequence gets of an iteration, mean.
+  virtual double tokens_per_step() const = 0;
+};
+
+/// Loads of the decode ranks (dies): spans with one element a rank, instance after instance.
+struct DecodeRanksView {
+  std::span<const std::int32_t> sequences;           // running, or being pulled
+  std::span<const Tokens> kv_tokens;                 // KV space reserved
+  std::span<const std::int32_t> slots;               // sequences it may have
+  std::span<const std::int64_t> instance_sequences;  // one element an instance
+  std::span<const std::int32_t> prefill_ranks;       // of a prefill instance, that it pulls KV from
+  Tokens kv_capacity_per_rank = 0;
+  std::int32_t ranks_per_instance = 0;
+  std::int32_t npus_per_instance = 0;
+  const DecodeForecast* forecast = nullptr;  // never null in a run
+
+  std::size_t instance_of(std::size_t rank) const {
+    return rank / static_cast<std::size_t>(ranks_per_instance);
+  }
+};
+
+/// The phase of a request to which a slot belongs: the other role alone never asks it.
+enum class Phase { kPrefill, kDecode };
+
+// ---------------------------------------------------------------- prefill routing: which instance?
+
+struct PrefillRoutingView {
+  Seconds now = 0;
+  RequestView request = {};
+  std::span<const PrefillInstanceView> instances;  // at least one
+  const PrefillForecast* forecast = nullptr;       // never null in a run
+};
+
+/// Asked when a request is sent, and when it must be computed again after a preemption. Decides an
+/// index into view.instances.
+struct PrefillRouting {
+  static constexpr const char* kName = "prefill_routing";
+  static constexpr const char* kDefault = "least_tokens";
+  static constexpr const char* kQuestion = "which prefill instance computes a request";
+  static constexpr Phase kPhase = Phase::kPrefill;
+  using View = PrefillRoutingView;
+  using Decision = std::int32_t;
+  static std::string in_short(const View& view);
+};
+
+// ---------------------------------------------------- prefill admission: is it worth to begin?
+
+struct PrefillAdmissionView {
+  Seconds now = 0;
+  RequestView request = {};
+  std::int32_t instance = 0;  // where it would go
+  std::span<const PrefillInstanceView> instances;
+  const PrefillForecast* forecast = nullptr;  // never null in a run
+};
+
+enum class Verdict : std::int32_t { kAccept, kReject };
+
+/// Asked once of a request, when it has been routed. One that is rejected ends at once.
+struct PrefillAdmission {
+  static constexpr const char* kName = "prefill_admission";
+  static constexpr const char* kDefault = "all";
+  static constexpr const char* kQuestion = "whether a request is taken in or rejected early";
+  static constexpr Phase kPhase = Phase::kPrefill;
+  using View = PrefillAdmissionView;
+  using Decision = Verdict;
+  static std::string in_short(const View& view);
+};
+
+// -------------------------------------------------- prefill batching: who joins the next batch?
+
+struct PrefillBatchingView {
+  Seconds now = 0;
+  std::int32_t instance = 0;
+  std::span<const RequestView> waiting;  // in order of arrival at the instance, not empty
+  Tokens budget = 0;           // of a batch: max_num_batched_tokens * NPUs of the instance
+  Tokens budget_left = 0;      // not yet taken in the batch being formed; > 0
+  std::int64_t sequences = 0;  // already in it
+  Tokens kv_free = 0;
+  std::int32_t npus = 0;  // of the instance
+};
+
+/// Decides the index in view.waiting of the request to take next, or nullopt to leave the batch as
+/// it is until something changes. A request that turns out not to fit stays in the queue and closes
+/// the batch (the context cache is looked up when a request is taken, not before).
+struct PrefillBatching {
+  static constexpr const char* kName = "prefill_batching";
+  static constexpr const char* kDefault = "fcfs";
+  static constexpr const char* kQuestion = "which waiting request joins the next prefill batch";
+  static constexpr Phase kPhase = Phase::kPrefill;
+  using View = PrefillBatchingView;
+  using Decision = std::optional<std::size_t>;
+  static std::string in_short(const View& view);
+};
+
+// ------------------------------------------------------- cache eviction: which block goes first?
+
+struct CacheEvictionView {
+  Seconds now = 0;
+  std::uint64_t use = 0;     // counts up with every use of any block
+  std::int64_t uses = 0;     // of this block, this one included
+  Tokens tokens_before = 0;  // of its prompt, that precede it
+  Tokens tokens = 0;         // that it holds
+  double last_evicted = 0;   // what was decided for the block evicted last
+};
+
+/// Asked whenever a block is stored or found: decides how much it is worth to keep it, a finite
+/// number. When room is needed the block of the least worth goes; a use never lowers its worth.
+struct CacheEviction {
+  static constexpr const char* kName = "cache_eviction";
+  static constexpr const char* kDefault = "lru";
+  static constexpr const char* kQuestion = "which block of the context cache goes first";
+  static constexpr Phase kPhase = Phase::kPrefill;
+  using View = CacheEvictionView;
+  using Decision = double;
+  static std::string in_short(const View& view);
+};
+
+// -------------------------------------------------- decode admission: who gets a slot next?
+
+struct DecodeAdmissionView {
+  Seconds now = 0;
+  std::span<const RequestView> waiting;  // prefilled, in order of prefill end; not empty
+  std::int64_t free_slots = 0;           // over all ranks
+  std::int64_t slots = 0;                // over all ranks
+  Tokens kv_free = 0;                    // over all ranks
+  DecodeRanksView ranks = {};
+};
+
+constexpr std::int64_t kAnyNumber = INT64_MAX;
+
+struct Admission {
+  std::size_t index = 0;  // in view.waiting
+  // KV space a rank must have beside the context, >= 0; an empty rank needs none.
+  Tokens headroom = 0;
+  std::int64_t most_sequences = kAnyNumber;  // of its instance, with this one; >= 1
+};
+
+/// Decides whom to admit next, or nullopt to wait until something changes. When no rank takes the
+/// request it keeps its place and is asked about again after the next change.
+struct DecodeAdmission {
+  static constexpr const char* kName = "decode_admission";
+  static constexpr const char* kDefault = "kv_headroom";
+  static constexpr const char* kQuestion = "which prefilled request gets a place in decode next";
+  static constexpr Phase kPhase = Phase::kDecode;
+  using View = DecodeAdmissionView;
+  using Decision = std::optional<Admission>;
+  static std::string in_short(const View& view);
+};
+
+// ------------------------------------------------------------ decode routing: which rank?
+
+struct DecodeRoutingView {
+  Seconds now = 0;
+  RequestView request = {};
+  Tokens headroom = 0;
+  std::int64_t most_sequences = kAnyNumber;  // of an instance, with this one
+  DecodeRanksView ranks = {};
+
+  /// Whether the rank has a slot and KV space for the request now.
+  bool has_room(std::size_t rank) const {
+    if (ranks.sequences[rank] >= ranks.slots[rank]) return false;
+    const Tokens slack = ranks.sequences[rank] == 0 ? 0 : headroom;
+    // Subtracted from the capacity: a headroom may be as large as its type.
+    return slack <= ranks.kv_capacity_per_rank - ranks.kv_tokens[rank] - request.context_tokens - 1;
+  }
+  /// Whether the request may go to `rank` now.
+  bool fits(std::size_t rank) const {
+    return has_room(rank) && ranks.instance_sequences[ranks.instance_of(rank)] < most_sequences;
+  }
+};
+
+/// Decides a rank for which view.fits() holds, or nullopt to wait.
+struct DecodeRouting {
+  static constexpr const char* kName = "decode_routing";
+  static constexpr const char* kDefault = "least_sequences";
+  static constexpr const char* kQuestion = "which decode rank takes an admitted request";
+  static constexpr Phase kPhase = Phase::kDecode;
+  using View = DecodeRoutingView;
+  using Decision = std::optional<std::size_t>;
+  static std::string in_short(const View& view);
+};
+
+// ------------------------------------------------------------------------------------ all of them
+
+template <class... Slot>
+struct SlotList {};
+/// In the order in which a request meets them.
+using Slots = SlotList<PrefillRouting, PrefillAdmission, PrefillBatching, CacheEviction,
+                       DecodeAdmission, DecodeRouting>;
+
+}  // namespace cmsim::serve

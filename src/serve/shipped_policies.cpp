@@ -1,0 +1,35 @@
+#include "shipped_policies.hpp"
+
+namespace cmsim::serve {
+
+PolicyRegistry builtin_policies() {
+  PolicyRegistry registry;
+  add_prefill_routing(registry);
+  add_prefill_admission(registry);
+  add_prefill_batching(registry);
+  add_cache_eviction(registry);
+  add_decode_admission(registry);
+  add_decode_routing(registry);
+  return registry;
+}
+
+ParameterInfo ageing_parameter(double otherwise, const char* help) {
+  return {.name = "ageing",
+          .kind = ParameterKind::kTime,
+          .otherwise = otherwise,
+          .minimum = 1e-3,
+          .help = help};
+}
+
+std::size_t most_urgent(std::span<const RequestView> waiting, Seconds now, Seconds ageing) {
+  const auto urgency = [&](const RequestView& request) {
+    return request.priority + (now - request.waiting_since) / ageing;
+  };
+  std::size_t best = 0;
+  for (std::size_t i = 1; i < waiting.size(); ++i) {
+    if (urgency(waiting[i]) > urgency(waiting[best])) best = i;
+  }
+  return best;
+}
+
+}  // namespace cmsim::serve

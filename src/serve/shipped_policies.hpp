@@ -1,0 +1,37 @@
+// The policies that come with the simulator, slot by slot. Internal to serve/.
+#pragma once
+
+#include <span>
+
+#include "cmsim/serve/policy.hpp"
+
+namespace cmsim::serve {
+
+void add_prefill_routing(PolicyRegistry& registry);
+void add_prefill_admission(PolicyRegistry& registry);
+void add_prefill_batching(PolicyRegistry& registry);
+void add_cache_eviction(PolicyRegistry& registry);
+void add_decode_admission(PolicyRegistry& registry);
+void add_decode_routing(PolicyRegistry& registry);
+
+/// After such a wait a request goes before those that a policy prefers.
+ParameterInfo ageing_parameter(double otherwise, const char* help);
+
+/// The position of the request of the highest priority, to which waiting adds one in every
+/// `ageing`; of equal ones the first.
+std::size_t most_urgent(std::span<const RequestView> waiting, Seconds now, Seconds ageing);
+
+/// The position of the first request when it has waited for `ageing`, else of the one of the least
+/// `key`; of equal ones the first.
+template <class Key>
+std::size_t least_unless_aged(std::span<const RequestView> waiting, Seconds now, Seconds ageing,
+                              const Key& key) {
+  if (now - waiting.front().waiting_since >= ageing) return 0;
+  std::size_t best = 0;
+  for (std::size_t i = 1; i < waiting.size(); ++i) {
+    if (key(waiting[i]) < key(waiting[best])) best = i;
+  }
+  return best;
+}
+
+}  // namespace cmsim::serve
