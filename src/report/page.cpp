@@ -54,12 +54,14 @@ std::string title_of(std::span<const Source> sources) {
   return html_escaped(title + " - cmsim report");
 }
 
+/// Kept as text until somebody looks at it; a drawing escapes the names in it, so that none ends
+/// the element.
 std::string drawings_of(std::span<const Source> sources) {
   std::string text;
   for (std::size_t i = 0; i < sources.size(); ++i) {
     if (sources[i].drawing.empty()) continue;
-    text += "<template id=\"drawing-" + std::to_string(i) + "\">" + sources[i].drawing +
-            "</template>\n";
+    text += "<script type=\"image/svg+xml\" id=\"drawing-" + std::to_string(i) + "\">" +
+            sources[i].drawing + "</script>\n";
   }
   return text;
 }

@@ -44,7 +44,7 @@ TEST(Page, LoadsNothingAndNamesTheLicenceOfTheCharts) {
 
 TEST(Page, HasTheDrawingOfEverySourceThatHasOne) {
   const std::string text = page(std::vector<Source>{named("a"), {{{"name", "b"}}, "<svg>b</svg>"}});
-  EXPECT_THAT(text, HasSubstr("<template id=\"drawing-1\"><svg>b</svg></template>"));
+  EXPECT_THAT(text, HasSubstr("id=\"drawing-1\"><svg>b</svg></script>"));
   EXPECT_THAT(text, Not(HasSubstr("id=\"drawing-0\"")));
 }
 

@@ -99,7 +99,7 @@ function plainTable(table) {
   const rows = table.rows();
   const numeric = table.head.map((_, i) => rows.some((row) => typeof row[i] === 'number'));
   const body = rows.slice(0, kMostShown).map((row) => el('tr', {}, row.map((value, i) =>
-    el('td', {class: numeric[i] ? 'num' : null}, cellText(value)))));
+    el('td', {class: numeric[i] ? 'num' : String(value).length > 50 ? 'wrap' : null}, cellText(value)))));
   return el('div', {class: 'scroll'},
     el('table', {}, table.caption ? el('caption', {class: 'visually-hidden'}, table.caption) : null,
       el('thead', {}, el('tr', {}, table.head.map((name, i) => el('th', {scope: 'col', class: numeric[i] ? 'num' : null}, name)))),
@@ -165,16 +165,19 @@ const marks = {
 const whiskers = {
   id: 'whiskers',
   afterDatasetsDraw(chart) {
-    const {ctx, scales: {x, y}} = chart;
+    const {ctx, chartArea: area, scales: {y}} = chart;
     chart.data.datasets.forEach((set, i) => {
       if (!set.halves || !chart.isDatasetVisible(i)) return;
       ctx.save();
       ctx.strokeStyle = set.borderColor;
       ctx.lineWidth = 1.2;
+      ctx.beginPath();
+      ctx.rect(area.left - 6, area.top - 2, area.right - area.left + 12, area.bottom - area.top + 4);
+      ctx.clip();
       chart.getDatasetMeta(i).data.forEach((point, j) => {
         const half = set.halves[j], value = set.data[j]?.y ?? set.data[j];
         if (!isNumber(half) || !isNumber(value) || point.skip) return;
-        const top = y.getPixelForValue(value + half), bottom = y.getPixelForValue(Math.max(value - half, y.type === 'logarithmic' ? y.min : -Infinity));
+        const top = y.getPixelForValue(value + half), bottom = y.getPixelForValue(value - half);
         ctx.beginPath();
         ctx.moveTo(point.x, top); ctx.lineTo(point.x, bottom);
         ctx.moveTo(point.x - 4, top); ctx.lineTo(point.x + 4, top);
@@ -350,7 +353,7 @@ function notices(result) {
   if (load.why_no_rate) list.push(`No rate of arrival: ${load.why_no_rate}.`);
   if (uplinks && !uplinks.in_paths && uplinks.pressure > 1) list.push(`Uplinks are not in the paths of flows, and would have been asked for ${figure(uplinks.pressure)} times what they carry: transfers may come out too fast.`);
   if (result.cache?.imposed_reuse) list.push(`Assumed: a cache hit rate of ${percent(result.cache.imposed_reuse)}, imposed by the scenario.`);
-  if (result.bands) list.push(`Assumed ranges: ${result.band_constants.length} constants that were not measured were varied at once over ${result.band_samples} samples; see Provenance.`);
+  if (result.bands) list.push(`Assumed ranges: ${result.band_constants.length} constants that have one were varied at once over ${result.band_samples} samples; Provenance lists them.`);
   return list;
 }
 function noticesBox(result) {
@@ -616,9 +619,10 @@ function rankMap(run) {
       tokens.slice(0, Math.ceil(kMost / instances.length)).map((n, rank) => el('i', {style: {background: `color-mix(in srgb, var(--c0) ${Math.round(100 * n / most)}%, var(--soft))`}, title: `rank ${rank}: ${figure(n)} tokens, ${signed(n / mean - 1)} of the mean`})))]));
 }
 function drawingOf(run) {
-  const template = document.getElementById(`drawing-${sources.indexOf(run)}`);
-  if (!template) return el('p', {class: 'note'}, `The machine is not drawn: ${run.machine.why_not}`);
-  const frame = el('div', {class: 'drawing scroll', tabindex: 0, role: 'img', 'aria-label': 'Drawing of the machine; lines and dies have the colour of their load, which the table of links has too'}, template.content.cloneNode(true));
+  const drawing = document.getElementById(`drawing-${sources.indexOf(run)}`);
+  if (!drawing) return el('p', {class: 'note'}, `The machine is not drawn: ${run.machine.why_not}`);
+  const frame = el('div', {class: 'drawing scroll', tabindex: 0, role: 'img', 'aria-label': 'Drawing of the machine; lines and dies have the colour of their load, which the table of links has too'}, 
+    document.importNode(new DOMParser().parseFromString(drawing.textContent.trim(), 'image/svg+xml').documentElement, true));
   return el('figure', {}, el('div', {class: 'head'}, el('figcaption', {}, el('h3', {}, 'The machine and its load'),
     el('p', {class: 'note'}, 'A die has the colour of the share of the window in which its instance runs, a line that of the mean use of its class of links. Point at a part for its name.')),
   el('div', {class: 'tools'}, el('button', {type: 'button', onclick: () => frame.classList.toggle('full')}, 'Full size'))), frame);
@@ -713,7 +717,7 @@ const varied = (study) => study.axes.map((of, i) => ({...of, at: i})).filter(({v
 const isSensitivity = (study) => study.axes.length === 1 && study.axes[0].name === 'set' && study.axes[0].values[0] === '';
 const metricIndex = (study, name) => study.metrics.findIndex((metric) => metric.name === name);
 const numericMetrics = (study) => study.metrics.map((metric, i) => ({...metric, at: i})).filter(({at: i}) => study.cells.some((cell) => isNumber(cell.figures[i]?.mean)));
-const halfText = (half) => half >= 100 ? figure(half) : String(Number(half.toPrecision(2)));
+const halfText = (half) => figure(Number(half.toPrecision(2)));
 function figureText(of) {
   if (!of) return '–';
   if (of.texts) return Object.entries(of.texts).map(([text, n]) => Object.keys(of.texts).length > 1 ? `${n} ${text}` : text).join(', ');
@@ -752,10 +756,10 @@ function filterOf(text, columns) {
 /** A table with a filter, sorting, and two rows to be put side by side. columns: {key, title, numeric}; rows: {cells, shown, point}. */
 function dataTable(name, columns, rows, beside) {
   for (const row of rows) row.text = [...row.cells, ...row.shown].map((cell) => String(cell ?? '')).join('\u0001').toLowerCase();
-  const kStep = 250;
+  const kStep = 100;
   let limit = kStep, [sortKey, sortWay] = recall('sort', ':').split(':');
   const chosen = [];
-  const body = el('tbody'), count = el('span', {class: 'muted', role: 'status'}), more = el('button', {type: 'button', onclick: () => { limit += 4 * kStep; draw(); }});
+  const body = el('tbody'), count = el('span', {class: 'muted', role: 'status'}), more = el('button', {type: 'button', style: {marginTop: '.6rem'}, onclick: () => { limit += 4 * kStep; draw(); }});
   const pair = el('div', {style: {marginTop: '1rem'}});
   const input = el('input', {type: 'search', value: recall('q', ''), placeholder: 'Filter', 'aria-label': `Filter ${name}`, oninput: () => { remember('q', input.value); limit = kStep; draw(); }});
   let found = rows;
@@ -808,23 +812,23 @@ function sideBySide(columns, [a, b]) {
 
 function cellsView(study) {
   const used = varied(study);
-  const columns = [{key: 'cell', title: 'cell', numeric: true}, ...used.map(({name}) => ({key: axisName(name), title: axisName(name), wrap: isSensitivity(study)})), {key: 'n', title: 'n', numeric: true},
+  const columns = [{key: 'cell', title: 'cell', numeric: true}, ...used.map(({name}) => ({key: axisName(name), title: axisName(name)})), {key: 'n', title: 'n', numeric: true},
     ...study.metrics.map((metric) => ({key: metric.name, title: metricTitle(metric), numeric: true, metric: true}))];
   const rows = study.cells.map((cell) => ({
     name: `cell ${cell.cell}`,
     cells: [cell.cell, ...used.map(({at: i, numbers}) => numbers[study.axes[i].values.indexOf(cell.settings[i])] ?? cell.settings[i]), cell.done,
       ...cell.figures.map((of) => of?.mean ?? (of?.of !== undefined ? of.met / of.of : of?.texts ? figureText(of) : null))],
     shown: [`${cell.cell}${cell.passing ? ' *' : ''}`, ...used.map(({at: i}) => settingText(cell.settings[i])), `${cell.done} of ${cell.points}`, ...cell.figures.map(figureText)]}));
-  return [studySummary(study), el('p', {class: 'note'}, 'A cell is a combination of the axes: its mean over the seeds, ± half of the 95 % t-interval where there are several.'),
+  return [studySummary(study), el('p', {class: 'note lead'}, 'A cell is a combination of the axes: its mean over the seeds, ± half of the 95 % t-interval where there are several.'),
     ...dataTable('cells', columns, rows, (pair) => sideBySide(columns, pair))];
 }
 function pointsView(study) {
   const used = varied(study), settings = new Map(study.cells.map((cell) => [cell.cell, cell.settings]));
   const failed = study.points.some(({error}) => error);
   const columns = [{key: 'number', title: 'point', numeric: true}, {key: 'seed', title: 'seed', numeric: true}, {key: 'state', title: 'state'},
-    ...used.map(({name}) => ({key: axisName(name), title: axisName(name), wrap: isSensitivity(study)})),
+    ...used.map(({name}) => ({key: axisName(name), title: axisName(name)})),
     ...study.metrics.map((metric) => ({key: metric.name, title: metricTitle(metric), numeric: true, metric: true})),
-    ...(failed ? [{key: 'error', title: 'error', wrap: true}] : []), {key: 'command', title: 'command', wrap: true}];
+    ...(failed ? [{key: 'error', title: 'error', wrap: true}] : []), {key: 'command', title: 'command'}];
   const rows = study.points.map((point) => {
     const of = used.map(({at: i}) => settings.get(point.cell)[i]), last = [...(failed ? [point.error ?? ''] : []), point.command];
     return {name: `point ${point.number}`,
@@ -891,6 +895,7 @@ function along(study, of, metric, height) {
   const rest = others(study, of), groups = linesOf(study, of);
   const numeric = of.numbers.every(isNumber), drawn = groups.slice(0, kMostLines);
   const x = (cell) => { const i = of.values.indexOf(cell.settings[of.at]); return numeric ? of.numbers[i] : i; };
+  const reach = Math.max(...study.cells.map((cell) => cell.figures[metric.at]).filter((found) => isNumber(found?.mean)).map(({mean, half}) => mean + (half ?? 0)));
   const wide = numeric && Math.min(...of.numbers) > 0 && Math.max(...of.numbers) / Math.min(...of.numbers) >= 30;
   return chart({title: metricTitle(metric), height,
     config: () => ({type: 'line', data: {datasets: drawn.map(([label, cells], i) => {
@@ -899,7 +904,7 @@ function along(study, of, metric, height) {
     })},
     options: {parsing: false, interaction: {mode: 'nearest', intersect: false}, scales: {
       x: axis(axisName(of.name), {type: wide ? 'logarithmic' : 'linear', offset: !numeric, ticks: numeric ? {} : {stepSize: 1, autoSkip: false, maxRotation: 40, callback: (i) => settingText(of.values[i] ?? ' ').slice(0, 18)}}),
-      y: axis(metric.unit, {beginAtZero: true})},
+      y: axis(metric.unit, {beginAtZero: true, suggestedMax: reach})},
     plugins: {legend: {display: false}, tooltip: {callbacks: {title: ([item]) => `${axisName(of.name)} ${numeric ? figure(item.parsed.x) : settingText(of.values[item.parsed.x])}`,
       label: ({dataset, raw}) => `${dataset.label ? `${dataset.label}: ` : ''}${figure(raw.y)}${isNumber(raw.half) ? ` ± ${halfText(raw.half)}` : ''} ${metric.unit}${raw.passing ? ' *' : ''}`}}}}}),
     table: {head: [axisName(of.name), ...rest.map(({name}) => axisName(name)), metricTitle(metric), '± half', 'seeds'], rows: () => study.cells.map((cell) => [cell.settings[of.at], ...rest.map(({at: i}) => cell.settings[i]), cell.figures[metric.at]?.mean ?? null, cell.figures[metric.at]?.half ?? null, cell.done])}});
@@ -915,7 +920,7 @@ function loadView(study) {
   const of = varied(study).find(({name}) => isLoad(name)), metrics = numericMetrics(study);
   const wanted = ['goodput', 'output_throughput', 'p99_ttft', 'p99_tpot'].map((name) => metrics.find((metric) => metric.name === name)).filter(Boolean);
   return [alongLead(study, of, `The load is ${of.name}: goodput rises with it until limits are missed. `),
-    el('div', {class: 'grid'}, wanted.map((metric, i) => along(study, of, metric, i === 0 ? 320 : 260)))];
+    el('div', {class: 'grid'}, wanted.map((metric) => along(study, of, metric, 280)))];
 }
 
 function tornado(study) {
