@@ -29,6 +29,7 @@ double quantile(const std::vector<double>& sorted, double share) {
 /// Every half per cent, and more of the tail.
 std::vector<double> shares() {
   std::vector<double> list;
+  list.reserve(198 + 11);
   for (int i = 0; i < 198; ++i) list.push_back(i / 200.0);
   for (int i = 0; i <= 10; ++i) list.push_back(0.99 + i / 1000.0);
   return list;

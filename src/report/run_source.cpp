@@ -24,7 +24,7 @@ constexpr std::size_t kMostBytes = 4'000'000'000;
 constexpr std::size_t kLargestDrawing = 4'000'000;
 
 Json read_result(const fs::path& file) {
-  const Json result = Json::parse(read_whole(file, kMostBytes), nullptr, false);
+  Json result = Json::parse(read_whole(file, kMostBytes), nullptr, false);
   if (result.is_discarded()) {
     throw ConfigError(
         {file.string(), 0, ""},
