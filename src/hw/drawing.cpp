@@ -23,7 +23,7 @@ constexpr double kTallest = 620, kMostScaled = 2.2;
 constexpr double kTierGap = 130;  // for the cables between two rows
 constexpr double kLegendRow = 20;
 constexpr double kTextPitch = 5.9;  // of a letter of the legend, on average
-constexpr double kAside = 5;  // between cables of two classes
+constexpr double kAside = 5;        // between cables of two classes
 constexpr std::size_t kMostInnerLinks = 600;
 constexpr const char* kInk = "#33475b";
 constexpr const char* kFaint = "#c3ced9";
