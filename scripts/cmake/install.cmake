@@ -26,6 +26,8 @@ install(TARGETS cmsim_library cmsim_policy cmsim_options ${libraries} EXPORT cms
 install(DIRECTORY ${CMAKE_BINARY_DIR}/include/cmsim DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
 install(DIRECTORY ${CMAKE_SOURCE_DIR}/platforms ${CMAKE_SOURCE_DIR}/workloads
         DESTINATION ${CMAKE_INSTALL_DATADIR}/cmsim)
+install(FILES ${CMAKE_SOURCE_DIR}/docs/scenario.schema.json
+        DESTINATION ${CMAKE_INSTALL_DATADIR}/cmsim/docs)
 
 install(EXPORT cmsim NAMESPACE cmsim:: FILE cmsimTargets.cmake DESTINATION ${cmake_directory})
 configure_package_config_file(${CMAKE_CURRENT_LIST_DIR}/cmsimConfig.cmake.in cmsimConfig.cmake

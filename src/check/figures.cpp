@@ -5,6 +5,7 @@
 
 #include "cmsim/base/error.hpp"
 #include "cmsim/base/input_file.hpp"
+#include "cmsim/study/point.hpp"
 #include "figure_parts.hpp"
 
 namespace cmsim::check {
@@ -41,31 +42,15 @@ std::string text_of(const json& value) {
 
 using Settings = std::vector<std::pair<std::string, std::string>>;
 
-/// Each --set and option of a command line by itself; the rest of the words by place. Quotes are
-/// those of a shell.
+/// Each --set and option of a command line by itself; the rest of the words by place.
 void add_command(Settings& settings, const std::string& command) {
   std::vector<std::string> options;  // "--name value ..."
-  std::string word;
-  bool quoted = false;
-  for (std::size_t at = 0; at <= command.size(); ++at) {
-    if (at + 1 < command.size() && command[at] == '\\' && !quoted) {
-      word += command[++at];
-      continue;
-    }
-    if (at < command.size() && command[at] == '\'') {
-      quoted = !quoted;
-      continue;
-    }
-    if (at < command.size() && (quoted || command[at] != ' ')) {
-      word += command[at];
-      continue;
-    }
+  for (const std::string& word : study::words_in(command)) {
     if (word.starts_with("--")) {
       options.push_back(word);
     } else if (!options.empty()) {
       options.back() += " " + word;
     }
-    word.clear();
   }
   for (const std::string& option : options) {
     const bool set = option.starts_with("--set ");

@@ -16,7 +16,6 @@
 #include "cmsim/study/point.hpp"
 #include "commands.hpp"
 #include "decision_log.hpp"
-#include "fault_options.hpp"
 #include "interrupt.hpp"
 #include "option_rules.hpp"
 #include "plugin.hpp"
@@ -25,54 +24,28 @@
 #include "requirements.hpp"
 #include "run_band.hpp"
 #include "run_seeds.hpp"
+#include "scenario_options.hpp"
 #include "terminal.hpp"
+#include "timeline_options.hpp"
 
 namespace cmsim::cli {
 namespace {
 
 struct RunCommand {
-  std::string scenario;
-  std::vector<std::string> sets, plugins, required;
-  std::optional<std::string> trace, network, out;
-  std::optional<std::uint64_t> seed;
+  ScenarioOptions scenario;
+  std::vector<std::string> required;
+  std::optional<std::string> out;
   std::optional<std::string> seeds, time_series;
+  TimelineOptions timeline;
   std::optional<std::size_t> band;  // samples
   StudyOptions study;               // of a run with several seeds or a band
-  std::optional<double> rate, speed;
   double policy_timeout = kPolicyTimeout;
-  FaultOptions faults;
   std::vector<double> percentiles{99};
   bool json = false, quiet = false, strict = false, detailed = false, aiperf = false, force = false;
 
-  /// The options that have a scenario pointer are short for --set; they come last and win.
-  std::vector<run::Setting> settings() const {
-    std::vector<run::Setting> all = run::settings_of(sets);
-    const auto add = [&](const char* pointer, const std::string& option, const auto& value) {
-      if (!value) return;
-      const std::string text = fmt::format("{}", *value);
-      all.push_back({fmt::format("{}={}", pointer, text), option + " " + text});
-    };
-    add("/workload/trace", "--trace", trace);
-    add("/workload/arrivals/rate", "--rate", rate);
-    add("/workload/time_scale", "--speed", speed);
-    add("/seed", "--seed", seed);
-    add("/network", "--network", network);
-    for (run::Setting& setting : faults.settings()) all.push_back(std::move(setting));
-    return all;
-  }
-
   /// As typed, without what cannot change the result (where it goes, how it is shown).
   std::string provenance() const {
-    using study::shell_word;
-    std::string text = "cmsim run " + shell_word(scenario);
-    for (const std::string& set : sets) text += " --set " + shell_word(set);
-    for (const std::string& plugin : plugins) text += " --plugin " + shell_word(plugin);
-    if (trace) text += " --trace " + shell_word(*trace);
-    if (rate) text += fmt::format(" --rate {}", *rate);
-    if (speed) text += fmt::format(" --speed {}", *speed);
-    if (seed) text += " --seed " + std::to_string(*seed);
-    if (network) text += " --network " + *network;
-    text += faults.text();
+    std::string text = "cmsim run " + scenario.text();
     if (band) text += fmt::format(" --band {}", *band);
     if (percentiles != std::vector<double>{99}) {
       text += fmt::format(" --percentiles {}", fmt::join(percentiles, ","));
@@ -111,14 +84,14 @@ int verdict(const RunCommand& command, const metrics::Result& result) {
 
 StudyOptions study_options(const RunCommand& command) {
   StudyOptions options = command.study;
-  options.plugins = command.plugins;
+  options.plugins = command.scenario.plugins;
   options.policy_timeout = command.policy_timeout;
   options.quiet = command.quiet;
   return options;
 }
 
 int execute_seeds(const RunCommand& command, serve::PolicyRegistry& registry) {
-  SeedsRequest request{.scenario = command.scenario,
+  SeedsRequest request{.scenario = command.scenario.scenario,
                        .seeds = *command.seeds,
                        .sets = {},
                        .out = {},
@@ -126,7 +99,7 @@ int execute_seeds(const RunCommand& command, serve::PolicyRegistry& registry) {
                        .strict = command.strict,
                        .json = command.json,
                        .options = study_options(command)};
-  for (const run::Setting& setting : command.settings()) {
+  for (const run::Setting& setting : command.scenario.settings()) {
     request.sets.push_back(setting.assignment);
   }
   if (command.out) request.out = *command.out;
@@ -136,8 +109,8 @@ int execute_seeds(const RunCommand& command, serve::PolicyRegistry& registry) {
 BandSamples execute_band(const RunCommand& command, const run::Scenario& scenario,
                          const std::filesystem::path& directory,
                          const serve::PolicyRegistry& registry) {
-  return run_band({.scenario = command.scenario,
-                   .settings = command.settings(),
+  return run_band({.scenario = command.scenario.scenario,
+                   .settings = command.scenario.settings(),
                    .seed = scenario.seed,
                    .samples = *command.band,
                    .directory = directory / "band",
@@ -150,11 +123,10 @@ int execute(const RunCommand& command, serve::PolicyRegistry& registry) {
   const serve::PolicyRegistry without_plugins = registry;
   serve::PolicyCall policy_call;
   std::optional<PolicyWatch> watch(std::in_place, policy_call, command.policy_timeout);
-  load_plugins(command.plugins, registry, policy_call, *watch);
-  if (command.scenario != "-") {
-    run::expect_kind(run::find_scenario(command.scenario), run::FileKind::kScenario);
-  }
-  const run::Scenario scenario = run::open_scenario(command.scenario, command.settings(), registry);
+  load_plugins(command.scenario.plugins, registry, policy_call, *watch);
+  const std::string& named = command.scenario.scenario;
+  if (named != "-") run::expect_kind(run::find_scenario(named), run::FileKind::kScenario);
+  const run::Scenario scenario = run::open_scenario(named, command.scenario.settings(), registry);
   spdlog::info("read scenario {}, digest {}", scenario.name, scenario.digest);
   const auto directory = command.output_directory(scenario);
   for (const auto& [given, option] : {std::pair{command.aiperf, "--aiperf"},
@@ -177,8 +149,9 @@ int execute(const RunCommand& command, serve::PolicyRegistry& registry) {
         execute_band(command, scenario, directory.value_or(run::default_output_directory(scenario)),
                      without_plugins);
     watch.emplace(policy_call, command.policy_timeout);
-    if (!command.plugins.empty()) watch->catch_crashes();
+    if (!command.scenario.plugins.empty()) watch->catch_crashes();
   }
+  std::optional<metrics::RunTrace> timeline = command.timeline.listener(scenario);
   Progress progress;
   std::optional<Interruptible> interruptible;
   run::RunOptions options;
@@ -188,6 +161,7 @@ int execute(const RunCommand& command, serve::PolicyRegistry& registry) {
   } else if (is_terminal(Stream::kError) && !command.quiet) {
     options.listeners.push_back(&progress);
   }
+  if (timeline) options.listeners.push_back(&*timeline);
   options.on_start = [&](const work::Trace& trace) {
     if (existing) {
       run::check_replaceable(*existing, *directory, scenario.digest, run::digest_of(trace));
@@ -222,6 +196,7 @@ int execute(const RunCommand& command, serve::PolicyRegistry& registry) {
       note(command, "wrote {}\n", file.string());
     }
   }
+  if (timeline) note(command, "{}", command.timeline.write(*timeline));
   if (command.json) {
     const bool spared = command.detailed && is_terminal(Stream::kOut);  // gigabytes on a screen
     const auto shown = spared ? metrics::Detail::kSummary : detail;
@@ -240,17 +215,7 @@ int execute(const RunCommand& command, serve::PolicyRegistry& registry) {
 void add_run(CLI::App& app, Session& session) {
   auto command = std::make_shared<RunCommand>();
   CLI::App* sub = app.add_subcommand("run", "Replay a workload through the supernode");
-  sub->add_option("SCENARIO", command->scenario, kScenarioHelp)->required();
-  sub->add_option("--set", command->sets,
-                  "Change one key, with units: --set /slo/tpot=15ms (repeatable, in order)")
-      ->type_name("/POINTER=VALUE")
-      ->allow_extra_args(false);
-  sub->add_option(
-         "--trace", command->trace,
-         "Short for --set /workload/trace=FILE. What the scenario says of its own trace (rate, "
-         "resample, population, time_scale, start, ...) is retired and named")
-      ->type_name("FILE");
-  sub->add_option("--seed", command->seed, "Short for --set /seed=N")->transform(whole_from(0));
+  command->scenario.add_to(*sub);
   CLI::Option* seeds = sub->add_option(
       "--seeds", command->seeds,
       "Several seeds, e.g. 1..12: every headline with its interval, in how many the SLO is met");
@@ -265,33 +230,12 @@ void add_run(CLI::App& app, Session& session) {
       ->default_str("32")
       ->transform(whole_from(study::kFewestSamples, study::kMostSamples))
       ->excludes(seeds);
-  CLI::Option* rate =
-      sub->add_option("--rate", command->rate,
-                      "Requests per second: of drawn arrivals; a trace is stretched or squeezed in "
-                      "time until its mean rate is this. Short for --set /workload/arrivals/rate=R")
-          ->type_name("R")
-          ->check(number_from(work::kLeastRate, work::kMostRate));
-  sub->add_option("--speed", command->speed,
-                  "The trace comes X times faster than recorded, or than the scenario's rate says; "
-                  "2 = in half the time. Short for "
-                  "--set /workload/time_scale=X")
-      ->type_name("X")
-      ->check(number_from(1e-6, 1e6))
-      ->excludes(rate);
-  command->faults.add_to(*sub);
-  sub->add_option("--network", command->network,
-                  "Fidelity of exchanges: auto is the first rung that "
-                  "leaves out nothing the scenario has")
-      ->type_name("analytic|hose|flow|auto");
   sub->add_option(
          "--out", command->out,
          "Directory for result.json and requests.csv [out/<scenario>-<digest>; with --json "
          "only when given]. A result of another scenario in it is not replaced")
       ->type_name("DIR");
   sub->add_flag("--force", command->force, "Replace whatever result the directory holds");
-  sub->add_option("--plugin", command->plugins, "Shared object that registers policies")
-      ->type_name("FILE.so")
-      ->allow_extra_args(false);
   sub->add_option("--policy-timeout", command->policy_timeout,
                   "Wall-clock seconds that one call of a policy may take before the run ends with "
                   "exit code 3 and its name; 0: for ever")
@@ -325,6 +269,7 @@ void add_run(CLI::App& app, Session& session) {
          "of this length, e.g. 1s")
       ->type_name("DT")
       ->check(quantity_from(Dimension::kTime, 1e-6, 1e7));
+  command->timeline.add_to(*sub);
   sub->add_flag("--aiperf", command->aiperf,
                 "Write AIPerf's profile_export.jsonl too, beside requests.csv");
   sub->footer(
@@ -345,12 +290,15 @@ void add_run(CLI::App& app, Session& session) {
       const bool no_file = command->json && !command->out && !several;
       refuse_idle(
           *sub,
-          {{{"--timeseries", "--aiperf", "--detailed", "--percentiles"},
+          {{{"--timeseries", "--timeline", "--aiperf", "--detailed", "--percentiles"},
             several,
             "with --seeds, which keeps the plain result of every seed; run one with --seed"},
            {{"--jobs", "--time-limit", "--memory-limit", "--retries", "--resume"},
             alone,
             "on one run, it needs --seeds or --band"},
+           {{"--timeline-sample", "--timeline-window"},
+            !command->timeline.file.has_value(),
+            "without --timeline FILE"},
            {{"--force"}, several, "with --seeds, whose points are never replaced; see --resume"},
            {{"--detailed"},
             no_file && is_terminal(Stream::kOut),

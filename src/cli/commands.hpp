@@ -79,6 +79,7 @@ void add_run(CLI::App& app, Session& session);
 void add_sweep(CLI::App& app, Session& session);
 void add_compare(CLI::App& app, Session& session);
 void add_check(CLI::App& app, Session& session);
+void add_report(CLI::App& app, Session& session);
 void add_p2p(CLI::App& app, Session& session);
 void add_collective(CLI::App& app, Session& session);
 void add_topology(CLI::App& app, Session& session);
@@ -86,10 +87,13 @@ void add_step(CLI::App& app, Session& session);
 void add_trace(CLI::App& app, Session& session);
 void add_policies(CLI::App& app, Session& session);
 void add_validate(CLI::App& app, Session& session);
+void add_init(CLI::App& app, Session& session);
+void add_completion(CLI::App& app, Session& session);
 void add_help(CLI::App& app, Session& session);
 
-inline constexpr auto kCommands = {add_run,      add_sweep,    add_compare,    add_check,
-                                   add_topology, add_p2p,      add_collective, add_step,
-                                   add_trace,    add_policies, add_validate,   add_help};
+inline constexpr auto kCommands = {add_run,    add_sweep,      add_compare,  add_check,
+                                   add_report, add_topology,   add_p2p,      add_collective,
+                                   add_step,   add_trace,      add_policies, add_validate,
+                                   add_init,   add_completion, add_help};
 
 }  // namespace cmsim::cli

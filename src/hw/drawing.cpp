@@ -22,7 +22,8 @@ constexpr double kNarrowest = 1240;  // the whole drawing
 constexpr double kTallest = 620, kMostScaled = 2.2;
 constexpr double kTierGap = 130;  // for the cables between two rows
 constexpr double kLegendRow = 20;
-constexpr double kAside = 5;  // between cables of two classes
+constexpr double kTextPitch = 5.9;  // of a letter of the legend, on average
+constexpr double kAside = 5;        // between cables of two classes
 constexpr std::size_t kMostInnerLinks = 600;
 constexpr const char* kInk = "#33475b";
 constexpr const char* kFaint = "#c3ced9";
@@ -455,8 +456,8 @@ class Drawing {
   }
 
   void draw_load_scale(double x, double y) {
-    canvas_.text(x, y, 12, "dies and lines: how much of the time their busiest link works");
-    x += 372;
+    canvas_.text(x, y, 12, loads_->scale);
+    x += 12 + kTextPitch * static_cast<double>(loads_->scale.size());
     constexpr int kSteps = 40;
     for (int i = 0; i < kSteps; ++i) {
       const std::string colour = load_colour((i + 0.5) / kSteps);

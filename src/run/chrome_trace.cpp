@@ -3,20 +3,15 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cmath>
 #include <nlohmann/json.hpp>
 
+#include "cmsim/metrics/chrome_events.hpp"
+
 namespace cmsim::run {
+
+using metrics::nanoseconds;
+
 namespace {
-
-using Json = nlohmann::ordered_json;
-
-std::int64_t nanoseconds(Seconds seconds) { return std::llround(seconds * 1e9); }
-double microseconds(std::int64_t nanoseconds) { return static_cast<double>(nanoseconds) / 1e3; }
-
-Json metadata(const char* what, int thread, const Json& arguments) {
-  return {{"ph", "M"}, {"name", what}, {"pid", 1}, {"tid", thread}, {"args", arguments}};
-}
 
 /// Tracks in the order in which they are shown.
 std::vector<std::string> tracks_of(const std::vector<model::StepSlice>& slices) {
@@ -38,14 +33,11 @@ std::string chrome_trace(const StepReport& report) {
   std::ranges::stable_sort(slices, {}, &model::StepSlice::start);
   const std::vector<std::string> tracks = tracks_of(slices);
 
-  Json events = Json::array();
-  events.push_back(metadata("process_name", 0,
-                            {{"name", fmt::format("{} step, the pacing one of {} ranks",
-                                                  to_string(report.phase), report.ranks)}}));
+  metrics::ChromeEvents events;
+  events.name_process(
+      1, fmt::format("{} step, the pacing one of {} ranks", to_string(report.phase), report.ranks));
   for (std::size_t t = 0; t < tracks.size(); ++t) {
-    const int thread = static_cast<int>(t) + 1;
-    events.push_back(metadata("thread_name", thread, {{"name", tracks[t]}}));
-    events.push_back(metadata("thread_sort_index", thread, {{"sort_index", thread}}));
+    events.name_thread({1, static_cast<int>(t) + 1}, tracks[t]);
   }
   const std::int64_t end_of_step = nanoseconds(report.breakdown.duration);
   std::vector<std::int64_t> free_from(tracks.size(), 0);
@@ -58,18 +50,11 @@ std::string chrome_trace(const StepReport& report) {
         std::min(end_of_step, std::max(begin, nanoseconds(slice.start + slice.duration)));
     if (end <= begin) continue;
     free_from[t] = end;
-    Json arguments = Json::object();
+    nlohmann::ordered_json arguments = nlohmann::ordered_json::object();
     if (slice.layer >= 0) arguments = {{"layer", slice.layer}, {"microbatch", slice.microbatch}};
-    events.push_back({{"ph", "X"},
-                      {"name", slice.name},
-                      {"pid", 1},
-                      {"tid", t + 1},
-                      {"ts", microseconds(begin)},
-                      {"dur", microseconds(end - begin)},
-                      {"args", std::move(arguments)}});
+    events.slice({1, static_cast<int>(t) + 1}, slice.name, begin, end, arguments);
   }
-  const Json trace{{"displayTimeUnit", "ns"}, {"traceEvents", std::move(events)}};
-  return trace.dump() + "\n";
+  return events.text();
 }
 
 }  // namespace cmsim::run

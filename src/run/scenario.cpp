@@ -222,6 +222,7 @@ Scenario read_keys(const ConfigDocument& document, const serve::PolicyRegistry& 
   Scenario scenario;
   if (root.has("extends")) root.fail("extends", "can be given in a file only");
   root.text_or("description", "");
+  root.text_or("$schema", "");  // for editors
   scenario.platform = hw::read_platform(root.child("platform"));
   hw::add_faults(scenario.platform,
                  hw::read_faults(root.child_or_empty("faults"), scenario.platform));

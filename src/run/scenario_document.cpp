@@ -57,6 +57,20 @@ std::string extended(const ConfigDocument& document) {
   return path;
 }
 
+/// A file beside the one that names it, else the shipped scenario of that name.
+fs::path file_extended(const fs::path& directory, const std::string& named,
+                       const SourceLocation& place) {
+  const fs::path file = beside(directory, named);
+  if (is_there(file)) return file;
+  try {
+    const fs::path shipped = find_scenario(named);
+    if (is_there(shipped)) return shipped;
+  } catch (const ConfigError& error) {
+    throw ConfigError(place, error.what());
+  }
+  throw ConfigError(place, file.string() + ": no such file");
+}
+
 /// `chain` has the files that extend this one, the first of them last to be laid over.
 ConfigDocument with_extended(ConfigDocument own, const fs::path& directory,
                              std::vector<std::string> chain) {
@@ -70,8 +84,7 @@ ConfigDocument with_extended(ConfigDocument own, const fs::path& directory,
   }
   const SourceLocation place = own.location("/extends");
   own.erase("/extends");
-  const fs::path file = beside(directory, named);
-  if (!is_there(file)) throw ConfigError(place, file.string() + ": no such file");
+  const fs::path file = file_extended(directory, named, place);
   chain.push_back(own.name());
   for (const std::string& other : chain) {
     std::error_code error;

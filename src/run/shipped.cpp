@@ -14,6 +14,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
+fs::path scenarios() { return fs::path("workloads") / "scenarios"; }
+
 std::vector<std::string> shipped_names(const fs::path& inside) {
   std::set<std::string> names;
   std::error_code error;
@@ -53,8 +55,11 @@ std::vector<fs::path> shipped_places(const fs::path& inside) {
   return {inside, program / ".." / "share" / "cmsim" / inside, program / ".." / ".." / inside};
 }
 
+std::vector<std::string> shipped_scenarios() { return shipped_names(scenarios()); }
+std::vector<std::string> shipped_platforms() { return shipped_names("platforms"); }
+
 fs::path find_scenario(const std::string& named) {
-  return find_shipped(named, fs::path("workloads") / "scenarios", "scenario");
+  return find_shipped(named, scenarios(), "scenario");
 }
 
 fs::path find_platform(const std::string& named) {

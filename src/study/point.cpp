@@ -12,6 +12,26 @@ std::string shell_word(const std::string& word) {
   return text + "'";
 }
 
+std::vector<std::string> words_in(const std::string& line) {
+  std::vector<std::string> words;
+  bool quoted = false, inside = false;  // a word may be empty: ''
+  for (std::size_t at = 0; at < line.size(); ++at) {
+    if (line[at] == ' ' && !quoted) {
+      inside = false;
+      continue;
+    }
+    if (!inside) words.emplace_back();
+    inside = true;
+    if (line[at] == '\'') {
+      quoted = !quoted;
+    } else {
+      if (line[at] == '\\' && !quoted && at + 1 < line.size()) ++at;
+      words.back() += line[at];
+    }
+  }
+  return words;
+}
+
 std::vector<std::string> words_of(const Point& point) {
   std::vector<std::string> words{point.command, point.file.string()};
   words.insert(words.end(), point.options.begin(), point.options.end());

@@ -66,6 +66,14 @@ std::string anchored(const std::string& text) {
   return fs::absolute(text).lexically_normal().string();
 }
 
+/// A path from where the study lies; the name of what comes with the program stays one.
+fs::path scenario_of(const fs::path& directory, const std::string& named) {
+  const fs::path file = (directory / named).lexically_normal();
+  std::error_code error;
+  const bool bare = !fs::path(named).has_parent_path() && !fs::path(named).has_extension();
+  return bare && !fs::exists(file, error) ? fs::path(named) : file;
+}
+
 /// A value of a place of the scenario, of those that take files anchored.
 std::string anchored_at(const std::string& pointer, const std::string& value) {
   const bool file = pointer == "/workload/trace" || pointer == "/platform" || pointer == "/model";
@@ -137,7 +145,7 @@ Study read_study(const fs::path& file) {
   const fs::path directory = file.parent_path();
   Study study;
   root.text_or("description", "");
-  study.file = (directory / root.text("scenario")).lexically_normal();
+  study.file = scenario_of(directory, root.text("scenario"));
   study.command = root.choice_or("command", "run", {"run", "step", "collective", "p2p"});
   study.options = texts(root, "options");
   study.sets = texts(root, "set");

@@ -62,5 +62,14 @@ TEST(Runner, AFileThatIsNotThereIsSaidBeforeAnythingRuns) {
   EXPECT_THROW(run_scenarios(points, serve::builtin_policies()), ConfigError);
 }
 
+TEST(Point, ALineIsReadAsTheWordsItWasMadeOf) {
+  const std::vector<std::string> words{"cmsim", "run", "it's \"a\".json", "--set", "/x=a b\\c", ""};
+  std::string line;
+  for (const std::string& word : words) line += (line.empty() ? "" : " ") + shell_word(word);
+  EXPECT_EQ(words_in(line), words);
+  EXPECT_EQ(words_in("  a  'b c'\\''d' "), (std::vector<std::string>{"a", "b c'd"}));
+  EXPECT_TRUE(words_in("").empty());
+}
+
 }  // namespace
 }  // namespace cmsim::study

@@ -9,6 +9,7 @@
 #include <fstream>
 
 #include "cmsim/base/error.hpp"
+#include "cmsim/study/database.hpp"
 #include "cmsim/study/tables.hpp"
 
 namespace cmsim::study {
@@ -182,6 +183,42 @@ TEST(Tables, TheDatabaseAnswersQuestions) {
   EXPECT_EQ(ask("SELECT result ->> '$.y' FROM points WHERE digest = '1-2'"), "12;");
   EXPECT_EQ(ask("SELECT strict FROM pragma_table_list WHERE name = 'points'"), "1;");
   sqlite3_close(database);
+}
+
+TEST(Tables, TheDatabaseCanBeReadBack) {
+  const std::string bytes = to_database(table_with(2));
+  const Directory directory;
+  std::filesystem::create_directories(directory.path());
+  const auto file = directory.path() / kDatabase;
+  std::ofstream(file, std::ios::binary) << bytes;
+  const RecordedStudy study = read_database(file);
+  EXPECT_EQ(study.command, "run");
+  EXPECT_THAT(study.metrics, ElementsAre("word", "y"));
+  ASSERT_EQ(study.points.size(), 4u);
+  EXPECT_EQ(study.points[1].seed, 2);
+  EXPECT_EQ(study.points[1].state, "done");
+  EXPECT_THAT(study.points[1].result, HasSubstr("12"));
+  EXPECT_EQ(study.points[2].cell, 1);
+  EXPECT_EQ(study.points[2].state, "failed");
+  EXPECT_EQ(study.points[2].result, "");
+  EXPECT_THAT(study.points[2].params, ElementsAre(std::pair<std::string, std::string>("/x", "3")));
+}
+
+TEST(Tables, WhatIsNoDatabaseOfAStudyIsRefused) {
+  const std::string whole = to_database(table_with(1));
+  const Directory directory;
+  std::filesystem::create_directories(directory.path());
+  const auto refused = [&](const std::string& bytes) {
+    std::ofstream(directory.path() / "x.sqlite", std::ios::binary) << bytes;
+    return [&] { read_database(directory.path() / "x.sqlite"); };
+  };
+  const auto says = [](const char* text) {
+    return ::testing::ThrowsMessage<ConfigError>(HasSubstr(text));
+  };
+  EXPECT_THAT(refused("no database at all, but long enough to be looked at"),
+              says("x.sqlite: no database of a study"));
+  EXPECT_THAT(refused(""), says("no such table: study"));
+  EXPECT_THAT(refused(whole.substr(0, whole.size() / 2)), says("x.sqlite: no database of a study"));
 }
 
 TEST(Tables, AMetricThatNoResultHasIsTheAskersMistake) {

@@ -15,7 +15,8 @@ namespace cmsim::hw {
 
 /// How busy an exchange keeps the links: shares of its time, of the busiest port at each place.
 struct DrawingLoads {
-  std::string traffic;       // for the title
+  std::string traffic;  // for the title
+  std::string scale = "dies and lines: how much of the time their busiest link works";
   std::vector<double> dies;  // by die, over all classes
   std::map<LinkClass, double> classes;
   std::map<std::pair<LinkClass, VertexId>, double> vertices;  // of their owners

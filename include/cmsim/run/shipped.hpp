@@ -13,6 +13,10 @@ namespace cmsim::run {
 /// The places to look in for `inside` ("workloads/models/x.json"), in order.
 std::vector<std::filesystem::path> shipped_places(const std::filesystem::path& inside);
 
+/// The names of what comes with the program, sorted.
+std::vector<std::string> shipped_scenarios();
+std::vector<std::string> shipped_platforms();
+
 /// The file of a scenario: `named` itself when there is such a file, else the shipped scenario of
 /// that name ("paper-decode"). Throws ConfigError that lists the names there are.
 std::filesystem::path find_scenario(const std::string& named);

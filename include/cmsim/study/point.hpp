@@ -28,6 +28,8 @@ std::vector<std::string> words_of(const Point& point);
 std::string spelled(const Point& point);
 /// A word as a shell takes it: in quotes unless it is letters, digits and what is plain in paths.
 std::string shell_word(const std::string& word);
+/// The words of a line made of such: what a shell makes of spaces, single quotes and backslashes.
+std::vector<std::string> words_in(const std::string& line);
 /// The sets with the seed of the point as the last.
 std::vector<std::string> all_sets(const Point& point);
 
