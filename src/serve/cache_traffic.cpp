@@ -173,15 +173,15 @@ void CacheTraffic::write(RequestIndex index, std::int32_t instance) {
   }
 }
 
-std::int32_t CacheTraffic::acquire_job(const WriteJob& given) {
+std::int32_t CacheTraffic::acquire_job(const WriteJob& job) {
   if (free_jobs_.empty()) {
-    jobs_.push_back(given);
+    jobs_.push_back(job);
     return static_cast<std::int32_t>(jobs_.size()) - 1;
   }
-  const std::int32_t job = free_jobs_.back();
+  const std::int32_t number = free_jobs_.back();
   free_jobs_.pop_back();
-  jobs_[static_cast<std::size_t>(job)] = given;
-  return job;
+  jobs_[static_cast<std::size_t>(number)] = job;
+  return number;
 }
 
 void CacheTraffic::finish_write(std::int32_t job_index) {

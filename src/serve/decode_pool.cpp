@@ -240,7 +240,7 @@ void DecodePool::join(Instance& inst, RequestIndex index) {
   reserved_ever_ += kv - to_fixed(request.context);  // the fraction of a token generated before
   update_reserved(rank);
   inst.growth += request.growth;
-  inst.emitted += fraction_of(kv);  // of a token begun before, see preempt_newest()
+  inst.emitted += fraction_of(kv);  // of a token begun before, see preempt()
   ++inst.running;
   --state_.decode_waiting;
   ++state_.decode_running;
@@ -379,13 +379,33 @@ void DecodePool::leave(Instance& inst, RequestIndex index, std::int64_t iteratio
 void DecodePool::relieve(Instance& inst) {
   const std::size_t last = inst.first_rank + ranks_per_instance_;
   for (std::size_t rank = inst.first_rank; rank < last; ++rank) {
-    while (reserved_kv_[rank] > kv_capacity_) preempt_newest(inst, rank);
+    while (reserved_kv_[rank] > kv_capacity_) preempt(inst, choose_victim(inst, rank));
   }
 }
 
-void DecodePool::preempt_newest(Instance& inst, std::size_t rank) {
-  const RequestIndex index = newest_[rank];
-  require(index != kNoRequest, "pulls reserve no more than the KV space of a rank");
+RequestIndex DecodePool::choose_victim(const Instance& inst, std::size_t rank) {
+  std::vector<RequestView> running;
+  for (RequestIndex index = newest_[rank]; index != kNoRequest;
+       index = state_.request(index).older) {
+    const Request& request = state_.request(index);
+    RequestView& seen = running.emplace_back(state_.seen(index));
+    seen.context_tokens = whole_tokens(
+        kv_after(request, request.iterations_before_join + inst.step - request.joined_step + 1));
+  }
+  require(!running.empty(), "pulls reserve no more than the KV space of a rank");
+  const PreemptionView view{state_.now(), instance_of(rank),
+                            static_cast<std::int32_t>(rank % ranks_per_instance_), running,
+                            reserved_kv_[rank] - kv_capacity_};
+  const std::size_t chosen = call_policy<Preemption>(policies_, view);
+  if (chosen >= running.size()) {
+    refuse<Preemption>(
+        policies_, view,
+        "chose " + std::to_string(chosen) + " of " + std::to_string(running.size()) + " that run");
+  }
+  return static_cast<RequestIndex>(running[chosen].id);
+}
+
+void DecodePool::preempt(Instance& inst, RequestIndex index) {
   Request& request = state_.request(index);
   const std::int64_t stay = inst.step - request.joined_step + 1;
   request.iterations_before_join += stay;

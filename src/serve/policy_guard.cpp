@@ -64,6 +64,11 @@ std::string DecodeRouting::in_short(const View& view) {
   return fmt::format("request {}", view.request.id);
 }
 
+std::string Preemption::in_short(const View& view) {
+  return fmt::format("rank {} of instance {}, {} running, {} tokens too many", view.rank,
+                     view.instance, view.running.size(), view.excess);
+}
+
 void destroy(Policies& policies) {
   std::apply([&](auto&... policy) { (destroy_one(policy, policies.call), ...); }, policies.all);
 }

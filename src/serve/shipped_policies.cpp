@@ -10,6 +10,7 @@ PolicyRegistry builtin_policies() {
   add_cache_eviction(registry);
   add_decode_admission(registry);
   add_decode_routing(registry);
+  add_preemption(registry);
   return registry;
 }
 

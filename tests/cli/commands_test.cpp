@@ -121,7 +121,8 @@ TEST(PoliciesCommand, ListsEveryKindWithALine) {
   EXPECT_EQ(run.code, 0);
   for (const char* kind :
        {"/policies/prefill_routing", "/policies/prefill_batching", "/policies/decode_routing",
-        "/policies/decode_admission", "/policies/prefill_admission", "/policies/cache_eviction"}) {
+        "/policies/decode_admission", "/policies/prefill_admission", "/policies/cache_eviction",
+        "/policies/preemption"}) {
     EXPECT_THAT(run.out, HasSubstr(kind));
   }
   EXPECT_THAT(run.out, HasSubstr("least_tokens"));

@@ -29,13 +29,22 @@ constexpr const char* kTraced =
     R"(/workload={"trace": ")" CMSIM_SOURCE_DIR R"(/workloads/traces/r1-like.jsonl.gz",
         "max_requests": 20})";
 
+// More requests at once than the KV space of a small HBM holds: what is let in outgrows it.
+constexpr const char* kCrowded =
+    R"(/workload={"role": "decode", "requests": 6000, "prompt_length": 1000, "output_length": 100,
+        "population": "empty", "arrivals": {"kind": "all_at_once"}})";
+constexpr const char* kSmallHbm = "/platform/operators/hbm_reserved=42GB";
+
 std::string plugin(const std::string& name) {
   return (fs::path(CMSIM_BINARY).parent_path() / "tests/plugins" / (name + ".so")).string();
 }
 
 std::vector<std::string> run_with(const std::string& slot, const std::string& policy) {
+  const bool crowded = slot == "preemption";
+  const char* workload = slot == "cache_eviction" ? kTraced : kWorkload;
   return {"run",         kScenario,
-          "--set",       slot == "cache_eviction" ? kTraced : kWorkload,
+          "--set",       crowded ? kCrowded : workload,
+          "--set",       crowded ? kSmallHbm : "/seed=1",
           "--set",       "/policies/" + slot + "=" + policy,
           "--out",       "o",
           "--json",      "--network",
@@ -121,7 +130,8 @@ TEST_P(Zoo, AFactoryMaySayThatTheUserIsWrong) {
 
 INSTANTIATE_TEST_SUITE_P(Slots, Zoo,
                          testing::Values("prefill_routing", "prefill_admission", "prefill_batching",
-                                         "cache_eviction", "decode_admission", "decode_routing"),
+                                         "cache_eviction", "decode_admission", "decode_routing",
+                                         "preemption"),
                          [](const auto& slot) { return slot.param; });
 
 TEST(ZooDecisions, OneOutsideItsDomainIsNamed) {
@@ -136,6 +146,7 @@ TEST(ZooDecisions, OneOutsideItsDomainIsNamed) {
       {"cache_eviction", "nan", "said that it is worth nan"},
       {"cache_eviction", "infinite", "said that it is worth inf"},
       {"decode_admission", "of_none", "allowed an instance 0 sequences"},
+      {"preemption", "out_of_range", "chose "},
       {"prefill_batching", "out_of_range", "picked position 1 of the queue"},
       {"prefill_batching", "largest", "picked position 18446744073709551615 of the queue"},
       {"decode_admission", "out_of_range", "chose position 1 of the queue"},

@@ -167,6 +167,8 @@ def drop_idle(scenario: Config) -> None:
             policies = scenario.get("policies", {})
             for slot in [slot for slot in policies if slot.startswith(other)]:
                 del policies[slot]
+            if role == "prefill":
+                policies.pop("preemption", None)
     if workload["role"] == "prefill" and isinstance(slo, dict):
         del slo["tpot"]
     if workload["role"] != "all":
@@ -192,6 +194,7 @@ def draw_policies(rng: random.Random) -> Config:
             "cache_eviction": rng.choice(["lru", "lfu", "cost_aware"]),
             "decode_admission": rng.choice(["kv_headroom", {"name": "fixed", "batch": 2}, "slo", "priority",
                                             {"name": "shortest_output", "estimate_error": 1}]),
+            "preemption": rng.choice(["newest", "priority", "least_recompute"]),
             "decode_routing": rng.choice(["least_sequences", "round_robin", "least_kv",
                                           "longest_context_aware", "connection_map"])}
 

@@ -157,6 +157,10 @@ CMSIM_POLICY_PLUGIN(registry) {
   add<Place>(registry, "of_none", [](const auto&) { return Admission{0, 0, 0}; });
   add<Place>(registry, "never", [](const auto&) { return std::nullopt; });
 
+  using Victim = serve::Preemption;
+  add_deeds<Victim>(registry, [](const auto&) { return std::size_t{0}; });
+  add<Victim>(registry, "out_of_range", [](const auto& view) { return view.running.size(); });
+
   using Ranks = serve::DecodeRouting;
   add_deeds<Ranks>(registry, first_that_fits);
   add<Ranks>(registry, "out_of_range",

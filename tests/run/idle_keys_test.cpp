@@ -73,6 +73,7 @@ const Case kCases[] = {
     {"/policies/cache_eviction/name=lfu", kDecode, "role all or prefill"},
     {"/policies/cache_eviction/name=lfu", kOff, "/deployment/cache/enabled=true"},
     {"/policies/decode_routing/name=round_robin", kPrefill, "role all or decode"},
+    {"/policies/preemption/name=priority", kPrefill, "role all or decode"},
     {"/policies/decode_admission/name=fixed", kPrefill, "role all or decode"},
     {"/experts/popularity/decode/tail=0.1", kPrefill, "role all or decode"},
     {"/slo/tpot=15ms", kPrefill, "role all or decode"},

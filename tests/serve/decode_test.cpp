@@ -147,6 +147,34 @@ TEST(Decode, TheNewestOfAFullDieIsPreemptedAndRecomputed) {
   EXPECT_EQ(h.totals.decode_kv_reserved, h.totals.decode_kv_released);
 }
 
+class OldestGoes : public Policy<Preemption> {
+ public:
+  explicit OldestGoes(std::vector<Tokens>& contexts) : contexts_(contexts) {}
+  std::size_t decide(const View& view) override {
+    for (const RequestView& one : view.running) contexts_.push_back(one.context_tokens);
+    EXPECT_EQ(view.excess, 2);
+    return view.running.size() - 1;
+  }
+
+ private:
+  std::vector<Tokens>& contexts_;
+};
+
+TEST(Decode, APolicySaysWhoIsPreempted) {
+  // As above, but request 0 goes: both have 100 + 16 tokens when the rank exceeds its space.
+  Harness h;
+  h.config.deployment.decode.max_num_seqs = 4;
+  h.decode.capacity = 230;
+  std::vector<Tokens> contexts;
+  h.policies.get<Preemption>() = {"oldest", std::make_unique<OldestGoes>(contexts)};
+  h.run({{0, 100, 20}, {0, 220, 5}, {0, 100, 40}});
+  EXPECT_EQ(contexts, (std::vector<Tokens>{116, 116}));
+  EXPECT_EQ(h.record(0).preemptions, 1);
+  EXPECT_EQ(h.record(2).preemptions, 0);
+  EXPECT_EQ(h.totals.finished, 3);
+  EXPECT_EQ(h.totals.decode_kv_reserved, h.totals.decode_kv_released);
+}
+
 TEST(Decode, ARequestThatOutgrowsADieFails) {
   Harness h = decode_only();
   h.decode.capacity = 110;

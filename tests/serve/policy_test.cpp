@@ -435,5 +435,19 @@ TEST(CostAware, APrefixIsWorthNoLessThanWhatHangsOnIt) {
   EXPECT_EQ(eviction->decide({.use = 9, .uses = 2, .tokens = 10, .last_evicted = 5}), 25);
 }
 
+TEST(PreemptionPolicies, NameWhoGoes) {
+  const std::vector<RequestView> running{{.context_tokens = 9, .priority = 2},
+                                         {.context_tokens = 7, .priority = 1},
+                                         {.context_tokens = 5, .priority = 1}};
+  PreemptionView view;
+  view.running = running;
+  const auto chosen = [&](const char* name) {
+    return builtin_policies().make<Preemption>({name})->decide(view);
+  };
+  EXPECT_EQ(chosen("newest"), 0u);
+  EXPECT_EQ(chosen("priority"), 1u);
+  EXPECT_EQ(chosen("least_recompute"), 2u);
+}
+
 }  // namespace
 }  // namespace cmsim::serve

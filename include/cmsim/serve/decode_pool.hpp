@@ -4,8 +4,8 @@
 // flat arrays and O(requests that join or leave): how many iterations a request takes is drawn
 // before, and its output is spread evenly over them, so that a rank's KV grows by one known amount
 // a step. A request joins at the first step boundary after its pull. Its KV space is reserved from
-// admission on (context first, then growth); when a rank's space is exceeded, the request that
-// joined it last is preempted: its KV is dropped and recomputed by prefill, over prompt and
+// admission on (context first, then growth); when a rank's space is exceeded, a request that
+// the policy names is preempted: its KV is dropped and recomputed by prefill, over prompt and
 // generated tokens. Invariant: reserved KV of a rank = whole_tokens(running_kv_) + pending_kv_ <=
 // capacity after a step.
 #pragma once
@@ -88,7 +88,9 @@ class DecodePool : private DecodeForecast {
   bool grow(const Instance& inst);
   void leave(Instance& inst, RequestIndex index, std::int64_t iterations_done);
   void relieve(Instance& inst);
-  void preempt_newest(Instance& inst, std::size_t rank);
+  /// Who must go, as a policy says.
+  RequestIndex choose_victim(const Instance& inst, std::size_t rank);
+  void preempt(Instance& inst, RequestIndex index);
   void update_reserved(std::size_t rank);
 
   std::int32_t instance_of(std::size_t rank) const {

@@ -63,7 +63,7 @@ inline constexpr const char* kEstimateError = "estimate_error";
 /// `estimate_error` is the deviation of its logarithm; drawn from the stream "serve/estimate/SLOT".
 class OutputEstimates {
  public:
-  OutputEstimates(std::vector<Tokens> by_row) : by_row_(std::move(by_row)) {}
+  explicit OutputEstimates(std::vector<Tokens> by_row) : by_row_(std::move(by_row)) {}
   Tokens of(const RequestView& request) const {
     return by_row_[static_cast<std::size_t>(request.id)];
   }

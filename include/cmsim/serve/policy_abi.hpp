@@ -127,10 +127,6 @@ template <class T>
 struct Held<std::vector<T>> {
   using Type = T;
 };
-template <class T>
-struct Held<T*> {
-  using Type = std::remove_const_t<T>;
-};
 
 class Layout {  // FNV-1a over numbers
  public:
@@ -145,7 +141,9 @@ class Layout {  // FNV-1a over numbers
   /// Size, alignment and sort of a type, and of what it consists of and leads to.
   template <class T>
   void add_type() {
-    if constexpr (std::is_polymorphic_v<T>) {
+    if constexpr (std::is_pointer_v<T>) {
+      add_type<std::remove_const_t<std::remove_pointer_t<T>>>();
+    } else if constexpr (std::is_polymorphic_v<T>) {
       add_interface<T>();
     } else {
       add_shape<T>();

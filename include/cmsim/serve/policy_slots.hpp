@@ -248,12 +248,34 @@ struct DecodeRouting {
   static std::string in_short(const View& view);
 };
 
+// ------------------------------------------------------------ preemption: who gives space up?
+
+struct PreemptionView {
+  Seconds now = 0;
+  std::int32_t instance = 0, rank = 0;     // of the instance
+  std::span<const RequestView> running{};  // on the rank, who joined last first; not empty
+  Tokens excess = 0;                       // KV tokens that the rank holds beyond its space
+};
+
+/// Asked when what runs on a rank has outgrown its KV space, until it fits again: decides an index
+/// into view.running. The KV of the request is dropped, and computed anew when it is its turn; its
+/// context_tokens say how many tokens that are.
+struct Preemption {
+  static constexpr const char* kName = "preemption";
+  static constexpr const char* kDefault = "newest";
+  static constexpr const char* kQuestion = "who gives its KV space up when a rank has no more";
+  static constexpr Phase kPhase = Phase::kDecode;
+  using View = PreemptionView;
+  using Decision = std::size_t;
+  static std::string in_short(const View& view);
+};
+
 // ------------------------------------------------------------------------------------ all of them
 
 template <class... Slot>
 struct SlotList {};
 /// In the order in which a request meets them.
 using Slots = SlotList<PrefillRouting, PrefillAdmission, PrefillBatching, CacheEviction,
-                       DecodeAdmission, DecodeRouting>;
+                       DecodeAdmission, DecodeRouting, Preemption>;
 
 }  // namespace cmsim::serve
