@@ -86,8 +86,9 @@ serve::PolicyChoices read_policies(const ConfigNode& policies,
     const ConfigNode own = policies.child_or_empty(slot.name);
     serve::PolicyChoice& choice = choices.at(slot.name);
     choice.name = own.text_or("name", choice.name);
-    for (const serve::ParameterInfo& parameter :
-         known(policies, registry, slot.name, choice.name).parameters) {
+    const serve::PolicyInfo& policy = known(policies, registry, slot.name, choice.name);
+    choice.name = policy.name;  // the scenario may say a former one
+    for (const serve::ParameterInfo& parameter : policy.parameters) {
       if (own.has(parameter.name))
         choice.parameters[parameter.name] = read_parameter(own, parameter);
     }

@@ -137,7 +137,9 @@ void add_decode_admission(PolicyRegistry& registry) {
   registry.add<KvHeadroom>({"kv_headroom",
                             "first come, first served, while a die has a slot and KV space",
                             {Headroom::parameter()},
-                            "vLLM, arXiv:2309.06180"});
+                            "vLLM, arXiv:2309.06180",
+                            {},
+                            "fcfs"});
   registry.add<FixedBatch>({"fixed",
                             "as kv_headroom, up to a batch that is given",
                             {{.name = "batch",

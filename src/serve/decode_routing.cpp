@@ -123,7 +123,11 @@ class ConnectionGroups : public Policy<DecodeRouting> {
 void add_decode_routing(PolicyRegistry& registry) {
   registry.add<LeastSequences>({"least_sequences",
                                 "the die with the fewest sequences, then the "
-                                "least KV"});
+                                "least KV",
+                                {},
+                                {},
+                                {},
+                                "least_loaded"});
   registry.add<LeastKv>({"least_kv", "the die with the least KV, then the fewest sequences"});
   registry.add<LongestContextAware>(
       {"longest_context_aware",

@@ -167,7 +167,7 @@ const PolicyRegistry::Entry& PolicyRegistry::entry(std::string_view slot,
   std::vector<std::string> known;
   for (const Entry& entry : entries_) {
     if (entry.slot != slot) continue;
-    if (entry.info.name == name) return entry;
+    if (entry.info.name == name || (!name.empty() && entry.info.formerly == name)) return entry;
     known.push_back(entry.info.name);
   }
   throw ConfigError({"", 0, pointer_of(slot)},

@@ -106,7 +106,11 @@ class KvCentric : public Policy<PrefillRouting> {
 void add_prefill_routing(PolicyRegistry& registry) {
   registry.add<LeastTokens>({"least_tokens",
                              "the instance with the fewest tokens queued or in "
-                             "batches"});
+                             "batches",
+                             {},
+                             {},
+                             {},
+                             "least_loaded"});
   registry.add<InstancesInTurn>({"round_robin", "the instances in turn"});
   registry.add<AnyInstance>({"peer_to_peer",
                              "any instance alike, whatever it holds or has to do",

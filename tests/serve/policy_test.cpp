@@ -39,6 +39,10 @@ TEST(PolicyRegistry, UnknownNameSaysWhatIsKnown) {
     EXPECT_THAT(error.what(), HasSubstr("did you mean \"least_sequences\"?"));
   }
   EXPECT_NO_THROW(builtin_policies().info("prefill_batching", "fcfs"));
+  // Scenarios may still use what a policy was called before.
+  EXPECT_EQ(builtin_policies().info("decode_routing", "least_loaded").name, "least_sequences");
+  EXPECT_EQ(builtin_policies().info("prefill_routing", "least_loaded").name, "least_tokens");
+  EXPECT_EQ(builtin_policies().info("decode_admission", "fcfs").name, "kv_headroom");
   EXPECT_THROW(builtin_policies().make<PrefillBatching>({"least_tokens"}), ConfigError);
 }
 

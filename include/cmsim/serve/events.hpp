@@ -60,7 +60,7 @@ struct PrefillBatchEvent {
   std::int32_t instance = 0;
   std::int32_t sequences = 0;
   Tokens new_tokens = 0, cached_tokens = 0;
-  model::IterationBytes bytes_per_die;
+  model::IterationBytes bytes_per_die = {};
   Seconds late = 0;                // how much longer it took than with the links to itself
   std::int64_t cached_blocks = 0;  // read from the context cache for it
 };
@@ -74,7 +74,7 @@ struct DecodeStepEvent {
   std::int64_t tokens = 0;      // output tokens emitted: a request's are spread evenly over its
                                 // iterations; whole tokens, the sum over steps is exact
   Tokens kv_tokens = 0;         // context tokens held at the start
-  model::IterationBytes bytes_per_die;
+  model::IterationBytes bytes_per_die = {};
   Seconds late = 0;  // how much longer it took than with the links to itself
 };
 

@@ -109,8 +109,9 @@ struct PolicyInfo {
   std::string name;
   std::string description;  // one line
   std::vector<ParameterInfo> parameters = {};
-  std::string source = {};  // where it was published
-  std::string stream = {};  // the random stream that it draws from
+  std::string source = {};    // where it was published
+  std::string stream = {};    // the random stream that it draws from
+  std::string formerly = {};  // a name that scenarios may still use
 };
 
 template <class Slot>
