@@ -20,7 +20,7 @@ struct Flow {
   FlowEnds ends;
   std::vector<coll::PortId> ports;
   std::vector<std::uint32_t> later_ways = {};  // as in coll::Path
-  Bytes bytes = 0;                        // payload
+  Bytes bytes = 0;                             // payload
   double wire_bytes = 0;
   double latency = 0;
   double weight = 1;

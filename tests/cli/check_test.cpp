@@ -104,8 +104,9 @@ TEST_F(CheckCommand, AnotherBuildNeedsNoRecording) {
   EXPECT_EQ(same.code, 0) << same.out << same.err;
 
   // A build whose MLA is 0.66 / 0.654 = 1.009 times as fast: what it gives is the old value.
-  std::ofstream(work_ / "before.sh") << "#!/bin/sh\nexec " << CMSIM_BINARY
-                                     << " \"$@\" --set /platform/operators/attention_efficiency=0.66\n";
+  std::ofstream(work_ / "before.sh")
+      << "#!/bin/sh\nexec " << CMSIM_BINARY
+      << " \"$@\" --set /platform/operators/attention_efficiency=0.66\n";
   std::filesystem::permissions(work_ / "before.sh", std::filesystem::perms::owner_all);
   const Outcome moved = check({"--against", "./before.sh"});
   EXPECT_EQ(moved.code, 1) << moved.err;

@@ -49,8 +49,10 @@ void check_operators(const model::Architecture& a) {
         operators.dense_ffn(tokens), operators.lm_head(tokens), operators.mtp_projection(tokens),
         operators.prefill_head_projection(tokens, tokens, heads),
         operators.prefill_attention(pairs, tokens, tokens, heads)}) {
-    require(work.int8_ops >= 0 && work.bf16_ops >= 0 && work.attention_ops >= 0, "work is not negative");
-    require(positive(work.hbm_bytes) && std::isfinite(work.int8_ops + work.bf16_ops + work.attention_ops),
+    require(work.int8_ops >= 0 && work.bf16_ops >= 0 && work.attention_ops >= 0,
+            "work is not negative");
+    require(positive(work.hbm_bytes) &&
+                std::isfinite(work.int8_ops + work.bf16_ops + work.attention_ops),
             "work is finite and moves bytes");
   }
   for (const double bytes :

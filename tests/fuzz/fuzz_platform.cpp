@@ -30,9 +30,10 @@ void check_bounds(const hw::Platform& p) {
     require(positive(rate), "a rate is positive and finite");
   }
   for (const double share :
-       {p.operators.hbm_efficiency, p.operators.attention_efficiency, p.operators.gemm_int8_efficiency,
-        p.operators.gemm_bf16_efficiency, p.rdma.efficiency, p.vpc.efficiency,
-        p.ub.npu_npu_read.inter_node_efficiency, p.ub.npu_cpu_write.intra_node_efficiency}) {
+       {p.operators.hbm_efficiency, p.operators.attention_efficiency,
+        p.operators.gemm_int8_efficiency, p.operators.gemm_bf16_efficiency, p.rdma.efficiency,
+        p.vpc.efficiency, p.ub.npu_npu_read.inter_node_efficiency,
+        p.ub.npu_cpu_write.intra_node_efficiency}) {
     require(share > 0 && share <= 1, "an efficiency is in (0, 1]");
   }
   for (const double time : {p.operators.operator_overhead, p.token_exchange.startup,
