@@ -16,9 +16,9 @@ struct PrefillSpec {
   int instances = 6;
   int npus_per_instance = 16;
   int ep = 32;                            // dies of an instance: one expert-parallel group
-  int attention_tp = 0;                   // dies that share the heads of a sequence; 0 = as many as
-                                          // there are, up to one a head
   Tokens max_num_batched_tokens = 16384;  // per NPU; an instance's budget is this times its NPUs
+  // Dies that share the heads of a sequence; 0 = as many as there are, up to one a head.
+  int attention_tp = 0;
   /// New tokens of one batch of an instance at most.
   Tokens token_budget() const { return max_num_batched_tokens * npus_per_instance; }
 };
