@@ -1,8 +1,5 @@
 // Where the time of a decode iteration goes: runs the recurrence once with a recorder and again
 // with each mechanism's cost taken away.
-#include <algorithm>
-#include <ranges>
-
 #include "cmsim/model/decode_model.hpp"
 #include "critical_path.hpp"
 #include "decode_step.hpp"
@@ -20,12 +17,14 @@ class Slices : public SliceRecorder {
   void block(const Block& block, bool is_dense, int layer, int microbatch, Seconds start,
              Seconds end) override {
     const auto& operators = is_dense ? step_.dense_operators() : step_.moe_operators();
-    const auto is_in = [&](const DecodeStep::Typical& one) { return block.has(one.stage); };
     Seconds total = 0;
-    for (const auto& one : operators | std::views::filter(is_in)) total += one.shared;
+    for (const auto& one : operators) {
+      if (block.has(one.stage)) total += one.shared;
+    }
     if (total <= 0) return;
     const double fit = (end - start) / total;
-    for (const auto& one : operators | std::views::filter(is_in)) {
+    for (const auto& one : operators) {
+      if (!block.has(one.stage)) continue;
       const Seconds length = one.shared * fit;
       slices_.push_back({one.op.name, track_of(block.server), start, length, layer, microbatch});
       start += length;

@@ -7,9 +7,7 @@
 
 namespace cmsim::report {
 
-using Json = nlohmann::ordered_json;
-
-Json rounded(double value) {
+nlohmann::ordered_json rounded(double value) {
   if (!std::isfinite(value)) return nullptr;
   if (std::fabs(value) < 1e15 && value == std::floor(value)) {
     return static_cast<std::int64_t>(value);
@@ -17,8 +15,8 @@ Json rounded(double value) {
   return std::strtod(fmt::format("{:.6g}", value).c_str(), nullptr);
 }
 
-Json rounded(const std::vector<double>& values) {
-  Json array = Json::array();
+nlohmann::ordered_json rounded(const std::vector<double>& values) {
+  nlohmann::ordered_json array = nlohmann::ordered_json::array();
   for (const double value : values) array.push_back(rounded(value));
   return array;
 }
