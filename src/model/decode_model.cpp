@@ -94,11 +94,15 @@ DecodePipeline::DecodePipeline(const hw::Platform& platform, const Architecture&
       memory_(plan_memory(platform, architecture, options, layout_.ranks, max_sequences_per_rank)) {
   const RowShares received = experts_->received_shares();
   const auto make_place = [&](const std::vector<std::int32_t>& dies) {
+    Place place;
+    place.exchange = make_exchange(options_.exchange, platform_, operators_, places.network,
+                                   {dies, options_.attention_dies}, received);
+    place.busiest = std::make_shared<BusiestRankTables>();
+    if (options_.attention_group.dies == 1) return place;  // nothing to collect
     const auto of_ranks = rank_dies(dies);
-    return Place{make_exchange(options_.exchange, platform_, operators_, places.network,
-                               {dies, options_.attention_dies}, received),
-                 coll::even_cost(places.network, of_ranks), leaving_package(platform_, of_ranks),
-                 std::make_shared<BusiestRankTables>()};
+    place.collective = coll::even_cost(places.network, of_ranks);
+    place.collective_leaves = leaving_package(platform_, of_ranks);
+    return place;
   };
   places_ = by_place<Place>(places, make_place);
   const int exchanges = architecture_.moe_layers() + options_.draft_tokens;

@@ -75,11 +75,13 @@ PrefillPipeline::PrefillPipeline(const hw::Platform& platform, const Architectur
   });
   for (std::size_t i = 0; i < places_.size(); ++i) {
     const std::vector<std::int32_t>& dies = places.dies[i];
-    const coll::ExchangeNetwork::Subgroups groups = tensor_parallel_groups(dies);
     WireUse& wires = wires_.emplace_back();
     wires.exchanges = architecture.layers + mtp_layers_;
-    wires.collective = std::make_shared<const coll::PortLoads>(
-        places.network.loads(groups, coll::even_shape(groups)));
+    if (tp_ > 1) {
+      const coll::ExchangeNetwork::Subgroups groups = tensor_parallel_groups(dies);
+      wires.collective = std::make_shared<const coll::PortLoads>(
+          places.network.loads(groups, coll::even_shape(groups)));
+    }
     if (!architecture.has_experts()) continue;
     wires.exchange = std::make_shared<const coll::PortLoads>(
         places_[i]->exchange.loads(places.network, dies, operators_.dispatch_message_bytes(),
@@ -102,13 +104,17 @@ coll::ExchangeNetwork::Subgroups PrefillPipeline::tensor_parallel_groups(
 PrefillPipeline::Place PrefillPipeline::make_place(const InstancePlaces& places,
                                                    const std::vector<std::int32_t>& dies,
                                                    const RowShares& received) const {
+  Place place{ExchangeCosts(places.network, {dies}, received),
+              {},
+              leaving_package(platform_, {dies}),
+              0,
+              {},
+              {}};
+  if (tp_ == 1) return place;  // nothing to collect
   const coll::ExchangeNetwork::Subgroups groups = tensor_parallel_groups(dies);
-  return {ExchangeCosts(places.network, {dies}, received),
-          coll::even_cost(places.network, groups),
-          leaving_package(platform_, {dies}),
-          leaving_package(platform_, groups),
-          {},
-          {}};
+  place.collective = coll::even_cost(places.network, groups);
+  place.collective_leaves = leaving_package(platform_, groups);
+  return place;
 }
 
 MemoryPlan PrefillPipeline::plan_memory(const hw::Platform& platform,

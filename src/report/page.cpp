@@ -5,35 +5,13 @@
 #include "cmsim/base/error.hpp"
 #include "cmsim/base/utf8.hpp"
 #include "cmsim/base/version.hpp"
+#include "cmsim/hw/graph_files.hpp"
 #include "embedded.hpp"
 
 namespace cmsim::report {
 namespace {
 
 using Json = nlohmann::ordered_json;
-
-std::string html_escaped(std::string_view text) {
-  std::string escaped;
-  for (const char c : text) {
-    switch (c) {
-      case '&':
-        escaped += "&amp;";
-        break;
-      case '<':
-        escaped += "&lt;";
-        break;
-      case '>':
-        escaped += "&gt;";
-        break;
-      case '"':
-        escaped += "&quot;";
-        break;
-      default:
-        escaped += c;
-    }
-  }
-  return escaped;
-}
 
 /// JSON within a script element: nothing in it can end the element or open a comment.
 std::string data_text(std::span<const Source> sources) {
@@ -51,7 +29,7 @@ std::string title_of(std::span<const Source> sources) {
   for (const Source& source : sources) {
     title += (title.empty() ? "" : ", ") + source.data.at("name").get<std::string>();
   }
-  return html_escaped(title + " - cmsim report");
+  return hw::xml_escaped(title + " - cmsim report");
 }
 
 /// Kept as text until somebody looks at it; a drawing escapes the names in it, so that none ends

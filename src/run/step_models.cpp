@@ -116,8 +116,7 @@ double tokens_per_die(const Scenario& scenario) {
 
 void plan_decode(Scenario& scenario, const serve::DecodeSpec& full, double context) {
   model::DecodeOptions& decode = scenario.options.decode;
-  decode.planned_sequences =
-      static_cast<double>(full.max_num_seqs) / scenario.platform.dies_per_npu;
+  decode.planned_sequences = static_cast<double>(full.slots_per_instance()) / full.ranks();
   if (decode.planned_context == 0) decode.planned_context = context;
 }
 
