@@ -109,6 +109,25 @@ TEST(StepCommand, PrintsABreakdownAndWritesATrace) {
   EXPECT_TRUE(nlohmann::json::parse(content(work / "step.json")).contains("traceEvents"));
 }
 
+// 24 sequences of 4,224 tokens a microbatch and die, two query rows each: 2 x 128 x (576 + 512)
+// operations a cached token and row, 1,152 B a token.
+TEST(StepCommand, ListsWhatEachOperatorAsksOfTheDie) {
+  const WorkDirectory work;
+  const std::vector<std::string> step{"step", kPaperDecode, "--phase", "decode", "--list"};
+  const Outcome text = work.cmsim(step);
+  EXPECT_EQ(text.code, 0) << text.err;
+  EXPECT_THAT(text.out, ::testing::HasSubstr("FusedAttention AIC          0.00    0.00   56.47   "
+                                             "116.79"));
+  std::vector<std::string> as_json = step;
+  as_json.push_back("--json");
+  const auto operators = nlohmann::json::parse(work.cmsim(as_json).out)["operators"];
+  ASSERT_EQ(operators.size(), 7u);
+  EXPECT_EQ(operators[1]["name"], "FusedAttention");
+  EXPECT_EQ(operators[1]["ops_attention"], 24 * 4224 * 2 * 2.0 * 128 * (576 + 512));
+  EXPECT_EQ(operators[1]["hbm_bytes"], 24 * 4224 * 1152.0);
+  EXPECT_EQ(operators[4]["unit"], "exchange");
+}
+
 TEST(StepCommand, NamesTheLayoutOfTheExperts) {
   const WorkDirectory work;
   EXPECT_THAT(work.cmsim({"step", kPaperDecode, "--phase", "decode"}).out,
