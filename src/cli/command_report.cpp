@@ -53,7 +53,7 @@ report::Machine machine_of(const nlohmann::ordered_json& provenance,
   }
   const serve::Placement placement =
       serve::place(scenario.deployment, scenario.platform, scenario.role);
-  return {scenario.platform, placement.prefill_groups(), placement.decode_groups()};
+  return {scenario.platform, serve::dies_of(placement.prefill), serve::dies_of(placement.decode)};
 }
 
 int execute(const ReportCommand& command, const serve::PolicyRegistry& registry) {

@@ -66,7 +66,7 @@ void add_benchmark_figures(Result& result, const SystemFacts& facts) {
 
 Collector::Collector(const SystemFacts& facts) : facts_(facts) {
   records_.reserve(facts.requests);  // a vector that doubled would hold twice as many for a while
-  cache_.enabled = facts.deployment.cache.enabled && facts.role != serve::Role::kDecodeOnly;
+  cache_.enabled = facts.deployment.cache.enabled && serve::computes_prompts(facts.role);
   cache_.block_size = facts.deployment.cache.block_size;
   cache_.capacity_blocks = facts.cache_capacity_blocks;
   if (facts.deployment.cache.reuse >= 0) cache_.imposed_reuse = facts.deployment.cache.reuse;
@@ -101,7 +101,10 @@ void Collector::on_decode_step(const serve::DecodeStepEvent& event) {
                     .tokens = static_cast<std::int32_t>(event.tokens),
                     .context = event.kv_tokens,
                     .bytes_per_die = event.bytes_per_die,
-                    .late = event.late});
+                    .late = event.late,
+                    .prompts = static_cast<std::int32_t>(event.prompts),
+                    .prompt_tokens = static_cast<std::int32_t>(event.prompt_tokens),
+                    .prompt_context = event.prompt_context});
 }
 
 void Collector::on_transfer(const serve::TransferEvent& event) { timeline_.add(event); }

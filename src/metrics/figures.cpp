@@ -54,8 +54,8 @@ class Part {
     add_rates();
     add_ends();
     add_latencies();
-    if (facts_.role != serve::Role::kDecodeOnly) add_prefill();
-    if (facts_.role != serve::Role::kPrefillOnly) add_decode();
+    if (serve::has_prefill_instances(facts_.role)) add_prefill();
+    if (serve::has_decode_instances(facts_.role)) add_decode();
     add_throughput();
     add_timeline();
     figures_.service = service_of(evidence_.records, facts_, cohort_);
@@ -74,6 +74,8 @@ class Part {
   RoleResult role(std::span<const Iteration> iterations, int instances, int npus,
                   double most) const;
   double full_batches() const;
+  double prompt_rate() const;
+  PromptResult prompts() const;
   void add_prefill();
   void add_decode();
   void add_throughput();
@@ -242,16 +244,37 @@ double Part::full_batches() const {
   return length() > 0 ? busy / (length() * facts_.deployment.prefill.instances) : 0;
 }
 
-/// Its tokens are the prompts', cached ones included: what a user gets prefilled.
-void Part::add_prefill() {
-  const serve::PrefillSpec& spec = facts_.deployment.prefill;
-  RoleResult role = this->role(evidence_.batches, spec.instances, spec.npus_per_instance, 1);
+/// Tokens of prompts per second, cached ones included: what a user gets prefilled.
+double Part::prompt_rate() const {
   double prompts = 0;
   for (const RequestRecord& r : evidence_.records) {
     if (r.prefill_start < 0 || r.prefill_end < 0) continue;
     prompts += static_cast<double>(r.prompt_tokens) * share(r.prefill_start, r.prefill_end);
   }
-  role.tokens_per_second = length() > 0 ? prompts / length() : 0;
+  return length() > 0 ? prompts / length() : 0;
+}
+
+PromptResult Part::prompts() const {
+  PromptResult result{.tokens_per_second = prompt_rate()};
+  double steps = 0;
+  for (const Iteration& step : evidence_.steps) {
+    if (!inside(step.end)) continue;
+    ++steps;
+    result.mean_sequences += step.prompts;
+    result.mean_tokens += step.prompt_tokens;
+    result.mean_context += static_cast<double>(step.prompt_context);
+  }
+  if (steps == 0) return result;
+  for (double* sum : {&result.mean_sequences, &result.mean_tokens, &result.mean_context}) {
+    *sum /= steps;
+  }
+  return result;
+}
+
+void Part::add_prefill() {
+  const serve::PrefillSpec& spec = facts_.deployment.prefill;
+  RoleResult role = this->role(evidence_.batches, spec.instances, spec.npus_per_instance, 1);
+  role.tokens_per_second = prompt_rate();
   role.occupancy =
       role.iterations > 0 ? role.mean_tokens / static_cast<double>(spec.token_budget()) : 0;
   figures_.prefill = role;
@@ -261,6 +284,7 @@ void Part::add_decode() {
   const serve::DecodeSpec& spec = facts_.deployment.decode;
   figures_.decode = role(evidence_.steps, spec.instances, spec.npus_per_instance,
                          static_cast<double>(spec.slots_per_instance()));
+  if (facts_.role == serve::Role::kMixed) figures_.decode->prompts = prompts();
   figures_.kv.capacity_tokens = facts_.decode_kv_capacity();
   std::vector<WeightedSample> gaps;
   gaps.reserve(evidence_.steps.size());
@@ -272,7 +296,10 @@ void Part::add_decode() {
 
 void Part::add_throughput() {
   if (length() <= 0) return;
-  const double prompts = figures_.prefill ? figures_.prefill->tokens_per_second : 0;
+  double prompts = figures_.prefill ? figures_.prefill->tokens_per_second : 0;
+  if (figures_.decode && figures_.decode->prompts) {
+    prompts = figures_.decode->prompts->tokens_per_second;
+  }
   // Alone, prefill makes the first token of a request.
   figures_.output_throughput =
       figures_.decode ? figures_.decode->tokens_per_second : figures_.request_throughput;

@@ -118,24 +118,31 @@ Json to_json(const ServiceResult& service) {
 
 Json to_json(const std::optional<RoleResult>& role) {
   if (!role) return nullptr;
-  return {{"instances", role->instances},
-          {"npus", role->npus},
-          {"utilisation", role->utilisation},
-          {"occupancy", role->occupancy},
-          {"tokens_per_second", role->tokens_per_second},
-          {"tokens_per_second_per_npu", role->tokens_per_second_per_npu()},
-          {"iterations", role->iterations},
-          {"mean_sequences", finite(role->mean_sequences)},
-          {"mean_tokens", finite(role->mean_tokens)},
-          {"mean_context", finite(role->mean_context)},
-          {"iteration_ms", milliseconds(role->iteration_ms)},
-          {"contention", role->contention},
-          {"hbm",
-           {{"bytes", role->hbm.bytes},
-            {"busy_bandwidth_per_die", role->hbm.busy_bandwidth},
-            {"busy_utilisation", role->hbm.busy_utilisation},
-            {"utilisation", role->hbm.utilisation}}},
-          {"ub_bytes", role->ub_bytes}};
+  Json json{{"instances", role->instances},
+            {"npus", role->npus},
+            {"utilisation", role->utilisation},
+            {"occupancy", role->occupancy},
+            {"tokens_per_second", role->tokens_per_second},
+            {"tokens_per_second_per_npu", role->tokens_per_second_per_npu()},
+            {"iterations", role->iterations},
+            {"mean_sequences", finite(role->mean_sequences)},
+            {"mean_tokens", finite(role->mean_tokens)},
+            {"mean_context", finite(role->mean_context)},
+            {"iteration_ms", milliseconds(role->iteration_ms)},
+            {"contention", role->contention},
+            {"hbm",
+             {{"bytes", role->hbm.bytes},
+              {"busy_bandwidth_per_die", role->hbm.busy_bandwidth},
+              {"busy_utilisation", role->hbm.busy_utilisation},
+              {"utilisation", role->hbm.utilisation}}},
+            {"ub_bytes", role->ub_bytes}};
+  if (const auto& prompts = role->prompts) {
+    json["prompts"] = {{"tokens_per_second", prompts->tokens_per_second},
+                       {"mean_sequences", prompts->mean_sequences},
+                       {"mean_tokens", prompts->mean_tokens},
+                       {"mean_context", prompts->mean_context}};
+  }
+  return json;
 }
 
 Json ratio(std::int64_t part, std::int64_t whole) {

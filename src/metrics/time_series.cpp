@@ -107,9 +107,9 @@ std::string TimeSeries::csv(Seconds run_end) {
   };
   const auto capacity = static_cast<double>(facts_.decode_kv_capacity());
   const int prefills =
-      facts_.role == serve::Role::kDecodeOnly ? 0 : facts_.deployment.prefill.instances;
+      serve::has_prefill_instances(facts_.role) ? facts_.deployment.prefill.instances : 0;
   const int decodes =
-      facts_.role == serve::Role::kPrefillOnly ? 0 : facts_.deployment.decode.instances;
+      serve::has_decode_instances(facts_.role) ? facts_.deployment.decode.instances : 0;
   for (std::size_t i = 0; i < intervals_.size(); ++i) {
     const Interval& row = intervals_[i];
     const Seconds from = interval_ * static_cast<double>(i);

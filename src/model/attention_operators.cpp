@@ -51,6 +51,51 @@ WorkList OperatorList::decode_attention(double sequences, double kv_tokens,
   return list;
 }
 
+WorkList OperatorList::prompt_attention(const PromptLoad& prompts, bool has_sequences,
+                                        const AttentionGroup& group) const {
+  const double heads = heads_of(group.dies), tokens = prompts.tokens;
+  OperatorWork prolog = prefill_norm(tokens / group.dies);
+  if (architecture_.latent() != nullptr) prolog += prefill_down_projection(tokens);
+  prolog += prefill_head_projection(tokens, prompts.context, heads);
+  prolog += prefill_rope(tokens, prompts.context, heads);
+  OperatorWork output = prefill_quantise_attention(tokens, heads);
+  output += prefill_o_proj(tokens, heads);
+  if (has_sequences) {
+    prolog.hbm_bytes -= query_weights(heads) * projection_bytes();
+    output.hbm_bytes -= prefill_o_proj(0, heads).hbm_bytes;
+  }
+  WorkList list{{"PromptProlog", prolog}};
+  if (architecture_.indexer) {
+    OperatorWork indexer = prefill_indexer(prompts.pairs, tokens, prompts.context);
+    if (has_sequences) indexer.hbm_bytes -= prefill_indexer(0, 0, 0).hbm_bytes;
+    list.push_back({"PromptIndexer", indexer});
+  }
+  list.push_back({"PromptAttention",
+                  prefill_attention(attended_pairs(prompts), tokens, prompts.context, heads)});
+  list.push_back({"PromptOProj", output});
+  return list;
+}
+
+double OperatorList::attended_pairs(const PromptLoad& prompts) const {
+  if (!architecture_.indexer) return prompts.pairs;
+  const double top_k = architecture_.indexer->top_k;
+  const double fresh = prompts.tokens / prompts.sequences;
+  const double cached = prompts.context / prompts.sequences - fresh;
+  const double below = std::clamp(top_k - cached, 0.0, fresh);  // tokens that see no more
+  const double kept = below * cached + below * (below + 1) / 2 + (fresh - below) * top_k;
+  return std::min(prompts.pairs, prompts.sequences * kept);
+}
+
+/// Projections that tokens of prompts and of sequences go through alike. MLA expands or absorbs
+/// keys and values, which is not the same product.
+double OperatorList::query_weights(double heads) const {
+  const Architecture& a = architecture_;
+  if (a.grouped() != nullptr) return grouped_projection_weights(heads);
+  const LatentAttention& l = *a.latent();
+  return static_cast<double>(a.hidden) * (l.q_lora_rank + l.kv_lora_rank + l.rope_head_dim) +
+         l.q_lora_rank * heads * l.key_head_dim();
+}
+
 OperatorWork OperatorList::attention_prolog(double tokens, int group) const {
   const Architecture& a = architecture_;
   const double heads = heads_of(group);

@@ -30,6 +30,7 @@ class BusiestRankTables {
     int microbatches = 0, attention_aic = 0, attention_aiv = 0;  // the plan
     double tokens = 0;                                           // of a microbatch, all ranks
     double max_tokens = 0;                                       // of the rank with the most
+    double sequence_tokens = 0;  // of those, how many are routed alike
     auto operator<=>(const Key&) const = default;
   };
 

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <limits>
 #include <utility>
@@ -132,7 +133,8 @@ MemoryPlan DecodePipeline::plan_memory(const hw::Platform& platform,
   const OperatorList operators(architecture, options.precision);
   const ExpertLayout layout = derive_layout(architecture, ranks, options.experts);
   const double max_tokens =
-      max_sequences_per_rank * (1.0 + decode.draft_tokens) / decode.attention_group.dies;
+      std::max(max_sequences_per_rank * (1.0 + decode.draft_tokens), decode.most_tokens) /
+      decode.attention_group.dies;
   return decode.is_disaggregated()
              ? plan_attention_memory(platform, operators, layout, max_tokens,
                                      decode.attention_group)
@@ -191,8 +193,13 @@ DecodePipeline::FullBatch DecodePipeline::full_batch(double sequences_per_rank) 
   const auto sequences = static_cast<std::int32_t>(std::lround(sequences_per_rank));
   const double context = options_.planned_context > 0 ? options_.planned_context : kPlannedContext;
   const auto ranks = static_cast<std::size_t>(this->ranks());
-  return {std::vector<std::int32_t>(ranks, sequences),
-          std::vector<std::int64_t>(ranks, std::llround(sequences * context))};
+  FullBatch full{std::vector<std::int32_t>(ranks, sequences),
+                 std::vector<std::int64_t>(ranks, std::llround(sequences * context)),
+                 {}};
+  if (const auto tokens = static_cast<Tokens>(options_.planned_prompt_tokens); tokens > 0) {
+    full.prompts.assign(ranks, prompt_load(std::array{PrefillSequence{tokens, 0}}));
+  }
+  return full;
 }
 
 /// As many microbatches as make the full batch the fastest: with two, attention and experts wait
@@ -238,8 +245,11 @@ DecodePlan DecodePipeline::tuned(const DecodeBatch& full, int microbatches) cons
 }
 
 DecodePlan DecodePipeline::plan(const DecodeBatch& batch) const {
-  const bool fills =
-      std::ranges::any_of(batch.sequences, [&](std::int32_t n) { return n >= plan_.microbatches; });
+  const bool fills = std::ranges::any_of(batch.sequences,
+                                         [&](std::int32_t n) { return n >= plan_.microbatches; }) ||
+                     std::ranges::any_of(batch.prompts, [&](const PromptLoad& prompts) {
+                       return prompts.tokens >= plan_.microbatches;
+                     });
   return fills ? plan_ : whole();
 }
 
@@ -255,12 +265,21 @@ Seconds DecodePipeline::stretched(const DecodeBatch& batch, double wire_stretch)
 /// Of the attention of a layer on a die that attends, in bytes of HBM; each microbatch streams the
 /// weights again.
 double DecodePipeline::attention_bytes(const MeanLoad& load, bool mtp) const {
-  const double sequences = load.sequences / load.microbatches;
-  double bytes = 2 * collective_bytes(sequences * load.tokens_per_sequence);
-  for (const NamedWork& op :
-       operators_.decode_attention(sequences, load.kv_tokens / load.microbatches,
-                                   load.tokens_per_sequence, mtp, options_.attention_group)) {
-    bytes += op.work.hbm_bytes;
+  const double share = 1.0 / load.microbatches;
+  double bytes = 2 * collective_bytes(load.tokens() / load.microbatches);
+  if (load.sequences > 0) {
+    for (const NamedWork& op : operators_.decode_attention(
+             load.sequences / load.microbatches, load.kv_tokens / load.microbatches,
+             load.tokens_per_sequence, mtp, options_.attention_group)) {
+      bytes += op.work.hbm_bytes;
+    }
+  }
+  if (load.prompts.tokens > 0) {
+    for (const NamedWork& op : operators_.prompt_attention(
+             load.prompts.part(share), load.sequences > 0, options_.attention_group)) {
+      bytes += op.work.hbm_bytes;
+    }
+    if (mtp) bytes += operators_.mtp_projection(load.prompts.tokens * share).hbm_bytes;
   }
   return bytes * load.microbatches;
 }
@@ -270,7 +289,7 @@ double DecodePipeline::expert_bytes(const MeanLoad& load) const {
   const double tokens = load.tokens() / load.microbatches / options_.attention_group.dies;
   const double of_group = tokens * attending_dies(), sent = tokens * experts_->copies();
   const double rows = experts_->mean_rows(of_group);
-  const double active = experts_->active_experts(of_group, load.tokens_per_sequence).mean;
+  const double active = experts_->active_experts(of_group, load.sequence_tokens).mean;
   const double attending =
       operators_.gate(tokens).hbm_bytes +
       sent * (2 * operators_.dispatch_message_bytes() + operators_.combine_message_bytes());
@@ -279,19 +298,38 @@ double DecodePipeline::expert_bytes(const MeanLoad& load) const {
   return (attending * attending_dies() + computing * layout_.ranks) / dies_ * load.microbatches;
 }
 
-DecodeIteration DecodePipeline::iteration(const DecodeBatch& batch) const {
-  const DecodePlan chosen = plan(batch);
-  DecodeIteration result;
-  result.duration = duration(batch, chosen);
+DecodePipeline::MeanLoad DecodePipeline::mean_load(const DecodeBatch& batch,
+                                                   int microbatches) const {
   std::int64_t total = 0, context = 0;
+  PromptLoad prompts;
+  double alike = 0;
   for (std::size_t r = 0; r < batch.sequences.size(); ++r) {
     total += batch.sequences[r];
     context += batch.kv_tokens[r];
   }
-  if (total == 0) return result;
+  for (const PromptLoad& of_rank : batch.prompts) {
+    prompts += of_rank;
+    if (of_rank.tokens > 0) alike += of_rank.tokens * of_rank.tokens / of_rank.sequences;
+  }
   const auto ranks = static_cast<double>(batch.sequences.size());
-  const MeanLoad load{static_cast<double>(total) / ranks, static_cast<double>(context) / ranks,
-                      1.0 + options_.draft_tokens, chosen.microbatches};
+  const double drafted = 1.0 + options_.draft_tokens, tokens = static_cast<double>(total) * drafted;
+  MeanLoad load{static_cast<double>(total) / ranks,
+                static_cast<double>(context) / ranks,
+                drafted,
+                microbatches,
+                prompts.part(1 / ranks),
+                drafted};
+  if (prompts.tokens > 0)
+    load.sequence_tokens = (tokens * drafted + alike) / (tokens + prompts.tokens);
+  return load;
+}
+
+DecodeIteration DecodePipeline::iteration(const DecodeBatch& batch) const {
+  const DecodePlan chosen = plan(batch);
+  DecodeIteration result;
+  result.duration = duration(batch, chosen);
+  const MeanLoad load = mean_load(batch, chosen.microbatches);
+  if (load.tokens() == 0) return result;
   const double group = options_.attention_group.dies, attending = attending_dies() / dies_;
   const auto moe_layers = static_cast<double>(architecture_.moe_layers());
   const double dense_tokens = load.tokens() / load.microbatches / group;
@@ -299,16 +337,20 @@ DecodeIteration DecodePipeline::iteration(const DecodeBatch& batch) const {
   double hbm = attending * (architecture_.layers * attention_bytes(load, false) +
                             architecture_.dense_layers * load.microbatches *
                                 operators_.dense_ffn(dense_tokens).hbm_bytes +
-                            operators_.lm_head(load.tokens(), 1 / group).hbm_bytes) +
+                            operators_.lm_head(load.sampled(), 1 / group).hbm_bytes) +
                moe_layers * experts;
   double sent = moe_layers * load.tokens();
   double shared = architecture_.layers * collective_bytes(load.tokens());
   for (int draft = 0; draft < options_.draft_tokens; ++draft) {
     MeanLoad of_draft = load;
-    if (draft > 0) of_draft.tokens_per_sequence = 1;
+    if (draft > 0) {
+      of_draft.tokens_per_sequence = of_draft.sequence_tokens = 1;
+      of_draft.prompts = {};
+    }
     if (draft == 1 || moe_layers == 0) experts = expert_bytes(of_draft);
-    hbm += attending * (attention_bytes(of_draft, true) +
-                        operators_.lm_head(load.sequences, 1 / group).hbm_bytes) +
+    hbm += attending *
+               (attention_bytes(of_draft, true) +
+                operators_.lm_head(load.sequences + load.prompts.sequences, 1 / group).hbm_bytes) +
            experts;
     sent += of_draft.tokens();
     shared += collective_bytes(of_draft.tokens());

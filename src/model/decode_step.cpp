@@ -69,9 +69,8 @@ ExchangeLoad DecodeStep::exchange_load(double tokens, double rows) const {
 
 double DecodeStep::straggler_rows(int layer, double tokens) const {
   const ExpertLoad& experts = *pipeline_.experts_;
-  return variant_.balanced
-             ? experts.mean_rows(tokens)
-             : experts.straggler_rows(layer, tokens, 1 + pipeline_.options_.draft_tokens);
+  return variant_.balanced ? experts.mean_rows(tokens)
+                           : experts.straggler_rows(layer, tokens, sequence_tokens_);
 }
 
 Seconds DecodeStep::dispatch(double tokens) const {
@@ -80,8 +79,7 @@ Seconds DecodeStep::dispatch(double tokens) const {
 }
 
 double DecodeStep::active_experts(double tokens) const {
-  const ActiveExperts active =
-      pipeline_.experts_->active_experts(tokens, 1 + pipeline_.options_.draft_tokens);
+  const ActiveExperts active = pipeline_.experts_->active_experts(tokens, sequence_tokens_);
   return variant_.balanced ? active.mean : active.most;
 }
 
@@ -135,8 +133,9 @@ std::shared_ptr<const BusiestRanks> DecodeStep::busiest_ranks(double tokens) con
       variant_.wire_stretch != 1) {
     return std::make_shared<const BusiestRanks>(make());
   }
-  return place_->busiest->get(
-      {plan_.microbatches, plan_.attention_aic, plan_.attention_aiv, tokens, max_tokens_}, make);
+  return place_->busiest->get({plan_.microbatches, plan_.attention_aic, plan_.attention_aiv, tokens,
+                               max_tokens_, sequence_tokens_},
+                              make);
 }
 
 void DecodeStep::group(const DecodeBatch& batch) {
@@ -145,6 +144,7 @@ void DecodeStep::group(const DecodeBatch& batch) {
   std::vector<Group> by_sequences(static_cast<std::size_t>(largest) + 1);  // small integers
   for (std::size_t r = 0; r < batch.sequences.size(); ++r) {
     if (batch.sequences[r] == 0) continue;  // waits, but never paces
+    if (!batch.prompts.empty() && batch.prompts[r].tokens > 0) continue;
     Group& group = by_sequences[static_cast<std::size_t>(batch.sequences[r])];
     group.kv_tokens = std::max(group.kv_tokens, static_cast<double>(batch.kv_tokens[r]));
     ++group.ranks;
@@ -156,33 +156,78 @@ void DecodeStep::group(const DecodeBatch& batch) {
     group.sequences = n;
     groups_.push_back(group);
   }
+  add_prompts(batch);
 }
 
-void DecodeStep::prepare(double tokens_per_sequence, bool mtp) {
-  ranks_.clear();
+/// And how many of the tokens that are met in the step are routed alike: of the sequences each as
+/// many as it drafts, of the prompts each as many as of it are computed.
+void DecodeStep::add_prompts(const DecodeBatch& batch) {
+  const double drafted = 1.0 + pipeline_.options_.draft_tokens;
+  sequence_tokens_ = drafted;
+  if (batch.prompts.empty()) return;
+  double tokens = 0, alike = 0;
+  for (const Group& group : groups_) {
+    tokens += static_cast<double>(group.ranks) * group.sequences * drafted;
+  }
+  alike = tokens * drafted;
+  for (std::size_t r = 0; r < batch.sequences.size(); ++r) {
+    const PromptLoad& prompts = batch.prompts[r];
+    if (prompts.tokens <= 0) continue;
+    groups_.push_back({batch.sequences[r], 1, static_cast<double>(batch.kv_tokens[r]), prompts});
+    tokens += batch.sequences[r] * drafted + prompts.tokens;
+    alike += batch.sequences[r] * drafted * drafted +
+             prompts.tokens * prompts.tokens / prompts.sequences;
+  }
+  if (tokens > 0) sequence_tokens_ = alike / tokens;
+}
+
+bool DecodeStep::Group::covers(const Group& other) const {
+  return sequences >= other.sequences && kv_tokens >= other.kv_tokens &&
+         prompts.tokens >= other.prompts.tokens && prompts.context >= other.prompts.context &&
+         prompts.pairs >= other.prompts.pairs;
+}
+
+template <class Load>
+DecodeStep::Share DecodeStep::share(const Load& load, int microbatch, const Pass& pass) const {
+  Share share;
+  share.sequences = (load.sequences + plan_.microbatches - 1 - microbatch) / plan_.microbatches;
+  share.tokens_per_sequence = pass.tokens_per_sequence;
+  if (load.sequences > 0) share.kv_tokens = load.kv_tokens * share.sequences / load.sequences;
+  if (pass.computes_prompts) share.prompts = load.prompts.part(1.0 / plan_.microbatches);
+  return share;
+}
+
+void DecodeStep::prepare(const Pass& pass) {
+  std::vector<const Group*> pacing;
   tokens_.fill(0);
+  max_tokens_ = 0;
   for (const Group& group : groups_) {
     for (int m = 0; m < plan_.microbatches; ++m) {
-      tokens_[m] +=
-          static_cast<double>(group.ranks) * part(group.sequences, m) * tokens_per_sequence;
+      tokens_[m] += static_cast<double>(group.ranks) * share(group, m, pass).tokens();
     }
-    // A rank with fewer sequences and less context cannot be slower in any part.
-    while (!ranks_.empty() && ranks_.back().kv_tokens <= group.kv_tokens) ranks_.pop_back();
-    Rank rank;
-    rank.sequences = group.sequences;
-    rank.kv_tokens = group.kv_tokens;
-    ranks_.push_back(rank);
-  }
-  max_tokens_ = part(groups_.back().sequences, 0) * tokens_per_sequence / group_;
-  for (Rank& rank : ranks_) {
-    for (int m = 0; m < plan_.microbatches; ++m) {
-      const double sequences = part(rank.sequences, m);
-      const double tokens = sequences * tokens_per_sequence / group_;  // of a die
-      const double kv = rank.kv_tokens * sequences / rank.sequences;
-      rank.attention[m] = 0;
-      for (const Operator& op : attention(sequences, kv, tokens_per_sequence, mtp)) {
-        rank.attention[m] += alone(op.cost);
+    max_tokens_ = std::max(max_tokens_, share(group, 0, pass).tokens() / group_);
+    // A rank with less of everything cannot be slower in any part.
+    if (group.prompts.tokens > 0) {
+      if (std::ranges::any_of(pacing, [&](const Group* other) { return other->covers(group); })) {
+        continue;
       }
+      std::erase_if(pacing, [&](const Group* other) { return group.covers(*other); });
+    } else {
+      while (!pacing.empty() && pacing.back()->kv_tokens <= group.kv_tokens) pacing.pop_back();
+    }
+    pacing.push_back(&group);
+  }
+  ranks_.clear();
+  for (const Group* group : pacing) {
+    Rank& rank = ranks_.emplace_back();
+    rank.sequences = group->sequences;
+    rank.kv_tokens = group->kv_tokens;
+    rank.prompts = group->prompts;
+    for (int m = 0; m < plan_.microbatches; ++m) {
+      const Share part = share(rank, m, pass);
+      const double tokens = part.tokens() / group_;  // of a die
+      rank.attention[m] = 0;
+      for (const Operator& op : attention(part, pass.mtp)) rank.attention[m] += alone(op.cost);
       rank.gate[m] = alone(cost(pipeline_.operators_.gate(tokens), expert_share_));
       rank.dispatch[m] = dispatch(tokens);
       rank.dense[m] = alone(cost(pipeline_.operators_.dense_ffn(tokens), expert_share_));
@@ -229,40 +274,50 @@ Operator DecodeStep::collective(const char* name, double bytes) const {
   return op;
 }
 
-DecodeStep::AttentionChain DecodeStep::attention(double sequences, double kv_tokens,
-                                                 double tokens_per_sequence, bool mtp) const {
+DecodeStep::AttentionChain DecodeStep::attention(const Share& share, bool mtp) const {
   const OperatorList& list = pipeline_.operators_;
   const AttentionGroup& group = pipeline_.options_.attention_group;
-  const double tokens = sequences * tokens_per_sequence;
   const bool is_shared = group.dies > 1;
   AttentionChain chain;
-  if (is_shared) chain.push_back(collective("AllGather", tokens * list.hidden_bytes()));
-  for (const auto& [name, work] :
-       list.decode_attention(sequences, kv_tokens, tokens_per_sequence, mtp, group)) {
-    const bool attends = work.attention_ops + work.attention_int8_ops > 0 && group.splits_kv;
-    if (attends) chain.push_back(collective("QueryGather", tokens * list.query_bytes()));
-    chain.push_back({name, 0, cost(work, attention_share_), Unit::kMatrix, work});
-    if (attends) chain.push_back(collective("OutputSum", tokens * list.partial_output_bytes()));
+  const auto compute = [&](const NamedWork& op) {
+    chain.push_back({op.name, 0, cost(op.work, attention_share_), Unit::kMatrix, op.work});
+  };
+  if (is_shared) chain.push_back(collective("AllGather", share.tokens() * list.hidden_bytes()));
+  if (share.sequences > 0 || share.prompts.tokens == 0) {  // a rank without any runs along
+    const double tokens = share.sequences * share.tokens_per_sequence;
+    for (const NamedWork& op : list.decode_attention(share.sequences, share.kv_tokens,
+                                                     share.tokens_per_sequence, mtp, group)) {
+      const bool attends =
+          op.work.attention_ops + op.work.attention_int8_ops > 0 && group.splits_kv;
+      if (attends) chain.push_back(collective("QueryGather", tokens * list.query_bytes()));
+      compute(op);
+      if (attends) chain.push_back(collective("OutputSum", tokens * list.partial_output_bytes()));
+    }
   }
-  if (is_shared) chain.push_back(collective("ReduceScatter", tokens * list.partial_sum_bytes()));
+  if (share.prompts.tokens > 0) {
+    if (group.splits_kv) {
+      chain.push_back(
+          collective("PromptKvGather", share.prompts.context * list.kv_bytes_per_token_layer()));
+    }
+    const bool has_sequences = share.sequences > 0;
+    for (const NamedWork& op : list.prompt_attention(share.prompts, has_sequences, group)) {
+      compute(op);
+    }
+    if (mtp) compute({"PromptMtpProj", list.mtp_projection(share.prompts.tokens)});
+  }
+  if (is_shared) {
+    chain.push_back(collective("ReduceScatter", share.tokens() * list.partial_sum_bytes()));
+  }
   return chain;
 }
 
-void DecodeStep::add_attention(TypicalLayer& layer, double sequences, double kv_tokens,
-                               double tokens_per_sequence) const {
-  for (const Operator& op : attention(sequences, kv_tokens, tokens_per_sequence, false)) {
-    layer.push_back({op, Stage::kAttention});
-  }
-}
-
 /// The pacing rank's, with what sharing HBM costs its streams.
-void DecodeStep::find_typical_layer(double tokens_per_sequence) {
+void DecodeStep::find_typical_layer(const Pass& pass) {
   const auto pacing = std::max_element(
       ranks_.begin(), ranks_.end(),
       [](const Rank& a, const Rank& b) { return a.attention[0] < b.attention[0]; });
-  const double sequences = part(pacing->sequences, 0);
-  const double tokens = sequences * tokens_per_sequence / group_;
-  const double kv = pacing->kv_tokens * sequences / pacing->sequences;
+  const Share pace = share(*pacing, 0, pass);
+  const double tokens = pace.tokens() / group_;
   // The layer with the median straggler stands for all.
   const int layer = busiest_->median_layer;
   const double typical = layer < 0 ? 0 : busiest_->by_layer[static_cast<std::size_t>(layer)].rows;
@@ -272,7 +327,10 @@ void DecodeStep::find_typical_layer(double tokens_per_sequence) {
   const OperatorList& list = pipeline_.operators_;
   const double active = active_experts(busiest_tokens_);
 
-  add_attention(moe_typical_, sequences, kv, tokens_per_sequence);
+  for (const Operator& op : attention(pace, false)) {
+    moe_typical_.push_back({op, Stage::kAttention});
+    dense_typical_.push_back({op, Stage::kAttention});
+  }
   const OperatorWork gate = list.gate(tokens);
   moe_typical_.push_back(
       {{"Gate", 0, cost(gate, expert_share_), Unit::kMatrix, gate}, Stage::kGate});
@@ -291,7 +349,6 @@ void DecodeStep::find_typical_layer(double tokens_per_sequence) {
        Stage::kCombine});
   moe_stretches_ = share_hbm(moe_typical_, program_.moe);
 
-  add_attention(dense_typical_, sequences, kv, tokens_per_sequence);
   const OperatorWork ffn = list.dense_ffn(tokens);
   dense_typical_.push_back(
       {{"DenseFFN", 0, cost(ffn, expert_share_), Unit::kMatrix, ffn}, Stage::kDenseFfn});
@@ -419,7 +476,11 @@ void DecodeStep::join(Seconds at) {
 }
 
 Seconds DecodeStep::head(double tokens) const {
-  OperatorCost op = pipeline_.device_.cost(pipeline_.operators_.lm_head(tokens, 1 / group_), 1);
+  double most = 0;
+  for (const Group& group : groups_) {
+    most = std::max(most, group.sequences * tokens + group.prompts.sequences);
+  }
+  OperatorCost op = pipeline_.device_.cost(pipeline_.operators_.lm_head(most, 1 / group_), 1);
   if (variant_.free_launch) op.fixed = 0;
   return alone(op);
 }
@@ -438,16 +499,16 @@ Seconds DecodeStep::run(const DecodeBatch& batch, SliceRecorder* recorder) {
   place_ = &pipeline_.place_of(batch);
   group(batch);
   if (groups_.empty()) return 0;
-  const int largest = groups_.back().sequences;
+  const Pass verify{.tokens_per_sequence = 1.0 + drafts};
 
   host_time_ = host();
   mlp_base_ = cost(pipeline_.operators_.expert_ffn(0, 0), expert_share_);
   mlp_expert_bytes_ = pipeline_.operators_.expert_ffn(0, 1).hbm_bytes;
   mlp_per_row_ = cost(pipeline_.operators_.expert_ffn(1, 0), expert_share_);
-  prepare(1 + drafts, false);
+  prepare(verify);
   busiest_tokens_ = tokens_[0];
   busiest_ = busiest_ranks(busiest_tokens_);
-  if (program_.shares_hbm || recorder != nullptr) find_typical_layer(1 + drafts);
+  if (program_.shares_hbm || recorder != nullptr) find_typical_layer(verify);
   join(host_time_);
   for (int layer = 0; layer < a.dense_layers; ++layer) {
     run_layer(program_.dense, dense_stretches_, layer, recorder);
@@ -459,19 +520,21 @@ Seconds DecodeStep::run(const DecodeBatch& batch, SliceRecorder* recorder) {
   const Seconds layers_end = front();
   moe_time_ = layers_end - host_time_ - dense_time_;
   layer_time_ = a.moe_layers() > 0 ? moe_time_ / a.moe_layers() : dense_time_ / a.layers;
-  head_time_ = head(largest * (1 + drafts));
+  head_time_ = head(1 + drafts);
   if (recorder != nullptr) recorder->whole("LMHead", layers_end, head_time_);
   Seconds now = layers_end + head_time_;
 
   // The MTP module drafts one token a pass; its first pass also fills its KV for all verified
   // tokens.
   for (int draft = 0; draft < drafts; ++draft) {
-    const double tokens = draft == 0 ? 1 + drafts : 1;
-    prepare(tokens, true);
+    const bool is_first = draft == 0;
+    prepare({.tokens_per_sequence = is_first ? 1.0 + drafts : 1.0,
+             .mtp = true,
+             .computes_prompts = is_first});
     join(now);
     run_layer(program_.moe, moe_stretches_, a.layers, recorder);
     const Seconds end = front();
-    const Seconds head_of_draft = head(largest);
+    const Seconds head_of_draft = head(1);
     if (recorder != nullptr) recorder->whole("LMHead", end, head_of_draft);
     now = end + head_of_draft;
   }

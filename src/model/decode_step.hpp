@@ -39,7 +39,7 @@ class DecodeStep {
     Stage stage = Stage::kAttention;
     Seconds shared = 0;  // its duration beside the other stream
   };
-  using TypicalLayer = boost::container::static_vector<Typical, 16>;
+  using TypicalLayer = boost::container::static_vector<Typical, 20>;
   const TypicalLayer& moe_operators() const { return moe_typical_; }
   const TypicalLayer& dense_operators() const { return dense_typical_; }
   const DecodeProgram& program() const { return program_; }
@@ -56,6 +56,7 @@ class DecodeStep {
   struct Rank {  // a rank that may pace the step
     int sequences = 0;
     double kv_tokens = 0;
+    PromptLoad prompts;
     std::array<Seconds, kMostMicrobatches> attention{}, gate{}, dispatch{}, dense{};
     // Of a block what is the rank's own: all but the exchanges and the experts.
     using OfBlocks = std::array<Seconds, LayerProgram::kMostBlocks>;
@@ -64,19 +65,34 @@ class DecodeStep {
     std::array<Seconds, kMostMicrobatches> ready{};  // end of what a microbatch ran last
   };
 
-  struct Group {  // ranks with the same number of sequences
+  struct Group {  // ranks with the same number of sequences; one that computes prompts is alone
     int sequences = 0;
     std::int64_t ranks = 0;
     double kv_tokens = 0;  // the longest context
+    PromptLoad prompts;
+
+    bool covers(const Group& other) const;
+  };
+  /// Of a rank in a microbatch.
+  struct Share {
+    double sequences = 0, kv_tokens = 0, tokens_per_sequence = 1;
+    PromptLoad prompts;
+    double tokens() const { return sequences * tokens_per_sequence + prompts.tokens; }
+  };
+  /// Which pass over layers: all of the model's, or its MTP module's, whose first also fills its
+  /// KV.
+  struct Pass {
+    double tokens_per_sequence = 1;
+    bool mtp = false;
+    bool computes_prompts = true;
   };
   using Stretches = std::array<double, LayerProgram::kMostBlocks>;  // of blocks, by sharing HBM
 
   OperatorCost cost(const OperatorWork& work, double share) const;
   OperatorCost exchange_cost(Seconds duration, double bytes) const;
   Seconds alone(const OperatorCost& cost) const { return cost.alone(bandwidth_); }
-  int part(int sequences, int microbatch) const {
-    return (sequences + plan_.microbatches - 1 - microbatch) / plan_.microbatches;
-  }
+  template <class Load>
+  Share share(const Load& load, int microbatch, const Pass& pass) const;
   const TokenExchange& exchange() const { return *place_->exchange; }
   ExchangeLoad exchange_load(double tokens, double rows) const;
   double straggler_rows(int layer, double tokens) const;
@@ -94,16 +110,14 @@ class DecodeStep {
   BusiestRank busiest_rank(int layer, double tokens) const;
   std::shared_ptr<const BusiestRanks> busiest_ranks(double tokens) const;
   void group(const DecodeBatch& batch);
-  void prepare(double tokens_per_sequence, bool mtp);
+  void add_prompts(const DecodeBatch& batch);
+  void prepare(const Pass& pass);
   void prune();
-  void find_typical_layer(double tokens_per_sequence);
-  using AttentionChain = boost::container::static_vector<Operator, 10>;
-  /// Of a rank's sequences, on each of its dies; collectives between them where there are several.
-  AttentionChain attention(double sequences, double kv_tokens, double tokens_per_sequence,
-                           bool mtp) const;
+  void find_typical_layer(const Pass& pass);
+  using AttentionChain = boost::container::static_vector<Operator, 16>;
+  /// Of a rank, on each of its dies; collectives between them where there are several.
+  AttentionChain attention(const Share& share, bool mtp) const;
   Operator collective(const char* name, double bytes) const;
-  void add_attention(TypicalLayer& layer, double sequences, double kv_tokens,
-                     double tokens_per_sequence) const;
   /// What an operator of the layer takes beside those of the other server.
   Stretches share_hbm(TypicalLayer& layer, const LayerProgram& program) const;
   void run_layer(const LayerProgram& program, const Stretches& stretches, int layer,
@@ -116,6 +130,7 @@ class DecodeStep {
   const BusiestRank* busiest_of(int expert_layer, double tokens, BusiestRank& made) const;
   Seconds front() const;
   void join(Seconds at);
+  /// Of the rank that samples the most, `tokens` for each sequence and one for each prompt.
   Seconds head(double tokens) const;
   Seconds host() const;
 
@@ -128,7 +143,7 @@ class DecodeStep {
   const double group_;    // dies of a rank
   const DecodeProgram& program_;
   double attention_share_ = 1, expert_share_ = 1, exchange_aiv_ = 1;
-  std::vector<Group> groups_;  // by rising number of sequences
+  std::vector<Group> groups_;  // by rising number of sequences, then those that compute prompts
   std::vector<Rank> ranks_;
   OperatorCost mlp_base_, mlp_per_row_;          // linear in the rows
   double mlp_expert_bytes_ = 0;                  // and in the experts that have some
@@ -136,6 +151,7 @@ class DecodeStep {
   double busiest_tokens_ = 0;
   std::array<double, kMostMicrobatches> tokens_{};  // of all ranks, by microbatch
   double max_tokens_ = 0;
+  double sequence_tokens_ = 1;  // of a sequence, whose tokens are routed alike; met by a token
   std::array<BusiestRank, kMostMicrobatches> made_;  // of other microbatches than the first
   TypicalLayer moe_typical_, dense_typical_;
   Stretches moe_stretches_{1, 1, 1, 1}, dense_stretches_{1, 1, 1, 1};

@@ -6,7 +6,6 @@
 // hidden states are gathered before the column-parallel projection to queries, keys and values, and
 // the partial sums of the row-parallel output projection are reduced and scattered; likewise around
 // a dense FFN.
-#include <algorithm>
 #include <cmath>
 
 #include "prefill_step.hpp"
@@ -47,19 +46,6 @@ double PrefillStep::dense_collective_bytes() const {
   return gather_bytes() + reduce_scatter_bytes();
 }
 
-/// Pairs of a token and one that it attends to. Sparse attention keeps `top_k` of those that a
-/// token sees; the sequences of a batch are taken as alike.
-double PrefillStep::attended_pairs() const {
-  const Architecture& a = pipeline_.operators_.architecture();
-  if (!a.indexer) return part_.pairs;
-  const double top_k = a.indexer->top_k;
-  const double fresh = part_.tokens / part_.sequences;
-  const double cached = part_.context / part_.sequences - fresh;
-  const double below = std::clamp(top_k - cached, 0.0, fresh);  // tokens that see no more
-  const double kept = below * cached + below * (below + 1) / 2 + (fresh - below) * top_k;
-  return std::min(part_.pairs, part_.sequences * kept);
-}
-
 void PrefillStep::add_attention(std::vector<Operator>& chain) const {
   if (pipeline_.operators_.architecture().is_tensor_parallel()) {
     add_grouped_attention(chain);
@@ -85,8 +71,8 @@ void PrefillStep::add_latent_attention(std::vector<Operator>& chain) const {
   }
   in_order("UpProjection", list.prefill_head_projection(new_tokens, context, heads_));
   in_order("RoPE", list.prefill_rope(new_tokens, context, heads_));
-  in_order("Attention",
-           list.prefill_attention(attended_pairs() * group_, new_tokens, context, heads_));
+  in_order("Attention", list.prefill_attention(list.attended_pairs(part_) * group_, new_tokens,
+                                               context, heads_));
   add_collective(chain, "AllToAll", all_to_all_bytes());
   in_order("Quantise", list.prefill_quantise_attention(tokens, a.heads));
   in_order("OProj", list.prefill_o_proj(tokens, a.heads));

@@ -48,7 +48,7 @@ void add_operators(StepBreakdown& result, const std::vector<Operator>& chain,
 }  // namespace
 
 StepBreakdown PrefillPipeline::breakdown(const PrefillBatch& batch) const {
-  const Totals totals = batch_totals(batch.sequences, options_.sequence_packing);
+  const PromptLoad totals = prompt_load(batch.sequences, options_.sequence_packing);
   StepBreakdown result;
   if (totals.tokens <= 0) return result;
   const std::int32_t instance = batch.instance;

@@ -28,8 +28,8 @@ int prefill_tp(const Architecture& architecture, const PrefillOptions& options, 
 
 }  // namespace
 
-PrefillPipeline::Totals batch_totals(std::span<const PrefillSequence> sequences, bool packed) {
-  PrefillPipeline::Totals totals;
+PromptLoad prompt_load(std::span<const PrefillSequence> sequences, bool packed) {
+  PromptLoad totals;
   double longest = 0;
   for (const PrefillSequence& s : sequences) {
     const auto fresh = static_cast<double>(s.new_tokens),
@@ -127,7 +127,7 @@ MemoryPlan PrefillPipeline::plan_memory(const hw::Platform& platform,
                              max_tokens_per_rank / std::max(1, options.prefill.microbatches));
 }
 
-int PrefillPipeline::microbatches(const Totals& totals, std::int32_t instance) const {
+int PrefillPipeline::microbatches(const PromptLoad& totals, std::int32_t instance) const {
   if (options_.microbatches != 0) return options_.microbatches;
   // A function of the batch in steps of half an octave, not of the batches met before.
   constexpr double kStepsPerOctave = 2;
@@ -141,7 +141,8 @@ int PrefillPipeline::microbatches(const Totals& totals, std::int32_t instance) c
   const auto found = place.splits.find(shape);
   if (found != place.splits.end()) return found->second;
   const double tokens = value(shape[0]);
-  const Totals typical{tokens, tokens * value(shape[1]), tokens * value(shape[2]), value(shape[3])};
+  const PromptLoad typical{tokens, tokens * value(shape[1]), tokens * value(shape[2]),
+                           value(shape[3])};
   const auto duration = [&](int parts) {
     return PrefillStep(*this, instance, typical, parts, {}).duration();
   };
@@ -151,7 +152,7 @@ int PrefillPipeline::microbatches(const Totals& totals, std::int32_t instance) c
 }
 
 Seconds PrefillPipeline::stretched(const PrefillBatch& batch, double wire_stretch) const {
-  const Totals totals = batch_totals(batch.sequences, options_.sequence_packing);
+  const PromptLoad totals = prompt_load(batch.sequences, options_.sequence_packing);
   if (totals.tokens <= 0) return 0;
   const int parts = microbatches(totals, batch.instance);
   return host_time(batch.cached_blocks) +
@@ -160,7 +161,7 @@ Seconds PrefillPipeline::stretched(const PrefillBatch& batch, double wire_stretc
 }
 
 PrefillIteration PrefillPipeline::batch(const PrefillBatch& batch) const {
-  const Totals totals = batch_totals(batch.sequences, options_.sequence_packing);
+  const PromptLoad totals = prompt_load(batch.sequences, options_.sequence_packing);
   if (totals.tokens <= 0) return {};
   Place& place = place_of(batch.instance);
   auto found = place.batches.find(totals);

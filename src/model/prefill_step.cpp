@@ -6,16 +6,14 @@
 namespace cmsim::model {
 
 PrefillStep::PrefillStep(const PrefillPipeline& pipeline, std::int32_t instance,
-                         const PrefillPipeline::Totals& totals, int microbatches,
-                         const StepVariant& variant)
+                         const PromptLoad& totals, int microbatches, const StepVariant& variant)
     : pipeline_(pipeline),
       place_(pipeline.place_of(instance)),
       variant_(variant),
       ranks_(pipeline.layout_.ranks) {
   const Architecture& a = pipeline_.operators_.architecture();
   microbatches_ = totals.tokens >= ranks_ * microbatches ? microbatches : 1;
-  part_ = {totals.tokens / microbatches_, totals.context / microbatches_,
-           totals.pairs / microbatches_, totals.sequences / microbatches_};
+  part_ = totals.part(1.0 / microbatches_);
   // TP over heads; with more ranks than heads, groups of ranks take different sequences.
   tp_ = pipeline.tp_;
   heads_ = std::ceil(a.heads / tp_);
@@ -55,11 +53,11 @@ PrefillStep::PrefillStep(const PrefillPipeline& pipeline, std::int32_t instance,
 }
 
 /// Only the last token of each sequence is sampled; sequences are spread over the ranks.
-OperatorWork PrefillStep::head(const PrefillPipeline::Totals& totals) const {
+OperatorWork PrefillStep::head(const PromptLoad& totals) const {
   return pipeline_.operators_.lm_head(std::ceil(totals.sequences / ranks_));
 }
 
-void PrefillStep::count_bytes(const PrefillPipeline::Totals& totals) {
+void PrefillStep::count_bytes(const PromptLoad& totals) {
   const OperatorList& list = pipeline_.operators_;
   const Architecture& a = list.architecture();
   const double moe_layers = a.moe_layers() + pipeline_.mtp_layers_;

@@ -8,14 +8,11 @@
 
 namespace cmsim::model {
 
-/// Sums over the sequences of a batch; without packing, padding counts as tokens.
-PrefillPipeline::Totals batch_totals(std::span<const PrefillSequence> sequences, bool packed);
-
 class PrefillStep {
  public:
   /// A batch with less than a token a rank and microbatch runs whole whatever `microbatches` says.
-  PrefillStep(const PrefillPipeline& pipeline, std::int32_t instance,
-              const PrefillPipeline::Totals& totals, int microbatches, const StepVariant& variant);
+  PrefillStep(const PrefillPipeline& pipeline, std::int32_t instance, const PromptLoad& totals,
+              int microbatches, const StepVariant& variant);
 
   Seconds duration() const { return dense_time_ + moe_time_ + mtp_time_ + head_time_; }
   Seconds dense_time() const { return dense_time_; }
@@ -78,16 +75,15 @@ class PrefillStep {
   double chosen_bytes() const;
   double all_to_all_bytes() const;
   double reduce_scatter_bytes() const;
-  double attended_pairs() const;
   double attention_collective_bytes() const;
   double dense_collective_bytes() const;
-  OperatorWork head(const PrefillPipeline::Totals& totals) const;
-  void count_bytes(const PrefillPipeline::Totals& totals);
+  OperatorWork head(const PromptLoad& totals) const;
+  void count_bytes(const PromptLoad& totals);
 
   const PrefillPipeline& pipeline_;
   const PrefillPipeline::Place& place_;
   const StepVariant variant_;
-  PrefillPipeline::Totals part_;  // of one microbatch, all ranks
+  PromptLoad part_;  // of one microbatch, all ranks
   double ranks_ = 1;
   double group_ = 1;  // share of a microbatch's sequences that the busiest TP group has
   double tp_ = 1;     // ranks of a TP group

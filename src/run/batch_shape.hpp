@@ -13,7 +13,8 @@ namespace cmsim::run {
 struct DecodeShape {
   std::vector<std::int32_t> sequences;
   std::vector<std::int64_t> kv_tokens;
-  model::DecodeBatch batch() const { return {sequences, kv_tokens}; }
+  std::vector<model::PromptLoad> prompts = {};  // that are computed beside; may be empty
+  model::DecodeBatch batch() const { return {sequences, kv_tokens, 0, prompts}; }
 };
 
 /// `total` sequences of `context` tokens each, as evenly over the ranks as whole numbers go; at

@@ -1,6 +1,7 @@
 #include "breakdowns.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <vector>
 
@@ -24,9 +25,23 @@ const RoleResult* mean_iteration(const metrics::Result& result,
   return nullptr;
 }
 
+/// Its prompts each on a rank of its own.
 DecodeShape even_step(const model::DecodePipeline& model, const RoleResult& mean) {
-  return even_decode_batch(model.ranks(), std::llround(mean.mean_sequences),
-                           mean.mean_context / mean.mean_sequences);
+  DecodeShape shape = even_decode_batch(model.ranks(), std::llround(mean.mean_sequences),
+                                        mean.mean_context / mean.mean_sequences);
+  if (mean.prompts && mean.prompts->mean_tokens >= 1) {
+    const auto computing = std::clamp<std::size_t>(
+        static_cast<std::size_t>(std::llround(mean.prompts->mean_sequences)), 1,
+        shape.sequences.size());
+    const auto of_each = [&](double all) {
+      return std::llround(all / static_cast<double>(computing));
+    };
+    shape.prompts.resize(shape.sequences.size());
+    std::fill_n(shape.prompts.begin(), computing,
+                model::prompt_load(std::array{model::PrefillSequence{
+                    of_each(mean.prompts->mean_tokens), of_each(mean.prompts->mean_context)}}));
+  }
+  return shape;
 }
 
 void add_binds(metrics::Figures& figures, const char* role, double utilisation,
@@ -52,7 +67,7 @@ Sent sent_in(const metrics::Result& result, const metrics::LoadSpan& span) {
     sent.new_tokens += static_cast<double>(r.prompt_tokens - r.cached_tokens);
     sent.cached += static_cast<double>(r.cached_tokens);
     sent.output += static_cast<double>(r.output_tokens);
-    sent.lengths.push_back({r.prompt_tokens, r.output_tokens});
+    sent.lengths.push_back({r.prompt_tokens, r.output_tokens, r.prompt_tokens - r.cached_tokens});
   }
   return sent;
 }

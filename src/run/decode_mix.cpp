@@ -1,7 +1,9 @@
 #include "decode_mix.hpp"
 
 #include <algorithm>
+#include <array>
 #include <functional>
+#include <numeric>
 #include <queue>
 #include <utility>
 
@@ -15,13 +17,23 @@ DecodeMix::DecodeMix(std::span<const Lengths> lengths, const Scenario& scenario,
   const serve::DecodeSpec& decode = scenario.deployment.decode;
   const model::DecodeOptions& options = scenario.options.decode;
   tokens_per_step_ = serve::mean_tokens_per_iteration({options.draft_tokens, options.acceptance});
+  if (decode.is_mixed()) {
+    budget_ = decode.token_budget_of_rank();
+    tokens_per_sequence_ = 1 + options.draft_tokens;
+    double fresh = 0, output = 0;
+    for (const Lengths& one : lengths) {
+      fresh += static_cast<double>(one.fresh);
+      output += static_cast<double>(one.output);
+    }
+    fresh_per_output_ = fresh / output;
+  }
   draw(decode.slots(), random);
   deal(decode);
 }
 
 Tokens DecodeMix::context(const Member& member) const {
-  const auto& [prompt, output] = lengths_[member.drawn];
-  return prompt + static_cast<Tokens>(member.age * static_cast<double>(output));
+  const Lengths& its = lengths_[member.drawn];
+  return its.prompt + static_cast<Tokens>(member.age * static_cast<double>(its.output));
 }
 
 Tokens DecodeMix::whole(const Member& member) const {
@@ -79,12 +91,28 @@ std::vector<DecodeMix::InstanceStep> DecodeMix::steps(std::size_t n) const {
   }
   for (std::size_t i = 0; i < steps.size(); ++i) {
     const auto of_instance = [&](auto& all) { return std::span(all).subspan(i * ranks, ranks); };
-    steps[i].duration =
-        model_
-            .iteration({of_instance(sequences), of_instance(tokens), static_cast<std::int32_t>(i)})
-            .duration;
+    const auto prompts = prompts_beside(of_instance(sequences));
+    steps[i].duration = model_
+                            .iteration({of_instance(sequences), of_instance(tokens),
+                                        static_cast<std::int32_t>(i), prompts})
+                            .duration;
   }
   return steps;
+}
+
+std::vector<model::PromptLoad> DecodeMix::prompts_beside(
+    std::span<const std::int32_t> sequences) const {
+  if (budget_ == 0) return {};
+  const double members = std::accumulate(sequences.begin(), sequences.end(), 0.0);
+  auto left = static_cast<Tokens>(members * tokens_per_step_ * fresh_per_output_);
+  std::vector<model::PromptLoad> prompts(sequences.size());
+  for (std::size_t rank = 0; rank < sequences.size() && left > 0; ++rank) {
+    const Tokens here = std::min(left, budget_ - sequences[rank] * tokens_per_sequence_);
+    if (here <= 0) continue;
+    prompts[rank] = model::prompt_load(std::array{model::PrefillSequence{here, 0}});
+    left -= here;
+  }
+  return prompts;
 }
 
 Seconds DecodeMix::step(std::size_t n) const {

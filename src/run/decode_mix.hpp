@@ -3,7 +3,8 @@
 // The requests are as they are met: drawn in proportion to their output length (length-biased), at
 // an age that is uniform over it (D. R. Cox, "Renewal Theory", 1962, §5). Each in turn goes to the
 // die with the least KV that has a slot, so a step of n waits for the die that n such requests load
-// the most.
+// the most. Where instances are mixed, as many requests come as go, and their prompts are computed
+// beside: in the mean that many tokens a step, a rank taking as much of them as its budget leaves.
 #pragma once
 
 #include <span>
@@ -18,6 +19,7 @@ namespace cmsim::run {
 /// Lengths of a request.
 struct Lengths {
   Tokens prompt = 0, output = 0;
+  Tokens fresh = 0;  // of the prompt, what must be computed
 };
 
 class DecodeMix {
@@ -65,11 +67,14 @@ class DecodeMix {
   Tokens whole(const Member& member) const;
   void draw(std::int64_t count, RandomStream& random);
   void deal(const serve::DecodeSpec& decode);
+  std::vector<model::PromptLoad> prompts_beside(std::span<const std::int32_t> sequences) const;
 
   std::span<const Lengths> lengths_;
   const model::DecodePipeline& model_;
   int instances_ = 1;
   double tokens_per_step_ = 1;
+  Tokens budget_ = 0, tokens_per_sequence_ = 1;  // of a rank of mixed instances; 0 = not mixed
+  double fresh_per_output_ = 0;                  // tokens
   std::vector<Member> members_;
   std::vector<std::size_t> ranks_of_;  // of the members
 };

@@ -37,16 +37,24 @@ void role_rules(const Scenario& s, std::vector<Rule>& rules) {
   for (const serve::RequestClass& one : s.classes) {
     of_decode.push_back(fmt::format("/workload/classes/{}/slo/tpot", one.name));
   }
+  std::vector<std::string> apart{"/deployment/prefill", "/deployment/decode", "/deployment/kv",
+                                 "/prefill", "/experts/popularity/prefill"};
   for (const serve::SlotInfo& slot : serve::slots()) {
-    auto& keys = slot.phase == serve::Phase::kPrefill ? of_prefill : of_decode;
-    keys.push_back(fmt::format("/policies/{}", slot.name));
+    const std::string key = fmt::format("/policies/{}", slot.name);
+    if (!slot.is_asked(serve::Role::kDecodeOnly)) of_prefill.push_back(key);
+    if (!slot.is_asked(serve::Role::kPrefillOnly)) of_decode.push_back(key);
+    if (!slot.is_asked(serve::Role::kMixed)) apart.push_back(key);
   }
+  rules.push_back({std::move(apart), "/deployment/mixed",
+                   when(s.deployment.decode.is_mixed(),
+                        "with instances that do both prefill and decode, it needs "
+                        "/deployment/mixed left out")});
   rules.push_back({std::move(of_prefill), cause,
                    when(s.role == serve::Role::kDecodeOnly,
                         "with /workload/role decode, it needs role all or prefill")});
   rules.push_back({{"/deployment/kv"},
                    cause,
-                   when(s.role != serve::Role::kAll,
+                   when(s.role == serve::Role::kPrefillOnly || s.role == serve::Role::kDecodeOnly,
                         "with one role alone, which pulls no KV, it needs /workload/role all")});
   rules.push_back({std::move(of_decode), cause,
                    when(s.role == serve::Role::kPrefillOnly,
@@ -90,11 +98,12 @@ void decode_rules(const Scenario& s, std::vector<Rule>& rules) {
                    when(decode.microbatches == 1,
                         "with one microbatch, which has all cores, it needs /decode/microbatches "
                         "auto or from 2")});
-  rules.push_back({{"/deployment/decode/attention/context_parallel"},
-                   "/deployment/decode/attention/tp",
-                   when(decode.attention_group.dies == 1,
-                        "with a die for every rank, it needs /deployment/decode/attention/tp from "
-                        "2")});
+  const std::string attention = fmt::format("/deployment/{}/attention", s.deployment.decode.key());
+  rules.push_back(
+      {{attention + "/context_parallel"},
+       attention + "/tp",
+       when(decode.attention_group.dies == 1,
+            fmt::format("with a die for every rank, it needs {}/tp from 2", attention))});
   rules.push_back({{"/decode/split"},
                    "/deployment/decode",
                    when(decode.is_disaggregated(),
@@ -122,13 +131,13 @@ void decode_rules(const Scenario& s, std::vector<Rule>& rules) {
 
 /// Of any instance; true where the layout cannot be, which is said elsewhere.
 bool has_dedicated_ranks(const Scenario& s) {
-  const auto dedicated = [&](serve::Role idle, int ranks) {
-    return s.role != idle &&
+  const auto dedicated = [&](bool is_used, int ranks) {
+    return is_used &&
            model::derive_layout(s.model, ranks, s.options.experts).first_routed_rank() > 0;
   };
   try {
-    return dedicated(serve::Role::kDecodeOnly, s.deployment.prefill.ep) ||
-           dedicated(serve::Role::kPrefillOnly, s.deployment.decode.ep);
+    return dedicated(serve::has_prefill_instances(s.role), s.deployment.prefill.ep) ||
+           dedicated(serve::has_decode_instances(s.role), s.deployment.decode.ep);
   } catch (const std::invalid_argument&) {
     return true;
   }

@@ -41,7 +41,7 @@ void add_open_population(Trace& trace, const Scenario& scenario, const StepModel
   std::vector<Lengths> lengths;
   double output = 0;
   for (const TraceRow& row : trace.rows) {
-    lengths.push_back({row.prompt_tokens, row.output_tokens});
+    lengths.push_back({row.prompt_tokens, row.output_tokens, row.prompt_tokens});
     output += row.output_tokens;
   }
   const auto count = static_cast<double>(trace.rows.size());

@@ -7,10 +7,10 @@ RoleExperts make_role_experts(const Scenario& scenario) {
     return model::make_expert_load(scenario.model, scenario.options, phase, ranks);
   };
   RoleExperts experts;
-  if (scenario.role != serve::Role::kDecodeOnly) {
+  if (serve::has_prefill_instances(scenario.role)) {
     experts.prefill = make(model::Phase::kPrefill, scenario.deployment.prefill.ep);
   }
-  if (scenario.role != serve::Role::kPrefillOnly) {
+  if (serve::has_decode_instances(scenario.role)) {
     experts.decode = make(model::Phase::kDecode, scenario.deployment.decode.ep);
   }
   return experts;

@@ -113,7 +113,7 @@ metrics::SystemFacts facts_of(const Scenario& scenario, const serve::ClusterConf
   facts.dies_per_npu = platform.dies_per_npu;
   facts.hbm_bandwidth = platform.die.hbm_bandwidth;
   if (models.decode) facts.decode_kv_per_die = models.decode->kv_capacity_per_die();
-  if (cache.enabled && scenario.role != serve::Role::kDecodeOnly) {
+  if (cache.enabled && serve::computes_prompts(scenario.role)) {
     const serve::Placement placement = serve::place(scenario.deployment, platform, scenario.role);
     for (std::size_t i = 0; i < placement.caches.size(); ++i) {
       facts.cache_capacity_blocks +=
@@ -212,6 +212,15 @@ double mean_decode_context(const work::Trace& trace) {
   return iterations > 0 ? sum / iterations : 0;
 }
 
+double prompt_per_output(const work::Trace& trace) {
+  double prompts = 0, output = 0;
+  for (const work::TraceRow& row : trace.rows) {
+    prompts += static_cast<double>(row.prompt_tokens);
+    output += static_cast<double>(row.output_tokens);
+  }
+  return output > 0 ? prompts / output : 0;
+}
+
 /// What the listeners were told must be what happened (docs/invariants.md).
 void check_result(const Result& result, const work::Trace& trace) {
   const auto require = [](bool holds, const char* what) {
@@ -232,7 +241,8 @@ Result run(const Scenario& scenario, const RunOptions& options) {
   log_phase("read {}: {} requests over {:g} s", trace.name, trace.rows.size(), trace.duration());
   const RoleExperts experts = make_role_experts(scenario);
   Scenario planned = scenario;
-  plan_decode(planned, scenario.deployment.decode, mean_decode_context(trace));
+  plan_decode(planned, scenario.deployment.decode, mean_decode_context(trace),
+              prompt_per_output(trace));
   const StepModels models = make_step_models(planned, experts);
   if (scenario.start == Start::kStationary) add_population(trace, scenario, models);
   const serve::ClusterConfig config = cluster_config(scenario, trace);

@@ -40,6 +40,7 @@ serve::PrefillSpec read_prefill(const ConfigNode& node) {
   return spec;
 }
 
+/// What instances that decode have, whether they compute prompts or not.
 serve::DecodeSpec read_decode(const ConfigNode& node) {
   serve::DecodeSpec spec;
   spec.instances = static_cast<int>(node.integer_or("instances", spec.instances, 1, 100000));
@@ -91,10 +92,21 @@ serve::CacheSpec read_cache(const ConfigNode& node) {
   return spec;
 }
 
+/// Instances that compute prompts beside their sequences. The default budget is vLLM's for online
+/// serving (8,192 of an engine at most), on each of two ranks of an NPU.
+serve::DecodeSpec read_mixed(const ConfigNode& node) {
+  constexpr Tokens kDefaultBudget = 16384;
+  const Tokens budget = node.integer_or("max_num_batched_tokens", kDefaultBudget, 1, 1'000'000'000);
+  serve::DecodeSpec spec = read_decode(node);
+  spec.max_num_batched_tokens = budget;
+  return spec;
+}
+
 serve::DeploymentSpec read_deployment(const ConfigNode& node) {
   serve::DeploymentSpec spec{
       read_prefill(node.child_or_empty("prefill")), read_decode(node.child_or_empty("decode")),
       read_kv(node.child_or_empty("kv")), read_cache(node.child_or_empty("cache"))};
+  if (node.has("mixed")) spec.decode = read_mixed(node.child("mixed"));
   spec.copies_per_die =
       static_cast<int>(node.integer_or("copies_per_die", spec.copies_per_die, 1, 1'000'000));
   node.close();
@@ -152,10 +164,13 @@ metrics::WindowSpec read_window(const ConfigNode& node) {
   return window;
 }
 
-serve::Role read_role(const ConfigNode& workload) {
-  const std::string role = workload.choice_or("role", "all", {"all", "prefill", "decode"});
+serve::Role read_role(const ConfigNode& workload, bool is_mixed) {
+  std::vector<std::string> roles{"all", "decode"};
+  if (!is_mixed) roles.emplace_back("prefill");
+  const std::string role = workload.choice_or("role", "all", roles);
   if (role == "prefill") return serve::Role::kPrefillOnly;
-  return role == "decode" ? serve::Role::kDecodeOnly : serve::Role::kAll;
+  if (role == "decode") return serve::Role::kDecodeOnly;
+  return is_mixed ? serve::Role::kMixed : serve::Role::kAll;
 }
 
 std::optional<Network> read_network(const ConfigNode& root) {
@@ -188,8 +203,9 @@ void fill_closed_loop(const ConfigNode& workload, Scenario& scenario) {
   if (spec.arrivals.kind != work::ArrivalKind::kClosedLoop) return;
   constexpr std::int64_t kDecodeGenerations = 3, kPrefillBatches = 8;
   const bool decode = scenario.role == serve::Role::kDecodeOnly;
+  const bool alone = decode || scenario.role == serve::Role::kPrefillOnly;
   if (spec.arrivals.concurrency == 0) {
-    if (scenario.role == serve::Role::kAll) {
+    if (!alone) {
       workload.child_or_empty("arrivals")
           .fail("concurrency",
                 "missing, a closed loop needs it unless /workload/role is prefill or decode");
@@ -204,7 +220,7 @@ void fill_closed_loop(const ConfigNode& workload, Scenario& scenario) {
           std::max<std::int64_t>(1, d.prefill.token_budget() / spec.prompt_length);
     }
   }
-  if (spec.trace.empty() && spec.requests == 0 && scenario.role != serve::Role::kAll) {
+  if (spec.trace.empty() && spec.requests == 0 && alone) {
     spec.requests = spec.arrivals.concurrency * (decode ? kDecodeGenerations : kPrefillBatches);
     if (spec.requests > work::kMostRequests) {
       workload.child_or_empty("arrivals")
@@ -241,10 +257,13 @@ Scenario read_keys(const ConfigDocument& document, const serve::PolicyRegistry& 
     scenario.options.decode.attention_dies = decode.attention_npus * scenario.platform.dies_per_npu;
   }
   scenario.options.decode.attention_group = {decode.attention_tp, decode.splits_kv};
+  if (decode.is_mixed()) {
+    scenario.options.decode.most_tokens = static_cast<double>(decode.token_budget_of_rank());
+  }
   scenario.options.prefill.attention_tp = scenario.deployment.prefill.attention_tp;
   scenario.policies = read_policies(root.child_or_empty("policies"), registry);
   const ConfigNode workload = root.child("workload");
-  scenario.role = read_role(workload);
+  scenario.role = read_role(workload, decode.is_mixed());
   scenario.workload = work::read_workload(workload);
   scenario.start = read_population(workload, scenario);
   scenario.slo = read_slo(root, {});

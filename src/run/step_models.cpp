@@ -8,6 +8,7 @@
 
 #include "cmsim/base/error.hpp"
 #include "cmsim/coll/exchange_network.hpp"
+#include "cmsim/serve/mtp.hpp"
 #include "cmsim/serve/placement.hpp"
 #include "flow_network.hpp"
 
@@ -36,12 +37,26 @@ void check_layout(const Scenario& scenario, int ranks) {
   }
 }
 
+/// The sequences of a full rank must leave something for prompts.
+void check_token_budget(const Scenario& scenario) {
+  const serve::DecodeSpec& mixed = scenario.deployment.decode;
+  const Tokens of_sequences =
+      Tokens{mixed.most_slots_on_a_rank()} * (1 + scenario.options.decode.draft_tokens);
+  if (!mixed.is_mixed() || mixed.token_budget_of_rank() > of_sequences) return;
+  throw ConfigError(
+      {"", 0, "/deployment/mixed/max_num_batched_tokens"},
+      fmt::format("found {}, {} tokens for each of the {} ranks of an instance, of which its {} "
+                  "sequences take up to {} and leave none for prompts",
+                  mixed.max_num_batched_tokens, mixed.token_budget_of_rank(), mixed.ranks(),
+                  mixed.most_slots_on_a_rank(), of_sequences));
+}
+
 /// The planes that transfers of a run use, as /deployment says.
 std::vector<coll::Plane> transfer_planes(const Scenario& scenario) {
   std::vector<coll::Plane> planes;
   const serve::CacheSpec& cache = scenario.deployment.cache;
   if (scenario.role == serve::Role::kAll) planes.push_back(scenario.deployment.kv.plane);
-  if (scenario.role != serve::Role::kDecodeOnly && cache.enabled) planes.push_back(cache.plane);
+  if (serve::computes_prompts(scenario.role) && cache.enabled) planes.push_back(cache.plane);
   return planes;
 }
 
@@ -114,10 +129,16 @@ double tokens_per_die(const Scenario& scenario) {
 
 }  // namespace
 
-void plan_decode(Scenario& scenario, const serve::DecodeSpec& full, double context) {
+void plan_decode(Scenario& scenario, const serve::DecodeSpec& full, double context,
+                 double prompt_per_output) {
   model::DecodeOptions& decode = scenario.options.decode;
   decode.planned_sequences = static_cast<double>(full.slots_per_instance()) / full.ranks();
   if (decode.planned_context == 0) decode.planned_context = context;
+  if (!full.is_mixed()) return;
+  const double emitted = serve::mean_tokens_per_iteration({decode.draft_tokens, decode.acceptance});
+  const double left = decode.most_tokens - decode.planned_sequences * (1.0 + decode.draft_tokens);
+  decode.planned_prompt_tokens =
+      std::clamp(decode.planned_sequences * emitted * prompt_per_output, 0.0, left);
 }
 
 Bytes kv_bytes_per_token(const Scenario& scenario) {
@@ -138,13 +159,13 @@ StepModels make_step_models(const Scenario& scenario, const RoleExperts& experts
   if (experts.prefill) {
     models.prefill = std::make_unique<model::PrefillPipeline>(
         platform, scenario.model, scenario.options, experts.prefill, tokens_per_die(scenario),
-        model::InstancePlaces{*network, placement.prefill_groups()});
+        model::InstancePlaces{*network, serve::dies_of(placement.prefill)});
   }
   if (experts.decode) {
     models.decode = std::make_unique<model::DecodePipeline>(
         platform, scenario.model, scenario.options, experts.decode,
         scenario.deployment.decode.most_slots_on_a_rank(),
-        model::InstancePlaces{*network, placement.decode_groups()});
+        model::InstancePlaces{*network, serve::dies_of(placement.decode)});
   }
   models.network_note = network->note();
   models.planes = transfer_planes(scenario);
@@ -162,19 +183,20 @@ StepModels make_step_models(const Scenario& scenario, const RoleExperts& experts
 
 void check_step_models(const Scenario& scenario) {
   const hw::Platform& platform = scenario.platform;
-  if (scenario.role != serve::Role::kDecodeOnly) {
+  if (serve::has_prefill_instances(scenario.role)) {
     const int ranks = scenario.deployment.prefill.ep;
     check_layout(scenario, ranks);
     check_fit(model::PrefillPipeline::plan_memory(platform, scenario.model, scenario.options, ranks,
                                                   tokens_per_die(scenario)),
               "prefill");
   }
-  if (scenario.role != serve::Role::kPrefillOnly) {
+  if (serve::has_decode_instances(scenario.role)) {
+    check_token_budget(scenario);
     const int ranks = scenario.deployment.decode.ep;
     check_layout(scenario, ranks);
     check_fit(model::DecodePipeline::plan_memory(platform, scenario.model, scenario.options, ranks,
                                                  scenario.deployment.decode.most_slots_on_a_rank()),
-              "decode");
+              scenario.deployment.decode.key());
     if (scenario.options.decode.is_disaggregated()) {
       check_fit(model::DecodePipeline::plan_expert_memory(
                     platform, scenario.model, scenario.options, ranks,

@@ -23,8 +23,10 @@ struct StepModels {
 };
 
 /// Says what decode is planned for, where the scenario does not: a full deployment, whose sequences
-/// have on average `context` tokens.
-void plan_decode(Scenario& scenario, const serve::DecodeSpec& full, double context);
+/// have on average `context` tokens; where they are computed beside them, so many tokens of prompts
+/// for each of their output.
+void plan_decode(Scenario& scenario, const serve::DecodeSpec& full, double context,
+                 double prompt_per_output = 0);
 
 /// KV of one token as instances send it to each other and the context cache keeps it.
 Bytes kv_bytes_per_token(const Scenario& scenario);

@@ -26,6 +26,12 @@ double worth(const Policies& policies, const CacheEvictionView& view) {
   return decided;
 }
 
+int copiers(std::span<const InstancePlace> instances) {
+  std::size_t dies = 0;
+  for (const InstancePlace& instance : instances) dies += instance.dies.size();
+  return static_cast<int>(dies);
+}
+
 std::int32_t ceil_div(std::int64_t a, std::int64_t b) {
   return static_cast<std::int32_t>((a + b - 1) / b);
 }
@@ -34,9 +40,8 @@ std::int32_t ceil_div(std::int64_t a, std::int64_t b) {
 
 CacheTraffic::CacheTraffic(ClusterState& state, const Policies& policies)
     : state_(state),
-      copies_(state, state.placement.prefill_instances * state.placement.prefill_dies,
-              state.config.deployment.copies_per_die),
-      next_die_(static_cast<std::size_t>(state.placement.prefill_instances), 0) {
+      copies_(state, copiers(state.placement.computing()), state.config.deployment.copies_per_die),
+      next_die_(state.placement.computing().size(), 0) {
   for (std::size_t i = 0; i < state.placement.caches.size(); ++i) {
     caches_.emplace_back(capacity_in_blocks(state, i), [&policies](const CacheEvictionView& view) {
       return worth(policies, view);
@@ -119,10 +124,13 @@ void CacheTraffic::take(RequestIndex index, std::int32_t instance, const CacheHi
 
 void CacheTraffic::start_flow(std::int32_t instance, BlockId block, Bytes bytes, TransferKind kind,
                               coll::Runtime::Callback done) {
-  std::int32_t& next = next_die_[static_cast<std::size_t>(instance)];
-  const int die = state_.placement.prefill_die(instance, next);
-  const auto copier = static_cast<std::size_t>(instance * state_.placement.prefill_dies + next);
-  next = (next + 1) % state_.placement.prefill_dies;
+  std::size_t& next = next_die_[static_cast<std::size_t>(instance)];
+  const std::vector<std::int32_t>& dies =
+      state_.placement.computing()[static_cast<std::size_t>(instance)].dies;
+  const std::int32_t die = dies[next];
+  // All instances that compute have as many.
+  const std::size_t copier = static_cast<std::size_t>(instance) * dies.size() + next;
+  next = (next + 1) % dies.size();
   const std::vector<std::int32_t>& cpus =
       state_.placement.caches[state_.placement.cache_of(instance)].cpus;
   const hw::Endpoint holder = hw::cpu(

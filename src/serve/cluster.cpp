@@ -88,11 +88,11 @@ Cluster::Impl::Impl(coll::Runtime& runtime, const hw::Platform& platform,
             .last_queue = {}},
       policies_(std::move(policies)),
       mtp_random_(config.seed, "serve/mtp") {
-  if (config.role != Role::kDecodeOnly) {
+  if (has_prefill_instances(config.role)) {
     prefill_.emplace(state, *models.prefill, policies_,
                      [this](RequestIndex index) { prefilled(index); });
   }
-  if (config.role != Role::kPrefillOnly) {
+  if (has_decode_instances(config.role)) {
     DecodePool::Hooks hooks{
         .pulled = [this](RequestIndex index) { prefill_->release_kv(index); },
         .finished = [this](RequestIndex index) { end(index, Outcome::kFinished, Reason::kNone); },
@@ -148,18 +148,23 @@ void Cluster::Impl::send(RequestIndex index) {
   ++in_system_;
   request.context = record.prompt_tokens;
   if (decode_) {
-    request.iterations = draw_iterations(record.output_tokens, state.config.mtp, mtp_random_);
-    request.growth = to_fixed(record.output_tokens) / request.iterations;
+    const bool is_under_way = static_cast<std::size_t>(index) < state.trace.progress.size();
+    request.samples_first = state.config.role == Role::kMixed && !is_under_way;
+    request.to_decode = record.output_tokens - (request.samples_first ? 1 : 0);
+    if (request.to_decode > 0) {
+      request.iterations = draw_iterations(request.to_decode, state.config.mtp, mtp_random_);
+      request.growth = to_fixed(request.to_decode) / request.iterations;
+    }
   }
   put_under_way(request);
-  request.kv_in_place = !prefill_ || record.initial_tokens > 0;
+  request.kv_in_place = state.config.role == Role::kDecodeOnly || record.initial_tokens > 0;
   state.listeners.emit(&Listener::on_request_sent, record);
   if ((prefill_ && !prefill_->can_hold(record.prompt_tokens)) ||
       (decode_ && !decode_->can_hold(record.prompt_tokens))) {
     end(index, Outcome::kRejected, Reason::kPromptExceedsKv);
   } else if (decode_ && !decode_->can_hold(request.context)) {
     end(index, Outcome::kFailed, Reason::kOutputExceedsKv);
-  } else if (!request.kv_in_place) {
+  } else if (prefill_ && !request.kv_in_place) {
     if (!prefill_->enqueue(index)) end(index, Outcome::kRejected, Reason::kRejectedEarly);
   } else {
     decode_->enqueue(index);
@@ -190,10 +195,11 @@ void Cluster::Impl::prefilled(RequestIndex index) {
 }
 
 void Cluster::Impl::preempted(RequestIndex index) {
+  Request& request = state.request(index);
+  request.kv_in_place = state.config.role == Role::kDecodeOnly;
   if (!prefill_) {
     decode_->enqueue(index);
-  } else if (prefill_->can_hold(state.request(index).context)) {
-    state.request(index).kv_in_place = false;
+  } else if (prefill_->can_hold(request.context)) {
     prefill_->enqueue(index);
   } else {
     end(index, Outcome::kFailed, Reason::kOutputExceedsKv);

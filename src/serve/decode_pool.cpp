@@ -28,22 +28,29 @@ DecodePool::DecodePool(ClusterState& state, const model::DecodeModel& model,
       model_(model),
       policies_(policies),
       hooks_(std::move(hooks)),
-      copies_(state, state.placement.decode_instances * state.placement.decode_ranks,
+      ranks_per_instance_(static_cast<std::size_t>(state.config.deployment.decode.ranks())),
+      copies_(state, static_cast<int>(state.placement.decode.size() * ranks_per_instance_),
               state.config.deployment.copies_per_die),
-      ranks_per_instance_(static_cast<std::size_t>(state.placement.decode_ranks)),
       kv_capacity_(model.kv_capacity_per_die()),
-      instances_(static_cast<std::size_t>(state.placement.decode_instances)) {
+      instances_(state.placement.decode.size()) {
+  const DecodeSpec& spec = state.config.deployment.decode;
   const std::size_t ranks = instances_.size() * ranks_per_instance_;
   for (std::size_t i = 0; i < instances_.size(); ++i) {
     instances_[i].first_rank = i * ranks_per_instance_;
     instances_[i].wires = model.wire_use(static_cast<std::int32_t>(i));
   }
   for (std::size_t rank = 0; rank < ranks; ++rank) {
-    slots_.push_back(state.config.deployment.decode.slots_on(
-        static_cast<std::int64_t>(rank % ranks_per_instance_), state.placement.decode_ranks));
+    slots_.push_back(
+        spec.slots_on(static_cast<std::int64_t>(rank % ranks_per_instance_), spec.ranks()));
   }
-  if (state.placement.prefill_instances > 0) {
-    const ConnectionMap map{state.placement.prefill_dies, 1, state.placement.decode_ranks};
+  if (spec.is_mixed()) {
+    prompts_.emplace(state, policies, ranks_per_instance_, [this](RequestIndex index) {
+      if (!instance(state_.request(index).record.decode_instance).busy) wake();
+    });
+  }
+  if (!state.placement.prefill.empty()) {
+    const auto prefill_dies = static_cast<int>(state.placement.prefill.front().dies.size());
+    const ConnectionMap map{prefill_dies, 1, spec.ranks()};
     for (std::size_t rank = 0; rank < ranks; ++rank) {
       prefill_ranks_.push_back(
           map.prefill_tp_rank(static_cast<int>(rank % ranks_per_instance_), 0));
@@ -64,7 +71,7 @@ void DecodePool::enqueue(RequestIndex index) {
   Request& request = state_.request(index);
   request.stage = Stage::kDecodeQueue;
   waiting_.push_back(state_.seen(index));
-  ++state_.decode_waiting;
+  ++(request.kv_in_place || !prompts_ ? state_.decode_waiting : state_.in_prefill);
   can_admit_ = true;
   wake();
 }
@@ -165,7 +172,13 @@ void DecodePool::admit() {
     const auto index = static_cast<RequestIndex>(waiting_[admission->index].id);
     waiting_.erase(admission->index);
     reserve(index, *rank);
-    pull(index);
+    if (state_.request(index).kv_in_place) {
+      make_ready(index);
+    } else if (prompts_) {
+      prompts_->begin(index);
+    } else {
+      pull(index);
+    }
   }
 }
 
@@ -192,18 +205,15 @@ void DecodePool::reserve(RequestIndex index, std::size_t rank) {
 
 void DecodePool::pull(RequestIndex index) {
   Request& request = state_.request(index);
-  if (request.kv_in_place) {
-    make_ready(index);
-    return;
-  }
   request.stage = Stage::kPull;
   set_once(request.record, &RequestRecord::transfer_start, state_.now());
   const RequestRecord& record = request.record;
   const int prefill_rank = prefill_ranks_[static_cast<std::size_t>(request.rank)];
+  const Placement& places = state_.placement;
   const hw::Endpoint from =
-      hw::die(state_.placement.prefill_die(record.prefill_instance, prefill_rank));
-  const hw::Endpoint to =
-      hw::die(state_.placement.decode_die(record.decode_instance, record.decode_rank));
+      hw::die(places.prefill[static_cast<std::size_t>(record.prefill_instance)].die(prefill_rank));
+  const hw::Endpoint to = hw::die(
+      places.decode[static_cast<std::size_t>(record.decode_instance)].die(record.decode_rank));
   copies_.start(static_cast<std::size_t>(request.rank),
                 {to, from, request.context * state_.config.kv_bytes_per_token,
                  state_.config.deployment.kv.plane, coll::Op::kRead},
@@ -259,8 +269,12 @@ void DecodePool::start_step(std::int32_t number) {
   event.continuing = inst.last_end == state_.now() ? inst.running : 0;
   for (const RequestIndex index : inst.ready) join(inst, index);
   inst.ready.clear();
-  if (inst.running == 0) return;
+  event = {.continuing = event.continuing};
   const std::size_t first = inst.first_rank;
+  if (prompts_) {
+    prompts_->start(number, std::span(sequences_).subspan(first, ranks_per_instance_), event);
+  }
+  if (inst.running == 0 && event.prompts == 0) return;
   Tokens total = 0;
   for (std::size_t rank = first; rank < first + ranks_per_instance_; ++rank) {
     kv_tokens_[rank] = whole_tokens(running_kv_[rank]);
@@ -276,8 +290,9 @@ void DecodePool::start_step(std::int32_t number) {
   inst.busy = true;
   ++state_.totals.decode_steps;
   inst.due = event.start + iteration.duration;
-  coll::Iteration work = on_wires(iteration.duration, iteration.bytes_per_die,
-                                  state_.placement.decode_dies, inst.wires);
+  coll::Iteration work =
+      on_wires(iteration.duration, iteration.bytes_per_die,
+               state_.placement.decode[static_cast<std::size_t>(number)].dies.size(), inst.wires);
   work.stretched = [this, number](double stretch) {
     return model_.stretched(batch_of(number), stretch);
   };
@@ -287,8 +302,12 @@ void DecodePool::start_step(std::int32_t number) {
 /// Of the step that starts or runs.
 model::DecodeBatch DecodePool::batch_of(std::int32_t number) const {
   const std::size_t first = instances_[static_cast<std::size_t>(number)].first_rank;
-  return {std::span(sequences_).subspan(first, ranks_per_instance_),
-          std::span(kv_tokens_).subspan(first, ranks_per_instance_), number};
+  const auto of_instance = [&](const auto& all) {
+    return std::span(all).subspan(first, ranks_per_instance_);
+  };
+  model::DecodeBatch batch{of_instance(sequences_), of_instance(kv_tokens_), number};
+  if (prompts_) batch.prompts = prompts_->loads(number);
+  return batch;
 }
 
 /// One step of KV growth on every rank; true when a rank now exceeds its space.
@@ -326,10 +345,11 @@ void DecodePool::finish_step(std::int32_t number) {
     if (request.stage != Stage::kDecode || request.record.preemptions != finish.epoch) continue;
     leave(inst, finish.request, request.iterations);
     request.record.iterations += inst.step - request.joined_step + 1;
-    inst.emitted += to_fixed(request.record.output_tokens) - request.iterations * request.growth;
+    inst.emitted += to_fixed(request.to_decode) - request.iterations * request.growth;
     inst.done.push_back(finish.request);
   }
   if (exceeded) relieve(inst);
+  if (prompts_) prompts_->finish(number, [&](RequestIndex index) { computed(inst, index); });
 
   DecodeStepEvent event = inst.event;
   event.end = now;
@@ -345,8 +365,10 @@ void DecodePool::finish_step(std::int32_t number) {
   admit();
   start_step(number);
   awake_ = was_awake;
-  for (const Instance& other : instances_) {  // admission may have made an idle one ready
-    if (!other.busy && !other.ready.empty()) wake();
+  // Admission may have given an idle one something to do.
+  for (std::int32_t other = 0; other < static_cast<std::int32_t>(instances_.size()); ++other) {
+    const Instance& its = instance(other);
+    if (!its.busy && (!its.ready.empty() || (prompts_ && prompts_->has_work(other)))) wake();
   }
   state_.flush_queue();
 }
@@ -363,15 +385,39 @@ void DecodePool::leave(Instance& inst, RequestIndex index, std::int64_t iteratio
   }
   if (request.older != kNoRequest) state_.request(request.older).newer = request.newer;
   --sequences_[rank];
-  --occupied_[rank];
-  --instance_occupied_[static_cast<std::size_t>(instance_of(rank))];
-  --occupied_total_;
   --inst.running;
   --state_.decode_running;
   inst.growth -= request.growth;
   rank_growth_[rank] -= request.growth;
   running_kv_[rank] -= kv;
   released_ever_ += kv;
+  free_place(rank);
+}
+
+/// Its prompt, or what was dropped of it in a preemption, has its KV.
+void DecodePool::computed(Instance& inst, RequestIndex index) {
+  Request& request = state_.request(index);
+  --state_.in_prefill;
+  if (std::exchange(request.samples_first, false)) {
+    request.record.first_token = request.record.decode_start = state_.now();
+    inst.emitted += to_fixed(1);
+  }
+  if (request.iterations > 0) {
+    ++state_.decode_waiting;
+    make_ready(index);
+    return;
+  }
+  const auto rank = static_cast<std::size_t>(request.rank);
+  pending_kv_[rank] -= request.context;
+  released_ever_ += to_fixed(request.context);
+  free_place(rank);
+  inst.done.push_back(index);
+}
+
+void DecodePool::free_place(std::size_t rank) {
+  --occupied_[rank];
+  --instance_occupied_[static_cast<std::size_t>(instance_of(rank))];
+  --occupied_total_;
   update_reserved(rank);
   can_admit_ = true;
 }

@@ -1,6 +1,7 @@
 #include "cmsim/serve/placement.hpp"
 
 #include <algorithm>
+#include <iterator>
 #include <optional>
 #include <span>
 #include <string>
@@ -10,9 +11,6 @@
 
 namespace cmsim::serve {
 namespace {
-
-bool uses_prefill(Role role) { return role != Role::kDecodeOnly; }
-bool uses_decode(Role role) { return role != Role::kPrefillOnly; }
 
 [[noreturn]] void fail(const std::string& pointer, const std::string& message) {
   throw ConfigError({"", 0, "/deployment/" + pointer}, message);
@@ -93,22 +91,27 @@ void check_plane(const std::string& pointer, hw::Plane plane, std::span<const hw
 /// Prefill dies and CPUs reach each other by the plane of the cache, prefill and decode dies by
 /// that of the KV.
 void check_planes(const DeploymentSpec& deployment, const hw::Platform& platform, Role role) {
-  const bool caches = deployment.cache.enabled && uses_prefill(role);
+  const bool caches = deployment.cache.enabled && computes_prompts(role);
   const bool pulls = role == Role::kAll;
   if (!caches && !pulls) return;
   const Placement placement = place(deployment, platform, role);
   const hw::Topology topology(platform);
-  std::vector<hw::Endpoint> prefill{hw::die(placement.dies.front())}, all;
-  for (const CacheStore& cache : placement.caches) {
-    for (const int cpu : cache.cpus) prefill.push_back(hw::cpu(cpu));
-  }
-  for (int i = 0; i < placement.dies_used(); ++i) {
-    const hw::Endpoint die = hw::die(placement.dies[static_cast<std::size_t>(i)]);
-    if (i < placement.prefill_instances * placement.prefill_dies) prefill.push_back(die);
-    all.push_back(die);
-  }
+  const auto dies = [](std::span<const InstancePlace> instances) {
+    std::vector<hw::Endpoint> ends;
+    for (const InstancePlace& instance : instances) {
+      for (const std::int32_t die : instance.dies) ends.push_back(hw::die(die));
+    }
+    return ends;
+  };
+  std::vector<hw::Endpoint> all = dies(placement.prefill);
+  std::ranges::copy(dies(placement.decode), std::back_inserter(all));
   if (caches) {
-    check_plane("cache/plane", deployment.cache.plane, kCachePlanes, platform, topology, prefill);
+    std::vector<hw::Endpoint> users = dies(placement.computing()), ends{users.front()};
+    for (const CacheStore& cache : placement.caches) {
+      for (const int cpu : cache.cpus) ends.push_back(hw::cpu(cpu));
+    }
+    std::ranges::copy(users, std::back_inserter(ends));
+    check_plane("cache/plane", deployment.cache.plane, kCachePlanes, platform, topology, ends);
   }
   if (pulls) check_plane("kv/plane", deployment.kv.plane, kKvPlanes, platform, topology, all);
 }
@@ -118,7 +121,7 @@ void check_stores(const Placement& placement, const hw::Platform& platform) {
   const auto without = std::ranges::find_if(
       placement.caches, [](const CacheStore& cache) { return cache.cpus.empty(); });
   if (without == placement.caches.end()) return;
-  fail("cache/scope", "found \"local\", but the nodes of prefill instance " +
+  fail("cache/scope", "found \"local\", but the nodes of instance " +
                           std::to_string(without - placement.caches.begin()) +
                           " have no CPU whose DRAM could hold its cache" +
                           hw::with_faults(platform) + "; allowed is \"pooled\"");
@@ -149,33 +152,43 @@ CacheStore local_cache(Bytes dram_per_node, const hw::Platform& platform,
 
 }  // namespace
 
+std::vector<std::vector<std::int32_t>> dies_of(std::span<const InstancePlace> instances) {
+  std::vector<std::vector<std::int32_t>> dies;
+  for (const InstancePlace& instance : instances) dies.push_back(instance.dies);
+  return dies;
+}
+
 Placement place(const DeploymentSpec& deployment, const hw::Platform& platform, Role role) {
   Placement placement;
-  if (uses_prefill(role)) {
-    placement.prefill_instances = deployment.prefill.instances;
-    placement.prefill_dies = deployment.prefill.npus_per_instance * platform.dies_per_npu;
+  const std::vector<std::int32_t> whole = hw::whole_dies(platform);
+  std::span<const std::int32_t> left = whole;
+  const auto take = [&](int instances, int npus, int dies_per_rank) {
+    std::vector<InstancePlace> places;
+    for (int i = 0; i < instances; ++i) {
+      // A deployment that does not fit is refused elsewhere.
+      const std::size_t size =
+          std::min(left.size(), static_cast<std::size_t>(npus * platform.dies_per_npu));
+      places.push_back(
+          {{left.begin(), left.begin() + static_cast<std::ptrdiff_t>(size)}, dies_per_rank});
+      left = left.subspan(size);
+    }
+    return places;
+  };
+  if (has_prefill_instances(role)) {
+    const PrefillSpec& prefill = deployment.prefill;
+    placement.prefill = take(prefill.instances, prefill.npus_per_instance, 1);
   }
-  if (uses_decode(role)) {
-    placement.decode_instances = deployment.decode.instances;
-    placement.decode_dies = deployment.decode.npus_per_instance * platform.dies_per_npu;
-    placement.dies_per_rank = deployment.decode.attention_tp;
-    placement.decode_ranks =
-        deployment.decode.attending_npus() * platform.dies_per_npu / deployment.decode.attention_tp;
+  if (has_decode_instances(role)) {
+    const DecodeSpec& decode = deployment.decode;
+    placement.decode = take(decode.instances, decode.npus_per_instance, decode.attention_tp);
   }
-  placement.dies = hw::whole_dies(platform);
   const CacheSpec& cache = deployment.cache;
-  if (cache.scope == CacheScope::kPooled || !uses_prefill(role)) {
+  if (cache.scope == CacheScope::kPooled || !computes_prompts(role)) {
     placement.caches.push_back(pooled_cache(cache.dram_per_node, platform));
     return placement;
   }
-  const std::span<const std::int32_t> dies(placement.dies);
-  for (int i = 0; i < placement.prefill_instances; ++i) {
-    const auto size = static_cast<std::size_t>(placement.prefill_dies);
-    const std::size_t first = static_cast<std::size_t>(i) * size;
-    // A deployment that does not fit is refused elsewhere.
-    const auto own = dies.subspan(std::min(first, dies.size()),
-                                  std::min(size, dies.size() - std::min(first, dies.size())));
-    placement.caches.push_back(local_cache(cache.dram_per_node, platform, own));
+  for (const InstancePlace& instance : placement.computing()) {
+    placement.caches.push_back(local_cache(cache.dram_per_node, platform, instance.dies));
   }
   return placement;
 }
@@ -185,29 +198,30 @@ void check_deployment(const DeploymentSpec& deployment, const hw::Platform& plat
   const DecodeSpec& decode = deployment.decode;
   const CacheSpec& cache = deployment.cache;
   std::int64_t npus = 0;
-  if (uses_prefill(role)) {
+  if (has_prefill_instances(role)) {
     check_at_least("prefill/instances", prefill.instances, 1);
     check_at_least("prefill/npus_per_instance", prefill.npus_per_instance, 1);
     check_at_least("prefill/max_num_batched_tokens", prefill.max_num_batched_tokens, 1);
     npus += std::int64_t{prefill.instances} * prefill.npus_per_instance;
   }
-  if (uses_decode(role)) {
-    check_at_least("decode/instances", decode.instances, 1);
-    check_at_least("decode/npus_per_instance", decode.npus_per_instance, 1);
-    check_at_least("decode/max_num_seqs", decode.max_num_seqs, 1);
+  if (has_decode_instances(role)) {
+    const std::string key = decode.key();
+    check_at_least(key + "/instances", decode.instances, 1);
+    check_at_least(key + "/npus_per_instance", decode.npus_per_instance, 1);
+    check_at_least(key + "/max_num_seqs", decode.max_num_seqs, 1);
     npus += std::int64_t{decode.instances} * decode.npus_per_instance;
   }
   const auto whole = static_cast<int>(hw::whole_dies(platform).size()) / platform.dies_per_npu;
   if (npus > whole) {
     std::string message = "the instances need " + std::to_string(npus) + " NPUs (";
-    if (uses_prefill(role)) {
+    if (has_prefill_instances(role)) {
       message += std::to_string(prefill.instances) + " x " +
                  std::to_string(prefill.npus_per_instance) + " prefill";
     }
     if (role == Role::kAll) message += " + ";
-    if (uses_decode(role)) {
+    if (has_decode_instances(role)) {
       message += std::to_string(decode.instances) + " x " +
-                 std::to_string(decode.npus_per_instance) + " decode";
+                 std::to_string(decode.npus_per_instance) + " " + decode.key();
     }
     message += "), the platform has " + std::to_string(platform.npus());
     if (whole < platform.npus()) {
@@ -215,16 +229,16 @@ void check_deployment(const DeploymentSpec& deployment, const hw::Platform& plat
     }
     throw ConfigError({"", 0, "/deployment"}, message);
   }
-  if (uses_prefill(role)) {
+  if (has_prefill_instances(role)) {
     check_tp("prefill", prefill.attention_tp, prefill.npus_per_instance * platform.dies_per_npu);
     check_ep("prefill", "npus_per_instance", prefill.npus_per_instance, prefill.ep,
              platform.dies_per_npu);
   }
-  if (uses_decode(role)) {
+  if (has_decode_instances(role)) {
     check_disaggregation(decode);
-    check_tp("decode", decode.attention_tp, decode.attending_npus() * platform.dies_per_npu);
+    check_tp(decode.key(), decode.attention_tp, decode.attending_npus() * platform.dies_per_npu);
     const bool apart = decode.is_disaggregated();
-    check_ep("decode", apart ? "experts/npus" : "npus_per_instance",
+    check_ep(decode.key(), apart ? "experts/npus" : "npus_per_instance",
              apart ? decode.expert_npus : decode.npus_per_instance, decode.ep,
              platform.dies_per_npu);
   }
@@ -236,7 +250,7 @@ void check_deployment(const DeploymentSpec& deployment, const hw::Platform& plat
              ", a node has " +
              format_quantity(static_cast<double>(platform.dram_per_node), Dimension::kBytes));
   }
-  const bool caches = cache.enabled && uses_prefill(role);
+  const bool caches = cache.enabled && computes_prompts(role);
   if (caches && hw::whole_cpus(platform).empty()) {
     fail("cache/enabled",
          "the faults leave no CPU whose DRAM could hold the cache" + hw::with_faults(platform));

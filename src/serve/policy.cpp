@@ -15,7 +15,7 @@ namespace {
 
 template <class... Slot>
 std::vector<SlotInfo> infos(SlotList<Slot...>) {
-  return {{Slot::kName, Slot::kDefault, Slot::kQuestion, Slot::kPhase}...};
+  return {{Slot::kName, Slot::kDefault, Slot::kQuestion, &Slot::is_asked}...};
 }
 
 std::string pointer_of(std::string_view slot, std::string_view parameter = "") {

@@ -18,7 +18,7 @@ PrefillPool::PrefillPool(ClusterState& state, const model::PrefillModel& model,
       cache_(state, policies),
       budget_(state.config.deployment.prefill.token_budget()),
       kv_capacity_(model.kv_capacity()),
-      instances_(static_cast<std::size_t>(state.placement.prefill_instances)),
+      instances_(state.placement.prefill.size()),
       views_(instances_.size()) {
   for (std::size_t i = 0; i < instances_.size(); ++i) {
     instances_[i].budget_left = budget_;
@@ -129,10 +129,14 @@ void PrefillPool::fill(std::int32_t number) {
   Instance& inst = instance(number);
   while (!inst.closed && inst.budget_left > 0 && !inst.waiting.empty()) {
     const PrefillBatchingView seen{
-        state_.now(),         number,
-        inst.waiting.view(),  budget_,
-        inst.budget_left,     static_cast<std::int64_t>(inst.next.size()),
-        view(number).kv_free, state_.config.deployment.prefill.npus_per_instance};
+        state_.now(),
+        number,
+        inst.waiting.view(),
+        budget_,
+        inst.budget_left,
+        static_cast<std::int64_t>(inst.next.size()),
+        view(number).kv_free,
+        static_cast<double>(state_.config.deployment.prefill.npus_per_instance)};
     const auto position = call_policy<PrefillBatching>(policies_, seen);
     if (!position) break;
     if (*position >= inst.waiting.size()) {
@@ -213,8 +217,9 @@ void PrefillPool::try_start(std::int32_t number) {
   require(inst.iteration.duration >= 0, "a prefill batch takes no negative time");
   state_.prefill_running += static_cast<std::int64_t>(inst.running.size());
   ++state_.totals.prefill_batches;
-  coll::Iteration work = on_wires(inst.iteration.duration, inst.iteration.bytes_per_die,
-                                  state_.placement.prefill_dies, inst.wires);
+  coll::Iteration work =
+      on_wires(inst.iteration.duration, inst.iteration.bytes_per_die,
+               state_.placement.prefill[static_cast<std::size_t>(number)].dies.size(), inst.wires);
   work.stretched = [this, number](double stretch) {
     return model_.stretched(batch_of(number), stretch);
   };

@@ -38,13 +38,12 @@ std::string refusal(const DeploymentSpec& deployment, Role role = Role::kAll,
 
 TEST(Placement, OfThePublishedDeployment) {
   const Placement p = place({}, supernode(), Role::kAll);
-  EXPECT_EQ(p.prefill_die(0, 0), 0);
-  EXPECT_EQ(p.prefill_die(5, 31), 191);  // 6 x 16 NPUs x 2 dies = 192 dies
-  EXPECT_EQ(p.decode_die(0, 0), 192);
-  EXPECT_EQ(p.decode_die(0, 319), 511);  // + 160 NPUs x 2
-  EXPECT_EQ(p.dies_used(), 512);         // 256 of 384 NPUs
+  EXPECT_EQ(p.prefill[0].die(0), 0);
+  EXPECT_EQ(p.prefill[5].die(31), 191);  // 6 x 16 NPUs x 2 dies = 192 dies
+  EXPECT_EQ(p.decode[0].die(0), 192);
+  EXPECT_EQ(p.decode[0].die(319), 511);  // + 160 NPUs x 2
   EXPECT_EQ(p.caches[0].cpus.size(), 192u);
-  EXPECT_EQ(place({}, supernode(), Role::kDecodeOnly).decode_die(0, 0), 0);
+  EXPECT_EQ(place({}, supernode(), Role::kDecodeOnly).decode[0].die(0), 0);
 }
 
 TEST(CheckDeployment, AcceptsThePublishedOne) { EXPECT_EQ(refusal({}), ""); }
@@ -147,12 +146,12 @@ TEST(Placement, LeavesOutWhatTheFaultsTook) {
   hw::add_faults(platform, {{.kind = hw::Fault::Kind::kDie, .at = 5}});
   DeploymentSpec deployment;
   deployment.cache.dram_per_node = 1'000'000'000'000;
-  EXPECT_EQ(place(deployment, platform, Role::kAll).prefill_die(0, 3), 3);
-  EXPECT_EQ(place(deployment, platform, Role::kAll).prefill_die(0, 4), 6);
+  EXPECT_EQ(place(deployment, platform, Role::kAll).prefill[0].die(3), 3);
+  EXPECT_EQ(place(deployment, platform, Role::kAll).prefill[0].die(4), 6);
   hw::add_faults(platform, {{.kind = hw::Fault::Kind::kNode, .at = 1}});
   const Placement p = place(deployment, platform, Role::kAll);
-  EXPECT_EQ(p.prefill_die(0, 13), 15);
-  EXPECT_EQ(p.prefill_die(0, 14), 32);
+  EXPECT_EQ(p.prefill[0].die(13), 15);
+  EXPECT_EQ(p.prefill[0].die(14), 32);
   EXPECT_EQ(p.caches[0].cpus.size(), 188u);
   EXPECT_EQ(p.caches[0].bytes, 47 * deployment.cache.dram_per_node);
   // One of the four CPUs of node 2 takes a quarter of its share with it.

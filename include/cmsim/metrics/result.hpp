@@ -101,6 +101,13 @@ struct HbmResult {
   double utilisation = 0;       // the same over all the time
 };
 
+/// Prompts that mixed instances compute beside their sequences.
+struct PromptResult {
+  double tokens_per_second = 0;                                  // cached ones included
+  double mean_sequences = 0, mean_tokens = 0, mean_context = 0;  // of an iteration; tokens that are
+                                                                 // computed, and seen before them
+};
+
 struct RoleResult {
   int instances = 0, npus = 0;
   double utilisation = 0;  // share of the time in which an iteration runs, mean over instances
@@ -113,6 +120,7 @@ struct RoleResult {
   double mean_tokens = kNoSample;     // prefill: new tokens, decode: output tokens, per iteration
   double mean_context = kNoSample;    // prefill: cached tokens, decode: tokens held, per iteration
   double mean_cached_blocks = 0;      // prefill: read from the context cache, per iteration
+  std::optional<PromptResult> prompts;  // mixed instances
   HbmResult hbm;
   double ub_bytes = 0;  // sent over UB by dispatch, combine and collectives, all dies
   double exchange_bytes = 0, collective_bytes = 0;  // see model::IterationBytes
@@ -250,6 +258,9 @@ struct Iteration {
   model::IterationBytes bytes_per_die{};
   Seconds late = 0;                // how much longer than with the links to itself
   std::int64_t cached_blocks = 0;  // prefill: read from the context cache for it
+  std::int32_t prompts = 0;        // mixed: as DecodeStepEvent has them
+  std::int32_t prompt_tokens = 0;
+  Tokens prompt_context = 0;
   Seconds duration() const { return end - start; }
 };
 

@@ -78,14 +78,19 @@ class DecodePipeline : public DecodeModel {
   struct MeanLoad {                              // of a rank
     double sequences = 0, kv_tokens = 0, tokens_per_sequence = 1;
     int microbatches = 1;
-    double tokens() const { return sequences * tokens_per_sequence; }
+    PromptLoad prompts;
+    double sequence_tokens = 1;  // routed alike
+    double tokens() const { return sequences * tokens_per_sequence + prompts.tokens; }
+    double sampled() const { return sequences * tokens_per_sequence + prompts.sequences; }
   };
+  MeanLoad mean_load(const DecodeBatch& batch, int microbatches) const;
   double attention_bytes(const MeanLoad& load, bool mtp) const;
   double expert_bytes(const MeanLoad& load) const;
   struct FullBatch {  // of every rank alike
     std::vector<std::int32_t> sequences;
     std::vector<std::int64_t> kv_tokens;
-    DecodeBatch batch() const { return {sequences, kv_tokens, 0}; }
+    std::vector<PromptLoad> prompts;
+    DecodeBatch batch() const { return {sequences, kv_tokens, 0, prompts}; }
   };
   FullBatch full_batch(double sequences_per_rank) const;
   DecodePlan planned_apart(double sequences_per_rank) const;

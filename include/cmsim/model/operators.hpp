@@ -12,6 +12,7 @@
 #include "cmsim/model/architecture.hpp"
 #include "cmsim/model/cost.hpp"
 #include "cmsim/model/options.hpp"
+#include "cmsim/model/step.hpp"
 
 namespace cmsim::model {
 
@@ -43,6 +44,15 @@ class OperatorList {
   /// projection before it. Arguments as `attention` below.
   WorkList decode_attention(double sequences, double kv_tokens, double tokens_per_sequence,
                             bool mtp, const AttentionGroup& group = {}) const;
+
+  /// The attention of prompts that a decode rank computes beside its sequences, on one of the dies
+  /// of its group: expanded as in prefill. Where it `has_sequences`, the projections of both are
+  /// one product and their weights are read there.
+  WorkList prompt_attention(const PromptLoad& prompts, bool has_sequences,
+                            const AttentionGroup& group) const;
+  /// Pairs of a token and one that it attends to. Sparse attention keeps `top_k` of those that a
+  /// token sees; the prompts are taken as alike.
+  double attended_pairs(const PromptLoad& prompts) const;
 
   // --- decode, one layer (P §4.2.3: MLAProlog, FusedAttention, OProj, Gate, MLP) ---
   /// Norm, projections to queries, keys and values, RoPE. MLA: down-projections, query
@@ -137,6 +147,7 @@ class OperatorList {
   double& attention_ops_of(OperatorWork& work) const;
   double projection_bytes() const;  // bytes per weight of the attention projections
   double grouped_projection_weights(double heads) const;  // to queries, keys and values
+  double query_weights(double heads) const;
   void add_projection(OperatorWork& work, double tokens, double weights) const;
   void add_experts(OperatorWork& work, double rows, double weights_per_row) const;
 

@@ -37,6 +37,9 @@ struct DecodeOptions {
                                              // 0 = in proportion to the work of both
   double planned_sequences = 0;              // of a rank; 0 = the most it may have
   double planned_context = 0;                // tokens of a sequence; 0 = 4,096
+  // Where prompts are computed beside sequences (from /deployment/mixed): the tokens of both that a
+  // rank has in an iteration at most, and those of prompts that is planned for; 0 = no prompts.
+  double most_tokens = 0, planned_prompt_tokens = 0;
   // Of an instance: its first dies attend, the others have the experts (attention-FFN
   // disaggregation); 0 = all do both. From /deployment/decode.
   int attention_dies = 0;

@@ -8,7 +8,6 @@
 #pragma once
 
 #include <array>
-#include <compare>
 #include <map>
 #include <memory>
 
@@ -44,15 +43,6 @@ class PrefillPipeline : public PrefillModel {
   const MemoryPlan& memory() const { return memory_; }
   const ExpertLoad& experts() const { return *experts_; }
 
-  /// Sums of a batch that the costs depend on.
-  struct Totals {
-    double tokens = 0;   // new tokens
-    double context = 0;  // new and cached
-    double pairs = 0;    // query-key pairs of causal attention
-    double sequences = 0;
-    auto operator<=>(const Totals&) const = default;
-  };
-
  private:
   friend class PrefillStep;
   /// Instances whose places are alike share one.
@@ -64,7 +54,7 @@ class PrefillPipeline : public PrefillModel {
     // Choices by shape of the batch, filled as they are met: a cache of a pure function.
     std::map<std::array<int, 4>, int> splits;
     // Batches of the same totals take the same time; bounded, and dropped when full.
-    std::map<Totals, PrefillIteration> batches;
+    std::map<PromptLoad, PrefillIteration> batches;
   };
   /// That the NPUs wait for the CPUs.
   Seconds host_time(std::int64_t cached_blocks) const;
@@ -76,7 +66,7 @@ class PrefillPipeline : public PrefillModel {
   Place make_place(const InstancePlaces& places, const std::vector<std::int32_t>& dies,
                    const RowShares& received) const;
   /// Microbatches of a batch: as the options say, or the faster of one and two.
-  int microbatches(const Totals& totals, std::int32_t instance) const;
+  int microbatches(const PromptLoad& totals, std::int32_t instance) const;
 
   hw::Platform platform_;
   PrefillOptions options_;

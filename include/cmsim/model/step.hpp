@@ -1,8 +1,10 @@
-// Time of one decode iteration and of one prefill batch: the interface serve/ and run/ use.
+// Time of an iteration, of decode with or without prompts beside it and of prefill: the interface
+// that serve/ and run/ use.
 //
 // Pure functions of the loads given; no clock, no randomness after construction.
 #pragma once
 
+#include <compare>
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -36,12 +38,42 @@ struct StepVariant {
   double wire_stretch = 1;     // exchanges and collectives take so many times as long on the wire
 };
 
+/// One sequence (or chunk of one) whose prompt is computed.
+struct PrefillSequence {
+  Tokens new_tokens = 0;     // to be computed
+  Tokens cached_tokens = 0;  // context before them whose KV is already there
+};
+
+/// Prompts, or parts of them, that are computed together: sums over them.
+struct PromptLoad {
+  double tokens = 0;   // to be computed
+  double context = 0;  // that they see, themselves included
+  double pairs = 0;    // of a token and one that it sees
+  double sequences = 0;
+
+  PromptLoad part(double of) const {
+    return {tokens * of, context * of, pairs * of, sequences * of};
+  }
+  PromptLoad& operator+=(const PromptLoad& other) {
+    tokens += other.tokens;
+    context += other.context;
+    pairs += other.pairs;
+    sequences += other.sequences;
+    return *this;
+  }
+  auto operator<=>(const PromptLoad&) const = default;
+};
+/// Of sequences that are packed, or padded to the longest of them.
+PromptLoad prompt_load(std::span<const PrefillSequence> sequences, bool packed = true);
+
 /// The load of every data-parallel rank (die) of a decode instance before the iteration.
-/// Both spans have one element a rank.
+/// The spans have one element a rank.
 struct DecodeBatch {
   std::span<const std::int32_t> sequences;  // running sequences on the rank
   std::span<const std::int64_t> kv_tokens;  // sum of their context lengths, tokens
   std::int32_t instance = 0;                // whose ranks these are
+  // Of prompts, what each rank computes beside its sequences (chunked prefill); empty: nothing.
+  std::span<const PromptLoad> prompts = {};
 };
 
 struct DecodeIteration {
@@ -58,12 +90,6 @@ class DecodeModel {
   virtual WireUse wire_use(std::int32_t instance) const = 0;
   /// Tokens of KV cache one die can hold beside weights and buffers.
   virtual Tokens kv_capacity_per_die() const = 0;
-};
-
-/// One sequence (or chunk of one) of a prefill batch.
-struct PrefillSequence {
-  Tokens new_tokens = 0;     // to be computed
-  Tokens cached_tokens = 0;  // context before them whose KV is already there
 };
 
 struct PrefillBatch {

@@ -70,7 +70,7 @@ class CacheTraffic {
   std::vector<ContextCache> caches_;  // as Placement::caches
   std::int32_t combine_ = 1;          // blocks of the trace in one of the cache
   CopyQueues copies_;
-  std::vector<std::int32_t> next_die_;
+  std::vector<std::size_t> next_die_;
   std::vector<WriteJob> jobs_;
   std::vector<std::int32_t> free_jobs_;
 };

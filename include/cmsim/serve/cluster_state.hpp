@@ -49,8 +49,10 @@ struct Request {
   FixedTokens growth = 0;          // output tokens of one iteration
   std::int64_t joined_step = 0;    // of its decode instance
   std::int64_t iterations_before_join = 0;
-  bool kv_in_place = false;  // decode has its KV already: nothing to pull
-  std::int32_t rank = -1;    // decode rank, over all instances
+  Tokens to_decode = 0;        // output tokens that decode iterations emit
+  bool kv_in_place = false;    // decode has its KV already: nothing to pull or compute
+  bool samples_first = false;  // whoever computes its prompt emits its first token
+  std::int32_t rank = -1;      // decode rank, over all instances
   RequestIndex newer = kNoRequest,
                older = kNoRequest;  // running on the same rank, by date of joining
 };

@@ -1,4 +1,5 @@
-// The decode instances: admission, KV pull, continuous batching, preemption. Internal to serve/.
+// The decode instances: admission, KV pull, continuous batching, preemption; of mixed ones prompts
+// too, which are computed instead of pulled. Internal to serve/.
 //
 // All data-parallel ranks (dies) of an instance step together. A step costs O(ranks) additions on
 // flat arrays and O(requests that join or leave): how many iterations a request takes is drawn
@@ -15,6 +16,7 @@
 #include <optional>
 #include <vector>
 
+#include "cmsim/serve/chunked_prefill.hpp"
 #include "cmsim/serve/cluster_state.hpp"
 #include "cmsim/serve/copy_queues.hpp"
 #include "cmsim/serve/policy.hpp"
@@ -86,7 +88,9 @@ class DecodePool : private DecodeForecast {
   void finish_step(std::int32_t number);
   model::DecodeBatch batch_of(std::int32_t number) const;
   bool grow(const Instance& inst);
+  void computed(Instance& inst, RequestIndex index);
   void leave(Instance& inst, RequestIndex index, std::int64_t iterations_done);
+  void free_place(std::size_t rank);
   void relieve(Instance& inst);
   /// Who must go, as a policy says.
   RequestIndex choose_victim(const Instance& inst, std::size_t rank);
@@ -102,9 +106,10 @@ class DecodePool : private DecodeForecast {
   const model::DecodeModel& model_;
   const Policies& policies_;
   Hooks hooks_;
-  CopyQueues copies_;
   std::size_t ranks_per_instance_ = 0;
+  CopyQueues copies_;
   Tokens kv_capacity_ = 0;
+  std::optional<ChunkedPrefill> prompts_;  // of mixed instances
 
   WaitingList waiting_;
   std::vector<Instance> instances_;

@@ -9,6 +9,7 @@
 
 #include "cmsim/base/units.hpp"
 #include "cmsim/coll/runtime.hpp"
+#include "cmsim/serve/role.hpp"
 
 namespace cmsim::serve {
 
@@ -33,7 +34,17 @@ struct DecodeSpec {
   int attention_npus = 0, expert_npus = 0;
   int attention_tp = 1;    // dies that share the heads of the same sequences: a data-parallel rank
   bool splits_kv = false;  // and the tokens of their KV (decode context parallelism)
+  // Colocated serving: prompts are computed beside the sequences (chunked prefill), so many tokens
+  // of both in an iteration at most, per NPU; 0 = prefill has instances of its own.
+  Tokens max_num_batched_tokens = 0;
 
+  bool is_mixed() const { return max_num_batched_tokens > 0; }
+  /// Below /deployment.
+  const char* key() const { return is_mixed() ? "mixed" : "decode"; }
+  /// Of a rank of a mixed instance.
+  Tokens token_budget_of_rank() const {
+    return max_num_batched_tokens * attending_npus() / ranks();
+  }
   bool is_disaggregated() const { return attention_npus > 0 && expert_npus > 0; }
   int attending_npus() const { return is_disaggregated() ? attention_npus : npus_per_instance; }
   /// Data-parallel ranks of an instance.
@@ -75,7 +86,7 @@ struct CacheSpec {
 
 struct DeploymentSpec {
   PrefillSpec prefill;
-  DecodeSpec decode;
+  DecodeSpec decode;  // or what both prefill and decode on the same dies have, /deployment/mixed
   KvSpec kv;
   CacheSpec cache;
   // Reads, and as many writes, that a die has on the wire at once (serve/copy_queues.hpp).
@@ -87,8 +98,5 @@ struct MtpSpec {
   int draft_tokens = 1;     // 0 = MTP off
   double acceptance = 0.7;  // of each draft token, given those before it were accepted
 };
-
-/// What a scenario exercises: the whole system, or one role alone in steady state (closed loop).
-enum class Role { kAll, kPrefillOnly, kDecodeOnly };
 
 }  // namespace cmsim::serve

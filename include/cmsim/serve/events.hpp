@@ -74,6 +74,10 @@ struct DecodeStepEvent {
   std::int64_t tokens = 0;      // output tokens emitted: a request's are spread evenly over its
                                 // iterations; whole tokens, the sum over steps is exact
   Tokens kv_tokens = 0;         // context tokens held at the start
+  // Of prompts that a mixed instance computes beside them: how many, their tokens, and tokens of
+  // context that these see beside themselves.
+  std::int64_t prompts = 0;
+  Tokens prompt_tokens = 0, prompt_context = 0;
   model::IterationBytes bytes_per_die = {};
   Seconds late = 0;  // how much longer it took than with the links to itself
 };

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "cmsim/hw/platform.hpp"
@@ -20,50 +21,33 @@ struct CacheStore {
   std::vector<std::int32_t> cpus;  // that hold it
 };
 
-struct Placement {
-  int prefill_instances = 0, prefill_dies = 0;  // dies of one instance
-  int decode_instances = 0, decode_dies = 0;
-  int decode_ranks = 0;  // of an instance, on its first dies, `dies_per_rank` each
+/// Dies that iterate together.
+struct InstancePlace {
+  std::vector<std::int32_t> dies;  // rank by rank
   int dies_per_rank = 1;
-  std::vector<std::int32_t> dies;  // in the order in which they are given out
-  std::vector<CacheStore> caches;  // one of all CPUs that are left, or one a prefill instance
 
-  /// In which the prompts of a prefill instance are looked up.
+  /// The first of a rank's, which moves its KV.
+  std::int32_t die(int rank) const { return dies[static_cast<std::size_t>(rank * dies_per_rank)]; }
+};
+
+struct Placement {
+  std::vector<InstancePlace> prefill;
+  std::vector<InstancePlace> decode;  // or mixed
+  std::vector<CacheStore> caches;     // one of all CPUs that are left, or one an instance
+
+  /// Instances that compute prompts, and so read and write caches.
+  const std::vector<InstancePlace>& computing() const { return prefill.empty() ? decode : prefill; }
+  /// In which the prompts of a computing instance are looked up.
   std::size_t cache_of(int instance) const {
     return caches.size() == 1 ? 0 : static_cast<std::size_t>(instance);
   }
   std::int64_t cache_blocks(std::size_t cache, Bytes bytes_of_block) const {
     return bytes_of_block > 0 ? caches[cache].bytes / bytes_of_block : 0;
   }
-
-  int prefill_die(int instance, int rank) const {
-    return dies[static_cast<std::size_t>(instance * prefill_dies + rank)];
-  }
-  /// The first of a rank's, which pulls the KV.
-  int decode_die(int instance, int rank) const {
-    return dies[static_cast<std::size_t>(prefill_instances * prefill_dies + instance * decode_dies +
-                                         rank * dies_per_rank)];
-  }
-  /// Of each instance its dies, rank by rank.
-  std::vector<std::vector<std::int32_t>> prefill_groups() const {
-    return groups(0, prefill_instances, prefill_dies);
-  }
-  std::vector<std::vector<std::int32_t>> decode_groups() const {
-    return groups(prefill_instances * prefill_dies, decode_instances, decode_dies);
-  }
-  int dies_used() const {
-    return prefill_instances * prefill_dies + decode_instances * decode_dies;
-  }
-
- private:
-  std::vector<std::vector<std::int32_t>> groups(int first, int instances, int size) const {
-    std::vector<std::vector<std::int32_t>> found;
-    for (auto begin = dies.begin() + first; instances > 0; --instances, begin += size) {
-      found.emplace_back(begin, begin + size);
-    }
-    return found;
-  }
 };
+
+/// The dies of each, as step models are asked about them.
+std::vector<std::vector<std::int32_t>> dies_of(std::span<const InstancePlace> instances);
 
 /// Instances the role does not use take no dies. A CPU has its share of a node's cache DRAM, and of
 /// that a local cache as much as the instance has of the node's dies.

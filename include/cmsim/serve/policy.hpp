@@ -100,7 +100,7 @@ struct SlotInfo {
   const char* name;       // the scenario key below /policies
   const char* otherwise;  // the policy of a scenario that names none
   const char* question;
-  Phase phase;
+  bool (*is_asked)(Role);  // in a run of that role
 };
 /// In the order of Slots.
 const std::vector<SlotInfo>& slots();

@@ -13,6 +13,7 @@
 
 #include "cmsim/base/units.hpp"
 #include "cmsim/model/step.hpp"
+#include "cmsim/serve/role.hpp"
 
 namespace cmsim::serve {
 
@@ -87,9 +88,6 @@ struct DecodeRanksView {
   }
 };
 
-/// The phase of a request to which a slot belongs: the other role alone never asks it.
-enum class Phase { kPrefill, kDecode };
-
 // ---------------------------------------------------------------- prefill routing: which instance?
 
 struct PrefillRoutingView {
@@ -99,13 +97,13 @@ struct PrefillRoutingView {
   const PrefillForecast* forecast = nullptr;       // never null in a run
 };
 
-/// Asked when a request is sent, and when it must be computed again after a preemption. Decides an
-/// index into view.instances.
+/// Asked when a request is sent, and when it must be computed again after a preemption; not where
+/// prompts are computed by the instances that decode. Decides an index into view.instances.
 struct PrefillRouting {
   static constexpr const char* kName = "prefill_routing";
   static constexpr const char* kDefault = "least_tokens";
   static constexpr const char* kQuestion = "which prefill instance computes a request";
-  static constexpr Phase kPhase = Phase::kPrefill;
+  static constexpr bool is_asked(Role role) { return has_prefill_instances(role); }
   using View = PrefillRoutingView;
   using Decision = std::int32_t;
   static std::string in_short(const View& view);
@@ -123,12 +121,13 @@ struct PrefillAdmissionView {
 
 enum class Verdict : std::int32_t { kAccept, kReject };
 
-/// Asked once of a request, when it has been routed. One that is rejected ends at once.
+/// Asked once of a request, when it has been routed to a prefill instance. One that is rejected
+/// ends at once.
 struct PrefillAdmission {
   static constexpr const char* kName = "prefill_admission";
   static constexpr const char* kDefault = "all";
   static constexpr const char* kQuestion = "whether a request is taken in or rejected early";
-  static constexpr Phase kPhase = Phase::kPrefill;
+  static constexpr bool is_asked(Role role) { return has_prefill_instances(role); }
   using View = PrefillAdmissionView;
   using Decision = Verdict;
   static std::string in_short(const View& view);
@@ -139,12 +138,16 @@ struct PrefillAdmission {
 struct PrefillBatchingView {
   Seconds now = 0;
   std::int32_t instance = 0;
-  std::span<const RequestView> waiting;  // in order of arrival at the instance, not empty
-  Tokens budget = 0;           // of a batch: max_num_batched_tokens * NPUs of the instance
+  // In order of arrival at the instance, or of a mixed one at the rank; not empty.
+  std::span<const RequestView> waiting;
+  Tokens budget = 0;           // of a batch: max_num_batched_tokens * npus
   Tokens budget_left = 0;      // not yet taken in the batch being formed; > 0
   std::int64_t sequences = 0;  // already in it
-  Tokens kv_free = 0;
-  std::int32_t npus = 0;  // of the instance
+  Tokens kv_free = 0;          // KV space not reserved; those who wait at a rank have theirs
+  double npus = 0;             // of the instance, or the rank
+  // Of a mixed instance; -1: the batch is the instance's. What its sequences take of the budget is
+  // taken (decode first).
+  std::int32_t rank = -1;
 };
 
 /// Decides the index in view.waiting of the request to take next, or nullopt to leave the batch as
@@ -154,7 +157,7 @@ struct PrefillBatching {
   static constexpr const char* kName = "prefill_batching";
   static constexpr const char* kDefault = "fcfs";
   static constexpr const char* kQuestion = "which waiting request joins the next prefill batch";
-  static constexpr Phase kPhase = Phase::kPrefill;
+  static constexpr bool is_asked(Role role) { return computes_prompts(role); }
   using View = PrefillBatchingView;
   using Decision = std::optional<std::size_t>;
   static std::string in_short(const View& view);
@@ -177,7 +180,7 @@ struct CacheEviction {
   static constexpr const char* kName = "cache_eviction";
   static constexpr const char* kDefault = "lru";
   static constexpr const char* kQuestion = "which block of the context cache goes first";
-  static constexpr Phase kPhase = Phase::kPrefill;
+  static constexpr bool is_asked(Role role) { return computes_prompts(role); }
   using View = CacheEvictionView;
   using Decision = double;
   static std::string in_short(const View& view);
@@ -209,7 +212,7 @@ struct DecodeAdmission {
   static constexpr const char* kName = "decode_admission";
   static constexpr const char* kDefault = "kv_headroom";
   static constexpr const char* kQuestion = "which prefilled request gets a place in decode next";
-  static constexpr Phase kPhase = Phase::kDecode;
+  static constexpr bool is_asked(Role role) { return has_decode_instances(role); }
   using View = DecodeAdmissionView;
   using Decision = std::optional<Admission>;
   static std::string in_short(const View& view);
@@ -242,7 +245,7 @@ struct DecodeRouting {
   static constexpr const char* kName = "decode_routing";
   static constexpr const char* kDefault = "least_sequences";
   static constexpr const char* kQuestion = "which decode rank takes an admitted request";
-  static constexpr Phase kPhase = Phase::kDecode;
+  static constexpr bool is_asked(Role role) { return has_decode_instances(role); }
   using View = DecodeRoutingView;
   using Decision = std::optional<std::size_t>;
   static std::string in_short(const View& view);
@@ -264,7 +267,7 @@ struct Preemption {
   static constexpr const char* kName = "preemption";
   static constexpr const char* kDefault = "newest";
   static constexpr const char* kQuestion = "who gives its KV space up when a rank has no more";
-  static constexpr Phase kPhase = Phase::kDecode;
+  static constexpr bool is_asked(Role role) { return has_decode_instances(role); }
   using View = PreemptionView;
   using Decision = std::size_t;
   static std::string in_short(const View& view);

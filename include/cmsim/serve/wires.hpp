@@ -8,8 +8,10 @@ namespace cmsim::serve {
 
 /// `bytes_per_die` of `dies` dies. `wires` must outlive the iteration.
 inline coll::Iteration on_wires(Seconds duration, const model::IterationBytes& bytes_per_die,
-                                int dies, const model::WireUse& wires) {
-  const auto all = [dies](Bytes of_die) { return static_cast<double>(of_die) * dies; };
+                                std::size_t dies, const model::WireUse& wires) {
+  const auto all = [dies](Bytes of_die) {
+    return static_cast<double>(of_die) * static_cast<double>(dies);
+  };
   return {.duration = duration,
           .exchanges = wires.exchanges,
           .loads = {coll::WireLoad{wires.exchange.get(), all(bytes_per_die.exchange)},
