@@ -256,6 +256,9 @@ void add_step(CLI::App& app, Session& session) {
          "Context of a sequence, or length of a prompt, in tokens [of the workload's fixed "
          "lengths, else 4096]")
       ->transform(whole_from(1));
+  sub->add_option("--prompt-tokens", command->spec.prompt_tokens,
+                  "Per NPU: tokens of prompts that mixed instances compute beside the sequences [0]")
+      ->transform(whole_from(1));
   sub->add_option("--set", command->sets, "Change one key of the scenario (repeatable, in order)")
       ->type_name("/POINTER=VALUE")
       ->allow_extra_args(false);

@@ -73,6 +73,9 @@ std::vector<metrics::Extrapolation> extrapolations(const Envelope& envelope,
     const bool apart = scenario.deployment.decode.is_disaggregated();
     outside.check_name("decode/experts", apart ? "on NPUs of their own" : "on all NPUs",
                        "on all NPUs");
+    const bool mixed = scenario.role == serve::Role::kMixed;
+    outside.check_name("decode/instances", mixed ? "that compute prompts too" : "of its own",
+                       "of its own");
     outside.check("decode/ep", scenario.deployment.decode.ep, envelope.decode_ep);
   }
   if (result.measured.prefill) {

@@ -237,6 +237,18 @@ void workload_rules(const Scenario& s, std::vector<Rule>& rules) {
        with(kind == ArrivalKind::kAllAtOnce, "closed_loop or arrivals that have dates")});
 }
 
+/// In which it was decided: of a section, the one that gave its first key.
+int first_layer(const ConfigDocument& document, const std::string& cause) {
+  int first = document.layer(cause);
+  const std::vector<std::string> parameters = document.parameters(cause);
+  if (parameters.empty()) return first;
+  first = document.layer(parameters.front());
+  for (const std::string& parameter : parameters) {
+    first = std::min(first, document.layer(parameter));
+  }
+  return first;
+}
+
 std::vector<Rule> rules_for(const Scenario& scenario) {
   std::vector<Rule> rules;
   for (const auto part : {role_rules, cache_rules, decode_rules, expert_rules, workload_rules}) {
@@ -251,7 +263,7 @@ std::vector<Rule> rules_for(const Scenario& scenario) {
 std::vector<std::string> retired_keys(const ConfigDocument& document, const Scenario& scenario) {
   std::vector<std::string> retired;
   for (const Rule& rule : rules_for(scenario)) {
-    const int decided = document.layer(rule.cause);
+    const int decided = first_layer(document, rule.cause);
     for (const std::string& key : rule.keys) {
       for (const std::string& parameter : document.parameters(key)) {
         if (document.layer(parameter) >= decided) {

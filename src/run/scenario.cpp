@@ -40,9 +40,16 @@ serve::PrefillSpec read_prefill(const ConfigNode& node) {
   return spec;
 }
 
-/// What instances that decode have, whether they compute prompts or not.
-serve::DecodeSpec read_decode(const ConfigNode& node) {
+/// What instances that decode have, whether they compute prompts (mixed) or not.
+serve::DecodeSpec read_decode(const ConfigNode& node, bool is_mixed) {
   serve::DecodeSpec spec;
+  if (is_mixed) {
+    // 1,024 on each of two ranks of an NPU: between the budgets of Sarathi-Serve (512 and 2,048),
+    // and what the receive buffers of the fused exchange leave room for at EP512.
+    constexpr Tokens kDefaultBudget = 2048;
+    spec.max_num_batched_tokens =
+        node.integer_or("max_num_batched_tokens", kDefaultBudget, 1, 1'000'000'000);
+  }
   spec.instances = static_cast<int>(node.integer_or("instances", spec.instances, 1, 100000));
   spec.npus_per_instance =
       static_cast<int>(node.integer_or("npus_per_instance", spec.npus_per_instance, 1, 100000));
@@ -50,13 +57,15 @@ serve::DecodeSpec read_decode(const ConfigNode& node) {
   spec.max_num_seqs =
       static_cast<int>(node.integer_or("max_num_seqs", spec.max_num_seqs, 1, 1'000'000));
   const ConfigNode attention = node.child_or_empty("attention");
-  spec.attention_npus = static_cast<int>(attention.integer_or("npus", 0, 0, 100000));
   spec.attention_tp = static_cast<int>(attention.integer_or("tp", 1, 1, kMostTp));
   spec.splits_kv = attention.boolean_or("context_parallel", false);
+  if (!is_mixed) {
+    spec.attention_npus = static_cast<int>(attention.integer_or("npus", 0, 0, 100000));
+    const ConfigNode experts = node.child_or_empty("experts");
+    spec.expert_npus = static_cast<int>(experts.integer_or("npus", 0, 0, 100000));
+    experts.close();
+  }
   attention.close();
-  const ConfigNode experts = node.child_or_empty("experts");
-  spec.expert_npus = static_cast<int>(experts.integer_or("npus", 0, 0, 100000));
-  experts.close();
   node.close();
   return spec;
 }
@@ -92,21 +101,12 @@ serve::CacheSpec read_cache(const ConfigNode& node) {
   return spec;
 }
 
-/// Instances that compute prompts beside their sequences. The default budget is vLLM's for online
-/// serving (8,192 of an engine at most), on each of two ranks of an NPU.
-serve::DecodeSpec read_mixed(const ConfigNode& node) {
-  constexpr Tokens kDefaultBudget = 16384;
-  const Tokens budget = node.integer_or("max_num_batched_tokens", kDefaultBudget, 1, 1'000'000'000);
-  serve::DecodeSpec spec = read_decode(node);
-  spec.max_num_batched_tokens = budget;
-  return spec;
-}
-
 serve::DeploymentSpec read_deployment(const ConfigNode& node) {
-  serve::DeploymentSpec spec{
-      read_prefill(node.child_or_empty("prefill")), read_decode(node.child_or_empty("decode")),
-      read_kv(node.child_or_empty("kv")), read_cache(node.child_or_empty("cache"))};
-  if (node.has("mixed")) spec.decode = read_mixed(node.child("mixed"));
+  serve::DeploymentSpec spec{read_prefill(node.child_or_empty("prefill")),
+                             read_decode(node.child_or_empty("decode"), false),
+                             read_kv(node.child_or_empty("kv")),
+                             read_cache(node.child_or_empty("cache"))};
+  if (node.has("mixed")) spec.decode = read_decode(node.child("mixed"), true);
   spec.copies_per_die =
       static_cast<int>(node.integer_or("copies_per_die", spec.copies_per_die, 1, 1'000'000));
   node.close();

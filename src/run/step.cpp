@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 
 #include "batch_shape.hpp"
@@ -18,7 +19,7 @@ constexpr Tokens kDefaultContext = 4096;  // the published operating point (P §
 /// The scenario with the phase's role in use and the batch as its limit, checked anew.
 Scenario prepared(Scenario scenario, const StepSpec& spec) {
   const bool decode = spec.phase == StepPhase::kDecode;
-  if (scenario.role != serve::Role::kAll) {
+  if (scenario.role != serve::Role::kAll && scenario.role != serve::Role::kMixed) {
     scenario.role = decode ? serve::Role::kDecodeOnly : serve::Role::kPrefillOnly;
   }
   if (spec.batch) {
@@ -50,8 +51,26 @@ Tokens context_of(const Scenario& scenario, const StepSpec& spec) {
          (spec.phase == StepPhase::kDecode ? workload.output_length / 2 : 0);
 }
 
+/// Of a rank; as many as its sequences leave of its budget at most.
+Tokens prompt_tokens_of_rank(const serve::DecodeSpec& decode, int draft_tokens, Tokens of_npu) {
+  if (!decode.is_mixed()) {
+    throw ConfigError("--prompt-tokens: the scenario has no /deployment/mixed instances");
+  }
+  const Tokens left =
+      decode.token_budget_of_rank() - Tokens{decode.most_slots_on_a_rank()} * (1 + draft_tokens);
+  const double npus = static_cast<double>(decode.attending_npus()) / decode.ranks();
+  const auto tokens = static_cast<Tokens>(static_cast<double>(of_npu) * npus);
+  if (tokens < 1 || tokens > left) {
+    throw ConfigError(fmt::format(
+        "--prompt-tokens: found {}, allowed are {} to {} per NPU: what the sequences of a rank "
+        "leave of its budget",
+        of_npu, std::ceil(1 / npus), static_cast<Tokens>(static_cast<double>(left) / npus)));
+  }
+  return tokens;
+}
+
 model::StepBreakdown decode_step(const Scenario& scenario, const model::DecodePipeline& pipeline,
-                                 Tokens context) {
+                                 Tokens context, std::optional<Tokens> prompt_tokens) {
   const serve::DecodeSpec& spec = scenario.deployment.decode;
   const std::int64_t per_die = spec.most_slots_on_a_rank();
   if (per_die * context > pipeline.kv_capacity_per_die()) {
@@ -60,9 +79,15 @@ model::StepBreakdown decode_step(const Scenario& scenario, const model::DecodePi
         "--context",
         per_die, context, per_die * context, pipeline.kv_capacity_per_die()));
   }
-  return pipeline.breakdown(
-      even_decode_batch(spec.ranks(), spec.slots_per_instance(), static_cast<double>(context))
-          .batch());
+  DecodeShape shape =
+      even_decode_batch(spec.ranks(), spec.slots_per_instance(), static_cast<double>(context));
+  if (prompt_tokens) {
+    const Tokens tokens =
+        prompt_tokens_of_rank(spec, scenario.options.decode.draft_tokens, *prompt_tokens);
+    shape.prompts.assign(shape.sequences.size(),
+                         model::prompt_load(std::array{model::PrefillSequence{tokens, 0}}));
+  }
+  return pipeline.breakdown(shape.batch());
 }
 
 /// The token budget of an instance, filled with prompts of `context` tokens; the last one is cut.
@@ -102,7 +127,7 @@ const char* to_string(StepPhase phase) {
 StepReport break_down_step(const Scenario& given, const StepSpec& spec) {
   Scenario scenario = prepared(given, spec);
   // A step of another batch or context is one of the same deployment.
-  plan_decode(scenario, given.deployment.decode, context_of(given, {StepPhase::kDecode, {}, {}}));
+  plan_decode(scenario, given.deployment.decode, context_of(given, {}));
   check_step_models(scenario);
   const RoleExperts experts = make_role_experts(scenario);
   const StepModels models = make_step_models(scenario, experts);
@@ -118,7 +143,7 @@ StepReport break_down_step(const Scenario& given, const StepSpec& spec) {
     if (deployment.decode.is_disaggregated()) report.expert_dies = deployment.decode.ep;
     report.experts = experts.decode->layout();
     report.batch_per_npu = deployment.decode.max_num_seqs;
-    report.breakdown = decode_step(scenario, *models.decode, report.context);
+    report.breakdown = decode_step(scenario, *models.decode, report.context, spec.prompt_tokens);
   } else {
     report.ranks = deployment.prefill.ep;
     report.experts = experts.prefill->layout();

@@ -30,11 +30,6 @@ StepBreakdown decode_of(const ModelOptions& options, int sequences_per_die) {
   return model.breakdown({counts, contexts});
 }
 
-OperatorTime op_of(const StepBreakdown& step, const std::string& name) {
-  const auto found = std::ranges::find(step.operators, name, &OperatorTime::name);
-  return found == step.operators.end() ? OperatorTime{} : *found;
-}
-
 // Four dies with 4 x 8 sequences: a quarter of the heads of four times the tokens is the same work,
 // but each reads the latents of all sequences, and a quarter of what is by heads of the weights.
 TEST(AttentionGroup, SharesHeadsAndRepeatsLatents) {

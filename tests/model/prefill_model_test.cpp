@@ -128,7 +128,7 @@ TEST(PrefillModel, ExtrapolatesTheLayersItDoesNotSimulate) {
       ModelOptions options = prefill_in(2);
       options.experts.placement = placement;
       const PrefillPipeline model = prefill(options, ranks);
-      const PrefillStep step(model, 0, batch_totals(prompts(4, 4096), true), 2, {});
+      const PrefillStep step(model, 0, prompt_load(prompts(4, 4096), true), 2, {});
       const Schedule all =
           schedule_chain(step.chain(), 2, 58, Device(platform).hbm_bandwidth(), Keep::kEnds);
       EXPECT_NEAR(step.moe_time() / all.makespan, 1, 1e-4) << "EP" << ranks;

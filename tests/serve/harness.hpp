@@ -49,6 +49,7 @@ class ConstantDecode : public model::DecodeModel {
     if (keep) {
       sequences.emplace_back(batch.sequences.begin(), batch.sequences.end());
       kv_tokens.emplace_back(batch.kv_tokens.begin(), batch.kv_tokens.end());
+      prompts.emplace_back(batch.prompts.begin(), batch.prompts.end());
     }
     return {duration, 0, 0};
   }
@@ -61,6 +62,7 @@ class ConstantDecode : public model::DecodeModel {
   bool keep = true;
   mutable std::vector<std::vector<std::int32_t>> sequences;  // seen, one element a step
   mutable std::vector<std::vector<std::int64_t>> kv_tokens;
+  mutable std::vector<std::vector<model::PromptLoad>> prompts;
 };
 
 class Recorder : public Listener {

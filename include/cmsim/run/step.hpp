@@ -24,6 +24,8 @@ struct StepSpec {
   /// Tokens of context a sequence has (decode) or of a prompt (prefill). Default: the workload's
   /// fixed prompt_length, in decode with half of output_length; 4096 when it has none.
   std::optional<Tokens> context;
+  /// Per NPU, of prompts that mixed instances compute beside their sequences, the same on each.
+  std::optional<Tokens> prompt_tokens;
 };
 
 struct StepReport {
