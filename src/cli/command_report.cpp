@@ -51,9 +51,10 @@ report::Machine machine_of(const nlohmann::ordered_json& provenance,
                     "result {}",
                     options.scenario, scenario.digest, provenance.at("digest").get<std::string>()));
   }
-  const serve::Placement placement =
+  const std::vector<serve::Placement> supernodes =
       serve::place(scenario.deployment, scenario.platform, scenario.role);
-  return {scenario.platform, serve::dies_of(placement.prefill), serve::dies_of(placement.decode)};
+  return {scenario.platform, serve::dies_of(supernodes, &serve::Placement::prefill),
+          serve::dies_of(supernodes, &serve::Placement::decode)};
 }
 
 int execute(const ReportCommand& command, const serve::PolicyRegistry& registry) {

@@ -101,10 +101,10 @@ void Collector::on_decode_step(const serve::DecodeStepEvent& event) {
                     .tokens = static_cast<std::int32_t>(event.tokens),
                     .context = event.kv_tokens,
                     .bytes_per_die = event.bytes_per_die,
-                    .late = event.late,
-                    .prompts = static_cast<std::int32_t>(event.prompts),
-                    .prompt_tokens = static_cast<std::int32_t>(event.prompt_tokens),
-                    .prompt_context = event.prompt_context});
+                    .late = event.late});
+  if (facts_.role != serve::Role::kMixed) return;
+  prompts_.push_back({static_cast<std::int32_t>(event.prompts),
+                      static_cast<std::int32_t>(event.prompt_tokens), event.prompt_context});
 }
 
 void Collector::on_transfer(const serve::TransferEvent& event) { timeline_.add(event); }
@@ -133,7 +133,7 @@ Result Collector::result(Seconds run_end, const WindowSpec& spec) {
   result.partial = result.requests.unfinished > 0;
   if (!begun_) on_queue({.at = run_end});
   timeline_.close(run_end);
-  const Evidence evidence{result.records, result.batches, result.steps, timeline_};
+  const Evidence evidence{result.records, result.batches, result.steps, prompts_, timeline_};
   result.window = find_window(timeline_, result.records, run_end, spec);
   result.measured =
       figures_of(evidence, facts_, result.window.from, result.window.to, result.window.cohort());

@@ -241,7 +241,7 @@ double Part::full_batches() const {
     if (batch.tokens < 0.95 * budget) continue;
     busy += share(batch.start, batch.end) * batch.duration();
   }
-  return length() > 0 ? busy / (length() * facts_.deployment.prefill.instances) : 0;
+  return length() > 0 ? busy / (length() * facts_.deployment.prefill_instances()) : 0;
 }
 
 /// Tokens of prompts per second, cached ones included: what a user gets prefilled.
@@ -257,12 +257,13 @@ double Part::prompt_rate() const {
 PromptResult Part::prompts() const {
   PromptResult result{.tokens_per_second = prompt_rate()};
   double steps = 0;
-  for (const Iteration& step : evidence_.steps) {
-    if (!inside(step.end)) continue;
+  for (std::size_t i = 0; i < evidence_.steps.size(); ++i) {
+    if (!inside(evidence_.steps[i].end)) continue;
+    const StepPrompts& step = evidence_.prompts[i];
     ++steps;
-    result.mean_sequences += step.prompts;
-    result.mean_tokens += step.prompt_tokens;
-    result.mean_context += static_cast<double>(step.prompt_context);
+    result.mean_sequences += step.sequences;
+    result.mean_tokens += step.tokens;
+    result.mean_context += static_cast<double>(step.context);
   }
   if (steps == 0) return result;
   for (double* sum : {&result.mean_sequences, &result.mean_tokens, &result.mean_context}) {
@@ -273,7 +274,8 @@ PromptResult Part::prompts() const {
 
 void Part::add_prefill() {
   const serve::PrefillSpec& spec = facts_.deployment.prefill;
-  RoleResult role = this->role(evidence_.batches, spec.instances, spec.npus_per_instance, 1);
+  RoleResult role = this->role(evidence_.batches, facts_.deployment.prefill_instances(),
+                               spec.npus_per_instance, 1);
   role.tokens_per_second = prompt_rate();
   role.occupancy =
       role.iterations > 0 ? role.mean_tokens / static_cast<double>(spec.token_budget()) : 0;
@@ -282,8 +284,8 @@ void Part::add_prefill() {
 
 void Part::add_decode() {
   const serve::DecodeSpec& spec = facts_.deployment.decode;
-  figures_.decode = role(evidence_.steps, spec.instances, spec.npus_per_instance,
-                         static_cast<double>(spec.slots_per_instance()));
+  figures_.decode = role(evidence_.steps, facts_.deployment.decode_instances(),
+                         spec.npus_per_instance, static_cast<double>(spec.slots_per_instance()));
   if (facts_.role == serve::Role::kMixed) figures_.decode->prompts = prompts();
   figures_.kv.capacity_tokens = facts_.decode_kv_capacity();
   std::vector<WeightedSample> gaps;

@@ -107,9 +107,9 @@ std::string TimeSeries::csv(Seconds run_end) {
   };
   const auto capacity = static_cast<double>(facts_.decode_kv_capacity());
   const int prefills =
-      serve::has_prefill_instances(facts_.role) ? facts_.deployment.prefill.instances : 0;
+      serve::has_prefill_instances(facts_.role) ? facts_.deployment.prefill_instances() : 0;
   const int decodes =
-      serve::has_decode_instances(facts_.role) ? facts_.deployment.decode.instances : 0;
+      serve::has_decode_instances(facts_.role) ? facts_.deployment.decode_instances() : 0;
   for (std::size_t i = 0; i < intervals_.size(); ++i) {
     const Interval& row = intervals_[i];
     const Seconds from = interval_ * static_cast<double>(i);

@@ -87,7 +87,7 @@ std::optional<RoleLoad> prefill_load(const Sent& sent, const metrics::LoadSpan& 
   RoleLoad load;
   load.offered = sent.new_tokens / span.length();
   load.sustained = 0;
-  for (int i = 0; i < spec.instances; ++i) {
+  for (int i = 0; i < scenario.deployment.prefill_instances(); ++i) {
     load.sustained +=
         static_cast<double>(fresh) / models.prefill->batch({batch, i, blocks}).duration;
   }

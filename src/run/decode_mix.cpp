@@ -13,7 +13,7 @@ namespace cmsim::run {
 
 DecodeMix::DecodeMix(std::span<const Lengths> lengths, const Scenario& scenario,
                      const model::DecodePipeline& model, RandomStream random)
-    : lengths_(lengths), model_(model), instances_(scenario.deployment.decode.instances) {
+    : lengths_(lengths), model_(model), instances_(scenario.deployment.decode_instances()) {
   const serve::DecodeSpec& decode = scenario.deployment.decode;
   const model::DecodeOptions& options = scenario.options.decode;
   tokens_per_step_ = serve::mean_tokens_per_iteration({options.draft_tokens, options.acceptance});
@@ -27,7 +27,7 @@ DecodeMix::DecodeMix(std::span<const Lengths> lengths, const Scenario& scenario,
     }
     fresh_per_output_ = fresh / output;
   }
-  draw(decode.slots(), random);
+  draw(scenario.deployment.decode_slots(), random);
   deal(decode);
 }
 
@@ -55,7 +55,7 @@ void DecodeMix::draw(std::int64_t count, RandomStream& random) {
 
 void DecodeMix::deal(const serve::DecodeSpec& decode) {
   const auto of_instance = static_cast<std::size_t>(model_.ranks());
-  const std::size_t ranks = of_instance * static_cast<std::size_t>(decode.instances);
+  const std::size_t ranks = of_instance * static_cast<std::size_t>(instances_);
   using Rank = std::pair<Tokens, std::size_t>;
   std::priority_queue<Rank, std::vector<Rank>, std::greater<>> free;
   std::vector<std::int32_t> left(ranks);  // slots

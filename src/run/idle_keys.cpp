@@ -61,6 +61,13 @@ void role_rules(const Scenario& s, std::vector<Rule>& rules) {
                         "with /workload/role prefill, it needs role all or decode")});
 }
 
+void supernode_rules(const Scenario& s, std::vector<Rule>& rules) {
+  rules.push_back({{"/policies/supernode_routing"},
+                   "/deployment/supernodes",
+                   when(s.deployment.supernodes == 1,
+                        "with one supernode, it needs /deployment/supernodes from 2")});
+}
+
 void cache_rules(const Scenario& s, std::vector<Rule>& rules) {
   const serve::CacheSpec& cache = s.deployment.cache;
   const std::vector<std::string> keys{"/deployment/cache/block_size",
@@ -251,7 +258,8 @@ int first_layer(const ConfigDocument& document, const std::string& cause) {
 
 std::vector<Rule> rules_for(const Scenario& scenario) {
   std::vector<Rule> rules;
-  for (const auto part : {role_rules, cache_rules, decode_rules, expert_rules, workload_rules}) {
+  for (const auto part :
+       {role_rules, supernode_rules, cache_rules, decode_rules, expert_rules, workload_rules}) {
     part(scenario, rules);
   }
   std::erase_if(rules, [](const Rule& rule) { return rule.why.empty(); });

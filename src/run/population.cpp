@@ -66,10 +66,11 @@ void add_population(Trace& trace, const Scenario& scenario, const StepModels& mo
     add_open_population(trace, scenario, models);
     return;
   }
-  const serve::DecodeSpec& decode = scenario.deployment.decode;
-  const std::int64_t ranks = std::int64_t{decode.instances} * models.decode->ranks();
-  const std::int64_t population = std::min({scenario.workload.arrivals.concurrency, decode.slots(),
-                                            static_cast<std::int64_t>(trace.rows.size())});
+  const serve::DeploymentSpec& deployment = scenario.deployment;
+  const std::int64_t ranks = std::int64_t{deployment.decode_instances()} * models.decode->ranks();
+  const std::int64_t population =
+      std::min({scenario.workload.arrivals.concurrency, deployment.decode_slots(),
+                static_cast<std::int64_t>(trace.rows.size())});
   for (std::int64_t i = 0; i < population; ++i) {
     trace.progress.push_back(stratified_age(i, population, ranks));
   }

@@ -32,15 +32,22 @@ void log_phase(fmt::format_string<Args...> format, Args&&... args) {
   if (const auto log = spdlog::get("cmsim")) log->info(format, std::forward<Args>(args)...);
 }
 
-serve::Policies policies_of(const Scenario& scenario, const RunOptions& options,
-                            const work::Trace& trace) {
+/// A set for every supernode, each with draws of its own.
+std::vector<serve::Policies> policies_of(const Scenario& scenario, const RunOptions& options,
+                                         const work::Trace& trace) {
   const auto output_tokens = [&trace] {
     std::vector<Tokens> tokens;
     for (const work::TraceRow& row : trace.rows) tokens.push_back(row.output_tokens);
     return tokens;
   };
-  return serve::make_policies(options.registry, scenario.policies, scenario.seed, output_tokens,
-                              options.policy_call);
+  constexpr std::uint64_t kGolden = 0x9e3779b97f4a7c15;
+  std::vector<serve::Policies> policies;
+  for (int i = 0; i < scenario.deployment.supernodes; ++i) {
+    policies.push_back(serve::make_policies(options.registry, scenario.policies,
+                                            scenario.seed + static_cast<std::uint64_t>(i) * kGolden,
+                                            output_tokens, options.policy_call));
+  }
+  return policies;
 }
 
 /// By their place in the trace; one that the scenario says nothing of has the limits of all.
@@ -114,10 +121,12 @@ metrics::SystemFacts facts_of(const Scenario& scenario, const serve::ClusterConf
   facts.hbm_bandwidth = platform.die.hbm_bandwidth;
   if (models.decode) facts.decode_kv_per_die = models.decode->kv_capacity_per_die();
   if (cache.enabled && serve::computes_prompts(scenario.role)) {
-    const serve::Placement placement = serve::place(scenario.deployment, platform, scenario.role);
-    for (std::size_t i = 0; i < placement.caches.size(); ++i) {
-      facts.cache_capacity_blocks +=
-          placement.cache_blocks(i, config.kv_bytes_per_token * cache.block_size);
+    const Bytes of_block = config.kv_bytes_per_token * cache.block_size;
+    for (const serve::Placement& supernode :
+         serve::place(scenario.deployment, platform, scenario.role)) {
+      for (std::size_t i = 0; i < supernode.caches.size(); ++i) {
+        facts.cache_capacity_blocks += supernode.cache_blocks(i, of_block);
+      }
     }
   }
   facts.slo = scenario.slo;

@@ -102,11 +102,14 @@ serve::CacheSpec read_cache(const ConfigNode& node) {
 }
 
 serve::DeploymentSpec read_deployment(const ConfigNode& node) {
-  serve::DeploymentSpec spec{read_prefill(node.child_or_empty("prefill")),
-                             read_decode(node.child_or_empty("decode"), false),
-                             read_kv(node.child_or_empty("kv")),
-                             read_cache(node.child_or_empty("cache"))};
+  serve::DeploymentSpec spec;
+  spec.prefill = read_prefill(node.child_or_empty("prefill"));
+  spec.decode = read_decode(node.child_or_empty("decode"), false);
+  spec.kv = read_kv(node.child_or_empty("kv"));
+  spec.cache = read_cache(node.child_or_empty("cache"));
   if (node.has("mixed")) spec.decode = read_decode(node.child("mixed"), true);
+  spec.supernodes = static_cast<int>(node.integer_or("supernodes", 1, 1, 100000));
+  spec.supernodes = static_cast<int>(node.integer_or("supernodes", 1, 1, 100000));
   spec.copies_per_die =
       static_cast<int>(node.integer_or("copies_per_die", spec.copies_per_die, 1, 1'000'000));
   node.close();
@@ -212,11 +215,11 @@ void fill_closed_loop(const ConfigNode& workload, Scenario& scenario) {
     }
     const serve::DeploymentSpec& d = scenario.deployment;
     if (decode) {
-      spec.arrivals.concurrency = d.decode.slots();
+      spec.arrivals.concurrency = d.decode_slots();
     } else {
       if (spec.prompt_length == 0) workload.fail("prompt_length", "missing, this key is required");
       spec.arrivals.concurrency =
-          d.prefill.instances *
+          d.prefill_instances() *
           std::max<std::int64_t>(1, d.prefill.token_budget() / spec.prompt_length);
     }
   }
@@ -257,9 +260,6 @@ Scenario read_keys(const ConfigDocument& document, const serve::PolicyRegistry& 
     scenario.options.decode.attention_dies = decode.attention_npus * scenario.platform.dies_per_npu;
   }
   scenario.options.decode.attention_group = {decode.attention_tp, decode.splits_kv};
-  if (decode.is_mixed()) {
-    scenario.options.decode.most_tokens = static_cast<double>(decode.token_budget_of_rank());
-  }
   scenario.options.prefill.attention_tp = scenario.deployment.prefill.attention_tp;
   scenario.policies = read_policies(root.child_or_empty("policies"), registry);
   const ConfigNode workload = root.child("workload");
@@ -289,6 +289,10 @@ Scenario read(ConfigDocument& document, const serve::PolicyRegistry& registry) {
   }
   located(document,
           [&] { serve::check_deployment(scenario.deployment, scenario.platform, scenario.role); });
+  if (scenario.deployment.decode.is_mixed()) {
+    scenario.options.decode.most_tokens =
+        static_cast<double>(scenario.deployment.decode.token_budget_of_rank());
+  }
   fill_closed_loop(ConfigNode(document).child("workload"), scenario);
   located(document, [&] { check_step_models(scenario); });  // refuses what does not fit HBM
   scenario.digest = scenario_digest(document);

@@ -69,8 +69,8 @@ void for_each_instance(const Scenario& scenario, const StepModels& models, const
       use(std::array{wires.exchange.get(), wires.collective.get()});
     }
   };
-  of_role(models.prefill, scenario.deployment.prefill.instances);
-  of_role(models.decode, scenario.deployment.decode.instances);
+  of_role(models.prefill, scenario.deployment.prefill_instances());
+  of_role(models.decode, scenario.deployment.decode_instances());
 }
 
 /// What exchanges meet on the links.
@@ -148,7 +148,8 @@ Bytes kv_bytes_per_token(const Scenario& scenario) {
 
 StepModels make_step_models(const Scenario& scenario, const RoleExperts& experts) {
   const hw::Platform& platform = scenario.platform;
-  const serve::Placement placement = serve::place(scenario.deployment, platform, scenario.role);
+  const std::vector<serve::Placement> supernodes =
+      serve::place(scenario.deployment, platform, scenario.role);
   StepModels models;
   auto analytic = std::make_unique<coll::AnalyticNetwork>(platform);
   const coll::Fabric fabric = analytic->fabric();
@@ -159,13 +160,13 @@ StepModels make_step_models(const Scenario& scenario, const RoleExperts& experts
   if (experts.prefill) {
     models.prefill = std::make_unique<model::PrefillPipeline>(
         platform, scenario.model, scenario.options, experts.prefill, tokens_per_die(scenario),
-        model::InstancePlaces{*network, serve::dies_of(placement.prefill)});
+        model::InstancePlaces{*network, serve::dies_of(supernodes, &serve::Placement::prefill)});
   }
   if (experts.decode) {
     models.decode = std::make_unique<model::DecodePipeline>(
         platform, scenario.model, scenario.options, experts.decode,
         scenario.deployment.decode.most_slots_on_a_rank(),
-        model::InstancePlaces{*network, serve::dies_of(placement.decode)});
+        model::InstancePlaces{*network, serve::dies_of(supernodes, &serve::Placement::decode)});
   }
   models.network_note = network->note();
   models.planes = transfer_planes(scenario);

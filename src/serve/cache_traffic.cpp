@@ -12,10 +12,11 @@
 namespace cmsim::serve {
 namespace {
 
-std::int64_t capacity_in_blocks(const ClusterState& state, std::size_t number) {
+std::int64_t capacity_in_blocks(const ClusterState& state, const Placement& placement,
+                                std::size_t number) {
   const CacheSpec& cache = state.config.deployment.cache;
   if (!cache.enabled) return 0;
-  return state.placement.cache_blocks(number, cache.block_size * state.config.kv_bytes_per_token);
+  return placement.cache_blocks(number, cache.block_size * state.config.kv_bytes_per_token);
 }
 
 double worth(const Policies& policies, const CacheEvictionView& view) {
@@ -38,14 +39,16 @@ std::int32_t ceil_div(std::int64_t a, std::int64_t b) {
 
 }  // namespace
 
-CacheTraffic::CacheTraffic(ClusterState& state, const Policies& policies)
+CacheTraffic::CacheTraffic(ClusterState& state, Supernode& supernode, const Policies& policies)
     : state_(state),
-      copies_(state, copiers(state.placement.computing()), state.config.deployment.copies_per_die),
-      next_die_(state.placement.computing().size(), 0) {
-  for (std::size_t i = 0; i < state.placement.caches.size(); ++i) {
-    caches_.emplace_back(capacity_in_blocks(state, i), [&policies](const CacheEvictionView& view) {
-      return worth(policies, view);
-    });
+      supernode_(supernode),
+      placement_(supernode.placement),
+      copies_(state, copiers(placement_.computing()), state.config.deployment.copies_per_die),
+      next_die_(placement_.computing().size(), 0) {
+  for (std::size_t i = 0; i < placement_.caches.size(); ++i) {
+    caches_.emplace_back(
+        capacity_in_blocks(state, placement_, i),
+        [&policies](const CacheEvictionView& view) { return worth(policies, view); });
   }
   const CacheSpec& cache = state.config.deployment.cache;
   if (state.trace.has_blocks() && !imposed()) combine_ = cache.block_size / state.trace.block_size;
@@ -102,6 +105,14 @@ CacheHit CacheTraffic::look_up(RequestIndex index, std::int32_t instance) const 
   return hit;
 }
 
+Tokens CacheTraffic::most_cached(RequestIndex index) const {
+  Tokens most = 0;
+  for (std::size_t i = 0; i < caches_.size(); ++i) {
+    most = std::max(most, look_up(index, static_cast<std::int32_t>(i)).tokens);
+  }
+  return most;
+}
+
 void CacheTraffic::take(RequestIndex index, std::int32_t instance, const CacheHit& hit) {
   const std::int32_t blocks = block_count(index);
   if (blocks == 0) return;
@@ -115,9 +126,9 @@ void CacheTraffic::take(RequestIndex index, std::int32_t instance, const CacheHi
   event.hit_blocks = hit.blocks;
   event.lookup_tokens = state_.request(index).context;
   event.hit_tokens = hit.tokens;
-  for (const ContextCache& one : caches_) {
-    event.stored_blocks += one.size();
-    event.evicted_blocks += one.evicted();
+  for (const Supernode& one : state_.supernodes) {
+    event.stored_blocks += one.stored_blocks;
+    event.evicted_blocks += one.evicted_blocks;
   }
   state_.listeners.emit(&Listener::on_cache, event);
 }
@@ -126,13 +137,12 @@ void CacheTraffic::start_flow(std::int32_t instance, BlockId block, Bytes bytes,
                               coll::Runtime::Callback done) {
   std::size_t& next = next_die_[static_cast<std::size_t>(instance)];
   const std::vector<std::int32_t>& dies =
-      state_.placement.computing()[static_cast<std::size_t>(instance)].dies;
+      placement_.computing()[static_cast<std::size_t>(instance)].dies;
   const std::int32_t die = dies[next];
   // All instances that compute have as many.
   const std::size_t copier = static_cast<std::size_t>(instance) * dies.size() + next;
   next = (next + 1) % dies.size();
-  const std::vector<std::int32_t>& cpus =
-      state_.placement.caches[state_.placement.cache_of(instance)].cpus;
+  const std::vector<std::int32_t>& cpus = placement_.caches[placement_.cache_of(instance)].cpus;
   const hw::Endpoint holder = hw::cpu(
       cpus[static_cast<std::size_t>(cpu_of_block(block, static_cast<std::int32_t>(cpus.size())))]);
   const coll::Op op = kind == TransferKind::kCacheRead ? coll::Op::kRead : coll::Op::kWrite;
@@ -201,6 +211,11 @@ void CacheTraffic::finish_write(std::int32_t job_index) {
   if (imposed()) return;
   for (std::int32_t b = block_count(index); b-- > 0;)
     written.insert(block(index, b), use(index, b));
+  supernode_.stored_blocks = supernode_.evicted_blocks = 0;
+  for (const ContextCache& one : caches_) {
+    supernode_.stored_blocks += one.size();
+    supernode_.evicted_blocks += one.evicted();
+  }
 }
 
 }  // namespace cmsim::serve

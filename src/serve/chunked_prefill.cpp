@@ -8,23 +8,24 @@
 
 namespace cmsim::serve {
 
-ChunkedPrefill::ChunkedPrefill(ClusterState& state, const Policies& policies, std::size_t ranks,
-                               Hook readable)
+ChunkedPrefill::ChunkedPrefill(ClusterState& state, Supernode& supernode, const Policies& policies,
+                               std::size_t ranks, Hook readable)
     : state_(state),
+      supernode_(supernode),
       policies_(policies),
       readable_(std::move(readable)),
-      cache_(state, policies),
+      cache_(state, supernode, policies),
       ranks_per_instance_(ranks),
       budget_(state.config.deployment.decode.token_budget_of_rank()),
       tokens_per_sequence_(1 + state.config.mtp.draft_tokens),
-      ranks_(ranks * state.placement.decode.size()),
+      ranks_(ranks * supernode.placement.decode.size()),
       loads_(ranks_.size()),
-      runs_(state.placement.decode.size()) {}
+      runs_(supernode.placement.decode.size()) {}
 
 void ChunkedPrefill::begin(RequestIndex index) {
   Request& request = state_.request(index);
   RequestRecord& record = request.record;
-  const std::int32_t instance = record.decode_instance;
+  const std::int32_t instance = record.decode_instance - supernode_.first_decode;
   const CacheHit hit = cache_.look_up(index, instance);
   cache_.take(index, instance, hit);
   request.stage = Stage::kPrefillQueue;
@@ -47,6 +48,10 @@ void ChunkedPrefill::begin(RequestIndex index) {
     if (read.prefill_start < 0) set_once(read, &RequestRecord::cache_read_end, state_.now());
     wait();
   });
+}
+
+Tokens ChunkedPrefill::cached_tokens(const RequestView& request) const {
+  return cache_.most_cached(static_cast<RequestIndex>(request.id));
 }
 
 bool ChunkedPrefill::has_work(std::int32_t instance) const {
@@ -107,7 +112,7 @@ RequestIndex ChunkedPrefill::next(std::size_t number, Tokens budget_left) {
   const DecodeSpec& spec = state_.config.deployment.decode;
   const PrefillBatchingView seen{
       .now = state_.now(),
-      .instance = static_cast<std::int32_t>(number / ranks_per_instance_),
+      .instance = supernode_.first_decode + static_cast<std::int32_t>(number / ranks_per_instance_),
       .waiting = rank.waiting.view(),
       .budget = budget_,
       .budget_left = budget_left,

@@ -32,13 +32,30 @@ void check_phases(const RequestRecord& r) {
   }
 }
 
+/// Instances are numbered on over the supernodes.
+std::vector<Supernode> supernodes_of(std::vector<Placement> placements) {
+  std::vector<Supernode> supernodes;
+  std::int32_t prefill = 0, decode = 0;
+  for (Placement& placement : placements) {
+    Supernode& supernode = supernodes.emplace_back();
+    supernode.first_prefill =
+        std::exchange(prefill, prefill + static_cast<std::int32_t>(placement.prefill.size()));
+    supernode.first_decode =
+        std::exchange(decode, decode + static_cast<std::int32_t>(placement.decode.size()));
+    supernode.placement = std::move(placement);
+  }
+  return supernodes;
+}
+
 }  // namespace
 
-class Cluster::Impl {
+class Cluster::Impl : private SupernodeForecast {
  public:
   Impl(coll::Runtime& runtime, const hw::Platform& platform, const ClusterConfig& config,
-       const StepModels& models, Policies policies, const work::Trace& trace);
-  ~Impl() { destroy(policies_); }
+       const StepModels& models, std::vector<Policies> policies, const work::Trace& trace);
+  ~Impl() {
+    for (Policies& policies : policies_) destroy(policies);
+  }
   Impl(const Impl&) = delete;
   Impl& operator=(const Impl&) = delete;
 
@@ -48,6 +65,18 @@ class Cluster::Impl {
   ClusterState state;
 
  private:
+  /// What serves on a supernode.
+  struct Part {
+    std::optional<PrefillPool> prefill;
+    std::optional<DecodePool> decode;
+  };
+  void add_part(std::size_t number, const StepModels& models);
+  Part& part_of(const Request& request) {
+    return *parts_[static_cast<std::size_t>(request.supernode)];
+  }
+  std::int32_t route(RequestIndex index);
+  Tokens cached_tokens(const RequestView& request, std::int32_t supernode) const override;
+
   bool limited() const { return state.config.concurrency > 0; }
   bool trace_left() const { return next_row_ < state.requests.size(); }
 
@@ -65,9 +94,9 @@ class Cluster::Impl {
   void check_totals(RunEnd end) const;
   [[noreturn]] void complain_of_waiting() const;
 
-  Policies policies_;
-  std::optional<PrefillPool> prefill_;
-  std::optional<DecodePool> decode_;
+  bool decodes_;
+  std::vector<Policies> policies_;  // by supernode
+  std::vector<std::unique_ptr<Part>> parts_;
   RandomStream mtp_random_;
   std::size_t next_row_ = 0;
   std::int64_t in_system_ = 0;
@@ -76,31 +105,21 @@ class Cluster::Impl {
 };
 
 Cluster::Impl::Impl(coll::Runtime& runtime, const hw::Platform& platform,
-                    const ClusterConfig& config, const StepModels& models, Policies policies,
-                    const work::Trace& trace)
+                    const ClusterConfig& config, const StepModels& models,
+                    std::vector<Policies> policies, const work::Trace& trace)
     : state{.runtime = runtime,
             .trace = trace,
             .config = config,
-            .placement = place(config.deployment, platform, config.role),
+            .supernodes = supernodes_of(place(config.deployment, platform, config.role)),
             .listeners = {},
             .totals = {},
             .requests = {},
             .last_queue = {}},
+      decodes_(has_decode_instances(config.role)),
       policies_(std::move(policies)),
       mtp_random_(config.seed, "serve/mtp") {
-  if (has_prefill_instances(config.role)) {
-    prefill_.emplace(state, *models.prefill, policies_,
-                     [this](RequestIndex index) { prefilled(index); });
-  }
-  if (has_decode_instances(config.role)) {
-    DecodePool::Hooks hooks{
-        .pulled = [this](RequestIndex index) { prefill_->release_kv(index); },
-        .finished = [this](RequestIndex index) { end(index, Outcome::kFinished, Reason::kNone); },
-        .preempted = [this](RequestIndex index) { preempted(index); },
-        .outgrown =
-            [this](RequestIndex index) { end(index, Outcome::kFailed, Reason::kOutputExceedsKv); }};
-    decode_.emplace(state, *models.decode, policies_, std::move(hooks));
-  }
+  require(policies_.size() == state.supernodes.size(), "every supernode has its policies");
+  for (std::size_t i = 0; i < state.supernodes.size(); ++i) add_part(i, models);
   state.requests.resize(trace.rows.size());
   state.totals.requests = static_cast<std::int64_t>(trace.rows.size());
   for (std::size_t row = 0; row < trace.rows.size(); ++row) {
@@ -112,6 +131,48 @@ Cluster::Impl::Impl(coll::Runtime& runtime, const hw::Platform& platform,
     record.request_class = trace.rows[row].request_class;
     record.sent = -1;
   }
+}
+
+void Cluster::Impl::add_part(std::size_t number, const StepModels& models) {
+  Part& part = *parts_.emplace_back(std::make_unique<Part>());
+  Supernode& supernode = state.supernodes[number];
+  if (!supernode.placement.prefill.empty()) {
+    part.prefill.emplace(state, supernode, *models.prefill, policies_[number],
+                         [this](RequestIndex index) { prefilled(index); });
+  }
+  if (!decodes_) return;
+  DecodePool::Hooks hooks{
+      .pulled = [&part](RequestIndex index) { part.prefill->release_kv(index); },
+      .finished = [this](RequestIndex index) { end(index, Outcome::kFinished, Reason::kNone); },
+      .preempted = [this](RequestIndex index) { preempted(index); },
+      .outgrown =
+          [this](RequestIndex index) { end(index, Outcome::kFailed, Reason::kOutputExceedsKv); }};
+  part.decode.emplace(state, supernode, *models.decode, policies_[number], std::move(hooks));
+}
+
+/// To a supernode, by the policy of the first.
+std::int32_t Cluster::Impl::route(RequestIndex index) {
+  if (parts_.size() == 1) return 0;
+  std::vector<SupernodeView> views;
+  for (const auto& part : parts_) {
+    SupernodeView& view = views.emplace_back();
+    if (part->prefill) part->prefill->add_to(view);
+    if (part->decode) part->decode->add_to(view);
+  }
+  const SupernodeRoutingView seen{state.now(), state.seen(index), views, this};
+  const std::int32_t number = call_policy<SupernodeRouting>(policies_.front(), seen);
+  if (number < 0 || number >= static_cast<std::int32_t>(parts_.size())) {
+    refuse<SupernodeRouting>(policies_.front(), seen,
+                             fmt::format("chose supernode {} of {}", number, parts_.size()));
+  }
+  return number;
+}
+
+Tokens Cluster::Impl::cached_tokens(const RequestView& request, std::int32_t supernode) const {
+  if (supernode < 0 || supernode >= static_cast<std::int32_t>(parts_.size())) return 0;
+  const Part& part = *parts_[static_cast<std::size_t>(supernode)];
+  if (part.prefill) return part.prefill->cached_tokens(request);
+  return part.decode ? part.decode->cached_tokens(request) : 0;
 }
 
 void Cluster::Impl::start() { wait_for_next_arrival(); }
@@ -147,7 +208,7 @@ void Cluster::Impl::send(RequestIndex index) {
   ++state.totals.sent;
   ++in_system_;
   request.context = record.prompt_tokens;
-  if (decode_) {
+  if (decodes_) {
     const bool is_under_way = static_cast<std::size_t>(index) < state.trace.progress.size();
     request.samples_first = state.config.role == Role::kMixed && !is_under_way;
     request.to_decode = record.output_tokens - (request.samples_first ? 1 : 0);
@@ -159,15 +220,17 @@ void Cluster::Impl::send(RequestIndex index) {
   put_under_way(request);
   request.kv_in_place = state.config.role == Role::kDecodeOnly || record.initial_tokens > 0;
   state.listeners.emit(&Listener::on_request_sent, record);
-  if ((prefill_ && !prefill_->can_hold(record.prompt_tokens)) ||
-      (decode_ && !decode_->can_hold(record.prompt_tokens))) {
+  request.supernode = route(index);
+  auto& [prefill, decode] = part_of(request);
+  if ((prefill && !prefill->can_hold(record.prompt_tokens)) ||
+      (decode && !decode->can_hold(record.prompt_tokens))) {
     end(index, Outcome::kRejected, Reason::kPromptExceedsKv);
-  } else if (decode_ && !decode_->can_hold(request.context)) {
+  } else if (decode && !decode->can_hold(request.context)) {
     end(index, Outcome::kFailed, Reason::kOutputExceedsKv);
-  } else if (prefill_ && !request.kv_in_place) {
-    if (!prefill_->enqueue(index)) end(index, Outcome::kRejected, Reason::kRejectedEarly);
+  } else if (prefill && !request.kv_in_place) {
+    if (!prefill->enqueue(index)) end(index, Outcome::kRejected, Reason::kRejectedEarly);
   } else {
-    decode_->enqueue(index);
+    decode->enqueue(index);
   }
 }
 
@@ -175,7 +238,7 @@ void Cluster::Impl::send(RequestIndex index) {
 /// none comes like any other.
 void Cluster::Impl::put_under_way(Request& request) {
   const auto row = static_cast<std::size_t>(request.record.id);
-  if (!decode_ || row >= state.trace.progress.size()) return;
+  if (!decodes_ || row >= state.trace.progress.size()) return;
   request.iterations_before_join = static_cast<std::int64_t>(
       state.trace.progress[row] * static_cast<double>(request.iterations));
   const Tokens generated = whole_tokens(request.iterations_before_join * request.growth);
@@ -184,11 +247,12 @@ void Cluster::Impl::put_under_way(Request& request) {
 }
 
 void Cluster::Impl::prefilled(RequestIndex index) {
-  if (decode_) {
-    decode_->enqueue(index);
+  auto& [prefill, decode] = part_of(state.request(index));
+  if (decode) {
+    decode->enqueue(index);
     return;
   }
-  prefill_->release_kv(index);
+  prefill->release_kv(index);
   RequestRecord& record = state.request(index).record;
   record.first_token = record.prefill_end;
   end(index, Outcome::kFinished, Reason::kNone);
@@ -197,10 +261,11 @@ void Cluster::Impl::prefilled(RequestIndex index) {
 void Cluster::Impl::preempted(RequestIndex index) {
   Request& request = state.request(index);
   request.kv_in_place = state.config.role == Role::kDecodeOnly;
-  if (!prefill_) {
-    decode_->enqueue(index);
-  } else if (prefill_->can_hold(request.context)) {
-    prefill_->enqueue(index);
+  auto& [prefill, decode] = part_of(request);
+  if (!prefill) {
+    decode->enqueue(index);
+  } else if (prefill->can_hold(request.context)) {
+    prefill->enqueue(index);
   } else {
     end(index, Outcome::kFailed, Reason::kOutputExceedsKv);
   }
@@ -240,11 +305,13 @@ void Cluster::Impl::finish(RunEnd run_end) {
   const ClusterTotals& totals = state.totals;
   const std::int64_t left = totals.requests - totals.finished - totals.rejected - totals.failed;
   if (run_end == RunEnd::kDrained && left > 0) complain_of_waiting();
-  if (prefill_) {
-    require(totals.prefill_kv_reserved - totals.prefill_kv_released == prefill_->kv_reserved(),
-            "prefill KV reserved = released + held");
+  Tokens held = 0;
+  for (const auto& part : parts_) {
+    if (part->prefill) held += part->prefill->kv_reserved();
+    if (part->decode) part->decode->check_balance();
   }
-  if (decode_) decode_->check_balance();
+  require(totals.prefill_kv_reserved - totals.prefill_kv_released == held,
+          "prefill KV reserved = released + held");
   for (std::size_t row = 0; row < state.requests.size(); ++row) {
     const Request& request = state.requests[row];
     if (request.stage == Stage::kEnded) continue;
@@ -265,13 +332,13 @@ void Cluster::Impl::complain_of_waiting() const {
   require(to_prefill + to_decode > 0, "a request that is left over waits for a policy");
   std::string message = "requests never ended, a policy lets them wait for ever:";
   if (to_prefill > 0) {
-    message +=
-        fmt::format(" {} waiting for {}", to_prefill, title(policies_.get<PrefillBatching>()));
+    message += fmt::format(" {} waiting for {}", to_prefill,
+                           title(policies_.front().get<PrefillBatching>()));
   }
   if (to_decode > 0) {
-    message +=
-        fmt::format("{} {} waiting for {} or {}", to_prefill > 0 ? " and" : "", to_decode,
-                    title(policies_.get<DecodeAdmission>()), title(policies_.get<DecodeRouting>()));
+    message += fmt::format("{} {} waiting for {} or {}", to_prefill > 0 ? " and" : "", to_decode,
+                           title(policies_.front().get<DecodeAdmission>()),
+                           title(policies_.front().get<DecodeRouting>()));
   }
   const auto left = state.requests.size() - static_cast<std::size_t>(in_stage(Stage::kEnded));
   throw SimulationError(
@@ -288,11 +355,13 @@ void Cluster::Impl::check_totals(RunEnd run_end) const {
   require(state.in_prefill == 0 && state.prefill_running == 0 && state.decode_waiting == 0 &&
               state.decode_running == 0 && state.decode_kv_reserved == 0,
           "every queue is empty at the end");
-  if (decode_) decode_->check_empty();
+  for (const auto& part : parts_) {
+    if (part->decode) part->decode->check_empty();
+  }
 }
 
 Cluster::Cluster(coll::Runtime& runtime, const hw::Platform& platform, const ClusterConfig& config,
-                 const StepModels& models, Policies policies, const work::Trace& trace)
+                 const StepModels& models, std::vector<Policies> policies, const work::Trace& trace)
     : impl_(std::make_unique<Impl>(runtime, platform, config, models, std::move(policies), trace)) {
 }
 Cluster::~Cluster() = default;

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <string>
 #include <utility>
 
@@ -44,6 +45,10 @@ RequestView ClusterState::seen(RequestIndex index) const {
 }
 
 void ClusterState::flush_queue() {
+  QueueEvent::Blocked decode_blocked = QueueEvent::Blocked::kByNothing;
+  for (const Supernode& supernode : supernodes) {
+    decode_blocked = std::max(decode_blocked, supernode.decode_blocked);
+  }
   QueueEvent event{now(),          in_prefill - prefill_running, prefill_running, decode_waiting,
                    decode_running, decode_kv_reserved,           decode_blocked};
   if (event.prefill_waiting == last_queue.prefill_waiting &&

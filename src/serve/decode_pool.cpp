@@ -22,34 +22,35 @@ constexpr auto later = [](const auto& a, const auto& b) {  // makes a min-heap
 
 }  // namespace
 
-DecodePool::DecodePool(ClusterState& state, const model::DecodeModel& model,
+DecodePool::DecodePool(ClusterState& state, Supernode& supernode, const model::DecodeModel& model,
                        const Policies& policies, Hooks hooks)
     : state_(state),
+      supernode_(supernode),
       model_(model),
       policies_(policies),
       hooks_(std::move(hooks)),
       ranks_per_instance_(static_cast<std::size_t>(state.config.deployment.decode.ranks())),
-      copies_(state, static_cast<int>(state.placement.decode.size() * ranks_per_instance_),
+      copies_(state, static_cast<int>(supernode.placement.decode.size() * ranks_per_instance_),
               state.config.deployment.copies_per_die),
       kv_capacity_(model.kv_capacity_per_die()),
-      instances_(state.placement.decode.size()) {
+      instances_(supernode.placement.decode.size()) {
   const DecodeSpec& spec = state.config.deployment.decode;
   const std::size_t ranks = instances_.size() * ranks_per_instance_;
   for (std::size_t i = 0; i < instances_.size(); ++i) {
     instances_[i].first_rank = i * ranks_per_instance_;
-    instances_[i].wires = model.wire_use(static_cast<std::int32_t>(i));
+    instances_[i].wires = model.wire_use(among_all(static_cast<std::int32_t>(i)));
   }
   for (std::size_t rank = 0; rank < ranks; ++rank) {
     slots_.push_back(
         spec.slots_on(static_cast<std::int64_t>(rank % ranks_per_instance_), spec.ranks()));
   }
   if (spec.is_mixed()) {
-    prompts_.emplace(state, policies, ranks_per_instance_, [this](RequestIndex index) {
-      if (!instance(state_.request(index).record.decode_instance).busy) wake();
+    prompts_.emplace(state, supernode, policies, ranks_per_instance_, [this](RequestIndex index) {
+      if (!instance_with(index).busy) wake();
     });
   }
-  if (!state.placement.prefill.empty()) {
-    const auto prefill_dies = static_cast<int>(state.placement.prefill.front().dies.size());
+  if (!supernode.placement.prefill.empty()) {
+    const auto prefill_dies = static_cast<int>(supernode.placement.prefill.front().dies.size());
     const ConnectionMap map{prefill_dies, 1, spec.ranks()};
     for (std::size_t rank = 0; rank < ranks; ++rank) {
       prefill_ranks_.push_back(
@@ -71,6 +72,7 @@ void DecodePool::enqueue(RequestIndex index) {
   Request& request = state_.request(index);
   request.stage = Stage::kDecodeQueue;
   waiting_.push_back(state_.seen(index));
+  waiting_tokens_ += request.context;
   ++(request.kv_in_place || !prompts_ ? state_.decode_waiting : state_.in_prefill);
   can_admit_ = true;
   wake();
@@ -92,7 +94,7 @@ void DecodePool::decide() {
 
 Seconds DecodePool::step(std::int32_t instance, std::span<const std::int32_t> sequences,
                          std::span<const Tokens> kv_tokens) const {
-  return model_.iteration({sequences, kv_tokens, instance}).duration;
+  return model_.iteration({sequences, kv_tokens, among_all(instance)}).duration;
 }
 
 double DecodePool::tokens_per_step() const { return mean_tokens_per_iteration(state_.config.mtp); }
@@ -112,15 +114,11 @@ DecodeRanksView DecodePool::ranks() const {
 std::optional<Admission> DecodePool::next_admission() {
   const auto slots = state_.config.deployment.decode.slots();
   const Tokens kv_total = static_cast<Tokens>(occupied_.size()) * kv_capacity_;
-  const DecodeAdmissionView queue{state_.now(),
-                                  waiting_.view(),
-                                  slots - occupied_total_,
-                                  slots,
-                                  kv_total - state_.decode_kv_reserved,
-                                  ranks()};
+  const DecodeAdmissionView queue{state_.now(), waiting_.view(),         slots - occupied_total_,
+                                  slots,        kv_total - kv_reserved_, ranks()};
   const auto admission = call_policy<DecodeAdmission>(policies_, queue);
   if (!admission) {
-    state_.decode_blocked = QueueEvent::Blocked::kByPolicy;
+    supernode_.decode_blocked = QueueEvent::Blocked::kByPolicy;
     return std::nullopt;
   }
   const auto refuse_if = [&](bool wrong, const char* what, auto number, const char* of) {
@@ -142,7 +140,7 @@ std::optional<std::size_t> DecodePool::rank_for(const Admission& admission) {
     using Blocked = QueueEvent::Blocked;
     bool room = false;
     for (std::size_t i = 0; i < occupied_.size() && !room; ++i) room = seen.has_room(i);
-    state_.decode_blocked = room ? Blocked::kByPolicy : Blocked::kByKv;
+    supernode_.decode_blocked = room ? Blocked::kByPolicy : Blocked::kByKv;
     return std::nullopt;
   }
   const auto refuse_if = [&](bool wrong, const std::string& why) {
@@ -156,10 +154,10 @@ std::optional<std::size_t> DecodePool::rank_for(const Admission& admission) {
 
 /// Ends: each round takes a request out of the queue or is the last.
 void DecodePool::admit() {
-  if (can_admit_ || waiting_.empty()) state_.decode_blocked = QueueEvent::Blocked::kByNothing;
+  if (can_admit_ || waiting_.empty()) supernode_.decode_blocked = QueueEvent::Blocked::kByNothing;
   while (can_admit_ && !waiting_.empty()) {
     if (occupied_total_ >= state_.config.deployment.decode.slots()) {
-      state_.decode_blocked = QueueEvent::Blocked::kBySlots;
+      supernode_.decode_blocked = QueueEvent::Blocked::kBySlots;
       break;
     }
     const auto admission = next_admission();
@@ -171,6 +169,7 @@ void DecodePool::admit() {
     }
     const auto index = static_cast<RequestIndex>(waiting_[admission->index].id);
     waiting_.erase(admission->index);
+    waiting_tokens_ -= state_.request(index).context;
     reserve(index, *rank);
     if (state_.request(index).kv_in_place) {
       make_ready(index);
@@ -184,6 +183,7 @@ void DecodePool::admit() {
 
 void DecodePool::update_reserved(std::size_t rank) {
   const Tokens reserved = whole_tokens(running_kv_[rank]) + pending_kv_[rank];
+  kv_reserved_ += reserved - reserved_kv_[rank];
   state_.decode_kv_reserved += reserved - reserved_kv_[rank];
   reserved_kv_[rank] = reserved;
 }
@@ -191,7 +191,7 @@ void DecodePool::update_reserved(std::size_t rank) {
 void DecodePool::reserve(RequestIndex index, std::size_t rank) {
   Request& request = state_.request(index);
   request.rank = static_cast<std::int32_t>(rank);
-  request.record.decode_instance = instance_of(rank);
+  request.record.decode_instance = among_all(instance_of(rank));
   request.record.decode_rank = static_cast<std::int32_t>(rank % ranks_per_instance_);
   ++occupied_[rank];
   ++instance_occupied_[static_cast<std::size_t>(instance_of(rank))];
@@ -209,11 +209,13 @@ void DecodePool::pull(RequestIndex index) {
   set_once(request.record, &RequestRecord::transfer_start, state_.now());
   const RequestRecord& record = request.record;
   const int prefill_rank = prefill_ranks_[static_cast<std::size_t>(request.rank)];
-  const Placement& places = state_.placement;
-  const hw::Endpoint from =
-      hw::die(places.prefill[static_cast<std::size_t>(record.prefill_instance)].die(prefill_rank));
+  const Placement& places = supernode_.placement;
+  const hw::Endpoint from = hw::die(
+      places.prefill[static_cast<std::size_t>(record.prefill_instance - supernode_.first_prefill)]
+          .die(prefill_rank));
   const hw::Endpoint to = hw::die(
-      places.decode[static_cast<std::size_t>(record.decode_instance)].die(record.decode_rank));
+      places.decode[static_cast<std::size_t>(instance_of(static_cast<std::size_t>(request.rank)))]
+          .die(record.decode_rank));
   copies_.start(static_cast<std::size_t>(request.rank),
                 {to, from, request.context * state_.config.kv_bytes_per_token,
                  state_.config.deployment.kv.plane, coll::Op::kRead},
@@ -228,7 +230,7 @@ void DecodePool::pull(RequestIndex index) {
 void DecodePool::make_ready(RequestIndex index) {
   Request& request = state_.request(index);
   request.stage = Stage::kReady;
-  Instance& inst = instance(request.record.decode_instance);
+  Instance& inst = instance_with(index);
   inst.ready.push_back(index);
   if (!inst.busy) wake();
 }
@@ -283,16 +285,16 @@ void DecodePool::start_step(std::int32_t number) {
   const model::DecodeIteration iteration = model_.iteration(batch_of(number));
   require(iteration.duration > 0, "a decode iteration takes time");
   event.start = state_.now();
-  event.instance = number;
+  event.instance = among_all(number);
   event.sequences = inst.running;
   event.kv_tokens = total;
   event.bytes_per_die = iteration.bytes_per_die;
   inst.busy = true;
   ++state_.totals.decode_steps;
   inst.due = event.start + iteration.duration;
-  coll::Iteration work =
-      on_wires(iteration.duration, iteration.bytes_per_die,
-               state_.placement.decode[static_cast<std::size_t>(number)].dies.size(), inst.wires);
+  coll::Iteration work = on_wires(
+      iteration.duration, iteration.bytes_per_die,
+      supernode_.placement.decode[static_cast<std::size_t>(number)].dies.size(), inst.wires);
   work.stretched = [this, number](double stretch) {
     return model_.stretched(batch_of(number), stretch);
   };
@@ -305,7 +307,7 @@ model::DecodeBatch DecodePool::batch_of(std::int32_t number) const {
   const auto of_instance = [&](const auto& all) {
     return std::span(all).subspan(first, ranks_per_instance_);
   };
-  model::DecodeBatch batch{of_instance(sequences_), of_instance(kv_tokens_), number};
+  model::DecodeBatch batch{of_instance(sequences_), of_instance(kv_tokens_), among_all(number)};
   if (prompts_) batch.prompts = prompts_->loads(number);
   return batch;
 }
@@ -322,6 +324,7 @@ bool DecodePool::grow(const Instance& inst) {
     reserved_kv_[rank] = reserved;
     most = std::max(most, reserved);
   }
+  kv_reserved_ += total - before;
   state_.decode_kv_reserved += total - before;
   return most > kv_capacity_;
 }
@@ -439,7 +442,7 @@ RequestIndex DecodePool::choose_victim(const Instance& inst, std::size_t rank) {
         kv_after(request, request.iterations_before_join + inst.step - request.joined_step + 1));
   }
   require(!running.empty(), "pulls reserve no more than the KV space of a rank");
-  const PreemptionView view{state_.now(), instance_of(rank),
+  const PreemptionView view{state_.now(), among_all(instance_of(rank)),
                             static_cast<std::int32_t>(rank % ranks_per_instance_), running,
                             reserved_kv_[rank] - kv_capacity_};
   const std::size_t chosen = call_policy<Preemption>(policies_, view);
@@ -470,14 +473,27 @@ void DecodePool::preempt(Instance& inst, RequestIndex index) {
   hooks_.preempted(index);
 }
 
+void DecodePool::add_to(SupernodeView& view) const {
+  view.waiting_requests += static_cast<std::int64_t>(waiting_.size());
+  view.waiting_tokens += waiting_tokens_;
+  view.sequences += occupied_total_;
+  view.slots += state_.config.deployment.decode.slots();
+  view.kv_tokens += kv_reserved_;
+  view.kv_capacity += static_cast<Tokens>(occupied_.size()) * kv_capacity_;
+}
+
+Tokens DecodePool::cached_tokens(const RequestView& request) const {
+  return prompts_ ? prompts_->cached_tokens(request) : 0;
+}
+
 void DecodePool::check_balance() const {
   FixedTokens held = 0;
   for (std::size_t rank = 0; rank < occupied_.size(); ++rank) {
     held += running_kv_[rank] + to_fixed(pending_kv_[rank]);
   }
   require(reserved_ever_ - released_ever_ == held, "decode KV reserved = released + held");
-  state_.totals.decode_kv_reserved = whole_tokens(reserved_ever_);
-  state_.totals.decode_kv_released = whole_tokens(released_ever_);
+  state_.totals.decode_kv_reserved += whole_tokens(reserved_ever_);
+  state_.totals.decode_kv_released += whole_tokens(released_ever_);
 }
 
 void DecodePool::check_empty() const {

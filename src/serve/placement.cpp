@@ -46,6 +46,13 @@ void check_disaggregation(const DecodeSpec& decode) {
            found(decode.attention_npus) + " and experts on " + found(decode.expert_npus));
 }
 
+/// With one, the machine is whatever it is.
+void check_supernodes(const DeploymentSpec& deployment, const hw::Platform& platform) {
+  if (deployment.supernodes == 1 || deployment.supernodes <= platform.supernodes) return;
+  fail("supernodes", "found " + std::to_string(deployment.supernodes) + ", the platform has " +
+                         std::to_string(platform.supernodes));
+}
+
 /// An instance is one expert-parallel group, so the EP degree is its number of dies.
 void check_ep(const std::string& role, const std::string& npus_key, int npus, int ep,
               int dies_per_npu) {
@@ -88,14 +95,13 @@ void check_plane(const std::string& pointer, hw::Plane plane, std::span<const hw
                     (others.empty() ? "nor is there by another plane" : "allowed is " + others));
 }
 
-/// Prefill dies and CPUs reach each other by the plane of the cache, prefill and decode dies by
-/// that of the KV.
-void check_planes(const DeploymentSpec& deployment, const hw::Platform& platform, Role role) {
+/// Dies that compute prompts and CPUs reach each other by the plane of the cache, prefill and
+/// decode dies by that of the KV.
+void check_planes(const DeploymentSpec& deployment, const hw::Platform& platform,
+                  const hw::Topology& topology, const Placement& placement, Role role) {
   const bool caches = deployment.cache.enabled && computes_prompts(role);
   const bool pulls = role == Role::kAll;
   if (!caches && !pulls) return;
-  const Placement placement = place(deployment, platform, role);
-  const hw::Topology topology(platform);
   const auto dies = [](std::span<const InstancePlace> instances) {
     std::vector<hw::Endpoint> ends;
     for (const InstancePlace& instance : instances) {
@@ -127,19 +133,44 @@ void check_stores(const Placement& placement, const hw::Platform& platform) {
                           hw::with_faults(platform) + "; allowed is \"pooled\"");
 }
 
-CacheStore pooled_cache(Bytes dram_per_node, const hw::Platform& platform) {
-  CacheStore cache{0, hw::whole_cpus(platform)};
-  const auto cpus = static_cast<Bytes>(cache.cpus.size());
+/// What a supernode has to give.
+struct Share {
+  std::vector<std::int32_t> dies, cpus;
+};
+
+/// All of the machine, where there is one.
+std::vector<Share> shares_of(const hw::Platform& platform, int supernodes) {
+  const std::vector<std::int32_t> dies = hw::whole_dies(platform), cpus = hw::whole_cpus(platform);
+  if (supernodes == 1) return {{dies, cpus}};
+  std::vector<Share> shares(static_cast<std::size_t>(supernodes));
+  const int nodes = platform.nodes_per_supernode();
+  const auto deal = [&](std::span<const std::int32_t> parts, int of_node,
+                        std::vector<std::int32_t> Share::*field) {
+    for (const std::int32_t part : parts) {
+      const int supernode = part / (nodes * of_node);
+      if (supernode < supernodes)
+        (shares[static_cast<std::size_t>(supernode)].*field).push_back(part);
+    }
+  };
+  deal(dies, platform.npus_per_node * platform.dies_per_npu, &Share::dies);
+  deal(cpus, platform.cpus_per_node, &Share::cpus);
+  return shares;
+}
+
+CacheStore pooled_cache(Bytes dram_per_node, const hw::Platform& platform,
+                        const std::vector<std::int32_t>& own) {
+  CacheStore cache{0, own};
+  const auto cpus = static_cast<Bytes>(own.size());
   const Bytes of_node = platform.cpus_per_node;
   cache.bytes = cpus / of_node * dram_per_node + cpus % of_node * dram_per_node / of_node;
   return cache;
 }
 
-CacheStore local_cache(Bytes dram_per_node, const hw::Platform& platform,
+CacheStore local_cache(Bytes dram_per_node, const hw::Platform& platform, const Share& share,
                        std::span<const std::int32_t> dies) {
   const std::int32_t dies_of_node = platform.npus_per_node * platform.dies_per_npu;
   CacheStore cache;
-  for (const std::int32_t cpu : hw::whole_cpus(platform)) {
+  for (const std::int32_t cpu : share.cpus) {
     const std::int32_t node = cpu / platform.cpus_per_node;
     const auto own =
         std::ranges::count(dies, node, [&](std::int32_t die) { return die / dies_of_node; });
@@ -150,18 +181,10 @@ CacheStore local_cache(Bytes dram_per_node, const hw::Platform& platform,
   return cache;
 }
 
-}  // namespace
-
-std::vector<std::vector<std::int32_t>> dies_of(std::span<const InstancePlace> instances) {
-  std::vector<std::vector<std::int32_t>> dies;
-  for (const InstancePlace& instance : instances) dies.push_back(instance.dies);
-  return dies;
-}
-
-Placement place(const DeploymentSpec& deployment, const hw::Platform& platform, Role role) {
+Placement place_on(const Share& share, const DeploymentSpec& deployment,
+                   const hw::Platform& platform, Role role) {
   Placement placement;
-  const std::vector<std::int32_t> whole = hw::whole_dies(platform);
-  std::span<const std::int32_t> left = whole;
+  std::span<const std::int32_t> left = share.dies;
   const auto take = [&](int instances, int npus, int dies_per_rank) {
     std::vector<InstancePlace> places;
     for (int i = 0; i < instances; ++i) {
@@ -184,13 +207,33 @@ Placement place(const DeploymentSpec& deployment, const hw::Platform& platform, 
   }
   const CacheSpec& cache = deployment.cache;
   if (cache.scope == CacheScope::kPooled || !computes_prompts(role)) {
-    placement.caches.push_back(pooled_cache(cache.dram_per_node, platform));
+    placement.caches.push_back(pooled_cache(cache.dram_per_node, platform, share.cpus));
     return placement;
   }
   for (const InstancePlace& instance : placement.computing()) {
-    placement.caches.push_back(local_cache(cache.dram_per_node, platform, instance.dies));
+    placement.caches.push_back(local_cache(cache.dram_per_node, platform, share, instance.dies));
   }
   return placement;
+}
+
+}  // namespace
+
+std::vector<std::vector<std::int32_t>> dies_of(std::span<const Placement> supernodes,
+                                               std::vector<InstancePlace> Placement::*instances) {
+  std::vector<std::vector<std::int32_t>> dies;
+  for (const Placement& supernode : supernodes) {
+    for (const InstancePlace& instance : supernode.*instances) dies.push_back(instance.dies);
+  }
+  return dies;
+}
+
+std::vector<Placement> place(const DeploymentSpec& deployment, const hw::Platform& platform,
+                             Role role) {
+  std::vector<Placement> supernodes;
+  for (const Share& share : shares_of(platform, deployment.supernodes)) {
+    supernodes.push_back(place_on(share, deployment, platform, role));
+  }
+  return supernodes;
 }
 
 void check_deployment(const DeploymentSpec& deployment, const hw::Platform& platform, Role role) {
@@ -211,7 +254,13 @@ void check_deployment(const DeploymentSpec& deployment, const hw::Platform& plat
     check_at_least(key + "/max_num_seqs", decode.max_num_seqs, 1);
     npus += std::int64_t{decode.instances} * decode.npus_per_instance;
   }
-  const auto whole = static_cast<int>(hw::whole_dies(platform).size()) / platform.dies_per_npu;
+  check_supernodes(deployment, platform);
+  const std::vector<Share> shares = shares_of(platform, deployment.supernodes);
+  const auto whole =
+      static_cast<int>(
+          std::ranges::min(shares, {}, [](const Share& share) { return share.dies.size(); })
+              .dies.size()) /
+      platform.dies_per_npu;
   if (npus > whole) {
     std::string message = "the instances need " + std::to_string(npus) + " NPUs (";
     if (has_prefill_instances(role)) {
@@ -223,8 +272,10 @@ void check_deployment(const DeploymentSpec& deployment, const hw::Platform& plat
       message += std::to_string(decode.instances) + " x " +
                  std::to_string(decode.npus_per_instance) + " " + decode.key();
     }
-    message += "), the platform has " + std::to_string(platform.npus());
-    if (whole < platform.npus()) {
+    const int there = platform.npus() / (deployment.supernodes > 1 ? platform.supernodes : 1);
+    message += deployment.supernodes > 1 ? "), each supernode has " : "), the platform has ";
+    message += std::to_string(there);
+    if (whole < there) {
       message += ", of which the faults leave " + std::to_string(whole) + hw::with_faults(platform);
     }
     throw ConfigError({"", 0, "/deployment"}, message);
@@ -251,12 +302,17 @@ void check_deployment(const DeploymentSpec& deployment, const hw::Platform& plat
              format_quantity(static_cast<double>(platform.dram_per_node), Dimension::kBytes));
   }
   const bool caches = cache.enabled && computes_prompts(role);
-  if (caches && hw::whole_cpus(platform).empty()) {
+  if (caches && std::ranges::any_of(shares, [](const Share& one) { return one.cpus.empty(); })) {
     fail("cache/enabled",
          "the faults leave no CPU whose DRAM could hold the cache" + hw::with_faults(platform));
   }
-  if (caches) check_stores(place(deployment, platform, role), platform);
-  check_planes(deployment, platform, role);
+  if (caches || role == Role::kAll) {
+    const hw::Topology topology(platform);
+    for (const Placement& supernode : place(deployment, platform, role)) {
+      if (caches) check_stores(supernode, platform);
+      check_planes(deployment, platform, topology, supernode, role);
+    }
+  }
   if (cache.reuse > 1) fail("cache/reuse", "found a hit rate above 1; allowed is 0 to 1");
 }
 

@@ -45,6 +45,9 @@ void fail(const std::string& title, const std::string& what, Seconds now,
   throw SimulationError(fmt::format("{} {} at {:.9g} s ({})", title, what, now, shown));
 }
 
+std::string SupernodeRouting::in_short(const View& view) {
+  return fmt::format("request {}", view.request.id);
+}
 std::string PrefillRouting::in_short(const View& view) {
   return fmt::format("request {}", view.request.id);
 }

@@ -9,20 +9,21 @@
 
 namespace cmsim::serve {
 
-PrefillPool::PrefillPool(ClusterState& state, const model::PrefillModel& model,
-                         const Policies& policies, Hook prefilled)
+PrefillPool::PrefillPool(ClusterState& state, Supernode& supernode,
+                         const model::PrefillModel& model, const Policies& policies, Hook prefilled)
     : state_(state),
+      supernode_(supernode),
       model_(model),
       policies_(policies),
       prefilled_(std::move(prefilled)),
-      cache_(state, policies),
+      cache_(state, supernode, policies),
       budget_(state.config.deployment.prefill.token_budget()),
       kv_capacity_(model.kv_capacity()),
-      instances_(state.placement.prefill.size()),
+      instances_(supernode.placement.prefill.size()),
       views_(instances_.size()) {
   for (std::size_t i = 0; i < instances_.size(); ++i) {
     instances_[i].budget_left = budget_;
-    instances_[i].wires = model.wire_use(static_cast<std::int32_t>(i));
+    instances_[i].wires = model.wire_use(among_all(static_cast<std::int32_t>(i)));
   }
   for (PrefillInstanceView& v : views_) v.kv_free = kv_capacity_;
 }
@@ -54,7 +55,7 @@ bool PrefillPool::enqueue(RequestIndex index) {
   const std::int32_t number = route(as_seen);
   if (as_seen.preemptions == 0 && !admits(as_seen, number)) return false;
   request.stage = Stage::kPrefillQueue;
-  request.record.prefill_instance = number;
+  request.record.prefill_instance = among_all(number);
   request.computed = 0;
   instance(number).waiting.push_back(as_seen);
   ++view(number).waiting_requests;
@@ -66,7 +67,7 @@ bool PrefillPool::enqueue(RequestIndex index) {
 
 Seconds PrefillPool::batch(std::int32_t instance,
                            std::span<const model::PrefillSequence> sequences) const {
-  return model_.batch({sequences, instance, 0}).duration;
+  return model_.batch({sequences, among_all(instance), 0}).duration;
 }
 
 Seconds PrefillPool::backlog(std::int32_t instance) const {
@@ -76,7 +77,7 @@ Seconds PrefillPool::backlog(std::int32_t instance) const {
   if (!inst.next.empty()) {
     std::vector<model::PrefillSequence> next;
     for (const Slice& slice : inst.next) next.push_back({slice.new_tokens, slice.cached_tokens});
-    time += model_.batch({next, instance, inst.next_blocks}).duration;
+    time += model_.batch({next, among_all(instance), inst.next_blocks}).duration;
   }
   return time;
 }
@@ -95,9 +96,20 @@ Tokens PrefillPool::cached_tokens(const RequestView& request, std::int32_t insta
   return cache_.look_up(static_cast<RequestIndex>(request.id), instance).tokens;
 }
 
+Tokens PrefillPool::cached_tokens(const RequestView& request) const {
+  return cache_.most_cached(static_cast<RequestIndex>(request.id));
+}
+
+void PrefillPool::add_to(SupernodeView& view) const {
+  for (const PrefillInstanceView& instance : views_) {
+    view.waiting_requests += instance.waiting_requests;
+    view.waiting_tokens += instance.waiting_tokens + instance.batched_tokens;
+  }
+}
+
 void PrefillPool::release_kv(RequestIndex index) {
   const Request& request = state_.request(index);
-  view(request.record.prefill_instance).kv_free += request.context;
+  view(request.record.prefill_instance - supernode_.first_prefill).kv_free += request.context;
   state_.totals.prefill_kv_released += request.context;
   wake();
 }
@@ -217,9 +229,9 @@ void PrefillPool::try_start(std::int32_t number) {
   require(inst.iteration.duration >= 0, "a prefill batch takes no negative time");
   state_.prefill_running += static_cast<std::int64_t>(inst.running.size());
   ++state_.totals.prefill_batches;
-  coll::Iteration work =
-      on_wires(inst.iteration.duration, inst.iteration.bytes_per_die,
-               state_.placement.prefill[static_cast<std::size_t>(number)].dies.size(), inst.wires);
+  coll::Iteration work = on_wires(
+      inst.iteration.duration, inst.iteration.bytes_per_die,
+      supernode_.placement.prefill[static_cast<std::size_t>(number)].dies.size(), inst.wires);
   work.stretched = [this, number](double stretch) {
     return model_.stretched(batch_of(number), stretch);
   };
@@ -239,7 +251,7 @@ model::PrefillBatch PrefillPool::batch_of(std::int32_t number) {
   for (const Slice& slice : instance(number).running) {
     sequences_.push_back({slice.new_tokens, slice.cached_tokens});
   }
-  return {sequences_, number, instance(number).running_blocks};
+  return {sequences_, among_all(number), instance(number).running_blocks};
 }
 
 void PrefillPool::finish_batch(std::int32_t number) {
@@ -247,7 +259,7 @@ void PrefillPool::finish_batch(std::int32_t number) {
   PrefillBatchEvent event;
   event.start = inst.batch_start;
   event.end = state_.now();
-  event.instance = number;
+  event.instance = among_all(number);
   event.sequences = static_cast<std::int32_t>(inst.running.size());
   event.late = event.end - (event.start + inst.iteration.duration);
   event.bytes_per_die = inst.iteration.bytes_per_die;

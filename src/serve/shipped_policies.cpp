@@ -4,6 +4,7 @@ namespace cmsim::serve {
 
 PolicyRegistry builtin_policies() {
   PolicyRegistry registry;
+  add_supernode_routing(registry);
   add_prefill_routing(registry);
   add_prefill_admission(registry);
   add_prefill_batching(registry);

@@ -7,6 +7,7 @@
 
 namespace cmsim::serve {
 
+void add_supernode_routing(PolicyRegistry& registry);
 void add_prefill_routing(PolicyRegistry& registry);
 void add_prefill_admission(PolicyRegistry& registry);
 void add_prefill_batching(PolicyRegistry& registry);

@@ -140,7 +140,13 @@ struct Harness {
     trace.progress = progress;
     check_deployment(config.deployment, platform, config.role);
     check_cache_blocks(config.deployment.cache, trace);
-    Cluster cluster(runtime, platform, config, {&prefill, &decode}, std::move(policies), trace);
+    std::vector<Policies> of_supernodes;
+    of_supernodes.push_back(std::move(policies));
+    while (of_supernodes.size() < static_cast<std::size_t>(config.deployment.supernodes)) {
+      of_supernodes.push_back(policies_with(choices));
+    }
+    Cluster cluster(runtime, platform, config, {&prefill, &decode}, std::move(of_supernodes),
+                    trace);
     cluster.add_listener(seen);
     cluster.start();
     runtime.run(until);
@@ -155,6 +161,7 @@ struct Harness {
   LinearPrefill prefill;
   ConstantDecode decode;
   Policies policies = policies_with({});
+  PolicyChoices choices;  // of other supernodes than the first
   int trace_block_size = 100;
   std::vector<double> progress;  // of those under way at the start
   work::Trace trace;

@@ -37,13 +37,13 @@ std::string refusal(const DeploymentSpec& deployment, Role role = Role::kAll,
 }
 
 TEST(Placement, OfThePublishedDeployment) {
-  const Placement p = place({}, supernode(), Role::kAll);
+  const Placement p = place({}, supernode(), Role::kAll).front();
   EXPECT_EQ(p.prefill[0].die(0), 0);
   EXPECT_EQ(p.prefill[5].die(31), 191);  // 6 x 16 NPUs x 2 dies = 192 dies
   EXPECT_EQ(p.decode[0].die(0), 192);
   EXPECT_EQ(p.decode[0].die(319), 511);  // + 160 NPUs x 2
   EXPECT_EQ(p.caches[0].cpus.size(), 192u);
-  EXPECT_EQ(place({}, supernode(), Role::kDecodeOnly).decode[0].die(0), 0);
+  EXPECT_EQ(place({}, supernode(), Role::kDecodeOnly).front().decode[0].die(0), 0);
 }
 
 TEST(CheckDeployment, AcceptsThePublishedOne) { EXPECT_EQ(refusal({}), ""); }
@@ -146,10 +146,10 @@ TEST(Placement, LeavesOutWhatTheFaultsTook) {
   hw::add_faults(platform, {{.kind = hw::Fault::Kind::kDie, .at = 5}});
   DeploymentSpec deployment;
   deployment.cache.dram_per_node = 1'000'000'000'000;
-  EXPECT_EQ(place(deployment, platform, Role::kAll).prefill[0].die(3), 3);
-  EXPECT_EQ(place(deployment, platform, Role::kAll).prefill[0].die(4), 6);
+  EXPECT_EQ(place(deployment, platform, Role::kAll).front().prefill[0].die(3), 3);
+  EXPECT_EQ(place(deployment, platform, Role::kAll).front().prefill[0].die(4), 6);
   hw::add_faults(platform, {{.kind = hw::Fault::Kind::kNode, .at = 1}});
-  const Placement p = place(deployment, platform, Role::kAll);
+  const Placement p = place(deployment, platform, Role::kAll).front();
   EXPECT_EQ(p.prefill[0].die(13), 15);
   EXPECT_EQ(p.prefill[0].die(14), 32);
   EXPECT_EQ(p.caches[0].cpus.size(), 188u);
@@ -157,7 +157,7 @@ TEST(Placement, LeavesOutWhatTheFaultsTook) {
   // One of the four CPUs of node 2 takes a quarter of its share with it.
   hw::add_faults(platform, {{.kind = hw::Fault::Kind::kCpu, .at = 8}});
   const Bytes of_node = deployment.cache.dram_per_node;
-  EXPECT_EQ(place(deployment, platform, Role::kAll).caches[0].bytes,
+  EXPECT_EQ(place(deployment, platform, Role::kAll).front().caches[0].bytes,
             46 * of_node + 3 * of_node / 4);
   check_deployment(deployment, platform, Role::kAll);  // 375 NPUs are left for 256
   deployment.decode.npus_per_instance = 280;           // and 96 of prefill
@@ -205,16 +205,16 @@ TEST(Placement, ALocalCacheIsThatOfTheNodesOfItsInstance) {
   DeploymentSpec deployment;  // 6 instances of 16 NPUs, 8 a node
   deployment.cache.dram_per_node = 1000;
   deployment.cache.scope = CacheScope::kLocal;
-  const Placement p = place(deployment, supernode(), Role::kAll);
+  const Placement p = place(deployment, supernode(), Role::kAll).front();
   ASSERT_EQ(p.caches.size(), 6u);
   EXPECT_EQ(p.caches[1].bytes, 2000);
   EXPECT_EQ(p.caches[1].cpus, (std::vector<std::int32_t>{8, 9, 10, 11, 12, 13, 14, 15}));
   EXPECT_EQ(p.cache_of(3), 3u);
   deployment.prefill = {2, 4, 8, 1000};  // two on a node: a half each
-  const Placement halves = place(deployment, supernode(), Role::kAll);
+  const Placement halves = place(deployment, supernode(), Role::kAll).front();
   EXPECT_EQ(halves.caches[1].bytes, 500);
   EXPECT_EQ(halves.caches[1].cpus.size(), 4u);
-  EXPECT_EQ(place(deployment, supernode(), Role::kDecodeOnly).caches.size(), 1u);
+  EXPECT_EQ(place(deployment, supernode(), Role::kDecodeOnly).front().caches.size(), 1u);
 }
 
 }  // namespace

@@ -34,6 +34,7 @@ class Collector : public serve::Listener {
   SystemFacts facts_;
   std::vector<serve::RequestRecord> records_;
   std::vector<Iteration> batches_, steps_;
+  std::vector<StepPrompts> prompts_;  // of the steps of mixed instances
   Timeline timeline_;
   CacheResult cache_;
   bool begun_ = false;

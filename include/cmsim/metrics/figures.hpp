@@ -30,13 +30,14 @@ struct SystemFacts {
 
   Tokens decode_kv_capacity() const {
     return decode_kv_per_die * dies_per_npu * deployment.decode.attending_npus() /
-           deployment.decode.attention_tp * deployment.decode.instances;
+           deployment.decode.attention_tp * deployment.decode_instances();
   }
 };
 
 struct Evidence {
   std::span<const serve::RequestRecord> records;
   std::span<const Iteration> batches, steps;
+  std::span<const StepPrompts> prompts;  // of each step, where instances are mixed
   const Timeline& timeline;
 };
 

@@ -258,10 +258,13 @@ struct Iteration {
   model::IterationBytes bytes_per_die{};
   Seconds late = 0;                // how much longer than with the links to itself
   std::int64_t cached_blocks = 0;  // prefill: read from the context cache for it
-  std::int32_t prompts = 0;        // mixed: as DecodeStepEvent has them
-  std::int32_t prompt_tokens = 0;
-  Tokens prompt_context = 0;
   Seconds duration() const { return end - start; }
+};
+
+/// What a step of a mixed instance computes of prompts, as DecodeStepEvent has it.
+struct StepPrompts {
+  std::int32_t sequences = 0, tokens = 0;
+  Tokens context = 0;
 };
 
 /// What vLLM's benchmark calls its arguments.

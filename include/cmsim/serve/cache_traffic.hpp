@@ -29,11 +29,14 @@ struct CacheHit {
 
 class CacheTraffic {
  public:
-  CacheTraffic(ClusterState& state, const Policies& policies);
+  /// Instances are numbered on their supernode.
+  CacheTraffic(ClusterState& state, Supernode& supernode, const Policies& policies);
 
   /// The longest leading run of the request's blocks that the instance's cache holds now. With an
   /// imposed hit rate: floor(reuse * context) tokens, not rounded to blocks.
   CacheHit look_up(RequestIndex index, std::int32_t instance) const;
+  /// Tokens of the longest that any cache holds.
+  Tokens most_cached(RequestIndex index) const;
   /// Takes a hit: refreshes its blocks and emits a CacheEvent.
   void take(RequestIndex index, std::int32_t instance, const CacheHit& hit);
   /// Starts the flows that bring `hit` to the dies of `instance`; `done` runs once, after the last.
@@ -58,15 +61,15 @@ class CacheTraffic {
   void start_flow(std::int32_t instance, BlockId block, Bytes bytes, TransferKind kind,
                   coll::Runtime::Callback done);
   std::int32_t acquire_job(const WriteJob& job);
-  ContextCache& cache(std::int32_t instance) {
-    return caches_[state_.placement.cache_of(instance)];
-  }
+  ContextCache& cache(std::int32_t instance) { return caches_[placement_.cache_of(instance)]; }
   const ContextCache& cache(std::int32_t instance) const {
-    return caches_[state_.placement.cache_of(instance)];
+    return caches_[placement_.cache_of(instance)];
   }
   void finish_write(std::int32_t job);
 
   ClusterState& state_;
+  Supernode& supernode_;
+  const Placement& placement_;
   std::vector<ContextCache> caches_;  // as Placement::caches
   std::int32_t combine_ = 1;          // blocks of the trace in one of the cache
   CopyQueues copies_;

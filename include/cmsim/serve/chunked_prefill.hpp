@@ -23,12 +23,16 @@ class ChunkedPrefill {
  public:
   using Hook = std::function<void(RequestIndex)>;
 
-  /// `ranks` of each instance. `readable` runs when a request can be computed from now on.
-  ChunkedPrefill(ClusterState& state, const Policies& policies, std::size_t ranks, Hook readable);
+  /// `ranks` of each instance, which are numbered on their supernode. `readable` runs when a
+  /// request can be computed from now on.
+  ChunkedPrefill(ClusterState& state, Supernode& supernode, const Policies& policies,
+                 std::size_t ranks, Hook readable);
 
   /// The request has its place: reads what the cache has of its prompt, and then waits.
   void begin(RequestIndex index);
   bool has_work(std::int32_t instance) const;
+  /// The most that an instance finds in its cache.
+  Tokens cached_tokens(const RequestView& request) const;
   /// What the ranks of the instance compute in the iteration that starts, one element a rank: as
   /// much as `sequences` of each leave of the budget.
   std::span<const model::PromptLoad> start(std::int32_t instance,
@@ -54,6 +58,7 @@ class ChunkedPrefill {
   RequestIndex next(std::size_t rank, Tokens budget_left);
 
   ClusterState& state_;
+  Supernode& supernode_;
   const Policies& policies_;
   Hook readable_;
   CacheTraffic cache_;

@@ -1,4 +1,5 @@
-// The serving system of a supernode: prefill, decode and caching as peers, on a Runtime.
+// The serving system of one or several supernodes: prefill, decode and caching as peers, on a
+// Runtime.
 //
 // It takes requests of a trace, makes them pass prefill queue, cache read, prefill, KV pull and
 // decode, asks a policy for every decision, and tells listeners what happened. It knows no SimGrid,
@@ -77,9 +78,10 @@ struct ClusterTotals {
 class Cluster {
  public:
   /// Everything passed by reference or pointer must outlive the cluster. The deployment has passed
-  /// check_deployment(), the trace check_cache_blocks().
+  /// check_deployment(), the trace check_cache_blocks(). Of the policies there is one set for every
+  /// supernode, the first of which routes requests to them.
   Cluster(coll::Runtime& runtime, const hw::Platform& platform, const ClusterConfig& config,
-          const StepModels& models, Policies policies, const work::Trace& trace);
+          const StepModels& models, std::vector<Policies> policies, const work::Trace& trace);
   ~Cluster();
   Cluster(const Cluster&) = delete;
   Cluster& operator=(const Cluster&) = delete;

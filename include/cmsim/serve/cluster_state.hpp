@@ -52,7 +52,8 @@ struct Request {
   Tokens to_decode = 0;        // output tokens that decode iterations emit
   bool kv_in_place = false;    // decode has its KV already: nothing to pull or compute
   bool samples_first = false;  // whoever computes its prompt emits its first token
-  std::int32_t rank = -1;      // decode rank, over all instances
+  std::int32_t supernode = 0;
+  std::int32_t rank = -1;  // decode rank, over all instances of the supernode
   RequestIndex newer = kNoRequest,
                older = kNoRequest;  // running on the same rank, by date of joining
 };
@@ -70,11 +71,19 @@ class Listeners {
   std::vector<Listener*> all_;
 };
 
+/// The part of the system on one supernode.
+struct Supernode {
+  Placement placement;
+  std::int32_t first_prefill = 0, first_decode = 0;  // numbers of its instances among all
+  QueueEvent::Blocked decode_blocked = QueueEvent::Blocked::kByNothing;
+  std::int64_t stored_blocks = 0, evicted_blocks = 0;  // of its caches
+};
+
 struct ClusterState {
   coll::Runtime& runtime;
   const work::Trace& trace;
   ClusterConfig config;
-  Placement placement;
+  std::vector<Supernode> supernodes;
   Listeners listeners;
   ClusterTotals totals;
   std::vector<Request> requests;
@@ -84,7 +93,6 @@ struct ClusterState {
   std::int64_t prefill_running = 0;  // of them, in a running batch
   std::int64_t decode_waiting = 0, decode_running = 0;
   Tokens decode_kv_reserved = 0;
-  QueueEvent::Blocked decode_blocked = QueueEvent::Blocked::kByNothing;
   QueueEvent last_queue;
 
   Request& request(RequestIndex index) { return requests[static_cast<std::size_t>(index)]; }

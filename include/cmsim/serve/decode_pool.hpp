@@ -32,16 +32,21 @@ class DecodePool : private DecodeForecast {
     std::function<void(RequestIndex)> preempted;  // KV dropped; context is set to what to recompute
     std::function<void(RequestIndex)> outgrown;   // context no longer fits a die
   };
-  DecodePool(ClusterState& state, const model::DecodeModel& model, const Policies& policies,
-             Hooks hooks);
+  DecodePool(ClusterState& state, Supernode& supernode, const model::DecodeModel& model,
+             const Policies& policies, Hooks hooks);
 
   /// Whether a die could ever hold a context of so many tokens and generate one more.
   bool can_hold(Tokens context) const { return context + 1 <= kv_capacity_; }
   /// The request's context is prefilled: it waits for a slot and KV space.
   void enqueue(RequestIndex index);
+  /// What waits here, and what has a place.
+  void add_to(SupernodeView& view) const;
+  /// Of mixed instances, the most that one finds in its cache; else 0.
+  Tokens cached_tokens(const RequestView& request) const;
   /// Throws InvariantError unless every slot and all KV is free and reserved = released.
   void check_empty() const;
-  /// Throws InvariantError unless the KV reserved and not released is what ranks hold.
+  /// Throws InvariantError unless the KV reserved and not released is what ranks hold; adds both to
+  /// the totals.
   void check_balance() const;
 
  private:
@@ -100,9 +105,14 @@ class DecodePool : private DecodeForecast {
   std::int32_t instance_of(std::size_t rank) const {
     return static_cast<std::int32_t>(rank / ranks_per_instance_);
   }
+  std::int32_t among_all(std::int32_t number) const { return supernode_.first_decode + number; }
+  Instance& instance_with(RequestIndex index) {
+    return instance(instance_of(static_cast<std::size_t>(state_.request(index).rank)));
+  }
   Instance& instance(std::int32_t number) { return instances_[static_cast<std::size_t>(number)]; }
 
   ClusterState& state_;
+  Supernode& supernode_;
   const model::DecodeModel& model_;
   const Policies& policies_;
   Hooks hooks_;
@@ -112,6 +122,7 @@ class DecodePool : private DecodeForecast {
   std::optional<ChunkedPrefill> prompts_;  // of mixed instances
 
   WaitingList waiting_;
+  Tokens waiting_tokens_ = 0;  // of their contexts
   std::vector<Instance> instances_;
   // One element a rank, instance after instance.
   std::vector<std::int32_t> slots_;
@@ -127,6 +138,7 @@ class DecodePool : private DecodeForecast {
 
   std::vector<std::int64_t> instance_occupied_;
   std::int64_t occupied_total_ = 0;
+  Tokens kv_reserved_ = 0;  // sum of reserved_kv_
   FixedTokens reserved_ever_ = 0, released_ever_ = 0;
   bool can_admit_ = false;  // something changed since the last request that no rank took
   bool awake_ = false;      // decide() is scheduled for this date, or a step's end will do its work

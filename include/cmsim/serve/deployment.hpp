@@ -85,6 +85,9 @@ struct CacheSpec {
 };
 
 struct DeploymentSpec {
+  // Each with the instances and caches below, behind one router. With one, what the machine has is
+  // one pool.
+  int supernodes = 1;
   PrefillSpec prefill;
   DecodeSpec decode;  // or what both prefill and decode on the same dies have, /deployment/mixed
   KvSpec kv;
@@ -92,6 +95,11 @@ struct DeploymentSpec {
   // Reads, and as many writes, that a die has on the wire at once (serve/copy_queues.hpp).
   // Assumption; two fill the port of a die, for that of a CPU is 0.8 as wide (P Table 1's machine).
   int copies_per_die = 2;
+
+  /// Of all supernodes.
+  int prefill_instances() const { return supernodes * prefill.instances; }
+  int decode_instances() const { return supernodes * decode.instances; }
+  std::int64_t decode_slots() const { return supernodes * decode.slots(); }
 };
 
 struct MtpSpec {

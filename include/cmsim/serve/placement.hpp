@@ -46,12 +46,15 @@ struct Placement {
   }
 };
 
-/// The dies of each, as step models are asked about them.
-std::vector<std::vector<std::int32_t>> dies_of(std::span<const InstancePlace> instances);
+/// The dies of every instance of one kind, as step models are asked about them.
+std::vector<std::vector<std::int32_t>> dies_of(std::span<const Placement> supernodes,
+                                               std::vector<InstancePlace> Placement::*instances);
 
-/// Instances the role does not use take no dies. A CPU has its share of a node's cache DRAM, and of
-/// that a local cache as much as the instance has of the node's dies.
-Placement place(const DeploymentSpec& deployment, const hw::Platform& platform, Role role);
+/// Of each supernode, all alike but for what faults took. Instances the role does not use take no
+/// dies. A CPU has its share of a node's cache DRAM, and of that a local cache as much as the
+/// instance has of the node's dies.
+std::vector<Placement> place(const DeploymentSpec& deployment, const hw::Platform& platform,
+                             Role role);
 
 /// Throws ConfigError (with the JSON pointer, no file) when the deployment does not fit the
 /// machine: more NPUs than there are, an EP degree other than the dies of an instance, more cache

@@ -88,6 +88,45 @@ struct DecodeRanksView {
   }
 };
 
+// ------------------------------------------------------------ supernode routing: which supernode?
+
+/// One of the supernodes behind the router.
+struct SupernodeView {
+  std::int64_t waiting_requests = 0;  // for prefill, or for a place in decode
+  Tokens waiting_tokens = 0;          // of their contexts
+  std::int64_t sequences = 0;         // that have a place in decode
+  std::int64_t slots = 0;
+  Tokens kv_tokens = 0;  // of decode's KV space, reserved
+  Tokens kv_capacity = 0;
+};
+
+/// What the context caches of the supernodes hold. A look-up walks the blocks of the prompt.
+class SupernodeForecast {
+ public:
+  virtual ~SupernodeForecast() = default;
+  /// Prompt tokens of the request that some instance of the supernode finds in its cache now.
+  virtual Tokens cached_tokens(const RequestView& request, std::int32_t supernode) const = 0;
+};
+
+struct SupernodeRoutingView {
+  Seconds now = 0;
+  RequestView request = {};
+  std::span<const SupernodeView> supernodes;    // at least one
+  const SupernodeForecast* forecast = nullptr;  // never null in a run
+};
+
+/// Asked when a request is sent, before all others, which are asked on its supernode. Decides an
+/// index into view.supernodes.
+struct SupernodeRouting {
+  static constexpr const char* kName = "supernode_routing";
+  static constexpr const char* kDefault = "least_waiting";
+  static constexpr const char* kQuestion = "which supernode serves a request";
+  static constexpr bool is_asked(Role) { return true; }
+  using View = SupernodeRoutingView;
+  using Decision = std::int32_t;
+  static std::string in_short(const View& view);
+};
+
 // ---------------------------------------------------------------- prefill routing: which instance?
 
 struct PrefillRoutingView {
@@ -278,7 +317,7 @@ struct Preemption {
 template <class... Slot>
 struct SlotList {};
 /// In the order in which a request meets them.
-using Slots = SlotList<PrefillRouting, PrefillAdmission, PrefillBatching, CacheEviction,
-                       DecodeAdmission, DecodeRouting, Preemption>;
+using Slots = SlotList<SupernodeRouting, PrefillRouting, PrefillAdmission, PrefillBatching,
+                       CacheEviction, DecodeAdmission, DecodeRouting, Preemption>;
 
 }  // namespace cmsim::serve

@@ -24,8 +24,8 @@ class PrefillPool : private PrefillForecast {
   using Hook = std::function<void(RequestIndex)>;
 
   /// `prefilled` runs when the KV of a request's whole context is there.
-  PrefillPool(ClusterState& state, const model::PrefillModel& model, const Policies& policies,
-              Hook prefilled);
+  PrefillPool(ClusterState& state, Supernode& supernode, const model::PrefillModel& model,
+              const Policies& policies, Hook prefilled);
 
   /// Whether an instance could ever hold the KV of so many tokens.
   bool can_hold(Tokens context) const { return context <= kv_capacity_; }
@@ -34,6 +34,10 @@ class PrefillPool : private PrefillForecast {
   bool enqueue(RequestIndex index);
   /// The KV of the request is no longer needed on its prefill instance.
   void release_kv(RequestIndex index);
+  /// What waits here.
+  void add_to(SupernodeView& view) const;
+  /// The most that an instance finds in its cache.
+  Tokens cached_tokens(const RequestView& request) const;
   /// KV tokens reserved now, over all instances.
   Tokens kv_reserved() const;
 
@@ -76,12 +80,14 @@ class PrefillPool : private PrefillForecast {
   void try_start(std::int32_t number);
   void finish_batch(std::int32_t number);
 
+  std::int32_t among_all(std::int32_t number) const { return supernode_.first_prefill + number; }
   Instance& instance(std::int32_t number) { return instances_[static_cast<std::size_t>(number)]; }
   PrefillInstanceView& view(std::int32_t number) {
     return views_[static_cast<std::size_t>(number)];
   }
 
   ClusterState& state_;
+  Supernode& supernode_;
   const model::PrefillModel& model_;
   const Policies& policies_;
   Hook prefilled_;
