@@ -154,7 +154,12 @@ void add_throughput(Report& report, const Result& r) {
     add("prompt tokens per prefill NPU", w.prefill->tokens_per_second_per_npu(),
         all.prefill->tokens_per_second_per_npu());
   }
-  if (w.decode) {
+  if (w.decode && w.decode->prompts) {
+    add("prompt tokens", w.decode->prompts->tokens_per_second,
+        all.decode->prompts->tokens_per_second);
+    add("output tokens per NPU", w.decode->tokens_per_second_per_npu(),
+        all.decode->tokens_per_second_per_npu());
+  } else if (w.decode) {
     add("output tokens per decode NPU", w.decode->tokens_per_second_per_npu(),
         all.decode->tokens_per_second_per_npu());
   }
@@ -319,7 +324,7 @@ void add_binds(Report& report, const std::vector<metrics::Bind>& binds) {
 void add_use(Report& report, const Result& r) {
   const metrics::Figures& w = r.measured;
   add_role(report, "Prefill", w.prefill, "token budget");
-  add_role(report, "Decode", w.decode, "slots");
+  add_role(report, w.decode && w.decode->prompts ? "Mixed" : "Decode", w.decode, "slots");
   if (w.decode && w.kv.capacity_tokens > 0) {
     report.row("KV space", fmt::format("{} tokens, {} reserved on average, {} at most",
                                        grouped(w.kv.capacity_tokens), percent(w.kv.mean_occupancy),
