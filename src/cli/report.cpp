@@ -325,6 +325,12 @@ void add_use(Report& report, const Result& r) {
   const metrics::Figures& w = r.measured;
   add_role(report, "Prefill", w.prefill, "token budget");
   add_role(report, w.decode && w.decode->prompts ? "Mixed" : "Decode", w.decode, "slots");
+  if (const auto& p = w.proportion) {
+    report.row("Proportion",
+               fmt::format("{} NPUs prefill and {} decode on average, {} loading; {} changes",
+                           figure(p->prefill_npus), figure(p->decode_npus), figure(p->loading_npus),
+                           grouped(p->changes)));
+  }
   if (w.decode && w.kv.capacity_tokens > 0) {
     report.row("KV space", fmt::format("{} tokens, {} reserved on average, {} at most",
                                        grouped(w.kv.capacity_tokens), percent(w.kv.mean_occupancy),

@@ -1,11 +1,13 @@
 #include "cmsim/metrics/figures.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <numeric>
 #include <utility>
 
 #include "cmsim/metrics/phases.hpp"
 #include "cmsim/metrics/service.hpp"
+#include "role_times.hpp"
 
 namespace cmsim::metrics {
 namespace {
@@ -51,6 +53,9 @@ class Part {
   }
 
   Figures take() {
+    if (!evidence_.roles.empty()) {
+      figures_.proportion = proportion_of(evidence_.roles, from_, to_);
+    }
     add_rates();
     add_ends();
     add_latencies();
@@ -71,8 +76,10 @@ class Part {
   void add_ends();
   void add_latencies();
   void add_phases(std::span<const RequestRecord* const> finished);
-  RoleResult role(std::span<const Iteration> iterations, int instances, int npus,
+  RoleResult role(std::span<const Iteration> iterations, double instances, int npus,
                   double most) const;
+  /// Of the role, mean over the time.
+  double instances(bool decodes) const;
   double full_batches() const;
   double prompt_rate() const;
   PromptResult prompts() const;
@@ -179,12 +186,21 @@ void Part::add_phases(std::span<const RequestRecord* const> finished) {
   }
 }
 
+double Part::instances(bool decodes) const {
+  const serve::DeploymentSpec& deployment = facts_.deployment;
+  if (!figures_.proportion) {
+    return decodes ? deployment.decode_instances() : deployment.prefill_instances();
+  }
+  return decodes ? figures_.proportion->decode_npus / deployment.decode.npus_per_instance
+                 : figures_.proportion->prefill_npus / deployment.prefill.npus_per_instance;
+}
+
 /// `most`: what occupancy is a share of, sequences or new tokens of an iteration.
-RoleResult Part::role(std::span<const Iteration> iterations, int instances, int npus,
+RoleResult Part::role(std::span<const Iteration> iterations, double instances, int npus,
                       double most) const {
   RoleResult role;
-  role.instances = instances;
-  role.npus = instances * npus;
+  role.instances = static_cast<int>(std::lround(instances));
+  role.npus = static_cast<int>(std::lround(instances * npus));
   const double dies = npus * facts_.dies_per_npu;
   std::vector<double> durations;
   double busy = 0, late = 0, sequence_seconds = 0, sequences = 0, tokens = 0, context = 0,
@@ -217,7 +233,7 @@ RoleResult Part::role(std::span<const Iteration> iterations, int instances, int 
     role.mean_context = context / count;
     role.mean_cached_blocks = blocks / count;
   }
-  if (length() > 0) {
+  if (length() > 0 && instances > 0) {
     role.utilisation = busy / (length() * instances);
     role.occupancy = sequence_seconds / (most * length() * instances);
     role.tokens_per_second = tokens_inside / length();
@@ -241,7 +257,7 @@ double Part::full_batches() const {
     if (batch.tokens < 0.95 * budget) continue;
     busy += share(batch.start, batch.end) * batch.duration();
   }
-  return length() > 0 ? busy / (length() * facts_.deployment.prefill_instances()) : 0;
+  return length() > 0 ? busy / (length() * instances(false)) : 0;
 }
 
 /// Tokens of prompts per second, cached ones included: what a user gets prefilled.
@@ -274,8 +290,7 @@ PromptResult Part::prompts() const {
 
 void Part::add_prefill() {
   const serve::PrefillSpec& spec = facts_.deployment.prefill;
-  RoleResult role = this->role(evidence_.batches, facts_.deployment.prefill_instances(),
-                               spec.npus_per_instance, 1);
+  RoleResult role = this->role(evidence_.batches, instances(false), spec.npus_per_instance, 1);
   role.tokens_per_second = prompt_rate();
   role.occupancy =
       role.iterations > 0 ? role.mean_tokens / static_cast<double>(spec.token_budget()) : 0;
@@ -284,10 +299,12 @@ void Part::add_prefill() {
 
 void Part::add_decode() {
   const serve::DecodeSpec& spec = facts_.deployment.decode;
-  figures_.decode = role(evidence_.steps, facts_.deployment.decode_instances(),
-                         spec.npus_per_instance, static_cast<double>(spec.slots_per_instance()));
+  figures_.decode = role(evidence_.steps, instances(true), spec.npus_per_instance,
+                         static_cast<double>(spec.slots_per_instance()));
   if (facts_.role == serve::Role::kMixed) figures_.decode->prompts = prompts();
-  figures_.kv.capacity_tokens = facts_.decode_kv_capacity();
+  figures_.kv.capacity_tokens =
+      static_cast<Tokens>(static_cast<double>(facts_.decode_kv_capacity()) * instances(true) /
+                          facts_.deployment.decode_instances());
   std::vector<WeightedSample> gaps;
   gaps.reserve(evidence_.steps.size());
   for (const Iteration& step : evidence_.steps) {

@@ -238,6 +238,13 @@ void add_figures(Json& json, const Figures& f) {
   json["e2el_ms"] = milliseconds(f.e2el_ms);
   json["slo"] = to_json(f.slo);
   json["service"] = to_json(f.service);
+  if (const auto& proportion = f.proportion) {
+    json["proportion"] = {{"prefill_npus", proportion->prefill_npus},
+                          {"decode_npus", proportion->decode_npus},
+                          {"draining_npus", proportion->draining_npus},
+                          {"loading_npus", proportion->loading_npus},
+                          {"changes", proportion->changes}};
+  }
   json["slowest_phase"] = f.slowest_phase;
   json["phases"] = phases_json(f.phases);
   json["prefill"] = to_json(f.prefill);

@@ -90,8 +90,8 @@ class Work {
   explicit Work(const SystemFacts& facts)
       : role_(facts.role),
         ranks_(static_cast<std::size_t>(facts.deployment.decode.ranks())),
-        of_prefill_(static_cast<std::size_t>(facts.deployment.prefill_instances())),
-        of_decode_(static_cast<std::size_t>(facts.deployment.decode_instances())),
+        of_prefill_(static_cast<std::size_t>(facts.deployment.prefill_places())),
+        of_decode_(static_cast<std::size_t>(facts.deployment.decode_places())),
         of_ranks_(of_decode_.size() * ranks_) {}
 
   void add(const RequestRecord& record) {

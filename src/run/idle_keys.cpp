@@ -62,6 +62,10 @@ void role_rules(const Scenario& s, std::vector<Rule>& rules) {
 }
 
 void supernode_rules(const Scenario& s, std::vector<Rule>& rules) {
+  rules.push_back({{"/policies/proportion"},
+                   "/deployment/role_switch",
+                   when(!s.deployment.role_switch,
+                        "where instances keep their roles, it needs /deployment/role_switch")});
   rules.push_back({{"/policies/supernode_routing"},
                    "/deployment/supernodes",
                    when(s.deployment.supernodes == 1,

@@ -192,21 +192,21 @@ metrics::Provenance provenance_of(const Scenario& scenario, const work::Trace& t
 }
 
 void add_links(metrics::Figures& figures, const LinkMeter& meter, const coll::Fabric& fabric,
-               const StepModels& models) {
+               const StepModels& models, const serve::DeploymentSpec& deployment) {
   figures.links = meter.links(figures.from, figures.to);
   coll::PortLoads exchanges = coll::no_loads(fabric);
-  const auto add = [&](const auto& model, const std::optional<metrics::RoleResult>& role) {
+  // Alike on all places; where roles change, on those too that have the other for a time.
+  const auto add = [&](const auto& model, const std::optional<metrics::RoleResult>& role,
+                       int places) {
     if (!role) return;
-    for (int i = 0; i < role->instances; ++i) {
+    for (int i = 0; i < places; ++i) {
       const model::WireUse wires = model->wire_use(i);
-      if (wires.exchange) exchanges += *wires.exchange * (role->exchange_bytes / role->instances);
-      if (wires.collective) {
-        exchanges += *wires.collective * (role->collective_bytes / role->instances);
-      }
+      if (wires.exchange) exchanges += *wires.exchange * (role->exchange_bytes / places);
+      if (wires.collective) exchanges += *wires.collective * (role->collective_bytes / places);
     }
   };
-  add(models.prefill, figures.prefill);
-  add(models.decode, figures.decode);
+  add(models.prefill, figures.prefill, deployment.prefill_places());
+  add(models.decode, figures.decode, deployment.decode_places());
   add_exchanges(figures.links, fabric, exchanges, figures.to - figures.from);
 }
 
@@ -293,8 +293,8 @@ Result run(const Scenario& scenario, const RunOptions& options) {
   result.classes = config.classes;
   result.provenance = provenance_of(scenario, trace, runtime, models, options);
   if (series) result.time_series = series->csv(runtime.now());
-  add_links(result.measured, meter, fabric, models);
-  add_links(result.whole_run, meter, fabric, models);
+  add_links(result.measured, meter, fabric, models, scenario.deployment);
+  add_links(result.whole_run, meter, fabric, models, scenario.deployment);
   result.uplinks = {runtime.fabric().uplinks_in_paths(), runtime.uplink_pressure()};
   add_breakdowns(result, models);
   result.load = metrics::judge_load(result, offer_of(result, scenario, models));

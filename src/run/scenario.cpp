@@ -101,6 +101,18 @@ serve::CacheSpec read_cache(const ConfigNode& node) {
   return spec;
 }
 
+serve::RoleSwitchSpec read_role_switch(const ConfigNode& node) {
+  serve::RoleSwitchSpec spec;
+  const auto time = [&](const char* key, Seconds otherwise) {
+    return node.quantity_or(key, Dimension::kTime, otherwise, 0, kMostTime);
+  };
+  spec.load = time("load", spec.load);
+  spec.rebuild = time("rebuild", spec.rebuild);
+  if (node.has("drain")) spec.drain = time("drain", 0);
+  node.close();
+  return spec;
+}
+
 serve::DeploymentSpec read_deployment(const ConfigNode& node) {
   serve::DeploymentSpec spec;
   spec.prefill = read_prefill(node.child_or_empty("prefill"));
@@ -108,6 +120,7 @@ serve::DeploymentSpec read_deployment(const ConfigNode& node) {
   spec.kv = read_kv(node.child_or_empty("kv"));
   spec.cache = read_cache(node.child_or_empty("cache"));
   if (node.has("mixed")) spec.decode = read_decode(node.child("mixed"), true);
+  if (node.has("role_switch")) spec.role_switch = read_role_switch(node.child("role_switch"));
   spec.supernodes = static_cast<int>(node.integer_or("supernodes", 1, 1, 100000));
   spec.supernodes = static_cast<int>(node.integer_or("supernodes", 1, 1, 100000));
   spec.copies_per_die =

@@ -60,17 +60,21 @@ std::vector<coll::Plane> transfer_planes(const Scenario& scenario) {
   return planes;
 }
 
-/// Calls `use` with the loads of every instance of both roles.
+/// Calls `use` with the loads of every instance of both roles that serves at the start.
 template <class Use>
 void for_each_instance(const Scenario& scenario, const StepModels& models, const Use& use) {
-  const auto of_role = [&](const auto& model, int instances) {
-    for (int i = 0; model != nullptr && i < instances; ++i) {
-      const model::WireUse wires = model->wire_use(i);
-      use(std::array{wires.exchange.get(), wires.collective.get()});
+  std::int32_t prefill = 0, decode = 0;  // numbers of places
+  const auto of_role = [&](const auto& model, const auto& places, std::int32_t& number) {
+    for (const serve::InstancePlace& place : places) {
+      const model::WireUse wires = model->wire_use(number++);
+      if (place.serves) use(std::array{wires.exchange.get(), wires.collective.get()});
     }
   };
-  of_role(models.prefill, scenario.deployment.prefill_instances());
-  of_role(models.decode, scenario.deployment.decode_instances());
+  for (const serve::Placement& supernode :
+       serve::place(scenario.deployment, scenario.platform, scenario.role)) {
+    of_role(models.prefill, supernode.prefill, prefill);
+    of_role(models.decode, supernode.decode, decode);
+  }
 }
 
 /// What exchanges meet on the links.

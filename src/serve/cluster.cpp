@@ -16,6 +16,7 @@
 #include "cmsim/serve/mtp.hpp"
 #include "cmsim/serve/policy_guard.hpp"
 #include "cmsim/serve/prefill_pool.hpp"
+#include "cmsim/serve/role_switching.hpp"
 
 namespace cmsim::serve {
 namespace {
@@ -97,6 +98,7 @@ class Cluster::Impl : private SupernodeForecast {
   bool decodes_;
   std::vector<Policies> policies_;  // by supernode
   std::vector<std::unique_ptr<Part>> parts_;
+  std::vector<std::unique_ptr<RoleSwitching>> role_switching_;  // likewise, where roles can change
   RandomStream mtp_random_;
   std::size_t next_row_ = 0;
   std::int64_t in_system_ = 0;
@@ -148,6 +150,10 @@ void Cluster::Impl::add_part(std::size_t number, const StepModels& models) {
       .outgrown =
           [this](RequestIndex index) { end(index, Outcome::kFailed, Reason::kOutputExceedsKv); }};
   part.decode.emplace(state, supernode, *models.decode, policies_[number], std::move(hooks));
+  if (!state.config.deployment.role_switch) return;
+  role_switching_.push_back(std::make_unique<RoleSwitching>(
+      state, static_cast<std::int32_t>(number), *part.prefill, *part.decode, policies_[number],
+      [this] { return in_system_ > 0 || trace_left(); }));
 }
 
 /// To a supernode, by the policy of the first.
@@ -175,7 +181,10 @@ Tokens Cluster::Impl::cached_tokens(const RequestView& request, std::int32_t sup
   return part.decode ? part.decode->cached_tokens(request) : 0;
 }
 
-void Cluster::Impl::start() { wait_for_next_arrival(); }
+void Cluster::Impl::start() {
+  for (const auto& roles : role_switching_) roles->start();
+  wait_for_next_arrival();
+}
 
 /// Schedules send_due() for the next row of the trace, unless a request in flight must end first.
 void Cluster::Impl::wait_for_next_arrival() {

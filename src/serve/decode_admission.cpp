@@ -69,9 +69,16 @@ class SloBatch : public Policy<DecodeAdmission> {
     const RequestView& request = view.waiting.front();
     tightest_ = std::min(tightest_, tpot_.value_or(request.limits.tpot));
     const auto& running = view.ranks.instance_sequences;
-    const auto emptiest = std::ranges::min_element(running) - running.begin();
-    const std::int64_t sequences = running[static_cast<std::size_t>(emptiest)];
-    if (sequences > 0 && tpot_with(request, emptiest, view.ranks) > tightest_ * margin_) {
+    std::size_t emptiest = 0;
+    const auto load = [&](std::size_t instance) {  // that of a drained one is not for it
+      return view.ranks.instance_slots[instance] > 0 ? running[instance] : kAnyNumber;
+    };
+    for (std::size_t i = 1; i < running.size(); ++i) {
+      if (load(i) < load(emptiest)) emptiest = i;
+    }
+    const std::int64_t sequences = running[emptiest];
+    if (sequences > 0 && tpot_with(request, static_cast<std::ptrdiff_t>(emptiest), view.ranks) >
+                             tightest_ * margin_) {
       return std::nullopt;
     }
     return Admission{0, headroom_.of(view), sequences + 1};

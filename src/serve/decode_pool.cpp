@@ -1,6 +1,7 @@
 #include "cmsim/serve/decode_pool.hpp"
 
 #include <algorithm>
+#include <numeric>
 #include <string>
 #include <utility>
 
@@ -40,9 +41,10 @@ DecodePool::DecodePool(ClusterState& state, Supernode& supernode, const model::D
     instances_[i].first_rank = i * ranks_per_instance_;
     instances_[i].wires = model.wire_use(among_all(static_cast<std::int32_t>(i)));
   }
-  for (std::size_t rank = 0; rank < ranks; ++rank) {
-    slots_.push_back(
-        spec.slots_on(static_cast<std::int64_t>(rank % ranks_per_instance_), spec.ranks()));
+  slots_.assign(ranks, 0);
+  instance_slots_.assign(instances_.size(), 0);
+  for (std::size_t i = 0; i < instances_.size(); ++i) {
+    open(static_cast<std::int32_t>(i), supernode.placement.decode[i].serves);
   }
   if (spec.is_mixed()) {
     prompts_.emplace(state, supernode, policies, ranks_per_instance_, [this](RequestIndex index) {
@@ -66,6 +68,68 @@ DecodePool::DecodePool(ClusterState& state, Supernode& supernode, const model::D
   reserved_kv_.assign(ranks, 0);
   kv_tokens_.assign(ranks, 0);
   newest_.assign(ranks, kNoRequest);
+}
+
+void DecodePool::open(std::int32_t number, bool takes) {
+  const DecodeSpec& spec = state_.config.deployment.decode;
+  const std::size_t first = instance(number).first_rank;
+  for (std::size_t i = 0; i < ranks_per_instance_; ++i) {
+    slots_[first + i] = takes ? spec.slots_on(static_cast<std::int64_t>(i), spec.ranks()) : 0;
+  }
+  std::int64_t& slots = instance_slots_[static_cast<std::size_t>(number)];
+  const std::int64_t now = takes ? spec.slots_per_instance() : 0;
+  open_slots_ += now - std::exchange(slots, now);
+  can_admit_ = true;
+}
+
+void DecodePool::drain(std::int32_t number, Seconds until, std::function<void()> emptied) {
+  open(number, false);
+  Instance& inst = instance(number);
+  inst.emptied = std::move(emptied);
+  inst.drained_by = until;
+  check_empty(number);
+}
+
+void DecodePool::serve(std::int32_t number) {
+  open(number, true);
+  wake();
+}
+
+void DecodePool::check_empty(std::int32_t number) {
+  Instance& inst = instance(number);
+  if (!inst.emptied || inst.busy || instance_occupied_[static_cast<std::size_t>(number)] > 0)
+    return;
+  std::exchange(inst.emptied, nullptr)();
+}
+
+/// Who runs on an instance that should have been left by now.
+void DecodePool::empty_late(Instance& inst) {
+  if (!inst.emptied || state_.now() < inst.drained_by) return;
+  for (std::size_t i = 0; i < ranks_per_instance_; ++i) {
+    while (newest_[inst.first_rank + i] != kNoRequest) preempt(inst, newest_[inst.first_rank + i]);
+  }
+}
+
+void DecodePool::look(ProportionView& seen) {
+  seen.decode.waiting += static_cast<std::int64_t>(waiting_.size());
+  seen.tpot = std::exchange(slowest_, 0) / tokens_per_step();
+  const auto share = [](auto free, auto all) {
+    return all > 0 ? 1 - static_cast<double>(free) / static_cast<double>(all) : 0.0;
+  };
+  Tokens kv = 0;
+  for (std::size_t i = 0; i < instances_.size(); ++i) {
+    if (instance_slots_[i] > 0) kv += static_cast<Tokens>(ranks_per_instance_) * kv_capacity_;
+  }
+  seen.decode.occupancy = std::max(share(free_slots(), open_slots_), share(kv_free(), kv));
+  const Seconds since = state_.now() - std::exchange(looked_, state_.now());
+  const Seconds busy = std::exchange(busy_, 0);
+  std::size_t serving = 0;
+  for (std::size_t i = 0; i < instances_.size(); ++i) {
+    serving += instance_slots_[i] > 0 || instance_occupied_[i] > 0 ? 1 : 0;
+  }
+  if (since > 0 && serving > 0) {
+    seen.decode.utilisation = busy / (since * static_cast<double>(serving));
+  }
 }
 
 void DecodePool::enqueue(RequestIndex index) {
@@ -104,6 +168,7 @@ DecodeRanksView DecodePool::ranks() const {
           reserved_kv_,
           slots_,
           instance_occupied_,
+          instance_slots_,
           prefill_ranks_,
           kv_capacity_,
           static_cast<std::int32_t>(ranks_per_instance_),
@@ -111,11 +176,28 @@ DecodeRanksView DecodePool::ranks() const {
           this};
 }
 
+std::int64_t DecodePool::free_slots() const {
+  std::int64_t free = 0;
+  for (std::size_t i = 0; i < instances_.size(); ++i) {
+    free += std::max<std::int64_t>(0, instance_slots_[i] - instance_occupied_[i]);
+  }
+  return free;
+}
+
+Tokens DecodePool::kv_free() const {
+  const auto of_instance = static_cast<Tokens>(ranks_per_instance_) * kv_capacity_;
+  Tokens free = static_cast<Tokens>(instances_.size()) * of_instance - kv_reserved_;
+  for (std::size_t i = 0; i < instances_.size(); ++i) {
+    if (instance_slots_[i] > 0) continue;  // drained: nothing of it is free
+    const auto held = std::span(reserved_kv_).subspan(i * ranks_per_instance_, ranks_per_instance_);
+    free -= of_instance - std::accumulate(held.begin(), held.end(), Tokens{0});
+  }
+  return free;
+}
+
 std::optional<Admission> DecodePool::next_admission() {
-  const auto slots = state_.config.deployment.decode.slots();
-  const Tokens kv_total = static_cast<Tokens>(occupied_.size()) * kv_capacity_;
-  const DecodeAdmissionView queue{state_.now(), waiting_.view(),         slots - occupied_total_,
-                                  slots,        kv_total - kv_reserved_, ranks()};
+  const DecodeAdmissionView queue{state_.now(), waiting_.view(), free_slots(),
+                                  open_slots_,  kv_free(),       ranks()};
   const auto admission = call_policy<DecodeAdmission>(policies_, queue);
   if (!admission) {
     supernode_.decode_blocked = QueueEvent::Blocked::kByPolicy;
@@ -156,7 +238,7 @@ std::optional<std::size_t> DecodePool::rank_for(const Admission& admission) {
 void DecodePool::admit() {
   if (can_admit_ || waiting_.empty()) supernode_.decode_blocked = QueueEvent::Blocked::kByNothing;
   while (can_admit_ && !waiting_.empty()) {
-    if (occupied_total_ >= state_.config.deployment.decode.slots()) {
+    if (free_slots() <= 0) {
       supernode_.decode_blocked = QueueEvent::Blocked::kBySlots;
       break;
     }
@@ -352,6 +434,7 @@ void DecodePool::finish_step(std::int32_t number) {
     inst.done.push_back(finish.request);
   }
   if (exceeded) relieve(inst);
+  empty_late(inst);
   if (prompts_) prompts_->finish(number, [&](RequestIndex index) { computed(inst, index); });
 
   DecodeStepEvent event = inst.event;
@@ -364,6 +447,9 @@ void DecodePool::finish_step(std::int32_t number) {
   inst.busy = false;
   state_.listeners.emit(&Listener::on_decode_step, event);
   for (const RequestIndex index : inst.done) hooks_.finished(index);
+  busy_ += now - std::max(event.start, looked_);
+  slowest_ = std::max(slowest_, now - event.start);
+  check_empty(number);
 
   admit();
   start_step(number);
@@ -477,7 +563,7 @@ void DecodePool::add_to(SupernodeView& view) const {
   view.waiting_requests += static_cast<std::int64_t>(waiting_.size());
   view.waiting_tokens += waiting_tokens_;
   view.sequences += occupied_total_;
-  view.slots += state_.config.deployment.decode.slots();
+  view.slots += open_slots_;
   view.kv_tokens += kv_reserved_;
   view.kv_capacity += static_cast<Tokens>(occupied_.size()) * kv_capacity_;
 }

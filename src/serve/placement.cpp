@@ -53,6 +53,30 @@ void check_supernodes(const DeploymentSpec& deployment, const hw::Platform& plat
                          std::to_string(platform.supernodes));
 }
 
+/// Instances of either role fill blocks of NPUs, so that a block can have the other.
+void check_role_switch(const DeploymentSpec& deployment, Role role) {
+  if (!deployment.role_switch) return;
+  if (role != Role::kAll) {
+    fail("role_switch", "needs prefill and decode instances: /workload/role all and no mixed ones");
+  }
+  const int block = deployment.npus_of_block();
+  const auto check = [&](const char* name, int instances, int npus) {
+    if (block % npus != 0) {
+      fail(std::string(name) + "/npus_per_instance",
+           "found " + std::to_string(npus) + ", which does not divide the " +
+               std::to_string(block) + " NPUs that change their role together");
+    }
+    if (instances * npus % block != 0) {
+      fail(std::string(name) + "/instances",
+           "found " + std::to_string(instances) + ", allowed are multiples of " +
+               std::to_string(block / npus) + ": " + std::to_string(block) +
+               " NPUs change their role together");
+    }
+  };
+  check("prefill", deployment.prefill.instances, deployment.prefill.npus_per_instance);
+  check("decode", deployment.decode.instances, deployment.decode.npus_per_instance);
+}
+
 /// An instance is one expert-parallel group, so the EP degree is its number of dies.
 void check_ep(const std::string& role, const std::string& npus_key, int npus, int ep,
               int dies_per_npu) {
@@ -197,13 +221,24 @@ Placement place_on(const Share& share, const DeploymentSpec& deployment,
     }
     return places;
   };
+  const PrefillSpec& prefill = deployment.prefill;
+  const DecodeSpec& decode = deployment.decode;
   if (has_prefill_instances(role)) {
-    const PrefillSpec& prefill = deployment.prefill;
-    placement.prefill = take(prefill.instances, prefill.npus_per_instance, 1);
+    const int places = deployment.prefill_places() / deployment.supernodes;
+    placement.prefill = take(places, prefill.npus_per_instance, 1);
   }
+  if (deployment.role_switch) left = share.dies;  // any block may have either role
   if (has_decode_instances(role)) {
-    const DecodeSpec& decode = deployment.decode;
-    placement.decode = take(decode.instances, decode.npus_per_instance, decode.attention_tp);
+    const int places = deployment.decode_places() / deployment.supernodes;
+    placement.decode = take(places, decode.npus_per_instance, decode.attention_tp);
+  }
+  if (deployment.role_switch) {
+    const auto leave = [](std::span<InstancePlace> places) {
+      for (InstancePlace& place : places) place.serves = false;
+    };
+    const auto idle = placement.decode.size() - static_cast<std::size_t>(decode.instances);
+    leave(std::span(placement.prefill).subspan(static_cast<std::size_t>(prefill.instances)));
+    leave(std::span(placement.decode).first(idle));
   }
   const CacheSpec& cache = deployment.cache;
   if (cache.scope == CacheScope::kPooled || !computes_prompts(role)) {
@@ -280,6 +315,7 @@ void check_deployment(const DeploymentSpec& deployment, const hw::Platform& plat
     }
     throw ConfigError({"", 0, "/deployment"}, message);
   }
+  check_role_switch(deployment, role);
   if (has_prefill_instances(role)) {
     check_tp("prefill", prefill.attention_tp, prefill.npus_per_instance * platform.dies_per_npu);
     check_ep("prefill", "npus_per_instance", prefill.npus_per_instance, prefill.ep,

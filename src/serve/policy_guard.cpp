@@ -67,6 +67,10 @@ std::string DecodeRouting::in_short(const View& view) {
   return fmt::format("request {}", view.request.id);
 }
 
+std::string ProportionChoice::in_short(const View& view) {
+  return fmt::format("{} blocks prefill, {} decode, {} change", view.prefill.blocks,
+                     view.decode.blocks, view.changing);
+}
 std::string Preemption::in_short(const View& view) {
   return fmt::format("rank {} of instance {}, {} running, {} tokens too many", view.rank,
                      view.instance, view.running.size(), view.excess);

@@ -26,21 +26,72 @@ PrefillPool::PrefillPool(ClusterState& state, Supernode& supernode,
     instances_[i].wires = model.wire_use(among_all(static_cast<std::int32_t>(i)));
   }
   for (PrefillInstanceView& v : views_) v.kv_free = kv_capacity_;
+  takes_.assign(instances_.size(), true);
+  for (std::size_t i = 0; i < instances_.size(); ++i) {
+    takes_[i] = supernode.placement.prefill[i].serves;
+  }
+  show();
+}
+
+void PrefillPool::show() {
+  showing_.clear();
+  for (std::size_t i = 0; i < takes_.size(); ++i) {
+    if (takes_[i]) showing_.push_back(static_cast<std::int32_t>(i));
+  }
+  if (showing_.size() == takes_.size()) showing_.clear();
+}
+
+void PrefillPool::drain(std::int32_t number, std::function<void()> emptied) {
+  takes_[static_cast<std::size_t>(number)] = false;
+  instance(number).emptied = std::move(emptied);
+  show();
+  check_empty(number);
+}
+
+void PrefillPool::serve(std::int32_t number) {
+  takes_[static_cast<std::size_t>(number)] = true;
+  show();
+}
+
+void PrefillPool::check_empty(std::int32_t number) {
+  Instance& inst = instance(number);
+  if (!inst.emptied || view(number).kv_free < kv_capacity_ || !inst.waiting.empty()) return;
+  std::exchange(inst.emptied, nullptr)();
+}
+
+void PrefillPool::look(ProportionView& seen) {
+  const std::size_t serving = showing_.empty() ? takes_.size() : showing_.size();
+  Seconds backlogs = 0;
+  for (std::size_t i = 0; i < serving; ++i) {
+    const auto number = shown(static_cast<std::int32_t>(i));
+    backlogs += backlog(static_cast<std::int32_t>(i));
+    seen.prefill.waiting += views_[static_cast<std::size_t>(number)].waiting_requests;
+  }
+  seen.backlog = serving > 0 ? backlogs / static_cast<double>(serving) : 0;
+  const Seconds since = state_.now() - std::exchange(looked_, state_.now());
+  const Seconds busy = std::exchange(busy_, 0);
+  if (since > 0 && serving > 0) {
+    seen.prefill.utilisation = busy / (since * static_cast<double>(serving));
+  }
 }
 
 std::int32_t PrefillPool::route(const RequestView& request) {
-  const PrefillRoutingView seen{state_.now(), request, views_, this};
+  if (!showing_.empty()) {
+    shown_.clear();
+    for (const std::int32_t number : showing_) shown_.push_back(view(number));
+  }
+  const PrefillRoutingView seen{state_.now(), request, taking(), this};
   const std::int32_t number = call_policy<PrefillRouting>(policies_, seen);
-  if (number < 0 || number >= static_cast<std::int32_t>(instances_.size())) {
+  if (number < 0 || number >= static_cast<std::int32_t>(taking().size())) {
     refuse<PrefillRouting>(
         policies_, seen,
-        "chose instance " + std::to_string(number) + " of " + std::to_string(instances_.size()));
+        "chose instance " + std::to_string(number) + " of " + std::to_string(taking().size()));
   }
   return number;
 }
 
 bool PrefillPool::admits(const RequestView& request, std::int32_t number) {
-  const PrefillAdmissionView seen{state_.now(), request, number, views_, this};
+  const PrefillAdmissionView seen{state_.now(), request, number, taking(), this};
   const Verdict verdict = call_policy<PrefillAdmission>(policies_, seen);
   if (verdict != Verdict::kAccept && verdict != Verdict::kReject) {
     refuse<PrefillAdmission>(policies_, seen,
@@ -52,8 +103,8 @@ bool PrefillPool::admits(const RequestView& request, std::int32_t number) {
 bool PrefillPool::enqueue(RequestIndex index) {
   Request& request = state_.request(index);
   const RequestView as_seen = state_.seen(index);
-  const std::int32_t number = route(as_seen);
-  if (as_seen.preemptions == 0 && !admits(as_seen, number)) return false;
+  const std::int32_t chosen = route(as_seen), number = shown(chosen);
+  if (as_seen.preemptions == 0 && !admits(as_seen, chosen)) return false;
   request.stage = Stage::kPrefillQueue;
   request.record.prefill_instance = among_all(number);
   request.computed = 0;
@@ -67,12 +118,13 @@ bool PrefillPool::enqueue(RequestIndex index) {
 
 Seconds PrefillPool::batch(std::int32_t instance,
                            std::span<const model::PrefillSequence> sequences) const {
-  return model_.batch({sequences, among_all(instance), 0}).duration;
+  return model_.batch({sequences, among_all(shown(instance)), 0}).duration;
 }
 
-Seconds PrefillPool::backlog(std::int32_t instance) const {
+Seconds PrefillPool::backlog(std::int32_t number) const {
+  const std::int32_t instance = shown(number);
   const Instance& inst = instances_[static_cast<std::size_t>(instance)];
-  Seconds time = queued(instance);
+  Seconds time = queued(number);
   if (inst.busy) time += std::max(0.0, inst.batch_start + inst.iteration.duration - state_.now());
   if (!inst.next.empty()) {
     std::vector<model::PrefillSequence> next;
@@ -83,7 +135,7 @@ Seconds PrefillPool::backlog(std::int32_t instance) const {
 }
 
 Seconds PrefillPool::queued(std::int32_t number) const {
-  const PrefillInstanceView& seen = views_[static_cast<std::size_t>(number)];
+  const PrefillInstanceView& seen = views_[static_cast<std::size_t>(shown(number))];
   if (seen.waiting_requests == 0) return 0;
   const Tokens mean = std::max<Tokens>(1, seen.waiting_tokens / seen.waiting_requests);
   const std::int64_t in_batch = std::clamp<std::int64_t>(budget_ / mean, 1, seen.waiting_requests);
@@ -93,7 +145,7 @@ Seconds PrefillPool::queued(std::int32_t number) const {
 }
 
 Tokens PrefillPool::cached_tokens(const RequestView& request, std::int32_t instance) const {
-  return cache_.look_up(static_cast<RequestIndex>(request.id), instance).tokens;
+  return cache_.look_up(static_cast<RequestIndex>(request.id), shown(instance)).tokens;
 }
 
 Tokens PrefillPool::cached_tokens(const RequestView& request) const {
@@ -111,6 +163,7 @@ void PrefillPool::release_kv(RequestIndex index) {
   const Request& request = state_.request(index);
   view(request.record.prefill_instance - supernode_.first_prefill).kv_free += request.context;
   state_.totals.prefill_kv_released += request.context;
+  check_empty(request.record.prefill_instance - supernode_.first_prefill);
   wake();
 }
 
@@ -263,6 +316,7 @@ void PrefillPool::finish_batch(std::int32_t number) {
   event.sequences = static_cast<std::int32_t>(inst.running.size());
   event.late = event.end - (event.start + inst.iteration.duration);
   event.bytes_per_die = inst.iteration.bytes_per_die;
+  busy_ += event.end - std::max(event.start, looked_);
   event.cached_blocks = inst.running_blocks;
   for (const Slice& slice : inst.running) {
     event.new_tokens += slice.new_tokens;

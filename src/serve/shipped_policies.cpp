@@ -12,6 +12,7 @@ PolicyRegistry builtin_policies() {
   add_decode_admission(registry);
   add_decode_routing(registry);
   add_preemption(registry);
+  add_proportion(registry);
   return registry;
 }
 

@@ -26,7 +26,8 @@ metrics::Result full_result() {
   metrics::Result result;
   for (metrics::Figures* figures : {&result.measured, &result.whole_run}) {
     figures->prefill.emplace();
-    figures->decode.emplace();
+    figures->decode.emplace().prompts.emplace();
+    figures->proportion.emplace();
     for (metrics::Distribution* of :
          {&figures->ttft_ms, &figures->tpot_ms, &figures->itl_ms, &figures->e2el_ms,
           &figures->prefill->iteration_ms, &figures->decode->iteration_ms}) {

@@ -148,6 +148,7 @@ struct Harness {
     Cluster cluster(runtime, platform, config, {&prefill, &decode}, std::move(of_supernodes),
                     trace);
     cluster.add_listener(seen);
+    for (Listener* listener : listeners) cluster.add_listener(*listener);
     cluster.start();
     runtime.run(until);
     cluster.finish(until < 1e300 ? RunEnd::kInterrupted : RunEnd::kDrained);
@@ -166,6 +167,7 @@ struct Harness {
   std::vector<double> progress;  // of those under way at the start
   work::Trace trace;
   Recorder seen;
+  std::vector<Listener*> listeners;  // beside it
   ClusterTotals totals;
 };
 

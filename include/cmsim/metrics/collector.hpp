@@ -25,6 +25,7 @@ class Collector : public serve::Listener {
   void on_transfer(const serve::TransferEvent& event) override;
   void on_queue(const serve::QueueEvent& event) override;
   void on_cache(const serve::CacheEvent& event) override;
+  void on_role(const serve::RoleEvent& event) override { roles_.push_back(event); }
 
   /// To be called once, after every request has ended. `run_end` is the clock at the end of the
   /// run. Provenance, links, breakdowns and the verdict on the load are left to the caller.
@@ -35,6 +36,7 @@ class Collector : public serve::Listener {
   std::vector<serve::RequestRecord> records_;
   std::vector<Iteration> batches_, steps_;
   std::vector<StepPrompts> prompts_;  // of the steps of mixed instances
+  std::vector<serve::RoleEvent> roles_;
   Timeline timeline_;
   CacheResult cache_;
   bool begun_ = false;

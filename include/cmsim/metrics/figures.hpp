@@ -37,7 +37,8 @@ struct SystemFacts {
 struct Evidence {
   std::span<const serve::RequestRecord> records;
   std::span<const Iteration> batches, steps;
-  std::span<const StepPrompts> prompts;  // of each step, where instances are mixed
+  std::span<const StepPrompts> prompts;     // of each step, where instances are mixed
+  std::span<const serve::RoleEvent> roles;  // where they can change
   const Timeline& timeline;
 };
 

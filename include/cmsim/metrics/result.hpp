@@ -127,6 +127,13 @@ struct RoleResult {
   double tokens_per_second_per_npu() const { return tokens_per_second / npus; }
 };
 
+/// Of NPUs that may change their role, mean over the time.
+struct ProportionResult {
+  double prefill_npus = 0, decode_npus = 0;    // that serve, or are being drained
+  double draining_npus = 0, loading_npus = 0;  // of those; of neither
+  std::int64_t changes = 0;                    // that were completed
+};
+
 struct KvResult {              // of the decode role
   Tokens capacity_tokens = 0;  // over all dies
   double mean_occupancy = 0, peak_occupancy = 0;
@@ -210,6 +217,7 @@ struct Figures {
   std::vector<PhaseResult> phases;
   std::string slowest_phase;
   std::optional<RoleResult> prefill, decode;
+  std::optional<ProportionResult> proportion;  // where roles can change
   KvResult kv;
   std::vector<QueueResult> queues;
   std::vector<TransferResult> transfers;

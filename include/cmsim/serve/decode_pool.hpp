@@ -39,6 +39,13 @@ class DecodePool : private DecodeForecast {
   bool can_hold(Tokens context) const { return context + 1 <= kv_capacity_; }
   /// The request's context is prefilled: it waits for a slot and KV space.
   void enqueue(RequestIndex index);
+  /// The instance takes no more requests; `emptied` runs once, when those that it has have left.
+  /// Who still runs there after `until` is preempted.
+  void drain(std::int32_t instance, Seconds until, std::function<void()> emptied);
+  /// It takes requests again.
+  void serve(std::int32_t instance);
+  /// What there is to know since the last look.
+  void look(ProportionView& view);
   /// What waits here, and what has a place.
   void add_to(SupernodeView& view) const;
   /// Of mixed instances, the most that one finds in its cache; else 0.
@@ -70,7 +77,9 @@ class DecodePool : private DecodeForecast {
     std::vector<RequestIndex> done;   // scratch: finished in this step
     std::vector<Finish> finishes;     // min-heap by (step, request)
     Seconds last_end = -1;
-    DecodeStepEvent event;  // of the running step
+    std::function<void()> emptied;  // told when nothing is left; else empty
+    Seconds drained_by = 0;         // then
+    DecodeStepEvent event;          // of the running step
   };
 
   // What policies may ask.
@@ -82,6 +91,9 @@ class DecodePool : private DecodeForecast {
   void wake();
   void decide();
   void admit();
+  /// Over the instances that take requests.
+  std::int64_t free_slots() const;
+  Tokens kv_free() const;
   std::optional<Admission> next_admission();
   /// Where it goes; what keeps it waiting is said in decode_blocked.
   std::optional<std::size_t> rank_for(const Admission& admission);
@@ -96,6 +108,10 @@ class DecodePool : private DecodeForecast {
   void computed(Instance& inst, RequestIndex index);
   void leave(Instance& inst, RequestIndex index, std::int64_t iterations_done);
   void free_place(std::size_t rank);
+  /// Slots of the instance's ranks: as deployed, or none.
+  void open(std::int32_t number, bool takes);
+  void check_empty(std::int32_t number);
+  void empty_late(Instance& inst);
   void relieve(Instance& inst);
   /// Who must go, as a policy says.
   RequestIndex choose_victim(const Instance& inst, std::size_t rank);
@@ -136,7 +152,10 @@ class DecodePool : private DecodeForecast {
   std::vector<Tokens> kv_tokens_;            // running_kv_ in whole tokens, for the model
   std::vector<RequestIndex> newest_;         // of the running ones by date of joining
 
-  std::vector<std::int64_t> instance_occupied_;
+  std::vector<std::int64_t> instance_occupied_, instance_slots_;
+  std::int64_t open_slots_ = 0;    // of all
+  Seconds busy_ = 0, looked_ = 0;  // of all instances since the last look; when that was
+  Seconds slowest_ = 0;            // of the steps that ended since
   std::int64_t occupied_total_ = 0;
   Tokens kv_reserved_ = 0;  // sum of reserved_kv_
   FixedTokens reserved_ever_ = 0, released_ever_ = 0;

@@ -3,8 +3,11 @@
 // deployment (P §5.1).
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
+#include <limits>
+#include <optional>
 #include <string>
 
 #include "cmsim/base/units.hpp"
@@ -84,6 +87,15 @@ struct CacheSpec {
   double reuse = -1;                     // imposed hit rate in [0,1] by token; < 0 = from block ids
 };
 
+/// What it costs that NPUs change their role: until the last request has left, then loading of
+/// weights and rebuilding of the groups.
+struct RoleSwitchSpec {
+  Seconds load = 5;      // warm start from the pooled model cache (P Table 2)
+  Seconds rebuild = 35;  // assumption: with the above 40 s, as measured of another deployment
+  // After which those that still decode are preempted; infinite: they run to their end.
+  Seconds drain = std::numeric_limits<double>::infinity();
+};
+
 struct DeploymentSpec {
   // Each with the instances and caches below, behind one router. With one, what the machine has is
   // one pool.
@@ -92,14 +104,34 @@ struct DeploymentSpec {
   DecodeSpec decode;  // or what both prefill and decode on the same dies have, /deployment/mixed
   KvSpec kv;
   CacheSpec cache;
+  std::optional<RoleSwitchSpec> role_switch;  // none: instances keep their roles
   // Reads, and as many writes, that a die has on the wire at once (serve/copy_queues.hpp).
   // Assumption; two fill the port of a die, for that of a CPU is 0.8 as wide (P Table 1's machine).
   int copies_per_die = 2;
 
-  /// Of all supernodes.
+  /// Of all supernodes, at the start.
   int prefill_instances() const { return supernodes * prefill.instances; }
   int decode_instances() const { return supernodes * decode.instances; }
+  /// NPUs that change their role together: a whole number of instances of either.
+  int npus_of_block() const {
+    return std::max(prefill.npus_per_instance, decode.npus_per_instance);
+  }
+  int prefill_blocks() const {
+    return prefill.instances * prefill.npus_per_instance / npus_of_block();
+  }
+  int decode_blocks() const {
+    return decode.instances * decode.npus_per_instance / npus_of_block();
+  }
+  /// Where an instance may be, over all supernodes.
+  int prefill_places() const { return places(prefill.instances, prefill.npus_per_instance); }
+  int decode_places() const { return places(decode.instances, decode.npus_per_instance); }
   std::int64_t decode_slots() const { return supernodes * decode.slots(); }
+
+ private:
+  int places(int instances, int npus) const {
+    if (!role_switch) return supernodes * instances;
+    return supernodes * (prefill_blocks() + decode_blocks()) * (npus_of_block() / npus);
+  }
 };
 
 struct MtpSpec {

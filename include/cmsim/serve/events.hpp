@@ -111,6 +111,18 @@ struct CacheEvent {
   std::int64_t evicted_blocks = 0;  // so far
 };
 
+enum class InstanceState : std::uint8_t { kServing, kDraining, kLoading };
+
+/// NPUs begin to serve in a role, to leave it, or to load what the role needs. Emitted where roles
+/// can change; at the start once for each block.
+struct RoleEvent {
+  Seconds at = 0;
+  std::int32_t supernode = 0, block = 0;
+  std::int32_t npus = 0;
+  InstanceState state = InstanceState::kServing;
+  bool decodes = false;  // in that role, or it computes prompts
+};
+
 class Listener {
  public:
   virtual ~Listener() = default;
@@ -121,6 +133,7 @@ class Listener {
   virtual void on_transfer(const TransferEvent&) {}           // when it ends
   virtual void on_queue(const QueueEvent&) {}
   virtual void on_cache(const CacheEvent&) {}
+  virtual void on_role(const RoleEvent&) {}
 };
 
 }  // namespace cmsim::serve

@@ -77,6 +77,7 @@ struct DecodeRanksView {
   std::span<const Tokens> kv_tokens;                 // KV space reserved
   std::span<const std::int32_t> slots;               // sequences it may have
   std::span<const std::int64_t> instance_sequences;  // one element an instance
+  std::span<const std::int64_t> instance_slots;      // likewise; 0: it takes no more, being drained
   std::span<const std::int32_t> prefill_ranks;       // of a prefill instance, that it pulls KV from
   Tokens kv_capacity_per_rank = 0;
   std::int32_t ranks_per_instance = 0;
@@ -312,12 +313,51 @@ struct Preemption {
   static std::string in_short(const View& view);
 };
 
+// -------------------------------------------- proportion: how many NPUs prefill, and how many
+// decode?
+
+/// A role on a supernode.
+struct RoleView {
+  std::int32_t blocks = 0;   // of NPUs that serve in it
+  double utilisation = 0;    // of its instances since the last question
+  std::int64_t waiting = 0;  // requests that wait for it
+  double occupancy = 0;      // of decode, now: slots or KV space taken, whichever is more
+};
+
+struct ProportionView {
+  Seconds now = 0;
+  std::int32_t npus_of_block = 0;  // that change their role together
+  RoleView prefill = {}, decode = {};
+  std::int32_t decode_blocks = 0;  // as was decided last
+  std::int32_t changing = 0;       // blocks that serve in neither: draining or loading
+  Seconds backlog = 0;  // until all is computed that waits for prefill, mean over its instances
+  Seconds tpot = 0;     // last step of the slowest decode instance, for a token; 0 = none yet
+  LatencyLimits limits = {};  // the tightest of all classes
+};
+
+struct Proportion {
+  std::int32_t decode_blocks = 0;  // of all, at least 1 and one less than all at most
+  Seconds again = 0;               // until the next question, > 0; infinite: never
+};
+
+/// Asked where roles can change, when a run begins and then as it says itself. Blocks change when
+/// all their requests have left; the last that serves in a role waits for another to come.
+struct ProportionChoice {
+  static constexpr const char* kName = "proportion";
+  static constexpr const char* kDefault = "fixed";
+  static constexpr const char* kQuestion = "how many NPUs prefill and how many decode";
+  static constexpr bool is_asked(Role role) { return role == Role::kAll; }
+  using View = ProportionView;
+  using Decision = Proportion;
+  static std::string in_short(const View& view);
+};
+
 // ------------------------------------------------------------------------------------ all of them
 
 template <class... Slot>
 struct SlotList {};
 /// In the order in which a request meets them.
 using Slots = SlotList<SupernodeRouting, PrefillRouting, PrefillAdmission, PrefillBatching,
-                       CacheEviction, DecodeAdmission, DecodeRouting, Preemption>;
+                       CacheEviction, DecodeAdmission, DecodeRouting, Preemption, ProportionChoice>;
 
 }  // namespace cmsim::serve

@@ -34,6 +34,12 @@ class PrefillPool : private PrefillForecast {
   bool enqueue(RequestIndex index);
   /// The KV of the request is no longer needed on its prefill instance.
   void release_kv(RequestIndex index);
+  /// The instance takes no more requests; `emptied` runs once, when what it has has left.
+  void drain(std::int32_t instance, std::function<void()> emptied);
+  /// It takes requests again.
+  void serve(std::int32_t instance);
+  /// What there is to know since the last look.
+  void look(ProportionView& view);
   /// What waits here.
   void add_to(SupernodeView& view) const;
   /// The most that an instance finds in its cache.
@@ -59,6 +65,7 @@ class PrefillPool : private PrefillForecast {
     std::int32_t pending_reads = 0;  // requests of `next` whose blocks are still coming
     Seconds batch_start = 0;
     model::PrefillIteration iteration;
+    std::function<void()> emptied;  // told when nothing is left; else empty
   };
 
   // What policies may ask.
@@ -67,6 +74,15 @@ class PrefillPool : private PrefillForecast {
   Seconds backlog(std::int32_t instance) const override;
   Tokens cached_tokens(const RequestView& request, std::int32_t instance) const override;
 
+  /// Those that take requests, as policies see them and number them.
+  void show();
+  std::int32_t shown(std::int32_t number) const {
+    return showing_.empty() ? number : showing_[static_cast<std::size_t>(number)];
+  }
+  std::span<const PrefillInstanceView> taking() const {
+    return showing_.empty() ? std::span<const PrefillInstanceView>(views_) : shown_;
+  }
+  void check_empty(std::int32_t number);
   std::int32_t route(const RequestView& request);
   bool admits(const RequestView& request, std::int32_t number);
   /// Whole batches of what waits, each prompt as long as the mean.
@@ -95,6 +111,10 @@ class PrefillPool : private PrefillForecast {
   Tokens budget_ = 0, kv_capacity_ = 0;
   std::vector<Instance> instances_;
   std::vector<PrefillInstanceView> views_;
+  std::vector<bool> takes_;                 // requests, by instance
+  std::vector<std::int32_t> showing_;       // those that do; empty: all
+  std::vector<PrefillInstanceView> shown_;  // their views
+  Seconds busy_ = 0, looked_ = 0;           // of all instances since the last look; when that was
   std::vector<model::PrefillSequence> sequences_;  // scratch
   bool awake_ = false;                             // decide() is scheduled for this date
 };
