@@ -134,7 +134,7 @@ Result Collector::result(Seconds run_end, const WindowSpec& spec) {
   if (!begun_) on_queue({.at = run_end});
   timeline_.close(run_end);
   const Evidence evidence{result.records, result.batches, result.steps,
-                          prompts_,       roles_,         timeline_};
+                          timeline_,      prompts_,       roles_};
   result.window = find_window(timeline_, result.records, run_end, spec);
   result.measured =
       figures_of(evidence, facts_, result.window.from, result.window.to, result.window.cohort());

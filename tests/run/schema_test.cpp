@@ -44,9 +44,10 @@ json with_setting(const std::string& assignment) {
 }
 
 /// The loader's complaint, or "" when it accepts.
-std::string complaint(const std::string& assignment) {
+std::string complaint(const std::string& assignment, std::vector<std::string> beside = {}) {
   try {
-    load_scenario(default_scenario(), {assignment});
+    beside.push_back(assignment);
+    load_scenario(default_scenario(), beside);
     return "";
   } catch (const ConfigError& error) {
     return error.what();
@@ -129,6 +130,17 @@ TEST(ScenarioSchema, RejectsTheTypesThatTheLoaderRejects) {
   }
 }
 
+/// What a policy of the slot has no effect without.
+std::vector<std::string> needed_by(const std::string& slot) {
+  if (slot == serve::SupernodeRouting::kName) {
+    return {"/platform/supernodes=2", "/deployment/supernodes=2"};
+  }
+  if (slot == serve::ProportionChoice::kName) {
+    return {"/deployment/prefill/instances=10", "/deployment/role_switch/load=5s"};
+  }
+  return {};
+}
+
 TEST(ScenarioSchema, KnowsEveryPolicyWithItsParameters) {
   const serve::PolicyRegistry registry = serve::builtin_policies();
   for (const serve::SlotInfo& slot : serve::slots()) {
@@ -141,7 +153,7 @@ TEST(ScenarioSchema, KnowsEveryPolicyWithItsParameters) {
       }
       const std::string pointer = std::string("/policies/") + slot.name;
       const std::string good = pointer + "=" + written.dump();
-      EXPECT_EQ(complaint(good), "");
+      EXPECT_EQ(complaint(good, needed_by(slot.name)), "");
       EXPECT_TRUE(schema_accepts(with_setting(good))) << good;
       written[kUnknown] = 1;
       const std::string bad = pointer + "=" + written.dump();

@@ -56,6 +56,17 @@ struct Load {
   std::int64_t concurrency;
   Tokens die_kv, prefill_kv;
   bool preempts;
+  int supernodes = 1;
+  bool switches = false;  // roles, all the time
+};
+
+/// Another number of decode blocks every half second.
+class Restless : public Policy<ProportionChoice> {
+ public:
+  Proportion decide(const View&) override { return {1 + next_++ % 3, 0.5}; }
+
+ private:
+  std::int32_t next_ = 0;
 };
 
 class RandomLoad : public ::testing::TestWithParam<Load> {};
@@ -70,6 +81,12 @@ TEST_P(RandomLoad, EveryRequestEndsAndEveryTokenIsReleased) {
     h.config.mtp = {2, 0.6};
     h.config.deployment.prefill = {2, 1, 2, 300};
     h.config.deployment.decode = {2, 1, 2, 8};
+    if (load.role == Role::kMixed) h.config.deployment.decode.max_num_batched_tokens = 300;
+    h.config.deployment.supernodes = h.platform.supernodes = load.supernodes;
+    if (load.switches) {
+      h.config.deployment.role_switch = RoleSwitchSpec{.load = 0.2, .rebuild = 0.1, .drain = 2};
+      h.policies.get<ProportionChoice>() = {"restless", std::make_unique<Restless>()};
+    }
     h.config.deployment.cache.enabled = true;
     h.config.deployment.cache.dram_per_node = 500'000;  // 5 blocks a node
     h.decode.capacity = load.die_kv;
@@ -91,15 +108,21 @@ TEST_P(RandomLoad, EveryRequestEndsAndEveryTokenIsReleased) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Loads, RandomLoad,
-                         ::testing::Values(Load{"plenty", Role::kAll, 0, 100'000, 100'000, false},
-                                           Load{"closed", Role::kAll, 10, 100'000, 100'000, false},
-                                           Load{"tight", Role::kAll, 0, 600, 700, true},
-                                           Load{"tightest", Role::kAll, 16, 450, 420, true},
-                                           Load{"decode", Role::kDecodeOnly, 12, 700, 0, true},
-                                           Load{"decode_open", Role::kDecodeOnly, 0, 500, 0, true},
-                                           Load{"prefill", Role::kPrefillOnly, 0, 0, 500, false}),
-                         [](const auto& tested) { return std::string(tested.param.name); });
+INSTANTIATE_TEST_SUITE_P(
+    Loads, RandomLoad,
+    ::testing::Values(Load{"plenty", Role::kAll, 0, 100'000, 100'000, false},
+                      Load{"closed", Role::kAll, 10, 100'000, 100'000, false},
+                      Load{"tight", Role::kAll, 0, 600, 700, true},
+                      Load{"tightest", Role::kAll, 16, 450, 420, true},
+                      Load{"decode", Role::kDecodeOnly, 12, 700, 0, true},
+                      Load{"decode_open", Role::kDecodeOnly, 0, 500, 0, true},
+                      Load{"prefill", Role::kPrefillOnly, 0, 0, 500, false},
+                      Load{"mixed", Role::kMixed, 0, 100'000, 0, false},
+                      Load{"mixed_tight", Role::kMixed, 0, 600, 0, true},
+                      Load{"supernodes", Role::kAll, 0, 600, 700, true, 2},
+                      Load{"switching", Role::kAll, 0, 100'000, 100'000, true, 1, true},
+                      Load{"switching_tight", Role::kAll, 16, 450, 420, true, 2, true}),
+    [](const auto& tested) { return std::string(tested.param.name); });
 
 }  // namespace
 }  // namespace cmsim::serve::testing

@@ -37,9 +37,9 @@ struct SystemFacts {
 struct Evidence {
   std::span<const serve::RequestRecord> records;
   std::span<const Iteration> batches, steps;
-  std::span<const StepPrompts> prompts;     // of each step, where instances are mixed
-  std::span<const serve::RoleEvent> roles;  // where they can change
   const Timeline& timeline;
+  std::span<const StepPrompts> prompts = {};     // of each step, where instances are mixed
+  std::span<const serve::RoleEvent> roles = {};  // where they can change
 };
 
 /// Links and binds are left to the caller. `from` and `to` begin bins of the timeline, or are its
