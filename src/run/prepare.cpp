@@ -1,6 +1,6 @@
 #include "cmsim/run/prepare.hpp"
 
-#include "cmsim/coll/group_routes.hpp"
+#include "cmsim/coll/fabric.hpp"
 #include "step_models.hpp"
 
 namespace cmsim::run {
@@ -15,10 +15,14 @@ void prepare(const Scenario& scenario) try {
 
 void prepare(const hw::Platform& platform) try {
   constexpr int kMostDies = 1024;  // distances take 2 MB of these
+  const std::vector<std::int32_t> dies = hw::whole_dies(platform);
   for (const auto uplinks : {coll::Uplinks::kWhenNpusCanFillThem, coll::Uplinks::kAlways}) {
     const coll::Fabric fabric(platform, uplinks);
-    if (platform.dies() > kMostDies || !fabric.is_uniform(coll::Plane::kUb)) continue;
-    coll::GroupRoutes(fabric, hw::whole_dies(platform), coll::Plane::kUb, coll::Op::kWrite);
+    if (platform.dies() > kMostDies) continue;
+    for (const std::int32_t die : dies) {
+      const std::int32_t other = die == dies.front() ? dies.back() : dies.front();
+      fabric.path(hw::die(other), hw::die(die), coll::Plane::kUb, coll::Op::kWrite);
+    }
   }
 } catch (const std::exception&) {
 }
