@@ -71,7 +71,9 @@ class ConfigDocument::LineScanner {
     const std::size_t begin = at_++;
     while (at_ < text_.size() && text_[at_] != '"') at_ += text_[at_] == '\\' ? 2 : 1;
     ++at_;
-    return json::parse(text_.substr(begin, at_ - begin)).get<std::string>();
+    const std::string_view token = text_.substr(begin, at_ - begin);
+    if (token.find('\\') != std::string_view::npos) return json::parse(token).get<std::string>();
+    return std::string(token.substr(1, token.size() - 2));
   }
 
   void value(const std::string& pointer, int depth) {

@@ -10,6 +10,7 @@
 
 #include "captured.hpp"
 #include "cmsim/base/files.hpp"
+#include "cmsim/run/prepare.hpp"
 #include "cmsim/run/shipped.hpp"
 #include "interrupt.hpp"
 #include "plugin.hpp"
@@ -160,6 +161,15 @@ void StudyEngine::address(std::vector<study::StudyPoint>& points) {
   for (study::StudyPoint& point : points) point.digest = digests_.of(point.point);
 }
 
+void StudyEngine::prepare(const study::Point& point) {
+  if (point.command == "run" || point.command == "step") {
+    run::prepare(files_.get(point.file).scenario(run::settings_of(sets_of(point)), registry_));
+  } else {
+    const ConfigDocument platform = run::platform_document(point.file.string(), point.sets);
+    run::prepare(hw::read_platform(ConfigNode(platform)));
+  }
+}
+
 std::string StudyEngine::result_of(const study::Point& point) {
   if (point.command != "run") return json_of(study::words_of(point), registry_);
   serve::PolicyCall call;
@@ -192,7 +202,12 @@ std::vector<study::Outcome> StudyEngine::run(const std::vector<study::StudyPoint
   };
   execute.shard = options_.shard;
   execute.missing = options_.missing;
-  execute.on_start = [&](std::size_t count) { progress.start(count); };
+  execute.on_start = [&](std::size_t count) {
+    progress.start(count);
+    // Points that have a limit are held to it alone, with all that they need.
+    const ChildLimits& limits = execute.runner.limits;
+    if (count > 1 && limits.time == 0 && limits.memory == 0) prepare(points.front().point);
+  };
   const Interruptible interruptible;
   return study::execute(
       points, study::Store(directory), [&](const study::Point& point) { return result_of(point); },

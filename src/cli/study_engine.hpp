@@ -72,6 +72,8 @@ class StudyEngine {
   void check_interrupted(const std::filesystem::path& directory) const;
 
  private:
+  /// Builds what points have in common, before they are forked.
+  void prepare(const study::Point& point);
   std::string result_of(const study::Point& point);
   void load(const study::Point& point);
 

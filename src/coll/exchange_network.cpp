@@ -50,7 +50,10 @@ class AnalyticGroup : public ExchangeGroup {
     for (const Shape& shape : shapes) {
       auto key = std::pair(shape.send, shape.receive);
       auto known = known_.find(key);
-      if (known == known_.end()) known = known_.emplace(std::move(key), cost(shape)).first;
+      if (known == known_.end()) {
+        if (known_.size() == kMostKnown) known_.clear();
+        known = known_.emplace(std::move(key), cost(shape)).first;
+      }
       costs.push_back(known->second);
     }
     return costs;
@@ -58,19 +61,16 @@ class AnalyticGroup : public ExchangeGroup {
 
   /// Of a byte that all send together.
   PortLoads loads(const Shape& shape) const {
-    Whole whole = whole_of(shape);
-    return std::move(whole.loads) * whole.per_byte;
+    const double per_byte = find_loads(shape);
+    return loads_ * per_byte;
   }
 
  private:
-  /// What a shape puts on the ports, and the factor that makes it that of a byte.
-  struct Whole {
-    PortLoads loads;
-    double per_byte = 1;
-  };
+  static constexpr std::size_t kMostKnown = 4096;  // shapes; 5 KB each of 320 ranks
 
-  Whole whole_of(const Shape& shape) const {
-    Whole all;
+  /// Leaves in loads_ what a shape puts on the ports; returns the factor that makes it that of a
+  /// byte.
+  double find_loads(const Shape& shape) const {
     double total = 0;
     std::size_t first = 0;
     for (std::size_t g = 0; g < subgroups_.size(); ++g) {
@@ -78,26 +78,21 @@ class AnalyticGroup : public ExchangeGroup {
       const auto receive = std::span(shape.receive).subspan(first, subgroups_[g].size());
       first += subgroups_[g].size();
       total += sum(send) * sum(receive);
-      PortLoads of_group = routes_[g].loads(send, receive);
-      if (g == 0) {
-        all.loads = std::move(of_group);
-      } else {
-        all.loads += of_group;
-      }
+      routes_[g].find_loads(send, receive, g == 0 ? loads_ : of_group_);
+      if (g > 0) loads_ += of_group_;
     }
-    if (total > 0) all.per_byte = 1 / total;
-    return all;
+    return total > 0 ? 1 / total : 1;
   }
 
   ExchangeCost cost(const Shape& shape) const {
-    const auto [loads, per_byte] = whole_of(shape);
+    const double per_byte = find_loads(shape);
     const std::span<const Port> ports = fabric_->ports();
     double busiest = 0;
-    for (std::size_t i = 0; i < loads.wire_bytes.size(); ++i) {
-      if (loads.wire_bytes[i] <= 0) continue;
-      busiest = std::max(busiest, loads.wire_bytes[i] * per_byte / ports[i].capacity);
+    for (std::size_t i = 0; i < loads_.wire_bytes.size(); ++i) {
+      if (loads_.wire_bytes[i] <= 0) continue;
+      busiest = std::max(busiest, loads_.wire_bytes[i] * per_byte / ports[i].capacity);
     }
-    return {.latency = loads.latency, .per_mean = busiest * ranks_, .per_rank = per_rank()};
+    return {.latency = loads_.latency, .per_mean = busiest * ranks_, .per_rank = per_rank()};
   }
 
   /// Found when costs are first asked for: who asks for loads alone does not need it.
@@ -113,8 +108,9 @@ class AnalyticGroup : public ExchangeGroup {
   const std::shared_ptr<const Fabric> fabric_;
   const ExchangeNetwork::Subgroups subgroups_;
   double ranks_ = 0;
-  std::deque<GroupRoutes> routes_;  // of each subgroup
-  mutable double per_rank_ = -1;    // not known yet
+  std::deque<GroupRoutes> routes_;      // of each subgroup
+  mutable double per_rank_ = -1;        // not known yet
+  mutable PortLoads loads_, of_group_;  // the room of the last ones is used again
   mutable std::map<std::pair<std::vector<double>, std::vector<double>>, ExchangeCost> known_;
 };
 

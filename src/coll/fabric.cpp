@@ -8,6 +8,7 @@
 #include <stdexcept>
 #include <utility>
 
+#include "cmsim/base/kept.hpp"
 #include "cmsim/hw/fault.hpp"
 #include "port_graph.hpp"
 
@@ -60,8 +61,14 @@ class Fabric::Routes {
   double node_uplink_capacity = 0;
 };
 
+std::shared_ptr<Fabric::Routes> Fabric::routes_of(const hw::Platform& platform, Uplinks uplinks) {
+  constexpr std::size_t kMost = 4;  // two platforms with each choice of uplinks
+  static Kept<std::pair<hw::Platform, Uplinks>, Routes> kept(kMost);
+  return kept.get({platform, uplinks}, [&] { return std::make_shared<Routes>(platform, uplinks); });
+}
+
 Fabric::Fabric(const hw::Platform& platform, Uplinks uplinks)
-    : platform_(platform), routes_(std::make_shared<Routes>(platform, uplinks)) {}
+    : platform_(platform), routes_(routes_of(platform, uplinks)) {}
 Fabric::Fabric(const hw::Platform& platform, std::shared_ptr<Routes> routes)
     : platform_(platform), routes_(std::move(routes)) {}
 Fabric::~Fabric() = default;

@@ -47,8 +47,15 @@ class EndLoads {
 }  // namespace
 
 PortLoads no_loads(const Fabric& fabric) {
-  const std::vector<double> none(fabric.ports().size(), 0);
-  return {.bytes = none, .wire_bytes = none, .flows = none};
+  PortLoads loads;
+  loads.clear(fabric);
+  return loads;
+}
+
+void PortLoads::clear(const Fabric& fabric) {
+  const std::size_t ports = fabric.ports().size();
+  for (std::vector<double>* of : {&bytes, &wire_bytes, &flows}) of->assign(ports, 0);
+  latency = 0;
 }
 
 PortLoads& operator+=(PortLoads& loads, const PortLoads& others) {
@@ -198,12 +205,23 @@ void GroupRoutes::add(PortLoads& loads, const Way& way, double bytes, double flo
 }
 
 PortLoads GroupRoutes::loads(std::span<const double> send, std::span<const double> receive) const {
-  return uniform_ ? distance_loads(send, receive) : pair_loads(send, receive);
+  PortLoads loads;
+  find_loads(send, receive, loads);
+  return loads;
 }
 
-PortLoads GroupRoutes::distance_loads(std::span<const double> send,
-                                      std::span<const double> receive) const {
-  PortLoads loads = no_loads(fabric_);
+void GroupRoutes::find_loads(std::span<const double> send, std::span<const double> receive,
+                             PortLoads& loads) const {
+  loads.clear(fabric_);
+  if (uniform_) {
+    add_by_distance(loads, send, receive);
+  } else {
+    add_by_pair(loads, send, receive);
+  }
+}
+
+void GroupRoutes::add_by_distance(PortLoads& loads, std::span<const double> send,
+                                  std::span<const double> receive) const {
   std::array<std::vector<Sum>, 4> sums;
   for (std::size_t level = 0; level < 4; ++level) {
     sums[level].resize(static_cast<std::size_t>(groups_[level]));
@@ -230,7 +248,6 @@ PortLoads GroupRoutes::distance_loads(std::span<const double> send,
           outer.senders - inner.senders);
     }
   }
-  return loads;
 }
 
 GroupRoutes::ByRank GroupRoutes::pairs_by(Direction end) const {
@@ -263,9 +280,8 @@ GroupRoutes::ByRank GroupRoutes::pairs_by(Direction end) const {
   return by;
 }
 
-PortLoads GroupRoutes::pair_loads(std::span<const double> send,
-                                  std::span<const double> receive) const {
-  PortLoads loads = no_loads(fabric_);
+void GroupRoutes::add_by_pair(PortLoads& loads, std::span<const double> send,
+                              std::span<const double> receive) const {
   const auto add_all = [&](ByRank& by, Direction end, double of_each, std::span<const double> of) {
     if (by.shares.empty()) by = pairs_by(end);
     if (of_each > 0) loads.latency = by.latency;
@@ -294,7 +310,6 @@ PortLoads GroupRoutes::pair_loads(std::span<const double> send,
       }
     }
   }
-  return loads;
 }
 
 }  // namespace cmsim::coll

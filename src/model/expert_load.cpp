@@ -8,7 +8,8 @@
 #include <numeric>
 #include <span>
 
-#include "active_count.hpp"
+#include "active_table.hpp"
+#include "cmsim/base/kept.hpp"
 
 namespace cmsim::model {
 namespace {
@@ -149,19 +150,6 @@ double new_draws(double tokens, double c) {
   return sum + is_new(kSummed - 0.5) * (step > 0 ? std::log1p(step * left) / step : left);
 }
 
-// Active experts a in [low, high] as -ln((high - a) / (high - low)), and back.
-constexpr double kAllActive = 40;  // with which none is idle in double precision
-
-double to_exponent(double active, double low, double high) {
-  if (high <= low) return 0;
-  const double part = std::clamp((active - low) / (high - low), 0.0, 1.0);
-  return std::min(kAllActive, -std::log1p(-part));
-}
-
-double from_exponent(double exponent, double low, double high) {
-  return low - (high - low) * std::expm1(-exponent);
-}
-
 /// Whether the ranks' loads are given, not drawn.
 bool has_imposed_load(const ExpertOptions& options) {
   return options.balancedness > 0 || options.placement == Placement::kBalanced;
@@ -206,8 +194,8 @@ ExpertLoad::ExpertLoad(const Architecture& architecture, const ExpertLayout& lay
     const double sum = std::accumulate(ratios.begin(), ratios.end(), 0.0);
     Spread spread{sum / static_cast<double>(ratios.size()), ratios.front(), {}};
     ExpectedMaximum maximum(ratios);
-    for (int i = 0; i <= kOctaves; ++i) {
-      const double mean = std::ldexp(1.0, kFirstOctave + i);
+    for (int i = 0; i <= Octave::kCount; ++i) {
+      const double mean = std::ldexp(1.0, Octave::kFirst + i);
       spread.noise[i] = (maximum.at(mean, tail) - mean * spread.peak) / std::sqrt(mean);
     }
     return spread;
@@ -227,7 +215,7 @@ ExpertLoad::ExpertLoad(const Architecture& architecture, const ExpertLayout& lay
     if (layout.shared_slots == 0) continue;
     layer.dedicated = spread_of(std::span(layer.shares).first(first_routed));
   }
-  tabulate_active(by_slot);
+  active_ = std::make_shared<const ActiveTable>(layout, std::move(by_slot));
 }
 
 /// Ranks of a kind get the same, but for the first routed one, which gets `peak` times the mean of
@@ -255,29 +243,24 @@ void ExpertLoad::share_evenly(double peak) {
     const int slots = slots_by_rank[rank];
     if (slots > 0) by_slot.insert(by_slot.end(), slots, layers_[0].shares[rank] / slots);
   }
-  tabulate_active({by_slot});
+  active_ =
+      std::make_shared<const ActiveTable>(layout_, std::vector<std::vector<double>>(1, by_slot));
 }
 
-void ExpertLoad::tabulate_active(const std::vector<std::vector<double>>& slots_by_layer) {
-  const ActiveCount count(layout_);
-  const auto layers = static_cast<double>(slots_by_layer.size());
-  const ActiveExperts low = fewest_active(), high = all_active();
-  for (int i = 0; i <= kOctaves; ++i) {
-    const double rows = std::ldexp(layout_.routed_ranks, kFirstOctave + i);
-    ActiveExperts active;
-    for (const std::vector<double>& shares : slots_by_layer) {
-      const ActiveExperts of_layer = count.of(shares, rows);
-      active.mean += of_layer.mean / layers;
-      active.most += of_layer.most / layers;
-    }
-    active_mean_[i] = to_exponent(active.mean, low.mean, high.mean);
-    active_most_[i] = to_exponent(active.most, low.most, high.most);
-    if (active_mean_[i] < kAllActive) continue;
-    std::fill(active_mean_.begin() + i, active_mean_.end(), kAllActive);
-    std::fill(active_most_.begin() + i, active_most_.end(), kAllActive);
-    return;
-  }
-}
+namespace {
+
+/// What an expert load is a function of.
+struct LoadKey {
+  Architecture architecture;
+  ExpertLayout layout;
+  ExpertOptions options;
+  Phase phase;
+  PopularityParameters popularity;
+  bool operator==(const LoadKey&) const = default;
+};
+constexpr std::size_t kKeptLoads = 4;  // two scenarios of two roles; 0.4 MB each
+
+}  // namespace
 
 std::shared_ptr<const ExpertLoad> make_expert_load(const Architecture& architecture,
                                                    const ModelOptions& options, Phase phase,
@@ -287,8 +270,11 @@ std::shared_ptr<const ExpertLoad> make_expert_load(const Architecture& architect
       phase == Phase::kDecode ? options.decode.staleness : options.prefill.staleness;
   ExpertLayout layout = derive_layout(architecture, ranks, experts);
   layout.computes_only = phase == Phase::kDecode && options.decode.is_disaggregated();
-  return std::make_shared<const ExpertLoad>(architecture, layout, experts, phase, experts.seed,
-                                            options.popularity);
+  static Kept<LoadKey, const ExpertLoad> kept(kKeptLoads);
+  return kept.get({architecture, layout, experts, phase, options.popularity}, [&] {
+    return std::make_shared<const ExpertLoad>(architecture, layout, experts, phase, experts.seed,
+                                              options.popularity);
+  });
 }
 
 std::vector<std::vector<double>> ExpertLoad::received_shares() const {
@@ -304,28 +290,16 @@ std::vector<std::vector<double>> ExpertLoad::received_shares() const {
   return by_layer;
 }
 
-ActiveExperts ExpertLoad::fewest_active() const {
-  const double copies = layout_.shared_copies * layout_.experts_per_copy;
-  return {copies / layout_.ranks, copies > 0 ? layout_.experts_per_copy : 0.0};
-}
-
-ActiveExperts ExpertLoad::all_active() const {
-  return {fewest_active().mean + static_cast<double>(layout_.routed_slots) / layout_.ranks,
-          static_cast<double>(layout_.experts_per_rank())};
-}
-
 double ExpertLoad::draw_size(double sequence_tokens) const {
   return 1 + std::max(0.0, sequence_tokens - 1) * correlation_;
 }
 
-/// Linear within an octave. Octave and place in it come without a logarithm: the bits of a double
-/// count in just that way.
-double ExpertLoad::at(const ByOctave& table, double mean) {
-  double at =
-      static_cast<double>(std::bit_cast<std::int64_t>(mean)) * 0x1p-52 - (1023 + kFirstOctave);
-  at = std::clamp(at, 0.0, static_cast<double>(kOctaves));
-  const int i = std::min(static_cast<int>(at), kOctaves - 1);
-  return table[i] + (table[i + 1] - table[i]) * (at - i);
+/// Without a logarithm: the bits of a double count in just that way.
+Octave Octave::of(double mean) {
+  double at = static_cast<double>(std::bit_cast<std::int64_t>(mean)) * 0x1p-52 - (1023 + kFirst);
+  at = std::clamp(at, 0.0, static_cast<double>(kCount));
+  const int index = std::min(static_cast<int>(at), kCount - 1);
+  return {index, at - index};
 }
 
 double ExpertLoad::most_rows(const Spread& spread, double tokens, double draw, int slots) const {
@@ -333,7 +307,10 @@ double ExpertLoad::most_rows(const Spread& spread, double tokens, double draw, i
   const double least = all * spread.share;
   // A rank gets at most so many rows of a token.
   const double most = tokens * std::min<double>(routed_per_token_, slots);
-  return std::clamp(draw * (mean * spread.peak + at(spread.noise, mean) * std::sqrt(mean)), least,
+  const Octave octave = Octave::of(mean);
+  const auto low = static_cast<std::size_t>(octave.index);
+  const double noise = octave.between(spread.noise[low], spread.noise[low + 1]);
+  return std::clamp(draw * (mean * spread.peak + noise * std::sqrt(mean)), least,
                     std::max(least, most));
 }
 
@@ -353,11 +330,7 @@ ActiveExperts ExpertLoad::active_experts(double tokens, double sequence_tokens) 
   if (!(tokens > 0) || layers_.empty()) return {};
   const double sequence = std::max(1.0, sequence_tokens);
   const double draws = tokens * new_draws(sequence, correlation_) / sequence;
-  const double mean = draws * routed_mean_per_token_;
-  const ActiveExperts low = fewest_active(), high = all_active();
-  const double below = std::min(1.0, std::ldexp(mean, -kFirstOctave));  // the table: as few rows
-  return {from_exponent(at(active_mean_, mean) * below, low.mean, high.mean),
-          from_exponent(at(active_most_, mean), low.most, high.most)};
+  return active_->at(draws * routed_mean_per_token_);
 }
 
 }  // namespace cmsim::model

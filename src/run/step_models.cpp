@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "cmsim/base/error.hpp"
+#include "cmsim/base/kept.hpp"
 #include "cmsim/coll/exchange_network.hpp"
 #include "cmsim/serve/mtp.hpp"
 #include "cmsim/serve/placement.hpp"
@@ -126,6 +127,20 @@ void choose_network(const Meeting& meeting, StepModels& models) {
   }
 }
 
+struct InstancesOfPlatform {
+  hw::Platform platform;
+  coll::ExchangeNetwork::Subgroups prefill, decode;
+  bool operator==(const InstancesOfPlatform&) const = default;
+};
+
+/// With what it knows already of the instances at these places.
+std::shared_ptr<const coll::AnalyticNetwork> analytic_network(const hw::Platform& platform,
+                                                              const serve::Placement& placement) {
+  static Kept<InstancesOfPlatform, const coll::AnalyticNetwork> kept(2);
+  return kept.get({platform, placement.prefill_groups(), placement.decode_groups()},
+                  [&] { return std::make_shared<const coll::AnalyticNetwork>(platform); });
+}
+
 double tokens_per_die(const Scenario& scenario) {
   return static_cast<double>(scenario.deployment.prefill.max_num_batched_tokens) /
          scenario.platform.dies_per_npu;
@@ -155,12 +170,12 @@ StepModels make_step_models(const Scenario& scenario, const RoleExperts& experts
   const std::vector<serve::Placement> supernodes =
       serve::place(scenario.deployment, platform, scenario.role);
   StepModels models;
-  auto analytic = std::make_unique<coll::AnalyticNetwork>(platform);
-  const coll::Fabric fabric = analytic->fabric();
+  const auto analytic = analytic_network(platform, placement);
+  const coll::Fabric& fabric = analytic->fabric();
   const bool is_even = fabric.is_uniform(coll::Plane::kUb);
   models.network = scenario.network.value_or(is_even ? Network::kAnalytic : Network::kFlow);
-  std::unique_ptr<coll::ExchangeNetwork> network = std::move(analytic);
-  if (models.network == Network::kFlow) network = std::make_unique<FlowNetwork>(platform);
+  std::shared_ptr<const coll::ExchangeNetwork> network = analytic;
+  if (models.network == Network::kFlow) network = std::make_shared<const FlowNetwork>(platform);
   if (experts.prefill) {
     models.prefill = std::make_unique<model::PrefillPipeline>(
         platform, scenario.model, scenario.options, experts.prefill, tokens_per_die(scenario),

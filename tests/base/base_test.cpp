@@ -103,6 +103,8 @@ TEST(Config, ReportsTypeRangeAndSyntax) {
               HasSubstr("y.json:3: not valid JSON"));
   EXPECT_THAT(error_of([] { ConfigDocument::from_text(R"({"a":1,"a":2})", "y.json"); }),
               HasSubstr("written twice"));
+  EXPECT_THAT(error_of([] { ConfigDocument::from_text(R"({"a\u0062":1,"ab":2})", "y.json"); }),
+              HasSubstr("key \"ab\" is written twice"));
   EXPECT_THAT(error_of([] { ConfigDocument::from_file("/nonexistent/x.json"); }),
               HasSubstr("no such file"));
 }

@@ -163,5 +163,28 @@ TEST(AnalyticNetwork, OneRankNeedsNoLinks) {
   EXPECT_EQ(found.wire(1e9, 1e9), 0);
 }
 
+TEST(GroupRoutes, LoadsInTheRoomOfOthersAreTheSame) {
+  const hw::Platform platform = hw::cloudmatrix();
+  const Fabric fabric(platform);
+  const GroupRoutes routes(fabric, consecutive_dies(0, 32), Plane::kUb, Op::kWrite);
+  const Shape some = even(32), others = uneven(32);
+  PortLoads loads;
+  routes.find_loads(others.send, others.receive, loads);
+  routes.find_loads(some.send, some.receive, loads);
+  const PortLoads fresh = routes.loads(some.send, some.receive);
+  EXPECT_EQ(loads.bytes, fresh.bytes);
+  EXPECT_EQ(loads.wire_bytes, fresh.wire_bytes);
+  EXPECT_EQ(loads.flows, fresh.flows);
+  EXPECT_EQ(loads.latency, fresh.latency);
+}
+
+TEST(Fabric, OfAnotherPlatformHasItsOwnPorts) {
+  const Fabric wide(with("/ub/link_bandwidth=28GB/s"));
+  const Fabric thin(with("/ub/link_bandwidth=14GB/s"));
+  const Fabric wide_again(with("/ub/link_bandwidth=28GB/s"));
+  EXPECT_EQ(wide.ports().front().capacity, 2 * thin.ports().front().capacity);
+  EXPECT_EQ(wide_again.ports().data(), wide.ports().data());  // made once
+}
+
 }  // namespace
 }  // namespace cmsim::coll

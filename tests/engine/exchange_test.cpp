@@ -79,7 +79,7 @@ TEST(AnalyticRung, MeetsTheOracleAt16And64Ranks) {
 
 TEST(AnalyticRung, MeetsTheOracleForADrawnBatch) {
   const coll::Fabric fabric(cloudmatrix());
-  for (const int ranks : {16, 64}) {
+  for (const int ranks : {16, 32}) {  // the oracle takes the fourth power of them
     const coll::PairTraffic traffic = drawn_dispatch(ranks);
     const double truth = oracle_duration(fabric, traffic);
     EXPECT_NEAR(analytic_duration(fabric, traffic), truth, 1e-3 * truth) << ranks << " ranks";

@@ -24,7 +24,7 @@ from view import Reading
 SLOW = {"/platform/die/hbm_bandwidth": "1.6GB/s", "/platform/die/int8_peak": "0.752TOPS",
         "/platform/die/bf16_peak": "0.376TFLOPS", "/platform/rdma/bandwidth_per_die": "0.025GB/s",
         "/platform/ub/link_bandwidth": "0.028GB/s", "/platform/ub/cpu_bandwidth": "0.16GB/s"}
-SYNTHESIZE = ("--requests 60 --rate 0.002 --prompt-mean 4000 --prompt-cv 0.3 --output-mean 20"
+SYNTHESIZE = ("--requests 20 --rate 0.002 --prompt-mean 4000 --prompt-cv 0.3 --output-mean 20"
               " --output-cv 0.5 --shared-probability 0.7 --shared-prompts 2 --shared-blocks 4"
               " --block-size 128").split()
 

@@ -316,5 +316,33 @@ TEST(ExpertLoad, WorsePlacementsWaitLonger) {
   EXPECT_LT(flatter, contiguous);
 }
 
+TEST(ExpertLoad, ActiveExpertsDoNotHangOnWhatWasAskedBefore) {
+  const std::vector<double> tokens{1e-3, 1, 40, 3000, 30'720, 1e6, 1e9};
+  const ExpertLoad rising = load(320), falling = load(320);
+  std::vector<ActiveExperts> found;
+  for (const double t : tokens) found.push_back(rising.active_experts(t));
+  for (std::size_t i = tokens.size(); i-- > 0;) {
+    const ActiveExperts again = falling.active_experts(tokens[i]);
+    EXPECT_EQ(again.mean, found[i].mean) << tokens[i];
+    EXPECT_EQ(again.most, found[i].most) << tokens[i];
+  }
+}
+
+TEST(ExpertLoad, IsMadeOnceForWhatItIsAFunctionOf) {
+  ModelOptions options;
+  const auto make = [&](int ranks, Phase phase = Phase::kDecode) {
+    return make_expert_load(deepseek_r1(), options, phase, ranks);
+  };
+  const auto first = make(32);
+  options.decode.acceptance = 0.9;  // of no concern to it
+  EXPECT_EQ(make(32), first);
+  EXPECT_NE(make(64), first);
+  EXPECT_NE(make(32, Phase::kPrefill), first);
+  options.decode.staleness = 0.5;
+  const auto stale = make(32);
+  EXPECT_NE(stale, first);
+  EXPECT_NE(stale->straggler_rows(0, 1000), first->straggler_rows(0, 1000));
+}
+
 }  // namespace
 }  // namespace cmsim::model

@@ -101,9 +101,10 @@ class Fabric {
  private:
   class Routes;
   Fabric(const hw::Platform& platform, std::shared_ptr<Routes> routes);
+  static std::shared_ptr<Routes> routes_of(const hw::Platform& platform, Uplinks uplinks);
 
   hw::Platform platform_;
-  std::shared_ptr<Routes> routes_;  // shared by copies; it remembers distances
+  std::shared_ptr<Routes> routes_;  // shared by fabrics of a platform; it remembers distances
 };
 
 }  // namespace cmsim::coll

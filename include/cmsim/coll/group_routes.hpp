@@ -19,6 +19,9 @@ struct PortLoads {
   std::vector<double> wire_bytes;
   std::vector<double> flows;
   Seconds latency = 0;  // the largest of the pairs that exchange anything
+
+  /// Nothing on any port of the fabric.
+  void clear(const Fabric& fabric);
 };
 PortLoads no_loads(const Fabric& fabric);
 /// Of exchanges one after the other: what they move adds up, flows are those of the busier one.
@@ -37,6 +40,9 @@ class GroupRoutes {
   /// depend on the distance alone (Fabric::is_uniform); else O(ranks * ports on their paths) when
   /// all send or all receive alike, and O(pairs) when not.
   PortLoads loads(std::span<const double> send, std::span<const double> receive) const;
+  /// The same in the place of what was in `loads`.
+  void find_loads(std::span<const double> send, std::span<const double> receive,
+                  PortLoads& loads) const;
 
   /// s/B: until the ports of a rank alone have carried what it spreads evenly over the group,
   /// itself included, or gets so; of the slowest rank and direction. What others send through the
@@ -79,8 +85,10 @@ class GroupRoutes {
   /// On one side of the path, or on all of it.
   Way way(const Path& path, std::optional<Direction> side = std::nullopt) const;
   void find_distances();
-  PortLoads distance_loads(std::span<const double> send, std::span<const double> receive) const;
-  PortLoads pair_loads(std::span<const double> send, std::span<const double> receive) const;
+  void add_by_distance(PortLoads& loads, std::span<const double> send,
+                       std::span<const double> receive) const;
+  void add_by_pair(PortLoads& loads, std::span<const double> send,
+                   std::span<const double> receive) const;
   /// Of the pairs that end (or begin) at each rank, a byte for each of them.
   ByRank pairs_by(Direction end) const;
   static void add(PortLoads& loads, const Way& way, double bytes, double flows);

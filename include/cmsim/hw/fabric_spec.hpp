@@ -39,6 +39,7 @@ const char* to_string(Scope scope);
 struct MeshDimension {
   int size = 1;
   BytesPerSecond bandwidth = 0;  // of the link to each peer (mesh) or neighbour (torus)
+  bool operator==(const MeshDimension&) const = default;
 };
 
 /// A link of an explicit list, both ways. Ends are "die:3", "cpu:0" or any name of a switch.
@@ -48,6 +49,7 @@ struct EdgeSpec {
   std::string cls;  // its class; empty: that of its ends
   int lane = -1;    // the sub-plane; -1: none
   int weight = 1;   // of the link; see Link
+  bool operator==(const EdgeSpec&) const = default;
 };
 
 /// What is known of a switch of such a list besides its links; see Vertex.
@@ -56,6 +58,7 @@ struct SwitchSpec {
   int tier = 1;
   int lane = -1, node = -1, index = 0;
   int pool = -1;  // -1: one of its own
+  bool operator==(const SwitchSpec&) const = default;
 };
 
 struct FabricSpec {
@@ -86,6 +89,7 @@ struct FabricSpec {
   // Explicit list.
   std::vector<EdgeSpec> edges;
   std::vector<SwitchSpec> switches;
+  bool operator==(const FabricSpec&) const = default;
 };
 
 /// Reads an object that names a builder and its keys.

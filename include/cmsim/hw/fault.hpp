@@ -20,6 +20,7 @@ struct Fault {
   std::string from{}, to{};  // ends of a link, as Topology::name_of() calls them
   double left = 0;           // of the bandwidth of every link that it touches
   std::string text{};        // as written
+  bool operator==(const Fault&) const = default;
 };
 
 bool same_part(const Fault& a, const Fault& b);
@@ -32,6 +33,7 @@ std::vector<Fault> read_faults(const ConfigNode& node, const Platform& platform)
 struct Lost {
   std::vector<std::int32_t> npus;  // of which a die has no way out
   std::vector<std::int32_t> cpus;
+  bool operator==(const Lost&) const = default;
 };
 
 /// More faults on top of those that the platform has, and what is lost by all of them.

@@ -28,6 +28,7 @@ static_assert(kMostHbm / 2 <= INT64_MAX / kMostDies, "so is the KV of all dies, 
 /// time.
 struct UnitNames {
   std::string matrix = "matrix", vector = "vector", dma = "DMA";
+  bool operator==(const UnitNames&) const = default;
 };
 
 struct DieSpec {
@@ -40,6 +41,7 @@ struct DieSpec {
   BytesPerSecond hbm_bandwidth = 0;
   // To the sibling die of the package, per direction; 0 where a package is one die.
   BytesPerSecond die_to_die_bandwidth = 0;
+  bool operator==(const DieSpec&) const = default;
 };
 
 /// Measured behaviour of one kind of UB path (P Table 1), as fractions of the slower port of the
@@ -49,6 +51,7 @@ struct PathSpec {
   double intra_node_efficiency = 0;
   Seconds inter_node_latency = 0;
   Seconds intra_node_latency = 0;
+  bool operator==(const PathSpec&) const = default;
 };
 
 enum class Spread { kAdaptive, kStripe, kHash };  // how one flow uses the sub-planes
@@ -62,6 +65,7 @@ struct UbSpec {
   BytesPerSecond cpu_bandwidth = 0;       // one CPU socket over all its links; 0: not connected
   Spread spread = Spread::kAdaptive;
   PathSpec npu_npu_read, npu_npu_write, npu_cpu_read, npu_cpu_write;
+  bool operator==(const UbSpec&) const = default;
 };
 
 /// The scale-out plane: dies, CPUs where it has them, and what joins supernodes.
@@ -71,6 +75,7 @@ struct RdmaSpec {
   BytesPerSecond cpu_bandwidth = 0;  // of one CPU socket; 0: CPUs are not on this plane
   double efficiency = 1;
   Seconds latency = 0;
+  bool operator==(const RdmaSpec&) const = default;
 };
 
 /// The front-end plane: one card a node.
@@ -78,6 +83,7 @@ struct VpcSpec {
   BytesPerSecond bandwidth_per_node = 0;
   double efficiency = 1;
   Seconds latency = 0;
+  bool operator==(const VpcSpec&) const = default;
 };
 
 /// Measured operator efficiencies of one die (P §4.5 and Tables 8-10).
@@ -91,6 +97,7 @@ struct OperatorSpec {
   double attention_overlap = std::numeric_limits<double>::infinity();
   Seconds operator_overhead = 0;  // start and synchronisation of one dependent kernel on its stream
   Bytes hbm_reserved = 0;         // of a die's HBM: runtime, graphs and activations
+  bool operator==(const OperatorSpec&) const = default;
 };
 
 /// Token exchange between ranks: what the AIV cores that issue messages, and SDMA, cost.
@@ -107,6 +114,7 @@ struct TokenExchangeSpec {
   // What the slowest of the ranks adds to the barrier that ends an exchange of a serving system,
   // beside what its load does: a measurement of one exchange again and again has none.
   Seconds jitter = 0;
+  bool operator==(const TokenExchangeSpec&) const = default;
 };
 
 /// The CPUs that serve: what NPUs wait for them.
@@ -115,6 +123,7 @@ struct HostSpec {
   Seconds prefill_batch = 0;  // to put a batch together, per instance
   Seconds cached_block = 0;   // to look up, get and place a block of the context cache, one after
                               // the other on an instance
+  bool operator==(const HostSpec&) const = default;
 };
 
 /// What one NPU with its share of the machine costs, where that is known.
@@ -125,6 +134,7 @@ struct CostSpec {
   std::optional<double> price_least_usd, price_most_usd;
   std::optional<double> hour_least_usd, hour_most_usd;  // of use
   std::optional<double> optics;                         // optical modules of the fabric
+  bool operator==(const CostSpec&) const = default;
 };
 
 struct Platform {
@@ -157,6 +167,7 @@ struct Platform {
   /// Nodes of one unit of the scope; the last unit may have fewer.
   int nodes_in(Scope scope) const;
   int nodes_per_supernode() const { return nodes / supernodes; }
+  bool operator==(const Platform&) const = default;
 };
 
 /// Throws std::invalid_argument when the platform has no such die or CPU.

@@ -24,6 +24,19 @@ struct ActiveExperts {
   double most = 0;  // expected of the rank with the most
 };
 
+/// Where a number of expected rows is in a table by octave, linear within each.
+struct Octave {
+  static constexpr int kCount = 20;
+  static constexpr int kFirst = -3;  // the table begins with 1/8 row
+  static Octave of(double mean);
+
+  int index = 0;    // of its lower end
+  double part = 0;  // of the way to the next
+  double between(double low, double high) const { return low + (high - low) * part; }
+};
+
+class ActiveTable;
+
 class ExpertLoad {
  public:
   ExpertLoad(const Architecture& architecture, const ExpertLayout& layout,
@@ -57,10 +70,7 @@ class ExpertLoad {
 
  private:
   // What depends on the mean rows of a draw varies slowly and is kept per octave of that mean.
-  static constexpr int kOctaves = 20;
-  static constexpr int kFirstOctave = -3;
-  using ByOctave = std::array<double, kOctaves + 1>;
-  static double at(const ByOctave& table, double mean);
+  using ByOctave = std::array<double, Octave::kCount + 1>;
 
   // Routed rows of the most loaded of some ranks = mean * peak + noise(mean) * sqrt(mean) expected,
   // where `mean` is that of the ranks that are not dedicated to the shared expert.
@@ -75,10 +85,7 @@ class ExpertLoad {
   };
   double most_rows(const Spread& spread, double tokens, double draw, int slots) const;
   double draw_size(double sequence_tokens) const;
-  ActiveExperts fewest_active() const;  // the shared expert alone
-  ActiveExperts all_active() const;
   void share_evenly(double peak);
-  void tabulate_active(const std::vector<std::vector<double>>& slots_by_layer);
 
   ExpertLayout layout_;
   double rows_per_token_ = 0;
@@ -89,12 +96,11 @@ class ExpertLoad {
   double shared_rows_per_token_ = 0;
   double routed_mean_per_token_ = 0;
   std::vector<Layer> layers_;
-  // Of active experts a in [low, high], -ln((high - a) / (high - low)): near linear in the mean.
-  ByOctave active_mean_{}, active_most_{};
+  std::shared_ptr<const ActiveTable> active_;  // null without layers
 };
 
 /// The load of `ranks` ranks that run a phase with these options, the phase's own staleness
-/// included. Costs some milliseconds: made once and shared.
+/// included. Costs some milliseconds, so the last few are kept.
 std::shared_ptr<const ExpertLoad> make_expert_load(const Architecture& architecture,
                                                    const ModelOptions& options, Phase phase,
                                                    int ranks);

@@ -70,6 +70,7 @@ struct ExpertLayout {
                ? most_slots() + experts_per_copy
                : std::max(most_slots(), most_shared_slots() + experts_per_copy);
   }
+  bool operator==(const ExpertLayout&) const = default;
 };
 
 /// The layout of an EP group of `ranks` dies. -1 derives a number as the published deployments do:

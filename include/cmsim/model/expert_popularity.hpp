@@ -26,6 +26,7 @@ struct PopularityLaw {
   double bound = 6;                 // no score exceeds it: the very hottest are held back
   double group_correlation = 0;     // of the z of two experts of one routing group
   double stale_correlation = 1;     // of the z of two workloads (staleness 1)
+  bool operator==(const PopularityLaw&) const = default;
 };
 
 /// Defaults are the fitted values of workloads/models/expert-popularity.json.
@@ -39,6 +40,7 @@ struct PopularityParameters {
   const PopularityLaw& law(Phase phase) const {
     return phase == Phase::kPrefill ? prefill : decode;
   }
+  bool operator==(const PopularityParameters&) const = default;
 };
 
 /// The model_type on which they were measured; any other borrows them.

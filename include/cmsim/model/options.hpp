@@ -78,6 +78,7 @@ struct ExpertOptions {
   double staleness = 0.0;   // 0 = placed on the load it serves, 1 = placed on another workload;
                             // set from the phase's own option
   std::uint64_t seed = 1;
+  bool operator==(const ExpertOptions&) const = default;
 };
 
 struct ModelOptions {
