@@ -70,7 +70,8 @@ class DecodePool : private DecodeForecast {
     std::vector<RequestIndex> done;   // scratch: finished in this step
     std::vector<Finish> finishes;     // min-heap by (step, request)
     Seconds last_end = -1;
-    DecodeStepEvent event;  // of the running step
+    std::int64_t sampled = 0;  // join with a token that the step which ended last gave them
+    DecodeStepEvent event;     // of the running step
   };
 
   // What policies may ask.
