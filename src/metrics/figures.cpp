@@ -281,9 +281,8 @@ PromptResult Part::prompts() const {
     result.mean_tokens += step.tokens;
     result.mean_context += static_cast<double>(step.context);
   }
-  if (steps == 0) return result;
   for (double* sum : {&result.mean_sequences, &result.mean_tokens, &result.mean_context}) {
-    *sum /= steps;
+    *sum = steps > 0 ? *sum / steps : kNoSample;
   }
   return result;
 }

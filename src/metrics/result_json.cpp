@@ -138,9 +138,9 @@ Json to_json(const std::optional<RoleResult>& role) {
             {"ub_bytes", role->ub_bytes}};
   if (const auto& prompts = role->prompts) {
     json["prompts"] = {{"tokens_per_second", prompts->tokens_per_second},
-                       {"mean_sequences", prompts->mean_sequences},
-                       {"mean_tokens", prompts->mean_tokens},
-                       {"mean_context", prompts->mean_context}};
+                       {"mean_sequences", finite(prompts->mean_sequences)},
+                       {"mean_tokens", finite(prompts->mean_tokens)},
+                       {"mean_context", finite(prompts->mean_context)}};
   }
   return json;
 }

@@ -122,7 +122,6 @@ serve::DeploymentSpec read_deployment(const ConfigNode& node) {
   if (node.has("mixed")) spec.decode = read_decode(node.child("mixed"), true);
   if (node.has("role_switch")) spec.role_switch = read_role_switch(node.child("role_switch"));
   spec.supernodes = static_cast<int>(node.integer_or("supernodes", 1, 1, 100000));
-  spec.supernodes = static_cast<int>(node.integer_or("supernodes", 1, 1, 100000));
   spec.copies_per_die =
       static_cast<int>(node.integer_or("copies_per_die", spec.copies_per_die, 1, 1'000'000));
   node.close();

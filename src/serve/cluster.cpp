@@ -85,6 +85,8 @@ class Cluster::Impl : private SupernodeForecast {
   void wait_for_next_arrival();
   void send_due();
   void send(RequestIndex index);
+  void plan_output(Request& request);
+  void draw_iterations_of(Request& request, Tokens to_decode);
   void put_under_way(Request& request);
 
   // A request's way through the parts.
@@ -217,16 +219,7 @@ void Cluster::Impl::send(RequestIndex index) {
   ++state.totals.sent;
   ++in_system_;
   request.context = record.prompt_tokens;
-  if (decodes_) {
-    const bool is_under_way = static_cast<std::size_t>(index) < state.trace.progress.size();
-    request.samples_first = state.config.role == Role::kMixed && !is_under_way;
-    request.to_decode = record.output_tokens - (request.samples_first ? 1 : 0);
-    if (request.to_decode > 0) {
-      request.iterations = draw_iterations(request.to_decode, state.config.mtp, mtp_random_);
-      request.growth = to_fixed(request.to_decode) / request.iterations;
-    }
-  }
-  put_under_way(request);
+  if (decodes_) plan_output(request);
   request.kv_in_place = state.config.role == Role::kDecodeOnly || record.initial_tokens > 0;
   state.listeners.emit(&Listener::on_request_sent, record);
   request.supernode = route(index);
@@ -243,11 +236,31 @@ void Cluster::Impl::send(RequestIndex index) {
   }
 }
 
+/// What decode emits of its output: all, or all but what the end of its prompt gives.
+void Cluster::Impl::plan_output(Request& request) {
+  const RequestRecord& record = request.record;
+  const bool is_under_way = static_cast<std::size_t>(record.id) < state.trace.progress.size();
+  if (is_under_way) {
+    draw_iterations_of(request, record.output_tokens);
+    put_under_way(request);
+  }
+  if (record.initial_tokens > 0) return;
+  request.samples_first = state.config.role == Role::kMixed;
+  if (is_under_way && !request.samples_first) return;
+  draw_iterations_of(request, record.output_tokens - (request.samples_first ? 1 : 0));
+}
+
+void Cluster::Impl::draw_iterations_of(Request& request, Tokens to_decode) {
+  request.to_decode = to_decode;
+  request.iterations =
+      to_decode > 0 ? draw_iterations(to_decode, state.config.mtp, mtp_random_) : 0;
+  request.growth = to_decode > 0 ? to_fixed(to_decode) / request.iterations : 0;
+}
+
 /// A request of the first population has a part of its output, in whole iterations; one that has
 /// none comes like any other.
 void Cluster::Impl::put_under_way(Request& request) {
   const auto row = static_cast<std::size_t>(request.record.id);
-  if (!decodes_ || row >= state.trace.progress.size()) return;
   request.iterations_before_join = static_cast<std::int64_t>(
       state.trace.progress[row] * static_cast<double>(request.iterations));
   const Tokens generated = whole_tokens(request.iterations_before_join * request.growth);

@@ -350,7 +350,8 @@ void DecodePool::join(Instance& inst, RequestIndex index) {
 void DecodePool::start_step(std::int32_t number) {
   Instance& inst = instance(number);
   DecodeStepEvent& event = inst.event;
-  event.continuing = inst.last_end == state_.now() ? inst.running : 0;
+  event.continuing = inst.last_end == state_.now() ? inst.running + inst.sampled : 0;
+  inst.sampled = 0;
   for (const RequestIndex index : inst.ready) join(inst, index);
   inst.ready.clear();
   event = {.continuing = event.continuing};
@@ -490,6 +491,7 @@ void DecodePool::computed(Instance& inst, RequestIndex index) {
   if (std::exchange(request.samples_first, false)) {
     request.record.first_token = request.record.decode_start = state_.now();
     inst.emitted += to_fixed(1);
+    inst.sampled += request.iterations > 0 ? 1 : 0;
   }
   if (request.iterations > 0) {
     ++state_.decode_waiting;

@@ -9,7 +9,7 @@ import re
 import subprocess
 from typing import Any
 
-from draw import MODEL, PLATFORM, Drawn
+from draw import MODEL, PLATFORM, SUPERNODES, Drawn
 from formulas import Row, read_rows
 from view import Facts
 
@@ -43,11 +43,12 @@ def load_platform(path: pathlib.Path) -> Any:
     return device | platform
 
 
-PARAMETERS = {"platform": load_platform(PLATFORM), "model": load_commented(MODEL)}
+PLATFORMS = {str(path): load_platform(path) for path in (PLATFORM, SUPERNODES)}
+PUBLISHED_MODEL = load_commented(MODEL)
 
 
 def parameter(drawn: Drawn, pointer: str) -> float:
-    value: Any = PARAMETERS
+    value: Any = {"platform": PLATFORMS[drawn.scenario["platform"]], "model": PUBLISHED_MODEL}
     for key in pointer.strip("/").split("/"):
         value = value[key]
     return quantity(drawn.machine.get(pointer, value["value"]))
@@ -71,7 +72,14 @@ def facts_of(drawn: Drawn) -> Facts:
         tuple(quantity((DEFAULT_LIMITS | slo)[key]) for key in ("ttft", "tpot")))
     if workload["role"] == "prefill":
         limits = limits[0], math.inf
-    spread = drawn.machine.get("/platform/ub/spread", PARAMETERS["platform"]["ub"]["spread"]["value"])
+    platform = PLATFORMS[scenario["platform"]]
+    spread = drawn.machine.get("/platform/ub/spread", platform["ub"]["spread"]["value"])
+    # A machine of one supernode does not say so; all that is given is of each.
+    built = int(machine("/supernodes")) if "supernodes" in platform else 1
+    supernodes = deployment.get("supernodes", 1)
+    on_all = lambda role: role | {"instances": role["instances"] * supernodes}
+    instances = deployment.get(drawn.decodes_on, DEFAULT_DECODE)
+    attention = instances.get("attention", {})
     planes = 1 if spread == "adaptive" else int(machine("/ub/sub_planes"))
     cache = DEFAULT_CACHE | deployment["cache"]
     decode = scenario.get("decode", {})
@@ -88,24 +96,28 @@ def facts_of(drawn: Drawn) -> Facts:
         ttft_limit=limits[0],
         tpot_limit=limits[1], slo_name=slo if isinstance(slo, str) else "custom",
         classes={name: class_limits(said, limits) for name, said in classes.items()},
-        prefill=deployment.get("prefill", DEFAULT_PREFILL),
-        decode=deployment.get("decode", DEFAULT_DECODE) | {
+        mixed="mixed" in deployment and workload["role"] == "all", supernodes=supernodes,
+        prefill=on_all(deployment.get("prefill", DEFAULT_PREFILL)),
+        decode=on_all(instances) | {
             "draft_tokens": decode.get("mtp", {"draft_tokens": 1})["draft_tokens"],
+            "tp": attention.get("tp", 1), "ranks": instances["ep"] // attention.get("tp", 1),
+            "splits_kv": attention.get("context_parallel", False),
             "microbatches": 1 if microbatches == "auto" else microbatches},
         relays=decode.get("exchange") == "two_level", heads=model("heads"),
         kv_plane=deployment.get("kv", {"plane": "rdma"})["plane"], cache=cache, block_ids=cache["enabled"] and ("trace" in workload or "reuse" in cache),
-        nodes=int(machine("/nodes")), npus_per_node=int(machine("/npus_per_node")),
+        supernode_routing=scenario.get("policies", {}).get("supernode_routing", "least_waiting"),
+        nodes=int(machine("/nodes")) * built, npus_per_node=int(machine("/npus_per_node")),
         dies_per_npu=int(machine("/dies_per_npu")),
         cpus_per_node=int(machine("/cpus_per_node")), ub_ports=planes,
         uplinks=planes * int(machine("/ub/l2_chips_per_plane")) if spread == "hash" else planes,
         ub_capacity=machine("/ub/link_bandwidth") * machine("/ub/sub_planes"),
         write_efficiency=machine(write + "inter_node_efficiency"),
-        cache_bytes=quantity(cache["dram_per_node"]) * machine("/nodes"),
+        cache_bytes=quantity(cache["dram_per_node"]) * machine("/nodes") * built,
         kv_bytes={"bf16": 2, "int8": 1}[scenario["precision"]["kv_cache"]] * model("layers")
         * (model("kv_lora_rank") + model("rope_head_dim")),
         hbm_bandwidth=machine("/die/hbm_bandwidth"), hbm_capacity=machine("/die/hbm_capacity"),
         rdma_capacity=machine("/rdma/bandwidth_per_die"), rdma_efficiency=machine("/rdma/efficiency"),
-        arrivals=workload["arrivals"], model=PARAMETERS["model"]["name"])
+        arrivals=workload["arrivals"], model=PUBLISHED_MODEL["name"])
 
 
 @dataclasses.dataclass
@@ -155,7 +167,10 @@ def run(cmsim: str, drawn: Drawn, where: pathlib.Path) -> Case:
 
 def tight_reserve(drawn: Drawn, result: dict[str, Any]) -> str:
     """So much reserved HBM that about kv_tokens_per_die are left of what the run had."""
-    decode = drawn.scenario["deployment"]["decode"]
-    per_die = result["whole_run"]["kv"]["capacity_tokens"] // (decode["ep"] * decode["instances"])
-    spare = max(0, per_die - drawn.kv_tokens_per_die) * facts_of(drawn).kv_bytes
+    facts = facts_of(drawn)
+    ranks = facts.decode["ranks"] * facts.decode["instances"]
+    per_die = result["whole_run"]["kv"]["capacity_tokens"] // ranks
+    if facts.decode["splits_kv"]:
+        per_die //= facts.decode["tp"]
+    spare = max(0, per_die - drawn.kv_tokens_per_die) * facts.kv_bytes
     return f"{4e9 + spare:.0f}B"

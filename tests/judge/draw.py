@@ -6,12 +6,14 @@ The same seed gives the same scenario on every machine. A trace that the scenari
 from __future__ import annotations
 
 import dataclasses
+import math
 import pathlib
 import random
 from typing import Any
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 PLATFORM = ROOT / "platforms/cloudmatrix384.json"
+SUPERNODES = ROOT / "platforms/cloudmatrix384-supernodes.json"
 MODEL = ROOT / "workloads/models/deepseek-r1.json"
 TRACE = ROOT / "workloads/traces/r1-like.jsonl.gz"
 
@@ -24,6 +26,11 @@ class Drawn:
     machine: dict[str, Any]  # JSON pointer into the scenario -> value, for --set
     synthesize: list[str] | None = None  # arguments of `cmsim trace synthesize`, without --out
     kv_tokens_per_die: int | None = None  # reserve so much HBM that only about this is left
+
+    @property
+    def decodes_on(self) -> str:
+        """Below /deployment: the instances that decode."""
+        return "mixed" if "mixed" in self.scenario["deployment"] else "decode"
 
 
 def log_uniform(rng: random.Random, low: float, high: float) -> float:
@@ -208,7 +215,52 @@ def draw_classes(rng: random.Random, role: str) -> Config:
             "batch": {"share": round(1 - share, 2)}}
 
 
+def make_mixed(rng: random.Random, scenario: Config) -> None:
+    """The decode instances compute prompts too, a few tokens a step or so many that none is cut up."""
+    deployment = scenario["deployment"]
+    mixed = deployment.pop("decode")
+    tp = rng.choice([1, 1, 1, 2, 4, 8])
+    if tp > 1:
+        mixed["attention"] = {"tp": tp}
+        if rng.random() < 0.3:
+            mixed["attention"]["context_parallel"] = True
+    ranks = mixed["ep"] // tp
+    slots = -(-mixed["max_num_seqs"] * mixed["npus_per_instance"] // ranks)
+    drafts = scenario["decode"]["mtp"]["draft_tokens"]
+    of_npu = ranks / mixed["npus_per_instance"]
+    fewest = math.ceil((slots * (1 + drafts) + 1) * of_npu)
+    most = int(700_000 / mixed["ep"] * of_npu)  # that leaves HBM for KV
+    budget = rng.choice([1, 128, 512, 2048, 2048, 8192, 32768])
+    mixed["max_num_batched_tokens"] = max(min(budget, most), fewest)
+    deployment["mixed"] = mixed
+    for key in ("prefill", "kv"):
+        deployment.pop(key, None)
+    scenario.pop("prefill", None)
+    for slot in ("prefill_routing", "prefill_admission"):
+        scenario["policies"].pop(slot, None)
+
+
+def draw_kind(seed: int, drawn: Drawn) -> Drawn:
+    """Of all seeds some serve on mixed instances, some on two supernodes, and a few on both."""
+    rng, scenario = random.Random(f"judge kind {seed}"), drawn.scenario
+    if rng.random() < 0.2 and scenario["workload"]["role"] != "prefill":
+        make_mixed(rng, scenario)
+    if rng.random() < 0.10:
+        scenario["platform"] = str(SUPERNODES)
+        scenario["deployment"]["supernodes"] = 2
+        scenario["policies"]["supernode_routing"] = rng.choice(
+            ["least_waiting", "round_robin", "round_robin", "power_of_two", "session_affinity",
+             "prefix_aware"])
+        drawn.machine["/platform/supernodes"] = 2
+    return drawn
+
+
 def draw(seed: int) -> Drawn:
+    return draw_kind(seed, draw_apart(seed))
+
+
+def draw_apart(seed: int) -> Drawn:
+    """On one supernode, prefill and decode on instances of their own."""
     rng = random.Random(f"judge {seed}")
     experts = rng.choice(["int8"] * 4 + ["bf16"])
     tight = rng.random() < 0.35

@@ -10,7 +10,7 @@ import dataclasses
 import functools
 import itertools
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 PHASES = ("client_wait", "prefill_queue", "cache_read", "batch_wait", "prefill", "transfer_queue",
           "transfer", "decode_queue", "first_iteration", "decode")
@@ -45,6 +45,7 @@ class Row:
     slo_met: int
     phases: dict[str, Interval]
     gaps: list[float] | None = None  # seconds between consecutive outputs
+    samples_first: bool = False  # the step that ends its prompt gives its first token
 
     @property
     def done(self) -> bool:
@@ -57,7 +58,7 @@ class Row:
     @functools.cached_property
     def each(self) -> float:
         """Output tokens of an iteration: they are spread evenly."""
-        return self.produced / self.iterations
+        return ratio(self.produced - self.samples_first, self.iterations)
 
     @property
     def tpot_exact(self) -> float:
@@ -205,6 +206,9 @@ class Iteration:
     tokens: float = 0  # a request's are spread evenly over its iterations
     context: float = 0  # found in the cache, or held at the start
     gaps: int = 0  # sequences that went on from the step before
+    prompts: int = 0  # computed beside the sequences, on mixed instances
+    prompt_tokens: int = 0
+    prompt_context: int = 0  # found in the cache
 
     @property
     def span(self) -> Interval:
@@ -236,28 +240,38 @@ def decode_steps(rows: Sequence[Row]) -> list[Iteration] | None:
     """The steps, when every request that decoded finished and kept its KV; None otherwise.
 
     A request's outputs end at its first token and then gap after gap; outputs of one instance within
-    two microseconds end the same step. A sequence that goes on gives its length: the gap.
+    two microseconds end the same step. A sequence that goes on gives its length: the gap. A prompt
+    that a mixed instance computes is one step long here.
     """
-    outputs: list[tuple[str, float, float, float, float, bool]] = []
+    outputs: list[Iteration] = []
     for row in rows:
         if not row.decode_instance:
             continue
-        if not row.done or row.gaps is None or len(row.gaps) + 1 != row.iterations:
+        if not row.done or row.gaps is None or len(row.gaps) + 1 != row.iterations + row.samples_first:
             return None
-        first, end = row.phases["first_iteration"]
-        instance, each, held = row.decode_instance, row.each, row.prompt + row.initial
-        outputs.append((instance, end, end - first, each, held, False))
-        outputs += [(instance, end, gap * 1e6, each, held + number * each, True)
-                    for number, (end, gap) in enumerate(zip(row.outputs()[1:], row.gaps), start=1)]
+        outputs += outputs_of(row)
     steps: list[Iteration] = []
-    for instance, end, since, tokens, held, went_on in sorted(outputs):
-        if not steps or steps[-1].instance != instance or end - steps[-1].end > 2:
-            steps.append(Iteration(instance, end - since, end))
+    for output in sorted(outputs, key=lambda o: (o.instance, o.end, o.end - o.start)):
+        if not steps or steps[-1].instance != output.instance or output.end - steps[-1].end > 2:
+            steps.append(Iteration(output.instance, output.start, output.end))
         step = steps[-1]
-        if went_on:  # a gap is exact, a first iteration is rounded
-            step.start = step.end - since
-        step.sequences += 1
-        step.tokens += tokens
-        step.context += held
-        step.gaps += went_on
+        if output.gaps:  # a gap is exact, a first iteration is rounded
+            step.start = step.end - length(output.span)
+        for field in ("sequences", "tokens", "context", "gaps", "prompts", "prompt_tokens",
+                      "prompt_context"):
+            setattr(step, field, getattr(step, field) + getattr(output, field))
     return steps
+
+
+def outputs_of(row: Row) -> Iterator[Iteration]:
+    """What the request has of each step that gave it an output."""
+    instance, held = row.decode_instance, row.prompt + row.initial
+    _, *later = row.outputs()
+    if row.samples_first:
+        yield Iteration(instance, *row.phases["prefill"], tokens=1, prompts=1,
+                        prompt_tokens=row.prompt - row.cached, prompt_context=row.cached)
+    else:
+        yield Iteration(instance, *row.phases["first_iteration"], 1, row.each, held)
+    done = 0 if row.samples_first else 1
+    for number, (end, gap) in enumerate(zip(later, row.gaps or ()), start=done):
+        yield Iteration(instance, end - gap * 1e6, end, 1, row.each, held + number * row.each, 1)

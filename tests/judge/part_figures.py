@@ -27,7 +27,7 @@ class PartFigures(View):
     def stay(self, row: Row, queue: str) -> Interval | None:
         """From when to when a request that finished and kept its KV was in the queue."""
         if self.facts.role == "all":
-            names = QUEUES[2:] if row.initial else QUEUES
+            names = QUEUES[2:] if row.initial else QUEUES  # none waits for decode where it is mixed
         else:
             names = [q for q in QUEUES if q.startswith(self.facts.role)]
         if queue not in names:
@@ -45,7 +45,7 @@ class PartFigures(View):
     def chunk_waits(self) -> float:
         """Between two of its batches a long prompt waits in the queue, for another one's cache read:
         at most that long."""
-        if self.batches is not None:
+        if self.batches is not None or self.facts.mixed:
             return 0.0
         return math.fsum(overlap(r.phases["cache_read"], self.part.span) for r in self.done
                          if "cache_read" in r.phases)
@@ -64,7 +64,7 @@ class PartFigures(View):
             slack = 2 * sum(overlap(stay, part.span) > 0 for stay in stays) / span + 1e-9 * level
             peak = [int(highest(stay_changes(stays), part.span, by)) for by in (-1.1, 1.1)]
             waits = self.chunk_waits() / span if queue.startswith("prefill") else 0
-            if queue == "prefill_waiting" and self.batches is None:
+            if queue == "prefill_waiting" and self.batches is None and not self.facts.mixed:
                 peak[1] += self.facts.prefill["instances"]  # a chunked prompt, between two batches
             if waits:
                 low, high = (0, waits) if queue == "prefill_waiting" else (waits, 0)
@@ -137,8 +137,8 @@ class PartFigures(View):
                 continue
             sent, ep, siblings = found["ub_bytes"], spec["ep"], facts.dies_per_npu - 1
             exact = not (facts.relays and role == "decode") and ep > on_node and ep % on_node == 0 \
-                and first_die % on_node == 0 and (role == "decode" or ep <= facts.heads)
-            first_die += ep * spec["instances"]
+                and facts.decode["tp"] == 1 and first_die % on_node == 0 and (role == "decode" or ep <= facts.heads)
+            first_die += ep * spec["instances"] // facts.supernodes
             low["die_ub"] += sent
             high["die_ub"] += sent
             leaving = sent * ratio(ep - on_node, ep - facts.dies_per_npu)
@@ -215,7 +215,8 @@ class PartFigures(View):
                     share = part.figures[role]["utilisation"] * time / broken["duration_us"]
                     expected[f"{role}: {name}"] = share
         ledger.holds(field, found.keys() <= expected.keys(), f"of {sorted(expected)}")
-        waiting = part.figures["queues"]["decode_waiting"]["max"]
+        queue = "prefill_waiting" if self.facts.mixed else "decode_waiting"
+        waiting = part.figures["queues"][queue]["max"]
         for what, share in expected.items():
             if what not in found:
                 ledger.holds(field, (share or 0) <= 1e-9, f"also {what}")

@@ -9,7 +9,7 @@ from view import MICROSECOND, View
 
 class RequestFigures(View):
     def judge(self) -> None:
-        for judge in (self.rows_alone, self.counts, self.throughput, self.latencies, self.detailed):
+        for judge in (self.rows_alone, self.supernodes, self.counts, self.throughput, self.latencies, self.detailed):
             judge()
 
     def rows_alone(self) -> None:
@@ -36,9 +36,35 @@ class RequestFigures(View):
                 holds("tpot_s", abs(row.tpot - row.tpot_exact) <= 0.51, row.tpot_exact)
             if self.decoded:
                 most = row.iterations * (1 + self.facts.decode["draft_tokens"])
+                decoded = row.produced - row.samples_first
                 # What it came with was whole iterations, and their tokens rounded down.
-                holds("iterations", row.iterations - (row.initial > 0) <= row.produced <= most + 1,
+                holds("iterations", row.iterations - (row.initial > 0) <= decoded <= most + 1,
                       f"output tokens between {row.iterations} and {most}")
+            if row.samples_first:
+                holds("first_iteration_s", row.phases["first_iteration"] == (first, first)
+                      == row.phases["decode_queue"] and row.phases["prefill"][1] == first,
+                      "0: the end of its prompt gives the first token")
+                holds("prefill_instance", not row.prefill_instance and "transfer" not in row.phases,
+                      "none, and no KV pull")
+
+    def supernodes(self) -> None:
+        """Instances are numbered over supernodes, and a request stays on one."""
+        facts, count = self.facts, self.facts.supernodes
+        holds = lambda column, truth, what: self.ledger.holds(f"requests.csv {column}", truth, what)
+        for turn, row in enumerate(self.sent):
+            served = set()
+            for column, number, spec in (("prefill_instance", row.prefill_instance, facts.prefill),
+                                         ("decode_instance", row.decode_instance, facts.decode)):
+                if not number:
+                    continue
+                holds(column, 0 <= int(number) < spec["instances"], f"below {spec['instances']}")
+                served.add(int(number) // (spec["instances"] // count))
+            if row.decode_rank:
+                holds("decode_rank", 0 <= int(row.decode_rank) < facts.decode["ranks"],
+                      f"below {facts.decode['ranks']}")
+            holds("decode_instance", len(served) < 2, "on the supernode of its prefill instance")
+            if served and count > 1 and facts.supernode_routing == "round_robin":
+                holds("decode_instance", served == {turn % count}, f"on supernode {turn % count}")
 
     def counts(self) -> None:
         same, outcomes = self.ledger.same, Counter(r.outcome for r in self.rows)

@@ -44,7 +44,10 @@ class RequestParts(View):
         rates = {role: (figures[role] or {}).get("tokens_per_second") for role in ("prefill", "decode")}
         output = figures["request_throughput"] if rates["decode"] is None else rates["decode"]
         near(self.field("output_throughput"), output)
-        near(self.field("total_token_throughput"), (rates["prefill"] or 0) + output)
+        prompts = rates["prefill"] or 0
+        if self.facts.mixed:
+            prompts = figures["decode"]["prompts"]["tokens_per_second"]
+        near(self.field("total_token_throughput"), prompts + output)
         for role in ("prefill", "decode"):
             near(self.field(f"{role}_tokens_per_second_per_npu"),
                  (figures[role] or {}).get("tokens_per_second_per_npu"))

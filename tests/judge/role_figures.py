@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 from formulas import (Iteration, area, highest, length, mean, overlap, quotient, ratio, share_inside,
                       statistics)
@@ -77,8 +78,8 @@ class RoleFigures(View):
         ledger.near(f"{field}.mean_tokens", quotient(math.fsum(i.tokens for i in inside), len(inside)),
                     ratio(broken, len(inside)) + 1e-9)
         context = quotient(math.fsum(i.context for i in inside), len(inside))
-        dies = mean([min(i.sequences, spec["ep"]) for i in inside]) if inside else 0
-        ledger.near(f"{field}.mean_context", context, (dies + 1e-9 if broken else 1e-9)
+        ranks = mean([min(i.sequences, self.facts.decode["ranks"]) for i in inside]) if inside else 0
+        ledger.near(f"{field}.mean_context", context, (ranks + 1e-9 if broken else 1e-9)
                     + ratio(broken, len(inside)))
         busy = math.fsum(overlap(i.span, part.span) for i in iterations)
         ledger.near(f"{field}.utilisation", ratio(busy, length(part.span) * spec["instances"]),
@@ -116,21 +117,26 @@ class RoleFigures(View):
     def prefill(self) -> None:
         ledger, role, part = self.ledger, self.part.figures["prefill"], self.part
         field = self.field("prefill")
-        if self.facts.role == "decode":
+        if role is None or self.facts.role == "decode" or self.facts.mixed:
             ledger.same(field, None)
             return
         self.role("prefill", self.facts.prefill, self.batches)
+        self.prompt_rate(f"{field}.tokens_per_second")
+        ledger.near(f"{field}.occupancy", (role["mean_tokens"] or 0) / self.token_budget)
+        if self.calm and part is self.whole:
+            computed = sum(r.prompt - r.cached for r in self.rows if "prefill" in r.phases)
+            ledger.near(f"{field}.mean_tokens", quotient(computed, role["iterations"]))
+
+    def prompt_rate(self, field: str) -> None:
+        """Prompts, each spread evenly over the time in which it is computed."""
+        part = self.part
         prefilled = [(r, r.phases["prefill"]) for r in self.rows if "prefill" in r.phases]
         tokens = math.fsum(r.prompt * share_inside(span, part.span) for r, span in prefilled)
         slack = math.fsum(r.prompt * 3 / max(1, length(span)) for r, span in prefilled
                           if -3 < overlap(span, part.span) < length(span) or length(span) < 3)
         slack += math.fsum(r.prompt * 3 / max(1, length(span)) for r, span in prefilled
                            if any(abs(edge - at) < 3 for edge in part.span for at in span))
-        ledger.near(f"{field}.tokens_per_second", part.per_second(tokens), part.per_second(slack) + 1e-9)
-        ledger.near(f"{field}.occupancy", (role["mean_tokens"] or 0) / self.token_budget)
-        if self.calm and part is self.whole:
-            computed = sum(r.prompt - r.cached for r, _ in prefilled)
-            ledger.near(f"{field}.mean_tokens", quotient(computed, role["iterations"]))
+        self.ledger.near(field, part.per_second(tokens), part.per_second(slack) + 1e-9)
 
     def decode(self) -> None:
         ledger, part, spec, field = self.ledger, self.part, self.facts.decode, self.field("decode")
@@ -147,27 +153,71 @@ class RoleFigures(View):
                         quotient(role["tokens_per_second"] * part.seconds, role["iterations"]))
             least, most = (sum(r.produced for r in rows) for rows in (self.done, self.sent))
             ledger.within(rate, part.per_second(least) * (1 - 1e-9), part.per_second(most) * (1 + 1e-9))
+        if self.facts.mixed:
+            self.prompts(f"{field}.prompts", role)
         slots = spec["max_num_seqs"] * spec["npus_per_instance"] * spec["instances"]
-        if self.steps is None:
+        if self.seen_steps is None:
             ledger.within(f"{field}.occupancy", 0, 1 + 1e-9)
             ledger.within(rate, 0, math.inf)
             return
         if part is self.whole:
             ledger.near(rate, part.per_second(least))
-        area = math.fsum(step.sequences * overlap(step.span, part.span) for step in self.steps)
-        touched = sum(step.sequences for step in self.steps if overlap(step.span, part.span) > 0)
+        if self.steps is None:
+            self.seen_means(field, role)
+        area = math.fsum(step.sequences * overlap(step.span, part.span) for step in self.seen_steps)
+        touched = sum(step.sequences for step in self.seen_steps if overlap(step.span, part.span) > 0)
         ledger.near(f"{field}.occupancy", ratio(area, slots * length(part.span)),
                     ratio(2 * touched, slots * length(part.span)))
-        emitted = math.fsum(step.tokens * share_inside(step.span, part.span) for step in self.steps)
-        slack = math.fsum(step.tokens * 3 / length(step.span) for step in self.steps
-                          if any(step.start - 3 < edge < step.end + 3 for edge in part.span))
+        emitted = math.fsum(step.tokens * share_inside(step.span, part.span) for step in self.seen_steps)
+        cut = [step for step in self.seen_steps
+               if any(step.start - 3 < edge < step.end + 3 for edge in part.span)]
+        slack = math.fsum(step.tokens * 3 / length(step.span) for step in cut)
+        if self.steps is None:  # it may be that the prompts of a step without sequences began before it
+            slack += math.fsum(step.tokens for step in cut if not step.gaps)
         ledger.near(rate, part.per_second(emitted), part.per_second(slack + self.whole_tokens()) + 1e-9)
+
+    def seen_means(self, field: str, role: dict[str, Any]) -> None:
+        """What is known of the mean step where steps without outputs are not seen: all but their number."""
+        inside = [step for step in self.seen_steps or () if self.part.inside(step.end)]
+        count, spec = role["iterations"], self.facts.decode
+        self.ledger.holds(f"{field}.iterations", count >= len(inside), f"{len(inside)} or more")
+        broken = self.whole_tokens()
+        on_ranks = sum(min(step.sequences, spec["ranks"]) for step in inside) + 1e-9 if broken else 0.0
+        for key, amount, slack in (
+                ("mean_sequences", sum(step.sequences for step in inside), 0.0),
+                ("mean_tokens", math.fsum(step.tokens for step in inside), broken),
+                ("mean_context", math.fsum(step.context for step in inside), on_ranks + broken)):
+            self.ledger.near(f"{field}.{key}", quotient(amount, count), ratio(slack, count) + 1e-9)
+
+    def prompts(self, field: str, role: dict[str, Any]) -> None:
+        """What mixed instances compute of prompts."""
+        ledger, spec, count = self.ledger, self.facts.decode, role["iterations"]
+        self.prompt_rate(f"{field}.tokens_per_second")
+        budget = spec["max_num_batched_tokens"] * spec["npus_per_instance"]
+        for key, most in (("mean_sequences", spec["max_num_seqs"] * spec["npus_per_instance"]),
+                          ("mean_tokens", budget), ("mean_context", math.inf)):
+            ledger.within_or_null(f"{field}.{key}", 0, most, not count)
+        if not count:
+            return
+        if self.steps is not None:
+            inside = [step for step in self.steps if self.part.inside(step.end)]
+            for key, amount in (("mean_sequences", sum(step.prompts for step in inside)),
+                                ("mean_tokens", sum(step.prompt_tokens for step in inside)),
+                                ("mean_context", sum(step.prompt_context for step in inside))):
+                ledger.near(f"{field}.{key}", quotient(amount, len(inside)))
+        elif self.calm and self.part is self.whole:
+            computed = [row for row in self.rows if "prefill" in row.phases]
+            tokens = sum(row.prompt - row.cached for row in computed)
+            ledger.near(f"{field}.mean_tokens", tokens / count)
+            ledger.within(f"{field}.mean_sequences", len(computed) / count * (1 - 1e-9), math.inf)
+            ledger.within(f"{field}.mean_context", sum(row.cached for row in computed) / count * (1 - 1e-9),
+                          math.inf)
 
     def gaps(self) -> None:
         field, found = self.field("itl_ms"), self.part.figures["itl_ms"]
         values = None
-        if self.steps is not None or not self.decoded:
-            values = [length(step.span) * 1e-3 for step in self.steps or ()
+        if self.seen_steps is not None or not self.decoded:
+            values = [length(step.span) * 1e-3 for step in self.seen_steps or ()
                       if self.part.inside(step.end) for _ in range(step.gaps)]
         self.distribution(field, (found or {"count": 0})["count"], self.longest("decode"), values, 1e-6)
 
@@ -178,29 +228,30 @@ class RoleFigures(View):
             for key in ("capacity_tokens", "mean_occupancy", "peak_occupancy"):
                 ledger.same(f"{field}.{key}", 0)
             return
-        dies, capacity = spec["instances"] * spec["ep"], kv["capacity_tokens"]
-        ledger.within(f"{field}.capacity_tokens", dies,
-                      dies * self.facts.hbm_capacity / self.facts.kv_bytes)
-        ledger.holds(f"{field}.capacity_tokens", capacity % dies == 0, f"a multiple of {dies} dies")
+        ranks, capacity = spec["instances"] * spec["ranks"], kv["capacity_tokens"]
+        dies_of_kv = ranks * (spec["tp"] if spec["splits_kv"] else 1)  # else each of a group has all
+        ledger.within(f"{field}.capacity_tokens", ranks,
+                      dies_of_kv * self.facts.hbm_capacity / self.facts.kv_bytes)
+        ledger.holds(f"{field}.capacity_tokens", capacity % ranks == 0, f"a multiple of {ranks} ranks")
         ledger.holds(f"{field}.capacity_tokens", capacity == self.whole.figures["kv"]["capacity_tokens"],
                      "that of the whole run")
-        if self.steps is None or not part.seconds:
+        if self.seen_steps is None or not part.seconds:
             ledger.within(f"{field}.peak_occupancy", kv["mean_occupancy"] * (1 - 1e-9), 1)
             ledger.within(f"{field}.mean_occupancy", 0, 1)
             return
         most, least = self.kv_changes
         touched = sum(r.prompt + r.output for r in self.done)  # a microsecond of each
         levels = [area(changes, part.span) / length(part.span) / capacity for changes in (least, most)]
-        # Each die's tokens are rounded down, those of one under way twice.
+        # Each rank's tokens are rounded down, those of one under way twice.
         fractions = spec["draft_tokens"] > 0
         running = part.figures["queues"]["decode_running"]["mean"]
         under_way = sum(r.initial > 0 for r in self.done) if fractions else 0
-        slack = ((min(dies, running) + under_way) * fractions + 2.2 * touched / length(part.span)) / capacity
+        slack = ((min(ranks, running) + under_way) * fractions + 2.2 * touched / length(part.span)) / capacity
         if most == least:
             ledger.near(f"{field}.mean_occupancy", levels[1], slack)
         else:
             ledger.within(f"{field}.mean_occupancy", levels[0] - slack, levels[1] + slack)
-        rounded = (dies + under_way) * fractions + 1e-9 * capacity
+        rounded = (ranks + under_way) * fractions + 1e-9 * capacity
         peaks = (highest(least, part.span, -1.1) - rounded) / capacity, (
             highest(most, part.span, 1.1) + 1e-9 * capacity) / capacity
         ledger.within(f"{field}.peak_occupancy", *peaks)

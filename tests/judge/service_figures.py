@@ -76,7 +76,9 @@ class ServiceFigures(View):
     def imbalance(self) -> None:
         """The most loaded / the mean."""
         prefill, decode = self.facts.prefill["instances"], self.facts.decode["instances"]
-        ranks = self.facts.decode["npus_per_instance"] * self.facts.dies_per_npu
+        ranks = self.facts.decode["ranks"]
+        if self.facts.mixed:
+            prefill = 0
         output = lambda row: row.produced if self.decoded else 1
         on_rank = lambda row: int(row.decode_instance) * ranks + int(row.decode_rank)
         routed = [r for r in self.cohort if r.prefill_instance]
@@ -89,4 +91,4 @@ class ServiceFigures(View):
             loads = [0] * parts
             for row in rows:
                 loads[place(row)] += load(row)
-            self.ledger.near(f"{self.name}.imbalance.{key}", quotient(max(loads) * parts, sum(loads)))
+            self.ledger.near(f"{self.name}.imbalance.{key}", quotient(max(loads, default=0) * parts, sum(loads)))

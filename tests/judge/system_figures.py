@@ -55,8 +55,10 @@ class SystemFigures(View):
         if (decode := figures["decode"]) is not None:
             sequences = decode["mean_sequences"]
             check("decode/batch_per_npu",
-                  quotient((sequences or 0) * decode["instances"], decode["npus"]) if sequences else None)
+                  None if sequences is None else sequences * decode["instances"] / decode["npus"])
             check("decode/context_tokens", quotient(decode["mean_context"], sequences) if sequences else None)
+            if self.facts.mixed:
+                found.append(("decode/instances", "that compute prompts too", "of its own", None))
             check("decode/ep", self.facts.decode["ep"])
         if figures["prefill"] is not None:
             check("prefill/ep", self.facts.prefill["ep"])
@@ -64,6 +66,10 @@ class SystemFigures(View):
         for i, (what, value, least, most) in enumerate(found):
             field = f"provenance.extrapolated.{i}"
             self.ledger.same(f"{field}.what", what)
+            if most is None:  # a name
+                self.ledger.same(f"{field}.value", value)
+                self.ledger.same(f"{field}.validated", least)
+                continue
             self.ledger.near(f"{field}.value", value)
             self.ledger.near(f"{field}.validated.0", least)
             self.ledger.near(f"{field}.validated.1", most)
@@ -83,7 +89,8 @@ class SystemFigures(View):
     def looked_up(self, more: int) -> list[Row]:
         """Requests that are looked up in the cache. The first population has no block ids."""
         known = 0 if "reuse" in self.facts.cache else self.population() + more
-        return [r for r in self.rows[known:] if r.prefill_instance and self.facts.block_ids]
+        taken = lambda row: row.prefill_instance or (self.facts.mixed and "prefill_queue" in row.phases)
+        return [r for r in self.rows[known:] if taken(r) and self.facts.block_ids]
 
     def uplinks(self) -> None:
         links = self.whole.figures["links"]

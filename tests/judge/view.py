@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -26,14 +27,17 @@ class Facts:
     tpot_limit: float
     slo_name: str
     classes: dict[str, Interval]  # their limits of TTFT and TPOT, s
-    prefill: dict[str, int]
+    mixed: bool  # prompts are computed where their requests decode; prefill says nothing then
+    supernodes: int  # among which requests are divided,
+    supernode_routing: str  # as this says
+    prefill: dict[str, int]  # instances of all supernodes
     decode: dict[str, int]
     relays: bool  # tokens of decode go over a rank of each node
     heads: int  # as many ranks as these are a tensor-parallel group
     kv_plane: str  # "rdma" or "ub"
     cache: dict[str, Any]
     block_ids: bool  # prompts are looked up
-    nodes: int
+    nodes: int  # of all supernodes
     npus_per_node: int
     dies_per_npu: int
     cpus_per_node: int
@@ -98,6 +102,8 @@ class View:
         self.ledger = ledger
         for row, gaps in zip((r for r in rows if r.done), result["itls"]):
             row.gaps = gaps
+        for row in rows:
+            row.samples_first = facts.mixed and "prefill" in row.phases and not row.initial
         self.sent = [r for r in rows if r.sent is not None]
         self.done = [r for r in rows if r.done]
         self.fresh = [r for r in self.done if not r.initial]
@@ -122,12 +128,31 @@ class View:
         self.parts = self.window, self.whole
 
     @functools.cached_property
-    def steps(self) -> list[Iteration] | None:
+    def seen_steps(self) -> list[Iteration] | None:
+        """Those that gave outputs, with all their sequences. On mixed instances others may have none,
+        and the length is unknown of one that does nothing but end a prompt."""
         return decode_steps(self.rows) if self.decoded and self.calm else None
 
     @functools.cached_property
+    def steps(self) -> list[Iteration] | None:
+        return self.seen_steps if not self.facts.mixed or self.prompts_are_whole else None
+
+    @functools.cached_property
+    def prompts_are_whole(self) -> bool:
+        """Whether every prompt certainly fit what a rank's sequences leave of its budget."""
+        spec = self.facts.decode
+        slots = -(-spec["max_num_seqs"] * spec["npus_per_instance"] // spec["ranks"])
+        budget = spec["max_num_batched_tokens"] * spec["npus_per_instance"] // spec["ranks"]
+        begun: Counter[tuple[str, str, float]] = Counter()
+        for row in self.rows:
+            if "prefill" in row.phases:
+                at = row.decode_instance, row.decode_rank, row.phases["prefill"][0]
+                begun[at] += row.prompt - row.cached
+        return max(begun.values(), default=0) <= budget - slots * (1 + spec["draft_tokens"])
+
+    @functools.cached_property
     def batches(self) -> list[Iteration] | None:
-        if self.facts.role == "decode" or not self.calm:
+        if self.facts.role == "decode" or self.facts.mixed or not self.calm:
             return None
         return prefill_batches(self.rows, self.token_budget)
 
@@ -138,9 +163,10 @@ class View:
     def reserved_from(self, row: Row) -> Interval:
         """Between which times the KV space of a request that decoded was reserved.
 
-        Where KV is pulled, when the pull begins; else some time in the queue.
+        Where KV is pulled, when the pull begins; on mixed instances before a prompt is looked up;
+        else some time in the queue.
         """
-        begins = row.phases.get("transfer_queue")
+        begins = row.phases.get("prefill_queue" if self.facts.mixed else "transfer_queue")
         return (begins[1], begins[1]) if begins else (row.sent, row.phases["first_iteration"][0])
 
     @functools.cached_property
@@ -152,8 +178,8 @@ class View:
         growth: list[Change] = []
         for row in self.done:
             each, held = row.each, row.prompt + row.initial
-            growth += [(end, each) for end in row.outputs()[:-1]]
-            growth.append((row.finished, -held - each * (row.iterations - 1)))
+            growth += [(end, each) for end in row.outputs()[row.samples_first:-1]]
+            growth.append((row.finished, -held - each * max(0, row.iterations - 1)))
         early, late = ([(self.reserved_from(row)[i], row.prompt + row.initial) for row in self.done]
                        for i in (0, 1))
         return early + growth, late + growth

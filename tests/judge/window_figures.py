@@ -118,9 +118,9 @@ class WindowFigures(View):
         choices = [self.warm_up(stay_changes(stays), bins, 0) for stays in levels]
         if not self.decoded:
             return choices, True
-        if role == "decode" or self.steps is None:
+        if role == "decode" or self.seen_steps is None:
             return choices, False
-        rounded = self.facts.decode["instances"] * self.facts.decode["ep"]  # down, on every die
+        rounded = self.facts.decode["instances"] * self.facts.decode["ranks"]  # down, on every one
         if not self.facts.decode["draft_tokens"]:
             rounded = 0
         return [*choices, self.warm_up(self.kv_changes[0], bins, rounded)], True
@@ -217,7 +217,8 @@ class WindowFigures(View):
         (least, most), span = ([sum(map(tokens_of, rows)) for rows in self.offered()[:2]],
                                self.offered()[2])
         open_stream = not self.facts.closed_loop and length(span) > 0
-        if self.facts.role not in ("all", role) or not open_stream or not least:
+        missing = self.facts.role not in ("all", role) or (role == "prefill" and self.facts.mixed)
+        if missing or not open_stream or not least:
             ledger.same(field, None)
             return
         if found is None:

@@ -30,11 +30,12 @@ TEST(Mixed, APromptIsComputedInChunksAndSamplesItsFirstToken) {
   EXPECT_TRUE(h.seen.transfers.empty());
   ASSERT_EQ(h.seen.steps.size(), 5u);
   const std::vector<Tokens> chunks{100, 100, 50, 0, 0}, before{0, 100, 200, 0, 0},
-      emitted{0, 0, 1, 1, 1};
+      emitted{0, 0, 1, 1, 1}, gaps{0, 0, 0, 1, 1};
   for (std::size_t i = 0; i < 5; ++i) {
     EXPECT_EQ(h.seen.steps[i].prompt_tokens, chunks[i]) << i;
     EXPECT_EQ(h.seen.steps[i].prompt_context, before[i]) << i;
     EXPECT_EQ(h.seen.steps[i].tokens, emitted[i]) << i;
+    EXPECT_EQ(h.seen.steps[i].continuing, gaps[i]) << i;
   }
   EXPECT_EQ(h.decode.prompts[1][0].pairs,
             model::prompt_load(std::array{model::PrefillSequence{100, 100}}).pairs);
@@ -117,6 +118,16 @@ TEST(Mixed, ThePopulationOfTheStartHasItsKv) {
   EXPECT_EQ(h.record(0).initial_tokens, 5);
   EXPECT_EQ(h.seen.steps.size(), 5u);
   for (const DecodeStepEvent& step : h.seen.steps) EXPECT_EQ(step.prompt_tokens, 0);
+}
+
+// A tenth of four iterations is none: it comes like any other.
+TEST(Mixed, OneOfThePopulationWithoutATokenComputesItsPrompt) {
+  MixedHarness h;
+  h.progress = {0.1};
+  h.run({{0, 100, 4}});
+  EXPECT_EQ(h.record(0).initial_tokens, 0);
+  EXPECT_EQ(h.record(0).iterations, 3);
+  EXPECT_EQ(h.record(0).first_token, h.record(0).prefill_end);
 }
 
 TEST(Mixed, APolicyThatNamesNoPromptIsToldOf) {

@@ -79,6 +79,7 @@ class DecodePool : private DecodeForecast {
     Seconds last_end = -1;
     std::function<void()> emptied;  // told when nothing is left; else empty
     Seconds drained_by = 0;         // then
+    std::int64_t sampled = 0;       // join with a token that the step which ended last gave them
     DecodeStepEvent event;          // of the running step
   };
 

@@ -69,7 +69,7 @@ struct DecodeStepEvent {
   Seconds start = 0, end = 0;
   std::int32_t instance = 0;
   std::int64_t sequences = 0;   // taking part
-  std::int64_t continuing = 0;  // of them, those that took part in the step before, which ended
+  std::int64_t continuing = 0;  // of them, those that the step before gave a token, which ended
                                 // when this one began: an inter-token gap of its duration each
   std::int64_t tokens = 0;      // output tokens emitted: a request's are spread evenly over its
                                 // iterations; whole tokens, the sum over steps is exact
