@@ -74,6 +74,7 @@ class Part {
   RoleResult role(std::span<const Iteration> iterations, int instances, int npus,
                   double most) const;
   double full_batches() const;
+  RebalancingResult rebalancing() const;
   void add_prefill();
   void add_decode();
   void add_throughput();
@@ -261,6 +262,7 @@ void Part::add_decode() {
   const serve::DecodeSpec& spec = facts_.deployment.decode;
   figures_.decode = role(evidence_.steps, spec.instances, spec.npus_per_instance,
                          static_cast<double>(spec.slots_per_instance()));
+  if (facts_.drifts) figures_.decode->rebalancing = rebalancing();
   figures_.kv.capacity_tokens = facts_.decode_kv_capacity();
   std::vector<WeightedSample> gaps;
   gaps.reserve(evidence_.steps.size());
@@ -268,6 +270,32 @@ void Part::add_decode() {
     if (inside(step.end)) gaps.push_back({step.duration(), step.continuing});
   }
   figures_.itl_ms = summarize(std::move(gaps), 1e3, facts_.arguments.percentiles);
+}
+
+RebalancingResult Part::rebalancing() const {
+  RebalancingResult result;
+  for (const serve::RebalancingEvent& event : evidence_.rebalancings) {
+    if (!inside(event.end)) continue;
+    ++result.count;
+    result.experts += event.experts;
+    result.bytes += static_cast<double>(event.bytes);
+  }
+  double busy = 0, ended = 0, balancedness = 0, age = 0;
+  for (const Iteration& step : evidence_.steps) {
+    const double part = share(step.start, step.end);
+    busy += part * step.duration();
+    result.paid += part * step.moving;
+    if (!inside(step.end)) continue;
+    ++ended;
+    balancedness += step.balancedness;
+    age += step.placement_age;
+  }
+  if (busy > 0) result.paid_share = result.paid / busy;
+  if (ended > 0) {
+    result.mean_balancedness = balancedness / ended;
+    result.mean_age = age / ended;
+  }
+  return result;
 }
 
 void Part::add_throughput() {

@@ -141,10 +141,14 @@ StepModels make_step_models(const Scenario& scenario, const RoleExperts& experts
         model::InstancePlaces{*network, placement.prefill_groups()});
   }
   if (experts.decode) {
+    const model::InstancePlaces places{*network, placement.decode_groups()};
     models.decode = std::make_unique<model::DecodePipeline>(
         platform, scenario.model, scenario.options, experts.decode,
-        scenario.deployment.decode.most_slots_on_a_rank(),
-        model::InstancePlaces{*network, placement.decode_groups()});
+        scenario.deployment.decode.most_slots_on_a_rank(), places);
+    if (scenario.options.experts.drift.drifts()) {
+      models.drifting = std::make_unique<model::DriftingDecode>(
+          platform, scenario.model, scenario.options, *models.decode, places);
+    }
   }
   models.network_note = network->note();
   models.planes = transfer_planes(scenario);

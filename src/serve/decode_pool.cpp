@@ -30,6 +30,7 @@ DecodePool::DecodePool(ClusterState& state, const model::DecodeModel& model,
       hooks_(std::move(hooks)),
       copies_(state, state.placement.decode_instances * state.placement.decode_ranks,
               state.config.deployment.copies_per_die),
+      balancer_(state, model, policies),
       ranks_per_instance_(static_cast<std::size_t>(state.placement.decode_ranks)),
       kv_capacity_(model.kv_capacity_per_die()),
       instances_(static_cast<std::size_t>(state.placement.decode_instances)) {
@@ -85,7 +86,7 @@ void DecodePool::decide() {
 
 Seconds DecodePool::step(std::int32_t instance, std::span<const std::int32_t> sequences,
                          std::span<const Tokens> kv_tokens) const {
-  return model_.iteration({sequences, kv_tokens, instance}).duration;
+  return model_.iteration({sequences, kv_tokens, instance, balancer_.age(instance)}).duration;
 }
 
 double DecodePool::tokens_per_step() const { return mean_tokens_per_iteration(state_.config.mtp); }
@@ -266,8 +267,12 @@ void DecodePool::start_step(std::int32_t number) {
     kv_tokens_[rank] = whole_tokens(running_kv_[rank]);
     total += kv_tokens_[rank];
   }
-  const model::DecodeIteration iteration = model_.iteration(batch_of(number));
+  event.moving = balancer_.begin_step(batch_of(number));
+  event.placement_age = balancer_.age(number);
+  event.balancedness = balancer_.balancedness(number);
+  model::DecodeIteration iteration = model_.iteration(batch_of(number));
   require(iteration.duration > 0, "a decode iteration takes time");
+  iteration.duration += event.moving;
   event.start = state_.now();
   event.instance = number;
   event.sequences = inst.running;
@@ -278,8 +283,8 @@ void DecodePool::start_step(std::int32_t number) {
   inst.due = event.start + iteration.duration;
   coll::Iteration work = on_wires(iteration.duration, iteration.bytes_per_die,
                                   state_.placement.decode_dies, inst.wires);
-  work.stretched = [this, number](double stretch) {
-    return model_.stretched(batch_of(number), stretch);
+  work.stretched = [this, number, moving = event.moving](double stretch) {
+    return moving + model_.stretched(batch_of(number), stretch);
   };
   state_.runtime.iterate(std::move(work), [this, number] { finish_step(number); });
 }
@@ -288,7 +293,7 @@ void DecodePool::start_step(std::int32_t number) {
 model::DecodeBatch DecodePool::batch_of(std::int32_t number) const {
   const std::size_t first = instances_[static_cast<std::size_t>(number)].first_rank;
   return {std::span(sequences_).subspan(first, ranks_per_instance_),
-          std::span(kv_tokens_).subspan(first, ranks_per_instance_), number};
+          std::span(kv_tokens_).subspan(first, ranks_per_instance_), number, balancer_.age(number)};
 }
 
 /// One step of KV growth on every rank; true when a rank now exceeds its space.
@@ -340,6 +345,7 @@ void DecodePool::finish_step(std::int32_t number) {
   inst.last_end = now;
   inst.busy = false;
   state_.listeners.emit(&Listener::on_decode_step, event);
+  balancer_.end_step(number);
   for (const RequestIndex index : inst.done) hooks_.finished(index);
 
   admit();

@@ -11,6 +11,7 @@ PolicyRegistry builtin_policies() {
   add_decode_admission(registry);
   add_decode_routing(registry);
   add_preemption(registry);
+  add_expert_placement(registry);
   return registry;
 }
 

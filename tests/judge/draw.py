@@ -208,6 +208,24 @@ def draw_classes(rng: random.Random, role: str) -> Config:
             "batch": {"share": round(1 - share, 2)}}
 
 
+def add_drift(rng: random.Random, scenario: Config) -> None:
+    """Of the experts of decode, where it has an effect."""
+    experts = scenario["experts"]
+    if scenario["workload"]["role"] == "prefill" or rng.random() < 0.6:
+        return
+    if experts["placement"] != "eplb" or not experts.get("skew"):
+        return
+    experts["drift"] = {"time": f"{log_uniform(rng, 0.05, 50):.3g}s"}
+    if rng.random() < 0.3:
+        experts["drift"]["age"] = f"{log_uniform(rng, 0.05, 50):.3g}s"
+    if rng.random() < 0.7:
+        experts["moves"] = {"layers_per_step": rng.choice([1, 7, 1000])}
+    scenario["policies"]["expert_placement"] = rng.choice(
+        ["static", "oracle", {"name": "periodic", "interval": rng.choice([1, 5, 40])},
+         {"name": "threshold", "imbalance": 1.05, "quiet": "100ms"},
+         {"name": "payback", "interval": 3, "within": rng.choice([10, 1000])}])
+
+
 def draw(seed: int) -> Drawn:
     rng = random.Random(f"judge {seed}")
     experts = rng.choice(["int8"] * 4 + ["bf16"])
@@ -256,4 +274,5 @@ def draw(seed: int) -> Drawn:
     npus = sum(role["instances"] * role["npus_per_instance"] for role in roles)
     machine = draw_machine(rng, npus)
     drop_idle(scenario)
+    add_drift(random.Random(f"judge drift {seed}"), scenario)
     return Drawn(scenario, machine, synthesize, draw_kv(rng, workload) if tight else None)

@@ -25,6 +25,7 @@ class Collector : public serve::Listener {
   void on_transfer(const serve::TransferEvent& event) override;
   void on_queue(const serve::QueueEvent& event) override;
   void on_cache(const serve::CacheEvent& event) override;
+  void on_rebalancing(const serve::RebalancingEvent& event) override;
 
   /// To be called once, after every request has ended. `run_end` is the clock at the end of the
   /// run. Provenance, links, breakdowns and the verdict on the load are left to the caller.
@@ -34,6 +35,7 @@ class Collector : public serve::Listener {
   SystemFacts facts_;
   std::vector<serve::RequestRecord> records_;
   std::vector<Iteration> batches_, steps_;
+  std::vector<serve::RebalancingEvent> rebalancings_;
   Timeline timeline_;
   CacheResult cache_;
   bool begun_ = false;

@@ -42,12 +42,15 @@ struct DecodeBatch {
   std::span<const std::int32_t> sequences;  // running sequences on the rank
   std::span<const std::int64_t> kv_tokens;  // sum of their context lengths, tokens
   std::int32_t instance = 0;                // whose ranks these are
+  Seconds placement_age = 0;                // of its experts; see model/placement_ageing.hpp
 };
 
 struct DecodeIteration {
   Seconds duration = 0;  // until every rank has its sampled tokens
   IterationBytes bytes_per_die;
 };
+
+class PlacementAgeing;
 
 class DecodeModel {
  public:
@@ -58,6 +61,8 @@ class DecodeModel {
   virtual WireUse wire_use(std::int32_t instance) const = 0;
   /// Tokens of KV cache one die can hold beside weights and buffers.
   virtual Tokens kv_capacity_per_die() const = 0;
+  /// Null where placements of experts stay as good as they are.
+  virtual const PlacementAgeing* ageing() const { return nullptr; }
 };
 
 /// One sequence (or chunk of one) of a prefill batch.

@@ -17,6 +17,7 @@
 
 #include "cmsim/serve/cluster_state.hpp"
 #include "cmsim/serve/copy_queues.hpp"
+#include "cmsim/serve/expert_balancer.hpp"
 #include "cmsim/serve/policy.hpp"
 #include "cmsim/serve/waiting_list.hpp"
 
@@ -103,6 +104,7 @@ class DecodePool : private DecodeForecast {
   const Policies& policies_;
   Hooks hooks_;
   CopyQueues copies_;
+  ExpertBalancer balancer_;
   std::size_t ranks_per_instance_ = 0;
   Tokens kv_capacity_ = 0;
 

@@ -44,7 +44,7 @@ struct PolicyAbi {
 namespace abi {
 
 /// Of the meaning of what plugins see; counts up when that changes and the layout does not.
-inline constexpr std::uint64_t kInterface = 2;
+inline constexpr std::uint64_t kInterface = 3;
 
 struct Anything {
   template <class T>

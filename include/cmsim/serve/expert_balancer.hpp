@@ -1,0 +1,55 @@
+// Who places the experts of decode instances anew while their popularity drifts. Internal to
+// serve/.
+//
+// A policy is asked before every step of an instance whose experts do not move. A move is paid by
+// the steps that follow: each waits for some layers (model::ExpertMove), and when the last has
+// moved the new placement holds, which is as old as the decision. Does nothing where placements do
+// not age. Invariant: of an instance at most one move is under way.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "cmsim/model/placement_ageing.hpp"
+#include "cmsim/serve/cluster_state.hpp"
+#include "cmsim/serve/policy.hpp"
+
+namespace cmsim::serve {
+
+class ExpertBalancer {
+ public:
+  ExpertBalancer(ClusterState& state, const model::DecodeModel& model, const Policies& policies);
+
+  /// Before a step of this batch: how long it waits for experts that move.
+  Seconds begin_step(const model::DecodeBatch& batch);
+  /// After it.
+  void end_step(std::int32_t instance);
+  /// Of the placement in the step that runs, or ran last.
+  Seconds age(std::int32_t instance) const { return of(instance).age; }
+  /// Of that step.
+  double balancedness(std::int32_t instance) const;
+
+ private:
+  struct Instance {
+    Seconds placed = 0;      // when the load was observed that the placement is for
+    Seconds age = 0;         // in the step that runs
+    std::int64_t steps = 0;  // with the placement, and while it was moved in
+    const model::ExpertMove* move = nullptr;  // under way
+    std::size_t moved = 0;                    // of its steps
+    Seconds decided = 0;
+  };
+  const Instance& of(std::int32_t instance) const {
+    return instances_[static_cast<std::size_t>(instance)];
+  }
+  Instance& of(std::int32_t instance) { return instances_[static_cast<std::size_t>(instance)]; }
+  void ask(const model::DecodeBatch& batch);
+  void finish(std::int32_t instance);
+
+  ClusterState& state_;
+  const model::DecodeModel& model_;
+  const Policies& policies_;
+  const model::PlacementAgeing* ageing_;  // null: nothing to do
+  std::vector<Instance> instances_;
+};
+
+}  // namespace cmsim::serve
