@@ -6,11 +6,12 @@
 namespace cmsim::model {
 
 int Drift::level(Seconds age) const {
-  return static_cast<int>(std::lround(-std::expm1(-age / time_) * kLevels));
+  return static_cast<int>(std::lround(std::sqrt(-std::expm1(-age / time_)) * kLevels));
 }
 
 double Drift::staleness(int level) const {
-  return least_ + std::max(0.0, 1 - least_) * level / kLevels;
+  const double way = static_cast<double>(level) / kLevels;
+  return least_ + std::max(0.0, 1 - least_) * way * way;
 }
 
 }  // namespace cmsim::model

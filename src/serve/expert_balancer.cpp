@@ -40,7 +40,7 @@ ExpertBalancer::ExpertBalancer(ClusterState& state, const model::DecodeModel& mo
 Seconds ExpertBalancer::begin_step(const model::DecodeBatch& batch) {
   if (ageing_ == nullptr) return 0;
   Instance& instance = of(batch.instance);
-  instance.age = state_.now() - instance.placed;
+  instance.age = state_.now() - instance.placed - instance.replaced();
   if (instance.move == nullptr) {
     model::DecodeBatch now = batch;
     now.placement_age = instance.age;

@@ -11,23 +11,23 @@
 namespace cmsim::model {
 namespace {
 
-// 1 - exp(-age / time) in eighths: 10 s of 100 s are 0.095 or 0.76 eighths, 60 s 0.451 or 3.61,
-// 1,000 s all but 5e-5.
-TEST(Drift, TheLevelIsTheNearestEighthOfWhatHasDecayed) {
+// The root of 1 - exp(-age / time) in eighths: 0.3 s of 100 s give 0.44, 0.4 s 0.506, 10 s 2.47, 60
+// s 5.37, 1,000 s 8 but for 2e-4.
+TEST(Drift, TheLevelIsTheNearestEighthOfTheWayOfScores) {
   const Drift drift(100, 0);
   EXPECT_EQ(drift.level(0), 0);
-  EXPECT_EQ(drift.level(6), 0);  // 0.466 eighths
-  EXPECT_EQ(drift.level(7), 1);  // 0.541
-  EXPECT_EQ(drift.level(10), 1);
-  EXPECT_EQ(drift.level(60), 4);
+  EXPECT_EQ(drift.level(0.3), 0);
+  EXPECT_EQ(drift.level(0.4), 1);
+  EXPECT_EQ(drift.level(10), 2);
+  EXPECT_EQ(drift.level(60), 5);
   EXPECT_EQ(drift.level(1000), 8);
   EXPECT_EQ(drift.level(1e9), 8);
 }
 
 TEST(Drift, StalenessRisesFromThatOfAPlacementJustMadeToAnotherWorkloads) {
-  EXPECT_DOUBLE_EQ(Drift(100, 0).staleness(2), 0.25);
+  EXPECT_DOUBLE_EQ(Drift(100, 0).staleness(2), 0.0625);
   EXPECT_DOUBLE_EQ(Drift(100, 0.2).staleness(0), 0.2);
-  EXPECT_DOUBLE_EQ(Drift(100, 0.2).staleness(4), 0.6);
+  EXPECT_DOUBLE_EQ(Drift(100, 0.2).staleness(4), 0.2 + 0.8 * 0.25);
   EXPECT_DOUBLE_EQ(Drift(100, 0.2).staleness(8), 1);
   EXPECT_DOUBLE_EQ(Drift(100, 1.5).staleness(8), 1.5);  // staler than another workload's: stays
 }
@@ -136,7 +136,7 @@ TEST_F(DriftingStep, AMoveIsWhatDiesLackLayerByLayerOverUb) {
 TEST_F(DriftingStep, ALittleChangeIsPackedAnewLikeAnyOther) {
   const DriftingDecode model = drifting();
   EXPECT_GT(model.ageing()->move(0, 0).experts, 0);
-  EXPECT_EQ(model.ageing()->move(0, 0).experts, model.ageing()->move(0, 10).experts);
+  EXPECT_EQ(model.ageing()->move(0, 0).experts, model.ageing()->move(0, 1).experts);
 }
 
 }  // namespace

@@ -72,8 +72,8 @@ TEST(ExpertBalancer, AStaticPlacementGrowsOld) {
   EXPECT_TRUE(run.moves.events.empty());
 }
 
-// Placed 2 s before the run. The policy is asked before step 4 (after four of 60 ms), whose layers
-// and those of step 5 move; from step 6 the placement is as old as the decision.
+// Placed 2 s before the run. The policy is asked before step 4 (after four of 60 ms); half of the
+// layers move in it, the others in step 5.
 TEST(ExpertBalancer, StepsWaitForTheLayersThatMove) {
   OneRequest run({"periodic", {{"interval", 4}}});
   run.ageing.age_at_start = 2;
@@ -83,6 +83,9 @@ TEST(ExpertBalancer, StepsWaitForTheLayersThatMove) {
   for (std::size_t i = 0; i < 9; ++i) EXPECT_NEAR(run.step(i), expected[i], kTiny) << i;
   EXPECT_NEAR(run.seen.steps[4].moving, 0.005, kTiny);
   EXPECT_NEAR(run.seen.steps[5].moving, 0.007, kTiny);
+  // Decided at 240 ms, with a placement of 2.24 s; after one step of two half of it is gone.
+  EXPECT_NEAR(run.seen.steps[4].placement_age, 2.240, kTiny);
+  EXPECT_NEAR(run.seen.steps[5].placement_age, 2.240 / 2 + 0.065, kTiny);
   EXPECT_NEAR(run.seen.steps[6].placement_age, 0.065 + 0.067, kTiny);
   EXPECT_EQ(run.seen.steps[5].late, 0);  // it waits for its own experts
   ASSERT_EQ(run.moves.events.size(), 1u);

@@ -25,7 +25,7 @@ class Drift {
   /// `least`: the staleness of a placement that was just made.
   Drift(Seconds time, double least) : time_(time), least_(least) {}
 
-  /// The nearest of 1 - exp(-age / time), in steps of 1 / kLevels.
+  /// That whose way in scores is nearest: they part by the root of 1 - exp(-age / time).
   int level(Seconds age) const;
   /// Of a placement of that level: from `least` at 0 to 1 at kLevels; `least` where it is more.
   double staleness(int level) const;

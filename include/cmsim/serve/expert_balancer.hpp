@@ -2,8 +2,8 @@
 // serve/.
 //
 // A policy is asked before every step of an instance whose experts do not move. A move is paid by
-// the steps that follow: each waits for some layers (model::ExpertMove), and when the last has
-// moved the new placement holds, which is as old as the decision. Does nothing where placements do
+// the steps that follow: each waits for some layers (model::ExpertMove), which are then as old as
+// the decision; a placement is as old as its layers on average. Does nothing where placements do
 // not age. Invariant: of an instance at most one move is under way.
 #pragma once
 
@@ -37,6 +37,12 @@ class ExpertBalancer {
     const model::ExpertMove* move = nullptr;  // under way
     std::size_t moved = 0;                    // of its steps
     Seconds decided = 0;
+    /// What the layers that have moved take off the age.
+    Seconds replaced() const {
+      if (move == nullptr) return 0;
+      return (decided - placed) * static_cast<double>(moved) /
+             static_cast<double>(move->steps.size());
+    }
   };
   const Instance& of(std::int32_t instance) const {
     return instances_[static_cast<std::size_t>(instance)];
