@@ -1,6 +1,7 @@
 #include "cmsim/model/expert_moves.hpp"
 
 #include <algorithm>
+#include <iterator>
 #include <vector>
 
 namespace cmsim::model {
@@ -15,7 +16,7 @@ std::vector<Experts> experts_by_rank(const SlotMap& slots, std::span<const int> 
   for (const int count : slots_by_rank) {
     Experts& experts = by_rank.emplace_back(first, first + count);
     std::ranges::sort(experts);
-    experts.erase(std::ranges::unique(experts).begin(), experts.end());
+    experts.erase(std::unique(experts.begin(), experts.end()), experts.end());
     first += count;
   }
   return by_rank;

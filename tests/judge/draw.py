@@ -211,7 +211,7 @@ def draw_classes(rng: random.Random, role: str) -> Config:
 def add_drift(rng: random.Random, scenario: Config) -> None:
     """Of the experts of decode, where it has an effect."""
     experts = scenario["experts"]
-    if scenario["workload"]["role"] == "prefill" or rng.random() < 0.6:
+    if scenario["workload"]["role"] == "prefill" or rng.random() < 0.1:
         return
     if experts["placement"] != "eplb" or not experts.get("skew"):
         return

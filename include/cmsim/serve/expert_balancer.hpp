@@ -23,7 +23,7 @@ class ExpertBalancer {
   /// Before a step of this batch: how long it waits for experts that move.
   Seconds begin_step(const model::DecodeBatch& batch);
   /// After it.
-  void end_step(std::int32_t instance);
+  void end_step(std::int32_t number);
   /// Of the placement in the step that runs, or ran last.
   Seconds age(std::int32_t instance) const { return of(instance).age; }
   /// Of that step.
@@ -49,7 +49,7 @@ class ExpertBalancer {
   }
   Instance& of(std::int32_t instance) { return instances_[static_cast<std::size_t>(instance)]; }
   void ask(const model::DecodeBatch& batch);
-  void finish(std::int32_t instance);
+  void finish(std::int32_t number);
 
   ClusterState& state_;
   const model::DecodeModel& model_;
