@@ -6,7 +6,7 @@
 
 DIR is what `cmsim sweep --out DIR` made. A bar is a cell, its value the mean over the seeds, and a line on it
 goes from the least seed to the most. --metric "duration*1e-3:step, ms" multiplies and names; --names replaces
-the values of the axes, in order of the cells, --axis what stands below them. Needs matplotlib (Debian: python3-matplotlib).
+the values of the axes, in order of the cells, with a line break set small in two lines, --axis what stands below them. Needs matplotlib (Debian: python3-matplotlib).
 """
 from __future__ import annotations
 
@@ -80,7 +80,9 @@ def draw(directory: pathlib.Path, output: pathlib.Path, wanted: list[str], names
         panel.set_title(label, fontsize=9)
         panel.set_ylim(0, 1.15 * max(means))
         panel.set_xlabel(axis or ", ".join(axis.rsplit("/", 1)[-1] for axis in axes))
-        panel.tick_params(axis="x", labelrotation=20 if max(map(len, names)) > 6 else 0)
+        stacked = any("\n" in name for name in names)
+        turned = not stacked and max(map(len, names)) > 6
+        panel.tick_params(axis="x", labelrotation=20 if turned else 0, labelsize=7 if stacked else 9)
         panel.spines[["top", "right"]].set_visible(False)
     figure.tight_layout()
     figure.savefig(output, metadata={"Date": None})

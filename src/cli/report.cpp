@@ -240,6 +240,15 @@ void add_role(Report& report, const char* name, const std::optional<metrics::Rol
                         percent(role->hbm.busy_utilisation), figure(role->iteration_ms.mean)));
 }
 
+void add_rebalancing(Report& report, const std::optional<metrics::RoleResult>& decode) {
+  if (!decode || !decode->rebalancing) return;
+  const metrics::RebalancingResult& r = *decode->rebalancing;
+  report.row("Experts", fmt::format("placed anew {} times, {} GB moved, for which steps wait {} of "
+                                    "their time; balancedness {}",
+                                    grouped(r.count), figure(r.bytes / 1e9), percent(r.paid_share),
+                                    figure(r.mean_balancedness)));
+}
+
 void add_cache(Report& report, const metrics::CacheResult& cache) {
   if (!cache.enabled || cache.lookup_tokens == 0) return;
   const double hit =
@@ -325,6 +334,7 @@ void add_use(Report& report, const Result& r) {
   const metrics::Figures& w = r.measured;
   add_role(report, "Prefill", w.prefill, "token budget");
   add_role(report, w.decode && w.decode->prompts ? "Mixed" : "Decode", w.decode, "slots");
+  add_rebalancing(report, w.decode);
   if (const auto& p = w.proportion) {
     report.row("Proportion",
                fmt::format("{} NPUs prefill and {} decode on average, {} loading; {} changes",

@@ -101,10 +101,17 @@ void Collector::on_decode_step(const serve::DecodeStepEvent& event) {
                     .tokens = static_cast<std::int32_t>(event.tokens),
                     .context = event.kv_tokens,
                     .bytes_per_die = event.bytes_per_die,
-                    .late = event.late});
+                    .late = event.late,
+                    .moving = event.moving,
+                    .placement_age = event.placement_age,
+                    .balancedness = event.balancedness});
   if (facts_.role != serve::Role::kMixed) return;
   prompts_.push_back({static_cast<std::int32_t>(event.prompts),
                       static_cast<std::int32_t>(event.prompt_tokens), event.prompt_context});
+}
+
+void Collector::on_rebalancing(const serve::RebalancingEvent& event) {
+  rebalancings_.push_back(event);
 }
 
 void Collector::on_transfer(const serve::TransferEvent& event) { timeline_.add(event); }
@@ -127,14 +134,15 @@ Result Collector::result(Seconds run_end, const WindowSpec& spec) {
   result.records = std::move(records_);
   result.batches = std::move(batches_);
   result.steps = std::move(steps_);
+  result.rebalancings = std::move(rebalancings_);
   std::sort(result.records.begin(), result.records.end(),
             [](const RequestRecord& a, const RequestRecord& b) { return a.id < b.id; });
   result.requests = count(result.records);
   result.partial = result.requests.unfinished > 0;
   if (!begun_) on_queue({.at = run_end});
   timeline_.close(run_end);
-  const Evidence evidence{result.records, result.batches, result.steps,
-                          timeline_,      prompts_,       roles_};
+  const Evidence evidence{result.records, result.batches, result.steps,       timeline_,
+                          prompts_,       roles_,         result.rebalancings};
   result.window = find_window(timeline_, result.records, run_end, spec);
   result.measured =
       figures_of(evidence, facts_, result.window.from, result.window.to, result.window.cohort());

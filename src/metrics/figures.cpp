@@ -83,6 +83,7 @@ class Part {
   double full_batches() const;
   double prompt_rate() const;
   PromptResult prompts() const;
+  RebalancingResult rebalancing() const;
   void add_prefill();
   void add_decode();
   void add_throughput();
@@ -301,6 +302,7 @@ void Part::add_decode() {
   figures_.decode = role(evidence_.steps, instances(true), spec.npus_per_instance,
                          static_cast<double>(spec.slots_per_instance()));
   if (facts_.role == serve::Role::kMixed) figures_.decode->prompts = prompts();
+  if (facts_.drifts) figures_.decode->rebalancing = rebalancing();
   figures_.kv.capacity_tokens =
       static_cast<Tokens>(static_cast<double>(facts_.decode_kv_capacity()) * instances(true) /
                           facts_.deployment.decode_instances());
@@ -310,6 +312,32 @@ void Part::add_decode() {
     if (inside(step.end)) gaps.push_back({step.duration(), step.continuing});
   }
   figures_.itl_ms = summarize(std::move(gaps), 1e3, facts_.arguments.percentiles);
+}
+
+RebalancingResult Part::rebalancing() const {
+  RebalancingResult result;
+  for (const serve::RebalancingEvent& event : evidence_.rebalancings) {
+    if (!inside(event.end)) continue;
+    ++result.count;
+    result.experts += event.experts;
+    result.bytes += static_cast<double>(event.bytes);
+  }
+  double busy = 0, ended = 0, balancedness = 0, age = 0;
+  for (const Iteration& step : evidence_.steps) {
+    const double part = share(step.start, step.end);
+    busy += part * step.duration();
+    result.paid += part * step.moving;
+    if (!inside(step.end)) continue;
+    ++ended;
+    balancedness += step.balancedness;
+    age += step.placement_age;
+  }
+  if (busy > 0) result.paid_share = result.paid / busy;
+  if (ended > 0) {
+    result.mean_balancedness = balancedness / ended;
+    result.mean_age = age / ended;
+  }
+  return result;
 }
 
 void Part::add_throughput() {

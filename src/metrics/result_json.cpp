@@ -145,6 +145,17 @@ Json to_json(const std::optional<RoleResult>& role) {
   return json;
 }
 
+Json to_json(const std::optional<RebalancingResult>& rebalancing) {
+  if (!rebalancing) return nullptr;
+  return {{"count", rebalancing->count},
+          {"experts", rebalancing->experts},
+          {"bytes", rebalancing->bytes},
+          {"paid_s", rebalancing->paid},
+          {"paid_share", rebalancing->paid_share},
+          {"mean_balancedness", finite(rebalancing->mean_balancedness)},
+          {"mean_age_s", finite(rebalancing->mean_age)}};
+}
+
 Json ratio(std::int64_t part, std::int64_t whole) {
   return whole > 0 ? Json(static_cast<double>(part) / static_cast<double>(whole)) : Json(nullptr);
 }
@@ -249,6 +260,7 @@ void add_figures(Json& json, const Figures& f) {
   json["phases"] = phases_json(f.phases);
   json["prefill"] = to_json(f.prefill);
   json["decode"] = to_json(f.decode);
+  if (f.decode) json["decode"]["rebalancing"] = to_json(f.decode->rebalancing);
   json["kv"] = {{"capacity_tokens", f.kv.capacity_tokens},
                 {"mean_occupancy", f.kv.mean_occupancy},
                 {"peak_occupancy", f.kv.peak_occupancy}};

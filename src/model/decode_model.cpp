@@ -6,6 +6,7 @@
 #include <array>
 #include <cmath>
 #include <limits>
+#include <map>
 #include <utility>
 
 #include "cmsim/base/error.hpp"
@@ -123,6 +124,21 @@ DecodePipeline::DecodePipeline(const hw::Platform& platform, const Architecture&
   }
   plan_ =
       planned(options_.planned_sequences > 0 ? options_.planned_sequences : max_sequences_per_rank);
+}
+
+DecodePipeline DecodePipeline::with_experts(std::shared_ptr<const ExpertLoad> experts) const {
+  DecodePipeline other = *this;
+  other.experts_ = std::move(experts);
+  std::map<std::shared_ptr<Place>, std::shared_ptr<Place>> made;
+  for (std::shared_ptr<Place>& place : other.places_) {
+    std::shared_ptr<Place>& own = made[place];
+    if (own == nullptr) {
+      own = std::make_shared<Place>(*place);
+      own->busiest = std::make_shared<BusiestRankTables>();
+    }
+    place = own;
+  }
+  return other;
 }
 
 MemoryPlan DecodePipeline::plan_memory(const hw::Platform& platform,

@@ -208,7 +208,8 @@ ExpertLoad::ExpertLoad(const Architecture& architecture, const ExpertLayout& lay
     const std::vector<double>& placed = drawn[l].placed;
     const double shared_load = std::accumulate(placed.begin(), placed.end(), 0.0) *
                                shared_rows_per_token_ / routed_per_token_;
-    const SlotMap slots = place_experts(layout, options.placement, drawn[l], shared_load);
+    const SlotMap& slots =
+        placements_.emplace_back(place_experts(layout, options.placement, drawn[l], shared_load));
     by_slot.push_back(slot_shares(slots, drawn[l].served));
     layer.shares = rank_shares(slots, drawn[l].served, slots_by_rank);
     layer.routed = spread_of(std::span(layer.shares).subspan(first_routed));
@@ -288,6 +289,15 @@ std::vector<std::vector<double>> ExpertLoad::received_shares() const {
     }
   }
   return by_layer;
+}
+
+double ExpertLoad::balancedness() const {
+  double share = 0, peak = 0;
+  for (const Layer& layer : layers_) {
+    share += layer.routed.share;
+    peak += layer.routed.peak;
+  }
+  return peak > 0 ? share / peak : 1;
 }
 
 double ExpertLoad::draw_size(double sequence_tokens) const {

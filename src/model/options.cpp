@@ -112,6 +112,15 @@ PrecisionOptions read_precisions(const ConfigNode& node) {
   return options;
 }
 
+DriftOptions read_drift(const ConfigNode& node) {
+  constexpr Seconds kShortest = 1e-3, kLongest = 1e9;
+  DriftOptions options;
+  if (node.has("time")) options.time = node.quantity("time", Dimension::kTime, kShortest, kLongest);
+  options.age = node.quantity_or("age", Dimension::kTime, options.age, 0, kLongest);
+  node.close();
+  return options;
+}
+
 ExpertOptions read_experts(const ConfigNode& node, PopularityParameters& popularity) {
   ExpertOptions options;
   popularity = read_popularity(node.child_or_empty("popularity"));
@@ -133,6 +142,11 @@ ExpertOptions read_experts(const ConfigNode& node, PopularityParameters& popular
     options.balancedness = node.number("balancedness", kLeastBalancedness, 1);
   }
   options.seed = static_cast<std::uint64_t>(node.integer_or("seed", 1, 0));
+  options.drift = read_drift(node.child_or_empty("drift"));
+  const ConfigNode moves = node.child_or_empty("moves");
+  options.layers_per_step =
+      static_cast<int>(moves.integer_or("layers_per_step", options.layers_per_step, 1, 100'000));
+  moves.close();
   node.close();
   return options;
 }

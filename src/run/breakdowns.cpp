@@ -25,6 +25,14 @@ const RoleResult* mean_iteration(const metrics::Result& result,
   return nullptr;
 }
 
+/// With experts placed as long ago as they were on average.
+const model::DecodePipeline& typical_decode(const metrics::Result& result,
+                                            const StepModels& models) {
+  const RoleResult* mean = mean_iteration(result, &metrics::Figures::decode);
+  const bool ages = mean != nullptr && mean->rebalancing;
+  return models.decode_aged(ages ? mean->rebalancing->mean_age : 0);
+}
+
 /// Its prompts each on a rank of its own.
 DecodeShape even_step(const model::DecodePipeline& model, const RoleResult& mean) {
   DecodeShape shape = even_decode_batch(model.ranks(), std::llround(mean.mean_sequences),
@@ -99,9 +107,8 @@ std::optional<RoleLoad> prefill_load(const Sent& sent, const metrics::LoadSpan& 
 /// TPOT limit: the step is that of the very batch, with the die that it loads the most. The draw is
 /// the same for every seed.
 std::optional<RoleLoad> decode_load(const Sent& sent, const metrics::LoadSpan& span,
-                                    const Scenario& scenario, const StepModels& models) {
-  if (!models.decode || sent.output <= 0) return std::nullopt;
-  const DecodeMix mix(sent.lengths, scenario, *models.decode, RandomStream(1, "run/load"));
+                                    const Scenario& scenario, const model::DecodePipeline& model) {
+  const DecodeMix mix(sent.lengths, scenario, model, RandomStream(1, "run/load"));
   const Seconds longest = scenario.slo.tpot * mix.tokens_per_step();
   RoleLoad load;
   load.offered = sent.output / span.length();
@@ -120,8 +127,8 @@ void add_breakdowns(metrics::Result& result, const StepModels& models) {
   };
   metrics::Figures& measured = result.measured;
   if (const RoleResult* mean = mean_iteration(result, &metrics::Figures::decode)) {
-    result.decode_breakdown =
-        shown(models.decode->breakdown(even_step(*models.decode, *mean).batch()));
+    const model::DecodePipeline& decode = typical_decode(result, models);
+    result.decode_breakdown = shown(decode.breakdown(even_step(decode, *mean).batch()));
     add_binds(measured, "decode", measured.decode->utilisation, *result.decode_breakdown);
   }
   if (const RoleResult* mean = mean_iteration(result, &metrics::Figures::prefill)) {
@@ -143,8 +150,11 @@ metrics::Offer offer_of(const metrics::Result& result, const Scenario& scenario,
   const metrics::LoadSpan span = metrics::load_span(result);
   if (span.length() <= 0) return {};
   const Sent sent = sent_in(result, span);
-  return {metrics::Stream::kOpen, prefill_load(sent, span, scenario, models),
-          decode_load(sent, span, scenario, models)};
+  metrics::Offer offer{metrics::Stream::kOpen, prefill_load(sent, span, scenario, models), {}};
+  if (models.decode && sent.output > 0) {
+    offer.decode = decode_load(sent, span, scenario, typical_decode(result, models));
+  }
+  return offer;
 }
 
 }  // namespace cmsim::run

@@ -32,8 +32,9 @@ void role_rules(const Scenario& s, std::vector<Rule>& rules) {
                                       "/deployment/cache/plane",
                                       "/deployment/cache/scope",
                                       "/deployment/cache/reuse"};
-  std::vector<std::string> of_decode{"/deployment/decode", "/decode", "/experts/popularity/decode",
-                                     "/slo/tpot"};
+  std::vector<std::string> of_decode{
+      "/deployment/decode", "/decode",        "/experts/popularity/decode",
+      "/experts/drift",     "/experts/moves", "/slo/tpot"};
   for (const serve::RequestClass& one : s.classes) {
     of_decode.push_back(fmt::format("/workload/classes/{}/slo/tpot", one.name));
   }
@@ -157,9 +158,11 @@ bool has_dedicated_ranks(const Scenario& s) {
 void expert_rules(const Scenario& s, std::vector<Rule>& rules) {
   const model::ExpertOptions& experts = s.options.experts;
   const std::string popularity = "/experts/popularity", staleness = "/placement_staleness";
-  const std::vector<std::string> stale{"/prefill" + staleness, "/decode" + staleness};
-  std::vector<std::string> all{popularity + "/prefill", popularity + "/decode", "/experts/seed",
-                               stale[0], stale[1]};
+  const std::vector<std::string> of_drift{"/experts/moves", "/policies/expert_placement"};
+  std::vector<std::string> stale{"/prefill" + staleness, "/decode" + staleness, "/experts/drift"};
+  stale.insert(stale.end(), of_drift.begin(), of_drift.end());
+  std::vector<std::string> all{popularity + "/prefill", popularity + "/decode", "/experts/seed"};
+  all.insert(all.end(), stale.begin(), stale.end());
   rules.push_back({all, "/experts/skew",
                    when(experts.skew == 0,
                         "on experts that are equally popular, it needs /experts/skew above 0")});
@@ -180,21 +183,32 @@ void expert_rules(const Scenario& s, std::vector<Rule>& rules) {
                         "/experts/placement=eplb")});
   for (const auto& [phase, degree] : {std::pair{"/prefill", s.options.prefill.staleness},
                                       {"/decode", s.options.decode.staleness}}) {
-    rules.push_back({{popularity + phase + "/stale_correlation"},
-                     phase + staleness,
-                     when(degree == 0, fmt::format("on experts placed on the load they serve, it "
-                                                   "needs {}{} above 0",
-                                                   phase, staleness))});
+    const bool is_decode = std::string_view(phase) == "/decode";
+    const bool may_drift = is_decode && experts.drift.drifts();
+    const char* needs_drift = is_decode ? " or /experts/drift/time" : "";
+    rules.push_back(
+        {{popularity + phase + "/stale_correlation"},
+         phase + staleness,
+         when(degree == 0 && !may_drift, fmt::format("on experts placed on the load they serve, it "
+                                                     "needs {}{} above 0{}",
+                                                     phase, staleness, needs_drift))});
   }
+  std::vector<std::string> undrifted = of_drift;
+  undrifted.emplace_back("/experts/drift/age");
+  rules.push_back({std::move(undrifted), "/experts/drift/time",
+                   when(!experts.drift.drifts(),
+                        "where the popularity of experts does not drift, it needs "
+                        "/experts/drift/time")});
   rules.push_back({{"/experts/redundant_on"},
                    "/experts/shared_copies",
                    when(!has_dedicated_ranks(s),
                         "where no rank is dedicated to the shared expert, it needs "
                         "/experts/shared_copies below the ranks of an instance")});
   const bool dense = s.model.moe_layers() + s.model.mtp_layers == 0;
-  rules.push_back({{"/experts", "/decode/exchange", stale[0], stale[1], "/precision/dispatch"},
-                   "/model",
-                   when(dense, "on a model without MoE layers")});
+  rules.push_back(
+      {{"/experts", "/decode/exchange", stale[0], stale[1], of_drift[1], "/precision/dispatch"},
+       "/model",
+       when(dense, "on a model without MoE layers")});
 }
 
 void workload_rules(const Scenario& s, std::vector<Rule>& rules) {

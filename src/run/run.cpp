@@ -119,6 +119,7 @@ metrics::SystemFacts facts_of(const Scenario& scenario, const serve::ClusterConf
   facts.deployment = scenario.deployment;
   facts.dies_per_npu = platform.dies_per_npu;
   facts.hbm_bandwidth = platform.die.hbm_bandwidth;
+  facts.drifts = models.drifting != nullptr;
   if (models.decode) facts.decode_kv_per_die = models.decode->kv_capacity_per_die();
   if (cache.enabled && serve::computes_prompts(scenario.role)) {
     const Bytes of_block = config.kv_bytes_per_token * cache.block_size;
@@ -266,7 +267,7 @@ Result run(const Scenario& scenario, const RunOptions& options) {
   runtime.set_horizon(scenario.horizon);
   // Policies are made last: only a cluster destroys them under their names.
   serve::Cluster cluster(runtime, scenario.platform, config,
-                         {models.prefill.get(), models.decode.get()},
+                         {models.prefill.get(), models.decode_model()},
                          policies_of(scenario, options, trace), trace);
   metrics::SystemFacts facts = facts_of(scenario, config, models, trace);
   facts.arguments = arguments_of(scenario, options);

@@ -143,7 +143,8 @@ StepReport break_down_step(const Scenario& given, const StepSpec& spec) {
     if (deployment.decode.is_disaggregated()) report.expert_dies = deployment.decode.ep;
     report.experts = experts.decode->layout();
     report.batch_per_npu = deployment.decode.max_num_seqs;
-    report.breakdown = decode_step(scenario, *models.decode, report.context, spec.prompt_tokens);
+    report.breakdown = decode_step(scenario, models.decode_aged(scenario.options.experts.drift.age),
+                                   report.context, spec.prompt_tokens);
   } else {
     report.ranks = deployment.prefill.ep;
     report.experts = experts.prefill->layout();

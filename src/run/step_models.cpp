@@ -134,11 +134,11 @@ struct InstancesOfPlatform {
 };
 
 /// With what it knows already of the instances at these places.
-std::shared_ptr<const coll::AnalyticNetwork> analytic_network(const hw::Platform& platform,
-                                                              const serve::Placement& placement) {
+std::shared_ptr<const coll::AnalyticNetwork> analytic_network(
+    const InstancesOfPlatform& instances) {
   static Kept<InstancesOfPlatform, const coll::AnalyticNetwork> kept(2);
-  return kept.get({platform, placement.prefill_groups(), placement.decode_groups()},
-                  [&] { return std::make_shared<const coll::AnalyticNetwork>(platform); });
+  return kept.get(
+      instances, [&] { return std::make_shared<const coll::AnalyticNetwork>(instances.platform); });
 }
 
 double tokens_per_die(const Scenario& scenario) {
@@ -169,8 +169,10 @@ StepModels make_step_models(const Scenario& scenario, const RoleExperts& experts
   const hw::Platform& platform = scenario.platform;
   const std::vector<serve::Placement> supernodes =
       serve::place(scenario.deployment, platform, scenario.role);
+  const auto prefill = serve::dies_of(supernodes, &serve::Placement::prefill);
+  const auto decode = serve::dies_of(supernodes, &serve::Placement::decode);
   StepModels models;
-  const auto analytic = analytic_network(platform, placement);
+  const auto analytic = analytic_network({platform, prefill, decode});
   const coll::Fabric& fabric = analytic->fabric();
   const bool is_even = fabric.is_uniform(coll::Plane::kUb);
   models.network = scenario.network.value_or(is_even ? Network::kAnalytic : Network::kFlow);
@@ -179,13 +181,17 @@ StepModels make_step_models(const Scenario& scenario, const RoleExperts& experts
   if (experts.prefill) {
     models.prefill = std::make_unique<model::PrefillPipeline>(
         platform, scenario.model, scenario.options, experts.prefill, tokens_per_die(scenario),
-        model::InstancePlaces{*network, serve::dies_of(supernodes, &serve::Placement::prefill)});
+        model::InstancePlaces{*network, prefill});
   }
   if (experts.decode) {
+    const model::InstancePlaces places{*network, decode};
     models.decode = std::make_unique<model::DecodePipeline>(
         platform, scenario.model, scenario.options, experts.decode,
-        scenario.deployment.decode.most_slots_on_a_rank(),
-        model::InstancePlaces{*network, serve::dies_of(supernodes, &serve::Placement::decode)});
+        scenario.deployment.decode.most_slots_on_a_rank(), places);
+    if (scenario.options.experts.drift.drifts()) {
+      models.drifting = std::make_unique<model::DriftingDecode>(
+          platform, scenario.model, scenario.options, *models.decode, places);
+    }
   }
   models.network_note = network->note();
   models.planes = transfer_planes(scenario);

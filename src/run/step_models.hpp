@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "cmsim/model/decode_model.hpp"
+#include "cmsim/model/drifting_decode.hpp"
 #include "cmsim/model/prefill_model.hpp"
 #include "cmsim/run/scenario.hpp"
 #include "role_experts.hpp"
@@ -15,6 +16,15 @@ namespace cmsim::run {
 struct StepModels {
   std::unique_ptr<model::PrefillPipeline> prefill;  // null when the role is not exercised
   std::unique_ptr<model::DecodePipeline> decode;
+  std::unique_ptr<model::DriftingDecode> drifting;  // stands on `decode`; null: nothing drifts
+  /// What a run steps with.
+  const model::DecodeModel* decode_model() const {
+    return drifting ? static_cast<const model::DecodeModel*>(drifting.get()) : decode.get();
+  }
+  /// While experts were placed so long ago.
+  const model::DecodePipeline& decode_aged(Seconds age) const {
+    return drifting ? drifting->aged(age) : *decode;
+  }
   Network network = Network::kAnalytic;  // the rung, chosen where the scenario leaves it open
   /// On which a run has links: those of transfers, and where the rung lets exchanges meet, theirs.
   std::vector<coll::Plane> planes;

@@ -31,6 +31,7 @@ DecodePool::DecodePool(ClusterState& state, Supernode& supernode, const model::D
       policies_(policies),
       hooks_(std::move(hooks)),
       ranks_per_instance_(static_cast<std::size_t>(state.config.deployment.decode.ranks())),
+      balancer_(state, supernode, model, policies),
       copies_(state, static_cast<int>(supernode.placement.decode.size() * ranks_per_instance_),
               state.config.deployment.copies_per_die),
       kv_capacity_(model.kv_capacity_per_die()),
@@ -92,6 +93,7 @@ void DecodePool::drain(std::int32_t number, Seconds until, std::function<void()>
 
 void DecodePool::serve(std::int32_t number) {
   open(number, true);
+  balancer_.load(among_all(number));
   wake();
 }
 
@@ -158,7 +160,10 @@ void DecodePool::decide() {
 
 Seconds DecodePool::step(std::int32_t instance, std::span<const std::int32_t> sequences,
                          std::span<const Tokens> kv_tokens) const {
-  return model_.iteration({sequences, kv_tokens, among_all(instance)}).duration;
+  return model_
+      .iteration(
+          {sequences, kv_tokens, among_all(instance), {}, balancer_.age(among_all(instance))})
+      .duration;
 }
 
 double DecodePool::tokens_per_step() const { return mean_tokens_per_iteration(state_.config.mtp); }
@@ -365,8 +370,12 @@ void DecodePool::start_step(std::int32_t number) {
     kv_tokens_[rank] = whole_tokens(running_kv_[rank]);
     total += kv_tokens_[rank];
   }
-  const model::DecodeIteration iteration = model_.iteration(batch_of(number));
+  event.moving = balancer_.begin_step(batch_of(number));
+  event.placement_age = balancer_.age(among_all(number));
+  event.balancedness = balancer_.balancedness(among_all(number));
+  model::DecodeIteration iteration = model_.iteration(batch_of(number));
   require(iteration.duration > 0, "a decode iteration takes time");
+  iteration.duration += event.moving;
   event.start = state_.now();
   event.instance = among_all(number);
   event.sequences = inst.running;
@@ -378,8 +387,8 @@ void DecodePool::start_step(std::int32_t number) {
   coll::Iteration work = on_wires(
       iteration.duration, iteration.bytes_per_die,
       supernode_.placement.decode[static_cast<std::size_t>(number)].dies.size(), inst.wires);
-  work.stretched = [this, number](double stretch) {
-    return model_.stretched(batch_of(number), stretch);
+  work.stretched = [this, number, moving = event.moving](double stretch) {
+    return moving + model_.stretched(batch_of(number), stretch);
   };
   state_.runtime.iterate(std::move(work), [this, number] { finish_step(number); });
 }
@@ -391,6 +400,7 @@ model::DecodeBatch DecodePool::batch_of(std::int32_t number) const {
     return std::span(all).subspan(first, ranks_per_instance_);
   };
   model::DecodeBatch batch{of_instance(sequences_), of_instance(kv_tokens_), among_all(number)};
+  batch.placement_age = balancer_.age(batch.instance);
   if (prompts_) batch.prompts = prompts_->loads(number);
   return batch;
 }
@@ -447,6 +457,7 @@ void DecodePool::finish_step(std::int32_t number) {
   inst.last_end = now;
   inst.busy = false;
   state_.listeners.emit(&Listener::on_decode_step, event);
+  balancer_.end_step(among_all(number));
   for (const RequestIndex index : inst.done) hooks_.finished(index);
   busy_ += now - std::max(event.start, looked_);
   slowest_ = std::max(slowest_, now - event.start);

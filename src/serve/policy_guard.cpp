@@ -76,6 +76,10 @@ std::string Preemption::in_short(const View& view) {
                      view.instance, view.running.size(), view.excess);
 }
 
+std::string ExpertPlacement::in_short(const View& view) {
+  return fmt::format("instance {}, experts placed {:.4g} s ago", view.instance, view.age);
+}
+
 void destroy(Policies& policies) {
   std::apply([&](auto&... policy) { (destroy_one(policy, policies.call), ...); }, policies.all);
 }

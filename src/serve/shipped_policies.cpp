@@ -13,6 +13,7 @@ PolicyRegistry builtin_policies() {
   add_decode_routing(registry);
   add_preemption(registry);
   add_proportion(registry);
+  add_expert_placement(registry);
   return registry;
 }
 

@@ -16,6 +16,7 @@ void add_decode_admission(PolicyRegistry& registry);
 void add_decode_routing(PolicyRegistry& registry);
 void add_preemption(PolicyRegistry& registry);
 void add_proportion(PolicyRegistry& registry);
+void add_expert_placement(PolicyRegistry& registry);
 
 /// After such a wait a request goes before those that a policy prefers.
 ParameterInfo ageing_parameter(double otherwise, const char* help);

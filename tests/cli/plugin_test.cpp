@@ -33,6 +33,9 @@ constexpr const char* kTraced =
 constexpr const char* kCrowded =
     R"(/workload={"role": "decode", "requests": 6000, "prompt_length": 1000, "output_length": 100,
         "population": "empty", "arrivals": {"kind": "all_at_once"}})";
+// Experts are placed anew where their popularity drifts.
+constexpr const char* kDrift = "/experts/drift/time=10min";
+
 constexpr const char* kSmallHbm = "/platform/operators/hbm_reserved=42GB";
 
 std::string plugin(const std::string& name) {
@@ -41,10 +44,11 @@ std::string plugin(const std::string& name) {
 
 std::vector<std::string> run_with(const std::string& slot, const std::string& policy) {
   const bool crowded = slot == "preemption";
+  const bool drifts = slot == "expert_placement";
   const char* workload = slot == "cache_eviction" ? kTraced : kWorkload;
   return {"run",         kScenario,
           "--set",       crowded ? kCrowded : workload,
-          "--set",       crowded ? kSmallHbm : "/seed=1",
+          "--set",       crowded ? kSmallHbm : drifts ? kDrift : "/seed=1",
           "--set",       "/policies/" + slot + "=" + policy,
           "--out",       "o",
           "--json",      "--network",
@@ -131,7 +135,7 @@ TEST_P(Zoo, AFactoryMaySayThatTheUserIsWrong) {
 INSTANTIATE_TEST_SUITE_P(Slots, Zoo,
                          testing::Values("prefill_routing", "prefill_admission", "prefill_batching",
                                          "cache_eviction", "decode_admission", "decode_routing",
-                                         "preemption"),
+                                         "preemption", "expert_placement"),
                          [](const auto& slot) { return slot.param; });
 
 TEST(ZooDecisions, OneOutsideItsDomainIsNamed) {
@@ -147,6 +151,7 @@ TEST(ZooDecisions, OneOutsideItsDomainIsNamed) {
       {"cache_eviction", "infinite", "said that it is worth inf"},
       {"decode_admission", "of_none", "allowed an instance 0 sequences"},
       {"preemption", "out_of_range", "chose "},
+      {"expert_placement", "out_of_range", "decided 7"},
       {"prefill_batching", "out_of_range", "picked position 1 of the queue"},
       {"prefill_batching", "largest", "picked position 18446744073709551615 of the queue"},
       {"decode_admission", "out_of_range", "chose position 1 of the queue"},

@@ -62,6 +62,15 @@ def class_limits(said: Any, otherwise: tuple[float, float]) -> tuple[float, floa
     return ttft, tpot
 
 
+def drift_of(scenario: Any) -> dict[str, Any] | None:
+    drift = scenario.get("experts", {}).get("drift")
+    if drift is None:
+        return None
+    policy = scenario.get("policies", {}).get("expert_placement", "static")
+    return {"age": quantity(drift.get("age", 0)),
+            "policy": policy if isinstance(policy, str) else policy["name"]}
+
+
 def facts_of(drawn: Drawn) -> Facts:
     scenario, slo = drawn.scenario, drawn.scenario["slo"]
     deployment, workload = scenario["deployment"], scenario["workload"]
@@ -117,7 +126,10 @@ def facts_of(drawn: Drawn) -> Facts:
         * (model("kv_lora_rank") + model("rope_head_dim")),
         hbm_bandwidth=machine("/die/hbm_bandwidth"), hbm_capacity=machine("/die/hbm_capacity"),
         rdma_capacity=machine("/rdma/bandwidth_per_die"), rdma_efficiency=machine("/rdma/efficiency"),
-        arrivals=workload["arrivals"], model=PUBLISHED_MODEL["name"])
+        arrivals=workload["arrivals"], drift=drift_of(scenario),
+        expert_bytes=3 * model("hidden") * model("expert_intermediate")
+        * {"bf16": 2, "int8": 1}[scenario["precision"].get("experts", "int8")],
+        model=PUBLISHED_MODEL["name"])
 
 
 @dataclasses.dataclass

@@ -255,6 +255,24 @@ def draw_kind(seed: int, drawn: Drawn) -> Drawn:
     return drawn
 
 
+def add_drift(rng: random.Random, scenario: Config) -> None:
+    """Of the experts of decode, where it has an effect."""
+    experts = scenario["experts"]
+    if scenario["workload"]["role"] == "prefill" or rng.random() < 0.1:
+        return
+    if experts["placement"] != "eplb" or not experts.get("skew"):
+        return
+    experts["drift"] = {"time": f"{log_uniform(rng, 0.05, 50):.3g}s"}
+    if rng.random() < 0.3:
+        experts["drift"]["age"] = f"{log_uniform(rng, 0.05, 50):.3g}s"
+    if rng.random() < 0.7:
+        experts["moves"] = {"layers_per_step": rng.choice([1, 7, 1000])}
+    scenario["policies"]["expert_placement"] = rng.choice(
+        ["static", "oracle", {"name": "periodic", "interval": rng.choice([1, 5, 40])},
+         {"name": "threshold", "imbalance": 1.05, "quiet": "100ms"},
+         {"name": "payback", "interval": 3, "within": rng.choice([10, 1000])}])
+
+
 def draw(seed: int) -> Drawn:
     return draw_kind(seed, draw_apart(seed))
 
@@ -308,4 +326,5 @@ def draw_apart(seed: int) -> Drawn:
     npus = sum(role["instances"] * role["npus_per_instance"] for role in roles)
     machine = draw_machine(rng, npus)
     drop_idle(scenario)
+    add_drift(random.Random(f"judge drift {seed}"), scenario)
     return Drawn(scenario, machine, synthesize, draw_kv(rng, workload) if tight else None)

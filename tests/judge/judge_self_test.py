@@ -89,7 +89,9 @@ def missed(case: Case) -> Iterator[str]:
 
 def main() -> int:
     failures = 0
-    for drawn in (scenario("all"), scenario("prefill"), scenario("decode"),
+    moving = {"experts": {"drift": {"time": "1000s"}},
+              "policies": {"expert_placement": {"name": "periodic", "interval": 3}}}
+    for drawn in (scenario("all"), scenario("prefill"), scenario("decode", **moving),
                   scenario("all", "stationary", window={"warmup": "4000s"})):
         with tempfile.TemporaryDirectory() as scratch:
             for field in missed(run(sys.argv[1], drawn, pathlib.Path(scratch))):

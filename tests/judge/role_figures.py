@@ -14,7 +14,7 @@ class RoleFigures(View):
     def judge(self) -> None:
         for part in self.parts:
             self.part = part
-            for judge in (self.prefill, self.decode, self.gaps, self.kv):
+            for judge in (self.prefill, self.decode, self.rebalancing, self.gaps, self.kv):
                 judge()
 
     def field(self, name: str) -> str:
@@ -212,6 +212,33 @@ class RoleFigures(View):
             ledger.within(f"{field}.mean_sequences", len(computed) / count * (1 - 1e-9), math.inf)
             ledger.within(f"{field}.mean_context", sum(row.cached for row in computed) / count * (1 - 1e-9),
                           math.inf)
+    def rebalancing(self) -> None:
+        ledger, part, drift = self.ledger, self.part, self.facts.drift
+        if not self.decoded:
+            return
+        role = part.figures["decode"]
+        field, found = self.field("decode.rebalancing"), role["rebalancing"]
+        if drift is None:
+            return ledger.same(field, None)
+        paid, steps = found["paid_s"], role["iterations"]
+        busy = role["utilisation"] * part.seconds * role["instances"]
+        whole = self.whole.figures["decode"]["rebalancing"]
+        moves = drift["policy"] not in ("static", "oracle")
+        for key in ("count", "experts"):
+            ledger.within(f"{field}.{key}", 0, whole[key] if moves else 0)
+        ledger.holds(f"{field}.experts", found["experts"] >= found["count"], "an expert a move at least")
+        ledger.near(f"{field}.bytes", found["experts"] * self.facts.expert_bytes, found["count"])
+        ledger.within(f"{field}.paid_s", 0, busy * (1 + 1e-9) if moves else 0)
+        ledger.near(f"{field}.paid_share", ratio(paid, busy))
+        ledger.within_or_null(f"{field}.mean_balancedness", 0, 1, not steps)
+        age = f"{field}.mean_age_s"
+        if drift["policy"] == "oracle":
+            ledger.near(age, 0.0 if steps else None)
+        elif drift["policy"] == "static" and self.steps is not None:
+            ended = [step.start * MICROSECOND for step in self.steps if part.inside(step.end)]
+            ledger.near(age, drift["age"] + mean(ended) if ended else None, 3 * MICROSECOND)
+        else:
+            ledger.within_or_null(age, 0, drift["age"] + part.span[1] * MICROSECOND, not steps)
 
     def gaps(self) -> None:
         field, found = self.field("itl_ms"), self.part.figures["itl_ms"]

@@ -52,6 +52,8 @@ class Facts:
     rdma_capacity: float  # B/s
     rdma_efficiency: float
     arrivals: dict[str, Any]  # of the workload
+    drift: dict[str, Any] | None  # of the experts of decode: age of their placement (s), policy
+    expert_bytes: int  # of one expert
     model: str
 
     @property

@@ -27,10 +27,12 @@ struct Made {
   std::vector<RequestRecord> records;
   std::vector<Iteration> batches, steps;
   Timeline timeline;
+  std::vector<serve::RebalancingEvent> rebalancings;
 
   Figures figures(Seconds from, Seconds to, const SystemFacts& facts, const Cohort& cohort = {}) {
     timeline.close(10);
-    return figures_of({records, batches, steps, timeline}, facts, from, to, cohort);
+    return figures_of({records, batches, steps, timeline, {}, {}, rebalancings}, facts, from, to,
+                      cohort);
   }
 };
 
@@ -49,6 +51,36 @@ TEST(Figures, LatenciesPerRequest) {
   EXPECT_NEAR(f.tpot_ms.p99, 199, 1e-9);     // 100 + 0.99 * 100
   EXPECT_DOUBLE_EQ(f.e2el_ms.median, 6500);  // (5000 + 8000) / 2
   EXPECT_DOUBLE_EQ(f.request_throughput, 2 / 10.0);
+}
+
+// Steps of 2 s end at 2, 4 and 6, of which the second and the third wait 0.4 and 0.2 s for a move
+// that ends at 6. In (3, 10] there are half of the second and the third: 0.2 + 0.2 s of 3; two end.
+TEST(Figures, MovesOfExpertsAreOfThePartTheyEndIn) {
+  Made run = two_requests();
+  const auto step = [](Seconds start, Seconds moving, Seconds age, double balancedness) {
+    Iteration made{.start = start, .end = start + 2, .sequences = 1};
+    made.moving = moving;
+    made.placement_age = age;
+    made.balancedness = balancedness;
+    return made;
+  };
+  run.steps = {step(0, 0, 8, 0.5), step(2, 0.4, 10, 0.6), step(4, 0.2, 7, 0.8)};
+  run.rebalancings = {{.start = 2, .end = 6, .instance = 0, .experts = 3, .bytes = 300}};
+  SystemFacts facts = facts_with({"", 5, 1});
+  EXPECT_FALSE(run.figures(3, 10, facts).decode->rebalancing);
+  facts.drifts = true;
+  const RebalancingResult late = *run.figures(3, 10, facts).decode->rebalancing;
+  EXPECT_EQ(late.count, 1);
+  EXPECT_EQ(late.experts, 3);
+  EXPECT_EQ(late.bytes, 300);
+  EXPECT_DOUBLE_EQ(late.paid, 0.2 + 0.2);
+  EXPECT_DOUBLE_EQ(late.paid_share, 0.4 / 3);
+  EXPECT_DOUBLE_EQ(late.mean_balancedness, 0.7);
+  EXPECT_DOUBLE_EQ(late.mean_age, 8.5);
+  const RebalancingResult early = *run.figures(0, 3, facts).decode->rebalancing;
+  EXPECT_EQ(early.count, 0);
+  EXPECT_DOUBLE_EQ(early.paid, 0.2);
+  EXPECT_DOUBLE_EQ(early.mean_balancedness, 0.5);
 }
 
 TEST(Figures, APartHasWhatHappensInIt) {

@@ -161,6 +161,11 @@ CMSIM_POLICY_PLUGIN(registry) {
   add_deeds<Victim>(registry, [](const auto&) { return std::size_t{0}; });
   add<Victim>(registry, "out_of_range", [](const auto& view) { return view.running.size(); });
 
+  using Experts = serve::ExpertPlacement;
+  add_deeds<Experts>(registry, [](const auto&) { return serve::Rebalancing::kKeep; });
+  add<Experts>(registry, "out_of_range",
+               [](const auto&) { return static_cast<serve::Rebalancing>(7); });
+
   using Ranks = serve::DecodeRouting;
   add_deeds<Ranks>(registry, first_that_fits);
   add<Ranks>(registry, "out_of_range",

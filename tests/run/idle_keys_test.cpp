@@ -98,6 +98,13 @@ const Case kCases[] = {
     {"/experts/popularity/decode/bound=5", kBalanced, "eplb or contiguous"},
     {"/prefill/placement_staleness=1", kBalanced, "eplb or contiguous"},
     {"/decode/placement_staleness=1", "/experts/placement=contiguous", "placement=eplb"},
+    {"/experts/drift/time=1min", "/experts/placement=contiguous", "placement=eplb"},
+    {"/experts/drift/time=1min", kBalanced, "eplb or contiguous"},
+    {"/experts/drift/time=1min", kNoSkew, "/experts/skew above 0"},
+    {"/experts/drift/time=1min", kPrefill, "role all or decode"},
+    {"/experts/drift/age=1min", "", "/experts/drift/time"},
+    {"/experts/moves/layers_per_step=2", "", "/experts/drift/time"},
+    {"/policies/expert_placement/name=periodic", "", "/experts/drift/time"},
     {"/experts/seed=4", kNoSkew, "/experts/skew above 0"},
     {"/prefill/placement_staleness=1", kNoSkew, "/experts/skew above 0"},
     {"/experts/popularity/prefill/stale_correlation=0.5", "/prefill/placement_staleness=0",
@@ -136,6 +143,21 @@ TEST(IdleKeys, RedundantExpertsBesideTheSharedOneNeedDedicatedRanks) {
   EXPECT_EQ(complaint(plain, {"/experts/redundant_on=any"}), "accepted");
   EXPECT_THAT(complaint(with(plain, kPrefill), {"/experts/redundant_on=any"}),
               HasSubstr("/experts/shared_copies below the ranks"));
+}
+
+// What places experts anew goes with the drift that it is for.
+TEST(IdleKeys, WhatHangsOnDriftIsRetiredWithIt) {
+  json drifting = with(scenario_of(kTrace), "/experts/drift/time=1min");
+  for (const char* key : {"/experts/drift/age=1min", "/experts/moves/layers_per_step=2",
+                          "/policies/expert_placement/name=periodic"}) {
+    drifting = with(drifting, key);
+  }
+  EXPECT_EQ(complaint(drifting, {}), "accepted");
+  for (const char* cause : {kBalanced, kNoSkew, kPrefill, "/experts/balancedness=0.7",
+                            "/experts/placement=contiguous"}) {
+    EXPECT_EQ(complaint(drifting, {cause}), "accepted");
+    EXPECT_FALSE(parse_scenario(drifting.dump(), "s.json", {cause}).options.experts.drift.drifts());
+  }
 }
 
 TEST(IdleKeys, AreRefusedByTheLayerThatKnowsAndRetiredByALaterOne) {

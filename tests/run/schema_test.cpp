@@ -43,7 +43,7 @@ json with_setting(const std::string& assignment) {
   return ScenarioFile(default_scenario().string()).document(settings_of({assignment})).value();
 }
 
-/// The loader's complaint, or "" when it accepts.
+/// The loader's complaint, or "" when it accepts; `beside` is set before.
 std::string complaint(const std::string& assignment, std::vector<std::string> beside = {}) {
   try {
     beside.push_back(assignment);

@@ -26,6 +26,7 @@ class Collector : public serve::Listener {
   void on_queue(const serve::QueueEvent& event) override;
   void on_cache(const serve::CacheEvent& event) override;
   void on_role(const serve::RoleEvent& event) override { roles_.push_back(event); }
+  void on_rebalancing(const serve::RebalancingEvent& event) override;
 
   /// To be called once, after every request has ended. `run_end` is the clock at the end of the
   /// run. Provenance, links, breakdowns and the verdict on the load are left to the caller.
@@ -37,6 +38,7 @@ class Collector : public serve::Listener {
   std::vector<Iteration> batches_, steps_;
   std::vector<StepPrompts> prompts_;  // of the steps of mixed instances
   std::vector<serve::RoleEvent> roles_;
+  std::vector<serve::RebalancingEvent> rebalancings_;
   Timeline timeline_;
   CacheResult cache_;
   bool begun_ = false;

@@ -22,6 +22,7 @@ struct SystemFacts {
   BytesPerSecond hbm_bandwidth = 0;  // of a die
   Tokens decode_kv_per_die = 0;
   std::int64_t cache_capacity_blocks = 0;
+  bool drifts = false;       // the popularity of experts in decode
   std::size_t requests = 0;  // of the trace
   SloSpec slo;
   std::vector<serve::RequestClass>
@@ -40,6 +41,7 @@ struct Evidence {
   const Timeline& timeline;
   std::span<const StepPrompts> prompts = {};     // of each step, where instances are mixed
   std::span<const serve::RoleEvent> roles = {};  // where they can change
+  std::span<const serve::RebalancingEvent> rebalancings = {};
 };
 
 /// Links and binds are left to the caller. `from` and `to` begin bins of the timeline, or are its

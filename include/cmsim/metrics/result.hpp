@@ -108,6 +108,17 @@ struct PromptResult {
                                                                  // computed, and seen before them
 };
 
+/// How the experts of decode were placed anew while their popularity drifted.
+struct RebalancingResult {
+  std::int64_t count = 0;                // that ended, all instances
+  std::int64_t experts = 0;              // weights that they moved
+  double bytes = 0;                      // of them
+  Seconds paid = 0;                      // by which steps were longer, all instances
+  double paid_share = 0;                 // of the time of steps
+  double mean_balancedness = kNoSample;  // per step: mean over the greatest load of the ranks
+  Seconds mean_age = kNoSample;          // of the placement, per step
+};
+
 struct RoleResult {
   int instances = 0, npus = 0;
   double utilisation = 0;  // share of the time in which an iteration runs, mean over instances
@@ -124,6 +135,7 @@ struct RoleResult {
   HbmResult hbm;
   double ub_bytes = 0;  // sent over UB by dispatch, combine and collectives, all dies
   double exchange_bytes = 0, collective_bytes = 0;  // see model::IterationBytes
+  std::optional<RebalancingResult> rebalancing;     // of decode, where popularity drifts
   double tokens_per_second_per_npu() const { return tokens_per_second / npus; }
 };
 
@@ -266,6 +278,9 @@ struct Iteration {
   model::IterationBytes bytes_per_die{};
   Seconds late = 0;                // how much longer than with the links to itself
   std::int64_t cached_blocks = 0;  // prefill: read from the context cache for it
+  Seconds moving = 0;              // decode: waited for experts that move
+  Seconds placement_age = 0;       // decode: of its experts
+  double balancedness = 1;         // decode: of its ranks
   Seconds duration() const { return end - start; }
 };
 
@@ -345,9 +360,10 @@ struct Result {
 
   std::vector<serve::RequestClass> classes = {serve::RequestClass()};  // by request_class
   // In requests.csv, and in JSON on request.
-  std::vector<serve::RequestRecord> records;  // by id
-  std::vector<Iteration> batches, steps;      // by end
-  std::optional<std::string> time_series;     // timeseries.csv, when asked for
+  std::vector<serve::RequestRecord> records;          // by id
+  std::vector<Iteration> batches, steps;              // by end
+  std::vector<serve::RebalancingEvent> rebalancings;  // by end
+  std::optional<std::string> time_series;             // timeseries.csv, when asked for
 };
 
 /// Whether to add the lists of vLLM's detailed result: ttfts, itls, input_lens, output_lens.

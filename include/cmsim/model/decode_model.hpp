@@ -28,6 +28,9 @@ class DecodePipeline : public DecodeModel {
   DecodePipeline(const hw::Platform& platform, const Architecture& architecture,
                  const ModelOptions& options, std::shared_ptr<const ExpertLoad> experts,
                  int max_sequences_per_rank, const InstancePlaces& places);
+  /// The same deployment, planned as it is, with another placement of the experts: exchanges keep
+  /// their shape.
+  DecodePipeline with_experts(std::shared_ptr<const ExpertLoad> experts) const;
 
   /// What a die of such a pipeline holds, without building it. Throws like the constructor.
   static MemoryPlan plan_memory(const hw::Platform& platform, const Architecture& architecture,
@@ -60,7 +63,7 @@ class DecodePipeline : public DecodeModel {
   friend class DecodeStep;
   /// Instances whose places are alike share one.
   struct Place {
-    std::unique_ptr<TokenExchange> exchange;
+    std::shared_ptr<const TokenExchange> exchange;
     coll::ExchangeCost collective;  // within the dies of a rank
     double collective_leaves = 0;   // of their bytes, what leaves its package
     // Filled as they are met: a cache of a pure function.

@@ -63,6 +63,11 @@ class ExpertLoad {
   /// By layer, the fraction of all rows on the way that each rank gets: those of dedicated shared
   /// ranks count, a shared expert that every rank has needs no way. Each sums to 1.
   std::vector<std::vector<double>> received_shares() const;
+  /// Where the experts of each layer are; none where loads are imposed.
+  const std::vector<SlotMap>& placements() const { return placements_; }
+  /// Mean over the greatest share of the rows of the ranks that are not dedicated to the shared
+  /// expert, each summed over the layers.
+  double balancedness() const;
   /// Rows on the way of each token.
   double copies() const { return copies_; }
   /// Rows of the shared expert on each rank that has it.
@@ -96,6 +101,7 @@ class ExpertLoad {
   double shared_rows_per_token_ = 0;
   double routed_mean_per_token_ = 0;
   std::vector<Layer> layers_;
+  std::vector<SlotMap> placements_;
   std::shared_ptr<const ActiveTable> active_;  // null without layers
 };
 

@@ -8,6 +8,7 @@
 #include "cmsim/base/config.hpp"
 #include "cmsim/base/units.hpp"
 #include "cmsim/hw/platform.hpp"
+#include "cmsim/model/expert_drift.hpp"
 #include "cmsim/model/expert_popularity.hpp"
 
 namespace cmsim::model {
@@ -78,6 +79,8 @@ struct ExpertOptions {
   double staleness = 0.0;   // 0 = placed on the load it serves, 1 = placed on another workload;
                             // set from the phase's own option
   std::uint64_t seed = 1;
+  DriftOptions drift = {};  // of decode
+  int layers_per_step = 1;  // that move while a decode step waits; vllm-ascend moves one
   bool operator==(const ExpertOptions&) const = default;
 };
 

@@ -74,12 +74,15 @@ struct DecodeBatch {
   std::int32_t instance = 0;                // whose ranks these are
   // Of prompts, what each rank computes beside its sequences (chunked prefill); empty: nothing.
   std::span<const PromptLoad> prompts = {};
+  Seconds placement_age = 0;  // of its experts; see model/placement_ageing.hpp
 };
 
 struct DecodeIteration {
   Seconds duration = 0;  // until every rank has its sampled tokens
   IterationBytes bytes_per_die;
 };
+
+class PlacementAgeing;
 
 class DecodeModel {
  public:
@@ -90,6 +93,8 @@ class DecodeModel {
   virtual WireUse wire_use(std::int32_t instance) const = 0;
   /// Tokens of KV cache one die can hold beside weights and buffers.
   virtual Tokens kv_capacity_per_die() const = 0;
+  /// Null where placements of experts stay as good as they are.
+  virtual const PlacementAgeing* ageing() const { return nullptr; }
 };
 
 struct PrefillBatch {

@@ -19,6 +19,7 @@
 #include "cmsim/serve/chunked_prefill.hpp"
 #include "cmsim/serve/cluster_state.hpp"
 #include "cmsim/serve/copy_queues.hpp"
+#include "cmsim/serve/expert_balancer.hpp"
 #include "cmsim/serve/policy.hpp"
 #include "cmsim/serve/waiting_list.hpp"
 
@@ -134,6 +135,7 @@ class DecodePool : private DecodeForecast {
   const Policies& policies_;
   Hooks hooks_;
   std::size_t ranks_per_instance_ = 0;
+  ExpertBalancer balancer_;
   CopyQueues copies_;
   Tokens kv_capacity_ = 0;
   std::optional<ChunkedPrefill> prompts_;  // of mixed instances

@@ -79,7 +79,18 @@ struct DecodeStepEvent {
   std::int64_t prompts = 0;
   Tokens prompt_tokens = 0, prompt_context = 0;
   model::IterationBytes bytes_per_die = {};
-  Seconds late = 0;  // how much longer it took than with the links to itself
+  Seconds late = 0;           // how much longer it took than with the links to itself
+  Seconds moving = 0;         // how long it waited for experts that move
+  Seconds placement_age = 0;  // of its experts; see ExpertBalancer
+  double balancedness = 1;    // mean over the greatest load of the ranks, as expected
+};
+
+/// The experts of a decode instance have been placed anew.
+struct RebalancingEvent {
+  Seconds start = 0, end = 0;  // decided; the last layer has moved
+  std::int32_t instance = 0;
+  std::int64_t experts = 0;  // weights that dies fetched from each other
+  Bytes bytes = 0;           // of them
 };
 
 enum class TransferKind : std::uint8_t { kCacheRead, kCacheWrite, kKvPull };
@@ -134,6 +145,7 @@ class Listener {
   virtual void on_queue(const QueueEvent&) {}
   virtual void on_cache(const CacheEvent&) {}
   virtual void on_role(const RoleEvent&) {}
+  virtual void on_rebalancing(const RebalancingEvent&) {}  // when it ends
 };
 
 }  // namespace cmsim::serve

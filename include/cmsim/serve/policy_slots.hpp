@@ -313,8 +313,7 @@ struct Preemption {
   static std::string in_short(const View& view);
 };
 
-// -------------------------------------------- proportion: how many NPUs prefill, and how many
-// decode?
+// ------------------------------------- proportion: how many NPUs prefill, and how many decode?
 
 /// A role on a supernode.
 struct RoleView {
@@ -352,12 +351,55 @@ struct ProportionChoice {
   static std::string in_short(const View& view);
 };
 
+// --------------------------------------------- expert placement: are the experts placed anew?
+
+/// What the step model of decode says about the batch that is about to run.
+class RebalancingForecast {
+ public:
+  virtual ~RebalancingForecast() = default;
+  virtual Seconds step() const = 0;        // with the experts where they are
+  virtual Seconds step_after() const = 0;  // right after placing them anew
+};
+
+/// Loads of ranks as observed over many steps, without the noise of one.
+struct ExpertPlacementView {
+  Seconds now = 0;
+  std::int32_t instance = 0;
+  Seconds age = 0;                // since the load was observed that the placement is for
+  std::int64_t steps = 0;         // of the instance since then
+  double balancedness = 1;        // mean over the greatest load of the ranks
+  double balancedness_after = 1;  // right after placing anew
+  Bytes bytes = 0;                // of experts that dies would fetch from each other
+  Seconds move_time = 0;          // by which the next steps would be longer, all together
+  const RebalancingForecast* forecast = nullptr;  // never null in a run
+};
+
+enum class Rebalancing : std::int32_t {
+  kKeep,
+  kMove,     // place anew, and pay
+  kForFree,  // at once, for nothing: a bound, no real decision
+};
+
+/// Asked before every step of a decode instance whose experts do not move, where their popularity
+/// drifts.
+struct ExpertPlacement {
+  static constexpr const char* kName = "expert_placement";
+  static constexpr const char* kDefault = "static";
+  static constexpr const char* kQuestion =
+      "whether the experts of a decode instance are placed anew";
+  static constexpr bool is_asked(Role role) { return has_decode_instances(role); }
+  using View = ExpertPlacementView;
+  using Decision = Rebalancing;
+  static std::string in_short(const View& view);
+};
+
 // ------------------------------------------------------------------------------------ all of them
 
 template <class... Slot>
 struct SlotList {};
-/// In the order in which a request meets them.
-using Slots = SlotList<SupernodeRouting, PrefillRouting, PrefillAdmission, PrefillBatching,
-                       CacheEviction, DecodeAdmission, DecodeRouting, Preemption, ProportionChoice>;
+/// In the order in which a request meets them; the last two are not about requests.
+using Slots =
+    SlotList<SupernodeRouting, PrefillRouting, PrefillAdmission, PrefillBatching, CacheEviction,
+             DecodeAdmission, DecodeRouting, Preemption, ProportionChoice, ExpertPlacement>;
 
 }  // namespace cmsim::serve
