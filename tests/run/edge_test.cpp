@@ -163,9 +163,9 @@ void expect_iterations(const Scenario& scenario) try {
 
 TEST(Edge, EveryCombinationWithinTheRangesStepsOrIsTheUsersMistake) {
 #ifdef CMSIM_SANITIZED
-  constexpr int kCases = 80;  // the first of those that run without
+  constexpr int kCases = 40;  // the first of those that run without
 #else
-  constexpr int kCases = 400;
+  constexpr int kCases = 300;
 #endif
   const std::vector<Key> keys =
       keys_below({"platform", "model", "experts", "decode", "prefill", "precision", "deployment"});

@@ -20,6 +20,8 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 SCENARIO = str(ROOT / "workloads/scenarios/cloudmatrix384.json")
 QUICK = ('/workload={"requests": 20, "prompt_length": 2048, "output_length": 50, '
          '"arrivals": {"kind": "poisson", "rate": 20}}')
+# Long enough for a node to be lost, or the study interrupted, while a point runs.
+BRIEF = ("--set", "/workload/max_requests=20000")
 TRACE = str(ROOT / "workloads/traces/r1-like.jsonl.gz")
 
 
@@ -67,7 +69,7 @@ def same_bytes_in_chunks(sweep: Sweep, cluster: Cluster) -> None:
 
 
 def what_a_lost_node_had_runs_again(sweep: Sweep, cluster: Cluster) -> None:
-    words = ["--vary", "/slo/ttft=1s,2s,3s", "--seeds", "1..2"]
+    words = [*BRIEF, "--vary", "/slo/ttft=1s,2s,3s", "--seeds", "1..2"]
     local = sweep.run("whole", *words)
     command = sweep.command("lost", *words, "--executor", "slurm")
     running = subprocess.Popen(command, cwd=sweep.here, env=cluster.environment, text=True,
@@ -82,7 +84,7 @@ def what_a_lost_node_had_runs_again(sweep: Sweep, cluster: Cluster) -> None:
 
 
 def an_interrupt_cancels_the_jobs(sweep: Sweep, cluster: Cluster) -> None:
-    words = ["--vary", "/slo/ttft=1s,2s", "--seeds", "1..2", "--executor", "slurm"]
+    words = [*BRIEF, "--vary", "/slo/ttft=1s,2s", "--seeds", "1..2", "--executor", "slurm"]
     running = subprocess.Popen(sweep.command("cut", *words), cwd=sweep.here, text=True,
                                env=cluster.environment, stderr=subprocess.PIPE)
     cluster.wait(lambda: sweep.ended("cut") >= 1, "point")
