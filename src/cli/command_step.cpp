@@ -95,10 +95,14 @@ void print_head(const run::StepReport& report) {
   const std::string apart = report.expert_dies > 0
                                 ? fmt::format(" with experts on {} other dies", report.expert_dies)
                                 : "";
-  print("One {} of {} ranks{}: {} {} per NPU, {} {} tokens\n",
+  const std::string prompts =
+      report.prompt_tokens_per_npu > 0
+          ? fmt::format(", and {} prompt tokens per NPU", grouped(report.prompt_tokens_per_npu))
+          : "";
+  print("One {} of {} ranks{}: {} {} per NPU, {} {} tokens{}\n",
         decode ? "decode iteration" : "prefill batch", report.ranks, apart,
         grouped(report.batch_per_npu), decode ? "sequences" : "tokens",
-        decode ? "context" : "prompts of", grouped(report.context));
+        decode ? "context" : "prompts of", grouped(report.context), prompts);
   print("{:.3f} ms, a {} layer {} us, {} microbatch{}", b.duration * 1e3,
         b.moe_layers > 0 ? "MoE" : "dense", us(b.layer), b.microbatches,
         b.microbatches == 1 ? "" : "es");
@@ -203,6 +207,9 @@ nlohmann::ordered_json to_json(const run::StepReport& report, nlohmann::ordered_
         {"kv_bytes_per_token", report.kv_bytes_per_token}}},
       {"experts", to_json(report.experts)},
       {"network_note", report.network_note}};
+  if (report.prompt_tokens_per_npu > 0) {
+    json["prompt_tokens_per_npu"] = report.prompt_tokens_per_npu;
+  }
   json.update(metrics::to_json(report.breakdown));
   json["provenance"] = std::move(provenance);
   return json;
@@ -256,8 +263,9 @@ void add_step(CLI::App& app, Session& session) {
          "Context of a sequence, or length of a prompt, in tokens [of the workload's fixed "
          "lengths, else 4096]")
       ->transform(whole_from(1));
-  sub->add_option("--prompt-tokens", command->spec.prompt_tokens,
-                  "Per NPU: tokens of prompts that mixed instances compute beside the sequences [0]")
+  sub->add_option(
+         "--prompt-tokens", command->spec.prompt_tokens,
+         "Per NPU: tokens of prompts that mixed instances compute beside the sequences [0]")
       ->transform(whole_from(1));
   sub->add_option("--set", command->sets, "Change one key of the scenario (repeatable, in order)")
       ->type_name("/POINTER=VALUE")

@@ -63,6 +63,7 @@ void TimeSeries::on_prefill_batch(const serve::PrefillBatchEvent& event) {
     interval.prefill_busy += share * (event.end - event.start);
     interval.batches += share;
     interval.batch_tokens += share * static_cast<double>(event.new_tokens);
+    interval.prompt_tokens += share * static_cast<double>(event.new_tokens);
   });
 }
 
@@ -72,6 +73,7 @@ void TimeSeries::on_decode_step(const serve::DecodeStepEvent& event) {
     interval.steps += share;
     interval.sequences += share * static_cast<double>(event.sequences);
     interval.output_tokens += share * static_cast<double>(event.tokens);
+    interval.prompt_tokens += share * static_cast<double>(event.prompt_tokens);
   });
 }
 
@@ -120,7 +122,7 @@ std::string TimeSeries::csv(Seconds run_end) {
     cell(row.level_seconds[4], length * capacity);
     cell(row.prefill_busy, length * prefills);
     cell(row.batch_tokens, row.batches);
-    cell(row.batch_tokens, prefills > 0 ? length : 0);
+    cell(row.prompt_tokens, serve::computes_prompts(facts_.role) ? length : 0);
     cell(row.decode_busy, length * decodes);
     cell(row.sequences, row.steps);
     cell(row.decode_busy * 1e3, row.steps);

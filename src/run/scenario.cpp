@@ -180,9 +180,11 @@ metrics::WindowSpec read_window(const ConfigNode& node) {
 }
 
 serve::Role read_role(const ConfigNode& workload, bool is_mixed) {
-  std::vector<std::string> roles{"all", "decode"};
-  if (!is_mixed) roles.emplace_back("prefill");
-  const std::string role = workload.choice_or("role", "all", roles);
+  const std::string role = workload.choice_or("role", "all", {"all", "prefill", "decode"});
+  if (is_mixed && role == "prefill") {
+    workload.fail("role",
+                  "found \"prefill\", allowed with /deployment/mixed is one of all, decode");
+  }
   if (role == "prefill") return serve::Role::kPrefillOnly;
   if (role == "decode") return serve::Role::kDecodeOnly;
   return is_mixed ? serve::Role::kMixed : serve::Role::kAll;

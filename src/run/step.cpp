@@ -70,7 +70,7 @@ Tokens prompt_tokens_of_rank(const serve::DecodeSpec& decode, int draft_tokens, 
 }
 
 model::StepBreakdown decode_step(const Scenario& scenario, const model::DecodePipeline& pipeline,
-                                 Tokens context, std::optional<Tokens> prompt_tokens) {
+                                 Tokens context, Tokens prompt_tokens_of_rank) {
   const serve::DecodeSpec& spec = scenario.deployment.decode;
   const std::int64_t per_die = spec.most_slots_on_a_rank();
   if (per_die * context > pipeline.kv_capacity_per_die()) {
@@ -81,11 +81,9 @@ model::StepBreakdown decode_step(const Scenario& scenario, const model::DecodePi
   }
   DecodeShape shape =
       even_decode_batch(spec.ranks(), spec.slots_per_instance(), static_cast<double>(context));
-  if (prompt_tokens) {
-    const Tokens tokens =
-        prompt_tokens_of_rank(spec, scenario.options.decode.draft_tokens, *prompt_tokens);
-    shape.prompts.assign(shape.sequences.size(),
-                         model::prompt_load(std::array{model::PrefillSequence{tokens, 0}}));
+  if (prompt_tokens_of_rank > 0) {
+    const std::array prompt{model::PrefillSequence{prompt_tokens_of_rank, 0}};
+    shape.prompts.assign(shape.sequences.size(), model::prompt_load(prompt));
   }
   return pipeline.breakdown(shape.batch());
 }
@@ -129,6 +127,13 @@ StepReport break_down_step(const Scenario& given, const StepSpec& spec) {
   // A step of another batch or context is one of the same deployment.
   plan_decode(scenario, given.deployment.decode, context_of(given, {}));
   check_step_models(scenario);
+  Tokens prompt_tokens = 0;
+  if (spec.prompt_tokens) {
+    model::DecodeOptions& decode = scenario.options.decode;
+    prompt_tokens =
+        prompt_tokens_of_rank(scenario.deployment.decode, decode.draft_tokens, *spec.prompt_tokens);
+    decode.planned_prompt_tokens = static_cast<double>(prompt_tokens);
+  }
   const RoleExperts experts = make_role_experts(scenario);
   const StepModels models = make_step_models(scenario, experts);
   const serve::DeploymentSpec& deployment = scenario.deployment;
@@ -143,8 +148,9 @@ StepReport break_down_step(const Scenario& given, const StepSpec& spec) {
     if (deployment.decode.is_disaggregated()) report.expert_dies = deployment.decode.ep;
     report.experts = experts.decode->layout();
     report.batch_per_npu = deployment.decode.max_num_seqs;
+    report.prompt_tokens_per_npu = spec.prompt_tokens.value_or(0);
     report.breakdown = decode_step(scenario, models.decode_aged(scenario.options.experts.drift.age),
-                                   report.context, spec.prompt_tokens);
+                                   report.context, prompt_tokens);
   } else {
     report.ranks = deployment.prefill.ep;
     report.experts = experts.prefill->layout();

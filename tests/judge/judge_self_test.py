@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from cases import Case, run
-from draw import MODEL, PLATFORM, Drawn, drop_idle
+from draw import MODEL, PLATFORM, SUPERNODES, Drawn, drop_idle
 from judge import SHAPE_ERRORS, judge_case, judgements
 from view import Reading
 
@@ -27,6 +27,23 @@ SLOW = {"/platform/die/hbm_bandwidth": "1.6GB/s", "/platform/die/int8_peak": "0.
 SYNTHESIZE = ("--requests 20 --rate 0.002 --prompt-mean 4000 --prompt-cv 0.3 --output-mean 20"
               " --output-cv 0.5 --shared-probability 0.7 --shared-prompts 2 --shared-blocks 4"
               " --block-size 128").split()
+
+
+def mixed(budget: int) -> Drawn:
+    """Of prompts that a step computes as a whole, or in chunks."""
+    drawn = scenario("all")
+    deployment = drawn.scenario["deployment"]
+    deployment["mixed"] = deployment.pop("decode") | {"max_num_batched_tokens": budget}
+    for key in ("prefill", "kv"):
+        deployment.pop(key, None)
+    return drawn
+
+
+def supernodes() -> Drawn:
+    drawn = scenario("all", platform=str(SUPERNODES), policies={"supernode_routing": "round_robin"})
+    drawn.scenario["deployment"]["supernodes"] = 2
+    drawn.machine["/platform/supernodes"] = 2
+    return drawn
 
 
 def scenario(role: str, population: str = "empty", **more: Any) -> Drawn:
@@ -84,7 +101,13 @@ def missed(case: Case) -> Iterator[str]:
             yield field
     if not notices(reading, case, case.result | {"new_figure": 1.5}):
         yield "a field that nobody judges"
-    print(f"{case.drawn.scenario['workload']['role']}: {len(fields)} fields spoilt")
+    print(f"{name_of(case.drawn)}: {len(fields)} fields spoilt")
+
+
+def name_of(drawn: Drawn) -> str:
+    said = drawn.scenario
+    kinds = [kind for kind in ("mixed", "supernodes") if kind in said["deployment"]]
+    return " ".join(["role", said["workload"]["role"], *kinds])
 
 
 def main() -> int:
@@ -92,10 +115,11 @@ def main() -> int:
     moving = {"experts": {"drift": {"time": "1000s"}},
               "policies": {"expert_placement": {"name": "periodic", "interval": 3}}}
     for drawn in (scenario("all"), scenario("prefill"), scenario("decode", **moving),
-                  scenario("all", "stationary", window={"warmup": "4000s"})):
+                  scenario("all", "stationary", window={"warmup": "4000s"}),
+                  mixed(32768), mixed(2048), supernodes()):
         with tempfile.TemporaryDirectory() as scratch:
             for field in missed(run(sys.argv[1], drawn, pathlib.Path(scratch))):
-                print(f"role {drawn.scenario['workload']['role']}: not noticed: {field}")
+                print(f"{name_of(drawn)}: not noticed: {field}")
                 failures += 1
     return 1 if failures else 0
 

@@ -10,12 +10,13 @@ from __future__ import annotations
 import copy
 import dataclasses
 import json
+import math
 import pathlib
 import random
 import tempfile
 from typing import Any
 
-from cases import Refused, execute, parameter, prepare, run
+from cases import Refused, execute, facts_of, parameter, prepare, run
 from draw import Drawn, draw, log_uniform
 
 # Pointer below /platform -> unit of the value given to --set. "" is a share (at most 1), "#" a count.
@@ -62,7 +63,7 @@ def improve(rng: random.Random, drawn: Drawn, up: dict[str, str],
 
 
 def roles_of(drawn: Drawn) -> list[str]:
-    return [role for role in ("prefill", "decode") if role in drawn.scenario["deployment"]]
+    return [role for role in ("prefill", "decode", "mixed") if role in drawn.scenario["deployment"]]
 
 
 def add_instance(rng: random.Random, drawn: Drawn) -> tuple[str, Drawn]:
@@ -80,14 +81,29 @@ def step_duration(cmsim: str, drawn: Drawn, where: pathlib.Path, arguments: list
     return json.loads(done.stdout)["duration_us"]
 
 
+def prompts_beside(rng: random.Random, drawn: Drawn, batch: int) -> list[str]:
+    """What the sequences of a mixed step leave of its budget, or a part of it."""
+    spec = facts_of(drawn).decode
+    ranks_per_npu = spec["ranks"] / spec["npus_per_instance"]
+    of_rank = int(spec["max_num_batched_tokens"] / ranks_per_npu)
+    left = of_rank - math.ceil(batch / ranks_per_npu) * (1 + spec["draft_tokens"])
+    tokens = rng.randint(1, left)
+    of_npu = int(tokens * ranks_per_npu)
+    return ["--prompt-tokens", str(of_npu)] if of_npu else []
+
+
 def judge_step(cmsim: str, rng: random.Random, drawn: Drawn, where: pathlib.Path) -> Verdict:
     drawn.scenario["workload"].pop("population", None)  # a step has none
     what, better = improve(rng, drawn, STEP_UP, STEP_DOWN)
-    phase = rng.choice(roles_of(drawn))
-    role = drawn.scenario["deployment"][phase]
+    key = rng.choice(roles_of(drawn))
+    phase = "decode" if key == "mixed" else key
+    role = drawn.scenario["deployment"][key]
     most = role["max_num_seqs" if phase == "decode" else "max_num_batched_tokens"]
-    arguments = ["--phase", phase, "--batch", str(rng.randint(1, most)),
+    batch = rng.randint(1, most)
+    arguments = ["--phase", phase, "--batch", str(batch),
                  "--context", str(int(log_uniform(rng, 16, 16000)))]
+    if key == "mixed":
+        arguments += prompts_beside(rng, drawn, batch)
     before, after = (step_duration(cmsim, case, where, arguments) for case in (drawn, better))
     microbatches = drawn.scenario[phase]["microbatches"]
     allowed = ONE_STREAM if microbatches == 1 else SHARED_UNITS

@@ -21,7 +21,8 @@ class SystemFigures(View):
     def cache(self) -> None:
         ledger, cache, spec = self.ledger, self.result["cache"], self.facts.cache
         block = spec["block_size"]
-        capacity = math.floor(self.facts.cache_bytes / (block * self.facts.kv_bytes))
+        of_each = self.facts.cache_bytes / self.facts.supernodes
+        capacity = math.floor(of_each / (block * self.facts.kv_bytes)) * self.facts.supernodes
         ledger.same("cache.enabled", spec["enabled"] and self.facts.role != "decode")
         ledger.same("cache.block_size", block)
         ledger.near("cache.imposed_reuse", spec.get("reuse"))

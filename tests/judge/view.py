@@ -82,6 +82,11 @@ class Part:
     def seconds(self) -> float:
         return length(self.span) * MICROSECOND
 
+    @property
+    def printed(self) -> float:
+        """Relative: by how much the length may be off, for the ends are printed with 12 digits."""
+        return 5e-18 * sum(map(abs, self.span)) / self.seconds if self.seconds > 0 else 0
+
     def inside(self, time: float) -> bool:
         return self.edges[0] < time <= self.edges[1]
 

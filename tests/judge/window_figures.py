@@ -228,7 +228,7 @@ class WindowFigures(View):
                                       for key in ("offered", "sustained", "within_slo"))
         seconds, name = length(span) * MICROSECOND, f"{field}.offered_tokens_per_second"
         exact = window["rule"] != "whole_run"  # else from one rounded send to another
-        slack = (0 if exact else 2 * MICROSECOND / seconds) + 1e-9
+        slack = (self.window.printed if exact else 2 * MICROSECOND / seconds) + 1e-9
         if least == most:
             ledger.near(name, most / seconds, 0, slack)
         else:

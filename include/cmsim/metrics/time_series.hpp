@@ -39,6 +39,7 @@ class TimeSeries : public serve::Listener {
     std::int64_t sent = 0, finished = 0;
     std::array<double, kQueueLevels> level_seconds{};
     double prefill_busy = 0, batches = 0, batch_tokens = 0;
+    double prompt_tokens = 0;  // computed, in batches or beside the sequences of mixed instances
     double decode_busy = 0, steps = 0, sequences = 0, output_tokens = 0;
     double lookup_tokens = 0, hit_tokens = 0;
   };

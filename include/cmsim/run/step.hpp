@@ -34,6 +34,7 @@ struct StepReport {
   int expert_dies = 0;  // others with the experts, where attention and experts are apart
   std::int64_t batch_per_npu = 0;
   Tokens context = 0;
+  Tokens prompt_tokens_per_npu = 0;  // beside the sequences of a mixed instance
   model::ExpertLayout experts;
   std::string network_note;  // see Provenance
   model::Architecture model;
