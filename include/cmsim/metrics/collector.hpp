@@ -35,6 +35,7 @@ class Collector : public serve::Listener {
   SystemFacts facts_;
   std::vector<serve::RequestRecord> records_;
   std::vector<Iteration> batches_, steps_;
+  std::vector<StepExperts> step_experts_;
   std::vector<serve::RebalancingEvent> rebalancings_;
   Timeline timeline_;
   CacheResult cache_;

@@ -39,6 +39,7 @@ struct Evidence {
   std::span<const serve::RequestRecord> records;
   std::span<const Iteration> batches, steps;
   const Timeline& timeline;
+  std::span<const StepExperts> step_experts = {};  // as `steps`, where popularity drifts
   std::span<const serve::RebalancingEvent> rebalancings = {};
 };
 
