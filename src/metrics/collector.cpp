@@ -101,10 +101,10 @@ void Collector::on_decode_step(const serve::DecodeStepEvent& event) {
                     .tokens = static_cast<std::int32_t>(event.tokens),
                     .context = event.kv_tokens,
                     .bytes_per_die = event.bytes_per_die,
-                    .late = event.late,
-                    .moving = event.moving,
-                    .placement_age = event.placement_age,
-                    .balancedness = event.balancedness});
+                    .late = event.late});
+  if (facts_.drifts) {
+    step_experts_.push_back({event.moving, event.placement_age, event.balancedness});
+  }
   if (facts_.role != serve::Role::kMixed) return;
   prompts_.push_back({static_cast<std::int32_t>(event.prompts),
                       static_cast<std::int32_t>(event.prompt_tokens), event.prompt_context});
@@ -134,6 +134,7 @@ Result Collector::result(Seconds run_end, const WindowSpec& spec) {
   result.records = std::move(records_);
   result.batches = std::move(batches_);
   result.steps = std::move(steps_);
+  result.step_experts = std::move(step_experts_);
   result.rebalancings = std::move(rebalancings_);
   std::sort(result.records.begin(), result.records.end(),
             [](const RequestRecord& a, const RequestRecord& b) { return a.id < b.id; });
@@ -141,8 +142,8 @@ Result Collector::result(Seconds run_end, const WindowSpec& spec) {
   result.partial = result.requests.unfinished > 0;
   if (!begun_) on_queue({.at = run_end});
   timeline_.close(run_end);
-  const Evidence evidence{result.records, result.batches, result.steps,       timeline_,
-                          prompts_,       roles_,         result.rebalancings};
+  const Evidence evidence{result.records, result.batches, result.steps,        timeline_,
+                          prompts_,       roles_,         result.step_experts, result.rebalancings};
   result.window = find_window(timeline_, result.records, run_end, spec);
   result.measured =
       figures_of(evidence, facts_, result.window.from, result.window.to, result.window.cohort());

@@ -323,14 +323,16 @@ RebalancingResult Part::rebalancing() const {
     result.bytes += static_cast<double>(event.bytes);
   }
   double busy = 0, ended = 0, balancedness = 0, age = 0;
-  for (const Iteration& step : evidence_.steps) {
+  for (std::size_t i = 0; i < evidence_.steps.size(); ++i) {
+    const Iteration& step = evidence_.steps[i];
+    const StepExperts& experts = evidence_.step_experts[i];
     const double part = share(step.start, step.end);
     busy += part * step.duration();
-    result.paid += part * step.moving;
+    result.paid += part * experts.moving;
     if (!inside(step.end)) continue;
     ++ended;
-    balancedness += step.balancedness;
-    age += step.placement_age;
+    balancedness += experts.balancedness;
+    age += experts.placement_age;
   }
   if (busy > 0) result.paid_share = result.paid / busy;
   if (ended > 0) {

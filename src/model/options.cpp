@@ -113,9 +113,9 @@ PrecisionOptions read_precisions(const ConfigNode& node) {
 }
 
 DriftOptions read_drift(const ConfigNode& node) {
-  constexpr Seconds kShortest = 1e-3, kLongest = 1e9;
+  constexpr Seconds kLongest = 1e9;
   DriftOptions options;
-  if (node.has("time")) options.time = node.quantity("time", Dimension::kTime, kShortest, kLongest);
+  options.time = node.quantity_or("time", Dimension::kTime, options.time, 0, kLongest);
   options.age = node.quantity_or("age", Dimension::kTime, options.age, 0, kLongest);
   node.close();
   return options;

@@ -27,12 +27,13 @@ struct Made {
   std::vector<RequestRecord> records;
   std::vector<Iteration> batches, steps;
   Timeline timeline;
+  std::vector<StepExperts> step_experts;
   std::vector<serve::RebalancingEvent> rebalancings;
 
   Figures figures(Seconds from, Seconds to, const SystemFacts& facts, const Cohort& cohort = {}) {
     timeline.close(10);
-    return figures_of({records, batches, steps, timeline, {}, {}, rebalancings}, facts, from, to,
-                      cohort);
+    return figures_of({records, batches, steps, timeline, {}, {}, step_experts, rebalancings},
+                      facts, from, to, cohort);
   }
 };
 
@@ -57,14 +58,10 @@ TEST(Figures, LatenciesPerRequest) {
 // that ends at 6. In (3, 10] there are half of the second and the third: 0.2 + 0.2 s of 3; two end.
 TEST(Figures, MovesOfExpertsAreOfThePartTheyEndIn) {
   Made run = two_requests();
-  const auto step = [](Seconds start, Seconds moving, Seconds age, double balancedness) {
-    Iteration made{.start = start, .end = start + 2, .sequences = 1};
-    made.moving = moving;
-    made.placement_age = age;
-    made.balancedness = balancedness;
-    return made;
-  };
-  run.steps = {step(0, 0, 8, 0.5), step(2, 0.4, 10, 0.6), step(4, 0.2, 7, 0.8)};
+  for (const Seconds start : {0, 2, 4}) {
+    run.steps.push_back({.start = start, .end = start + 2, .sequences = 1});
+  }
+  run.step_experts = {{0, 8, 0.5}, {0.4, 10, 0.6}, {0.2, 7, 0.8}};
   run.rebalancings = {{.start = 2, .end = 6, .instance = 0, .experts = 3, .bytes = 300}};
   SystemFacts facts = facts_with({"", 5, 1});
   EXPECT_FALSE(run.figures(3, 10, facts).decode->rebalancing);

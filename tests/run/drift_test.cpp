@@ -56,10 +56,12 @@ TEST(Drift, MovesAreCountedAndPaid) {
   EXPECT_DOUBLE_EQ(r.bytes, static_cast<double>(r.experts) * 3 * 7168 * 2048);
   Seconds paid = 0;
   int waiting = 0;
-  for (const metrics::Iteration& step : moved.steps) {
-    paid += step.moving;
-    waiting += step.moving > 0;
-    EXPECT_GE(step.duration(), step.moving);
+  ASSERT_EQ(moved.step_experts.size(), moved.steps.size());
+  for (std::size_t i = 0; i < moved.steps.size(); ++i) {
+    const Seconds moving = moved.step_experts[i].moving;
+    paid += moving;
+    waiting += moving > 0;
+    EXPECT_GE(moved.steps[i].duration(), moving);
   }
   EXPECT_NEAR(r.paid, paid, 1e-9);
   // 59 layers are three steps of 20; the last move may be cut by the end of the run.

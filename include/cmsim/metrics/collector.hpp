@@ -38,6 +38,7 @@ class Collector : public serve::Listener {
   std::vector<Iteration> batches_, steps_;
   std::vector<StepPrompts> prompts_;  // of the steps of mixed instances
   std::vector<serve::RoleEvent> roles_;
+  std::vector<StepExperts> step_experts_;
   std::vector<serve::RebalancingEvent> rebalancings_;
   Timeline timeline_;
   CacheResult cache_;

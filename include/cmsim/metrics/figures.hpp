@@ -39,8 +39,9 @@ struct Evidence {
   std::span<const serve::RequestRecord> records;
   std::span<const Iteration> batches, steps;
   const Timeline& timeline;
-  std::span<const StepPrompts> prompts = {};     // of each step, where instances are mixed
-  std::span<const serve::RoleEvent> roles = {};  // where they can change
+  std::span<const StepPrompts> prompts = {};       // of each step, where instances are mixed
+  std::span<const serve::RoleEvent> roles = {};    // where they can change
+  std::span<const StepExperts> step_experts = {};  // as `steps`, where popularity drifts
   std::span<const serve::RebalancingEvent> rebalancings = {};
 };
 

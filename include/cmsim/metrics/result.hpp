@@ -278,9 +278,6 @@ struct Iteration {
   model::IterationBytes bytes_per_die{};
   Seconds late = 0;                // how much longer than with the links to itself
   std::int64_t cached_blocks = 0;  // prefill: read from the context cache for it
-  Seconds moving = 0;              // decode: waited for experts that move
-  Seconds placement_age = 0;       // decode: of its experts
-  double balancedness = 1;         // decode: of its ranks
   Seconds duration() const { return end - start; }
 };
 
@@ -288,6 +285,13 @@ struct Iteration {
 struct StepPrompts {
   std::int32_t sequences = 0, tokens = 0;
   Tokens context = 0;
+};
+
+/// Of a decode step, where the popularity of experts drifts.
+struct StepExperts {
+  Seconds moving = 0;         // waited for experts that move
+  Seconds placement_age = 0;  // of its experts
+  double balancedness = 1;    // of its ranks
 };
 
 /// What vLLM's benchmark calls its arguments.
@@ -362,6 +366,7 @@ struct Result {
   // In requests.csv, and in JSON on request.
   std::vector<serve::RequestRecord> records;          // by id
   std::vector<Iteration> batches, steps;              // by end
+  std::vector<StepExperts> step_experts;              // by step; none where nothing drifts
   std::vector<serve::RebalancingEvent> rebalancings;  // by end
   std::optional<std::string> time_series;             // timeseries.csv, when asked for
 };
