@@ -29,9 +29,10 @@ SYNTHESIZE = ("--requests 20 --rate 0.002 --prompt-mean 4000 --prompt-cv 0.3 --o
               " --block-size 128").split()
 
 
-def mixed(budget: int) -> Drawn:
+def mixed(budget: int, **more: Any) -> Drawn:
     """Of prompts that a step computes as a whole, or in chunks."""
-    drawn = scenario("all")
+    drawn = scenario("all", **more)
+    drawn.synthesize = ["--requests", "30", *SYNTHESIZE[2:]]
     deployment = drawn.scenario["deployment"]
     deployment["mixed"] = deployment.pop("decode") | {"max_num_batched_tokens": budget}
     for key in ("prefill", "kv"):
@@ -39,8 +40,8 @@ def mixed(budget: int) -> Drawn:
     return drawn
 
 
-def supernodes() -> Drawn:
-    drawn = scenario("all", platform=str(SUPERNODES), policies={"supernode_routing": "round_robin"})
+def mixed_on_supernodes() -> Drawn:
+    drawn = mixed(32768, platform=str(SUPERNODES), policies={"supernode_routing": "round_robin"})
     drawn.scenario["deployment"]["supernodes"] = 2
     drawn.machine["/platform/supernodes"] = 2
     return drawn
@@ -116,7 +117,7 @@ def main() -> int:
               "policies": {"expert_placement": {"name": "periodic", "interval": 3}}}
     for drawn in (scenario("all"), scenario("prefill"), scenario("decode", **moving),
                   scenario("all", "stationary", window={"warmup": "4000s"}),
-                  mixed(32768), mixed(2048), supernodes()):
+                  mixed(2048), mixed_on_supernodes()):
         with tempfile.TemporaryDirectory() as scratch:
             for field in missed(run(sys.argv[1], drawn, pathlib.Path(scratch))):
                 print(f"{name_of(drawn)}: not noticed: {field}")

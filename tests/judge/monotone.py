@@ -100,8 +100,10 @@ def judge_step(cmsim: str, rng: random.Random, drawn: Drawn, where: pathlib.Path
     role = drawn.scenario["deployment"][key]
     most = role["max_num_seqs" if phase == "decode" else "max_num_batched_tokens"]
     batch = rng.randint(1, most)
+    # Each die of a group keeps the KV of all its sequences.
+    longest = 16000 / role.get("attention", {}).get("tp", 1)
     arguments = ["--phase", phase, "--batch", str(batch),
-                 "--context", str(int(log_uniform(rng, 16, 16000)))]
+                 "--context", str(int(log_uniform(rng, 16, longest)))]
     if key == "mixed":
         arguments += prompts_beside(rng, drawn, batch)
     before, after = (step_duration(cmsim, case, where, arguments) for case in (drawn, better))

@@ -9,7 +9,7 @@ from formulas import (Change, Interval, Row, integrals, length, mean, overlap, p
                       stay_changes)
 from ledger import PRINTED
 from mser import warm_ups
-from view import MICROSECOND, View
+from view import MICROSECOND, ROUNDED, View
 
 NARROWEST, MOST_BINS, FEWEST_BINS = 2.0 ** -16, 2048, 50
 AT_ONCE = "arrivals end within the first 20th of the run"
@@ -205,7 +205,9 @@ class WindowFigures(View):
         fresh = [r for r in self.sent if not r.initial]
         if self.window.figures["rule"] != "whole_run":
             rows = [r for r in fresh if begin <= r.sent < end]
-            return rows, rows, self.window.span
+            # Where nothing is served the run may end with its last send, which is not before the end.
+            last = self.t1 - ROUNDED if self.window.span[1] >= self.t1 else end
+            return [r for r in rows if r.sent < last], rows, self.window.span
         span = min((r.sent for r in fresh), default=0), max((r.sent for r in fresh), default=0)
         before = [r for r in fresh if r.sent < span[1]]
         return before, before if len(before) + 1 == len(fresh) else fresh, span
