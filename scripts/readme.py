@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 """Holds README.md and docs/studies/ to what the program does: every `$ command` of their ```console blocks
 is run, and what follows it must be what the command prints (stdout, then stderr); every ```cpp block must stand
-in the policy example of tests/package/.
+in the policy example of tests/package/. Blocks of ```console long take minutes in all and are run when asked for.
 
-Usage: readme.py CMSIM [--update] [--plugins DIRECTORY]
+Usage: readme.py CMSIM [--update] [--long] [--plugins DIRECTORY]
     --update    writes the outputs into the pages
+    --long      those that take long, too
     --plugins   holds docs/policies.md instead, to what tests/package/ was built to in DIRECTORY
 """
 import argparse
@@ -19,6 +20,7 @@ import tempfile
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 POLICY = ROOT / "tests/package/shortest_prompt_first.cpp"
 CONSOLE = re.compile(r"(?<=```console\n).*?(?=```)", re.S)
+LONG = re.compile(r"(?<=```console long\n).*?(?=```)", re.S)
 CPP = re.compile(r"```cpp\n(.*?)```", re.S)
 
 
@@ -35,7 +37,7 @@ def replay(block, folder, binary):
     return "".join(f"$ {command}\n{run(command, folder, binary)}" for command in commands)
 
 
-def judge(path, binary, update, plugins):
+def judge(path, binary, update, plugins, long):
     """Whether the page is as it should be; says what is not."""
     page = path.read_text(encoding="utf-8")
     with tempfile.TemporaryDirectory() as folder:
@@ -44,7 +46,9 @@ def judge(path, binary, update, plugins):
             (pathlib.Path(folder) / "build/policy").symlink_to(plugins)
         for name in ("platforms", "workloads"):
             (pathlib.Path(folder) / name).symlink_to(ROOT / name)
-        now = CONSOLE.sub(lambda block: replay(block[0], folder, binary), page)
+        now = page
+        for blocks in (CONSOLE, LONG) if long else (CONSOLE,):
+            now = blocks.sub(lambda block: replay(block[0], folder, binary), now)
     if update:
         path.write_text(now, encoding="utf-8")
         return True
@@ -60,11 +64,12 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("cmsim", type=pathlib.Path)
     parser.add_argument("--update", action="store_true")
+    parser.add_argument("--long", action="store_true")
     parser.add_argument("--plugins", type=pathlib.Path)
     given = parser.parse_args()
     pages = [ROOT / "README.md", *sorted((ROOT / "docs/studies").glob("*.md"))]
     plugins = given.plugins and given.plugins.resolve()
-    held = [judge(path, given.cmsim.resolve(), given.update, plugins)
+    held = [judge(path, given.cmsim.resolve(), given.update, plugins, given.long)
             for path in ([ROOT / "docs/policies.md"] if plugins else pages)]
     sys.exit(0 if all(held) else 1)
 

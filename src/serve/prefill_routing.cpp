@@ -54,15 +54,9 @@ class PowerOfTwo : public Policy<PrefillRouting> {
  public:
   explicit PowerOfTwo(const PolicyContext& context) : random_(context.seed, kTwoStream) {}
   std::int32_t decide(const View& view) override {
-    const auto last = static_cast<std::int64_t>(view.instances.size()) - 1;
-    if (last == 0) return 0;
-    const std::int64_t one = random_.uniform_int(0, last);
-    std::int64_t other = random_.uniform_int(0, last - 1);
-    if (other >= one) ++other;
-    const auto load = [&](std::int64_t i) {
-      return outstanding(view.instances[static_cast<std::size_t>(i)]);
-    };
-    return static_cast<std::int32_t>(load(other) < load(one) ? other : one);
+    return static_cast<std::int32_t>(
+        better_of_two(random_, view.instances.size(),
+                      [&](std::size_t i) { return outstanding(view.instances[i]); }));
   }
 
  private:
@@ -74,10 +68,8 @@ class PowerOfTwo : public Policy<PrefillRouting> {
 class SessionAffinity : public Policy<PrefillRouting> {
  public:
   std::int32_t decide(const View& view) override {
-    const RequestView& request = view.request;
-    std::uint64_t key = request.session != 0 ? request.session : request.prefix;
-    if (key == 0) key = static_cast<std::uint64_t>(request.id) + 1;
-    return cpu_of_block(key, static_cast<std::int32_t>(view.instances.size()));
+    return cpu_of_block(affinity_of(view.request),
+                        static_cast<std::int32_t>(view.instances.size()));
   }
 };
 

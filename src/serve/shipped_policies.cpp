@@ -25,6 +25,11 @@ ParameterInfo ageing_parameter(double otherwise, const char* help) {
           .help = help};
 }
 
+std::uint64_t affinity_of(const RequestView& request) {
+  if (request.session != 0) return request.session;
+  return request.prefix != 0 ? request.prefix : static_cast<std::uint64_t>(request.id) + 1;
+}
+
 std::size_t most_urgent(std::span<const RequestView> waiting, Seconds now, Seconds ageing) {
   const auto urgency = [&](const RequestView& request) {
     return request.priority + (now - request.waiting_since) / ageing;

@@ -3,6 +3,7 @@
 
 #include <span>
 
+#include "cmsim/base/random.hpp"
 #include "cmsim/serve/policy.hpp"
 
 namespace cmsim::serve {
@@ -20,6 +21,21 @@ void add_expert_placement(PolicyRegistry& registry);
 
 /// After such a wait a request goes before those that a policy prefers.
 ParameterInfo ageing_parameter(double otherwise, const char* help);
+
+/// Equal for the turns of a session, or else for prompts that begin alike.
+std::uint64_t affinity_of(const RequestView& request);
+
+/// Of two of `count` that are drawn, which may be the only one, that with the less `load`.
+template <class Load>
+std::size_t better_of_two(RandomStream& random, std::size_t count, const Load& load) {
+  const auto last = static_cast<std::int64_t>(count) - 1;
+  if (last == 0) return 0;
+  const std::int64_t one = random.uniform_int(0, last);
+  std::int64_t other = random.uniform_int(0, last - 1);
+  if (other >= one) ++other;
+  const auto first = static_cast<std::size_t>(one), second = static_cast<std::size_t>(other);
+  return load(second) < load(first) ? second : first;
+}
 
 /// The position of the request of the highest priority, to which waiting adds one in every
 /// `ageing`; of equal ones the first.
