@@ -202,11 +202,13 @@ std::vector<study::Outcome> StudyEngine::run(const std::vector<study::StudyPoint
   };
   execute.shard = options_.shard;
   execute.missing = options_.missing;
-  execute.on_start = [&](std::size_t count) {
-    progress.start(count);
+  execute.on_start = [&](std::span<const std::size_t> to_run) {
+    progress.start(to_run.size());
     // Points that have a limit are held to it alone, with all that they need.
     const ChildLimits& limits = execute.runner.limits;
-    if (count > 1 && limits.time == 0 && limits.memory == 0) prepare(points.front().point);
+    if (to_run.size() > 1 && limits.time == 0 && limits.memory == 0) {
+      prepare(points[to_run.front()].point);
+    }
   };
   const Interruptible interruptible;
   return study::execute(

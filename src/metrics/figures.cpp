@@ -80,6 +80,8 @@ class Part {
                   double most) const;
   /// Of the role, mean over the time.
   double instances(bool decodes) const;
+  /// Where roles change, the KV space of all places, of which `mean` was there on average.
+  double most_kv(double mean) const;
   double full_batches() const;
   double prompt_rate() const;
   PromptResult prompts() const;
@@ -194,6 +196,12 @@ double Part::instances(bool decodes) const {
   }
   return decodes ? figures_.proportion->decode_npus / deployment.decode.npus_per_instance
                  : figures_.proportion->prefill_npus / deployment.prefill.npus_per_instance;
+}
+
+double Part::most_kv(double mean) const {
+  if (!figures_.proportion) return mean;
+  return static_cast<double>(facts_.decode_kv_capacity()) * facts_.deployment.decode_places() /
+         facts_.deployment.decode_instances();
 }
 
 /// `most`: what occupancy is a share of, sequences or new tokens of an iteration.
@@ -373,7 +381,7 @@ void Part::add_timeline() {
   if (figures_.kv.capacity_tokens > 0) {
     const auto capacity = static_cast<double>(figures_.kv.capacity_tokens);
     figures_.kv.mean_occupancy = mean(Level::kKvReserved) / capacity;
-    figures_.kv.peak_occupancy = part.highest_of(Level::kKvReserved) / capacity;
+    figures_.kv.peak_occupancy = part.highest_of(Level::kKvReserved) / most_kv(capacity);
   }
   for (std::size_t i = 0; i < kTransfers.size(); ++i) {
     const TransferSums& sums = part.transfers[i];

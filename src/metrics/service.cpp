@@ -89,6 +89,7 @@ class Work {
  public:
   explicit Work(const SystemFacts& facts)
       : role_(facts.role),
+        switches_(facts.deployment.role_switch.has_value()),
         ranks_(static_cast<std::size_t>(facts.deployment.decode.ranks())),
         of_prefill_(static_cast<std::size_t>(facts.deployment.prefill_places())),
         of_decode_(static_cast<std::size_t>(facts.deployment.decode_places())),
@@ -106,11 +107,18 @@ class Work {
     of_ranks_[instance * ranks_ + static_cast<std::size_t>(record.decode_rank)] += output;
   }
   ImbalanceResult result() const {
-    return {imbalance(of_prefill_), imbalance(of_decode_), imbalance(of_ranks_)};
+    return {of_those(of_prefill_), of_those(of_decode_), of_those(of_ranks_)};
   }
 
  private:
+  /// Where roles change, of those that served in the role.
+  double of_those(std::vector<double> loads) const {
+    if (switches_) std::erase(loads, 0.0);
+    return imbalance(loads);
+  }
+
   serve::Role role_;
+  bool switches_;
   std::size_t ranks_;  // of a decode instance
   std::vector<double> of_prefill_, of_decode_, of_ranks_;
 };

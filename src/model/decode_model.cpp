@@ -180,12 +180,15 @@ coll::ExchangeNetwork::Subgroups DecodePipeline::rank_dies(
   return groups;
 }
 
-double DecodePipeline::collective_bytes(double tokens) const {
+double DecodePipeline::collective_bytes(const MeanLoad& load) const {
   const AttentionGroup& group = options_.attention_group;
   if (group.dies <= 1) return 0;
-  const double split =
-      group.splits_kv ? operators_.query_bytes() + operators_.partial_output_bytes() : 0;
-  return tokens * (operators_.hidden_bytes() + operators_.partial_sum_bytes() + split);
+  const double bytes = load.tokens() * (operators_.hidden_bytes() + operators_.partial_sum_bytes());
+  if (!group.splits_kv) return bytes;
+  return bytes +
+         load.sequences * load.tokens_per_sequence *
+             (operators_.query_bytes() + operators_.partial_output_bytes()) +
+         load.prompts.context * operators_.kv_bytes_per_token_layer();
 }
 
 DecodePlan DecodePipeline::planned(double sequences_per_rank) const {
@@ -282,7 +285,7 @@ Seconds DecodePipeline::stretched(const DecodeBatch& batch, double wire_stretch)
 /// weights again.
 double DecodePipeline::attention_bytes(const MeanLoad& load, bool mtp) const {
   const double share = 1.0 / load.microbatches;
-  double bytes = 2 * collective_bytes(load.tokens() / load.microbatches);
+  double bytes = 2 * collective_bytes(load) / load.microbatches;
   if (load.sequences > 0) {
     for (const NamedWork& op : operators_.decode_attention(
              load.sequences / load.microbatches, load.kv_tokens / load.microbatches,
@@ -356,7 +359,7 @@ DecodeIteration DecodePipeline::iteration(const DecodeBatch& batch) const {
                             operators_.lm_head(load.sampled(), 1 / group).hbm_bytes) +
                moe_layers * experts;
   double sent = moe_layers * load.tokens();
-  double shared = architecture_.layers * collective_bytes(load.tokens());
+  double shared = architecture_.layers * collective_bytes(load);
   for (int draft = 0; draft < options_.draft_tokens; ++draft) {
     MeanLoad of_draft = load;
     if (draft > 0) {
@@ -369,7 +372,7 @@ DecodeIteration DecodePipeline::iteration(const DecodeBatch& batch) const {
                 operators_.lm_head(load.sequences + load.prompts.sequences, 1 / group).hbm_bytes) +
            experts;
     sent += of_draft.tokens();
-    shared += collective_bytes(of_draft.tokens());
+    shared += collective_bytes(of_draft);
   }
   sent *= attending / group;
   shared *= attending;

@@ -17,7 +17,7 @@ DecodeMix::DecodeMix(std::span<const Lengths> lengths, const Scenario& scenario,
   const serve::DecodeSpec& decode = scenario.deployment.decode;
   const model::DecodeOptions& options = scenario.options.decode;
   tokens_per_step_ = serve::mean_tokens_per_iteration({options.draft_tokens, options.acceptance});
-  if (decode.is_mixed()) {
+  if (scenario.role == serve::Role::kMixed) {
     budget_ = decode.token_budget_of_rank();
     tokens_per_sequence_ = 1 + options.draft_tokens;
     double fresh = 0, output = 0;
@@ -91,7 +91,7 @@ std::vector<DecodeMix::InstanceStep> DecodeMix::steps(std::size_t n) const {
   }
   for (std::size_t i = 0; i < steps.size(); ++i) {
     const auto of_instance = [&](auto& all) { return std::span(all).subspan(i * ranks, ranks); };
-    const auto prompts = prompts_beside(of_instance(sequences));
+    const auto prompts = prompts_beside(of_instance(sequences), steps[i].computed);
     steps[i].duration = model_
                             .iteration({of_instance(sequences), of_instance(tokens),
                                         static_cast<std::int32_t>(i), prompts})
@@ -100,11 +100,12 @@ std::vector<DecodeMix::InstanceStep> DecodeMix::steps(std::size_t n) const {
   return steps;
 }
 
-std::vector<model::PromptLoad> DecodeMix::prompts_beside(
-    std::span<const std::int32_t> sequences) const {
+std::vector<model::PromptLoad> DecodeMix::prompts_beside(std::span<const std::int32_t> sequences,
+                                                         double& share) const {
   if (budget_ == 0) return {};
   const double members = std::accumulate(sequences.begin(), sequences.end(), 0.0);
-  auto left = static_cast<Tokens>(members * tokens_per_step_ * fresh_per_output_);
+  const auto come = static_cast<Tokens>(members * tokens_per_step_ * fresh_per_output_);
+  Tokens left = come;
   std::vector<model::PromptLoad> prompts(sequences.size());
   for (std::size_t rank = 0; rank < sequences.size() && left > 0; ++rank) {
     const Tokens here = std::min(left, budget_ - sequences[rank] * tokens_per_sequence_);
@@ -112,6 +113,7 @@ std::vector<model::PromptLoad> DecodeMix::prompts_beside(
     prompts[rank] = model::prompt_load(std::array{model::PrefillSequence{here, 0}});
     left -= here;
   }
+  if (come > 0) share = 1 - static_cast<double>(left) / static_cast<double>(come);
   return prompts;
 }
 
@@ -122,7 +124,7 @@ Seconds DecodeMix::step(std::size_t n) const {
 double DecodeMix::rate(std::size_t n) const {
   double rate = 0;
   for (const InstanceStep& step : steps(n)) {
-    if (step.members > 0) rate += step.members * tokens_per_step_ / step.duration;
+    if (step.members > 0) rate += step.members * tokens_per_step_ * step.computed / step.duration;
   }
   return rate;
 }

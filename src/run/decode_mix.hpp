@@ -38,7 +38,8 @@ class DecodeMix {
   std::span<const Member> members() const { return members_; }
   /// A step of the slowest instance when the first n members are there.
   Seconds step(std::size_t n) const;
-  /// Output tokens per second of all instances then.
+  /// Output tokens per second of all instances then; where their prompts cannot be computed as fast
+  /// as they go, as many as can.
   double rate(std::size_t n) const;
   /// Tokens of a request and step.
   double tokens_per_step() const { return tokens_per_step_; }
@@ -61,13 +62,16 @@ class DecodeMix {
   struct InstanceStep {
     double members = 0;
     Seconds duration = 0;
+    double computed = 1;  // of the prompts that come, what the step has budget for
   };
   std::vector<InstanceStep> steps(std::size_t n) const;
   Tokens context(const Member& member) const;
   Tokens whole(const Member& member) const;
   void draw(std::int64_t count, RandomStream& random);
   void deal(const serve::DecodeSpec& decode);
-  std::vector<model::PromptLoad> prompts_beside(std::span<const std::int32_t> sequences) const;
+  /// And the share of those that come for which ranks have budget.
+  std::vector<model::PromptLoad> prompts_beside(std::span<const std::int32_t> sequences,
+                                                double& share) const;
 
   std::span<const Lengths> lengths_;
   const model::DecodePipeline& model_;

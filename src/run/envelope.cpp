@@ -66,7 +66,7 @@ std::vector<metrics::Extrapolation> extrapolations(const Envelope& envelope,
   Outside outside(envelope);
   outside.check_name("device", scenario.device, envelope.device);
   if (const auto& decode = result.measured.decode) {
-    const double npus = static_cast<double>(decode->npus) / decode->instances;
+    const double npus = scenario.deployment.decode.npus_per_instance;
     outside.check("decode/batch_per_npu", decode->mean_sequences / npus, envelope.decode_batch);
     outside.check("decode/context_tokens", decode->mean_context / decode->mean_sequences,
                   envelope.decode_context);

@@ -46,7 +46,7 @@ void add_open_population(Trace& trace, const Scenario& scenario, const StepModel
   }
   const auto count = static_cast<double>(trace.rows.size());
   const double per_second = output * (count - 1) / count / trace.duration();
-  const DecodeMix mix(lengths, scenario, *models.decode,
+  const DecodeMix mix(lengths, scenario, models.decode_aged(scenario.options.experts.drift.age),
                       RandomStream(scenario.seed, "run/population"));
   std::vector<TraceRow> rows;
   for (const DecodeMix::Member& member : population_of(mix, per_second)) {

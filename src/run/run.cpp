@@ -252,7 +252,7 @@ Result run(const Scenario& scenario, const RunOptions& options) {
   const RoleExperts experts = make_role_experts(scenario);
   Scenario planned = scenario;
   plan_decode(planned, scenario.deployment.decode, mean_decode_context(trace),
-              prompt_per_output(trace));
+              scenario.role == serve::Role::kMixed ? prompt_per_output(trace) : 0);
   const StepModels models = make_step_models(planned, experts);
   if (scenario.start == Start::kStationary) add_population(trace, scenario, models);
   const serve::ClusterConfig config = cluster_config(scenario, trace);

@@ -19,6 +19,11 @@ constexpr Tokens kDefaultContext = 4096;  // the published operating point (P §
 /// The scenario with the phase's role in use and the batch as its limit, checked anew.
 Scenario prepared(Scenario scenario, const StepSpec& spec) {
   const bool decode = spec.phase == StepPhase::kDecode;
+  if (!decode && scenario.deployment.decode.is_mixed()) {
+    throw ConfigError(
+        "--phase: found prefill, allowed is decode: the scenario has /deployment/mixed instances, "
+        "which compute prompts in decode steps (--prompt-tokens)");
+  }
   if (scenario.role != serve::Role::kAll && scenario.role != serve::Role::kMixed) {
     scenario.role = decode ? serve::Role::kDecodeOnly : serve::Role::kPrefillOnly;
   }

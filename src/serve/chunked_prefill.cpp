@@ -30,6 +30,7 @@ void ChunkedPrefill::begin(RequestIndex index) {
   cache_.take(index, instance, hit);
   request.stage = Stage::kPrefillQueue;
   request.computed = hit.tokens;
+  to_compute_ += request.context - request.computed;
   request.hit_blocks = hit.blocks;
   const bool is_first = record.prefill_start < 0 && record.decode_start < 0;
   if (is_first) record.cached_tokens = hit.tokens;
@@ -65,9 +66,8 @@ std::span<const model::PromptLoad> ChunkedPrefill::loads(std::int32_t instance) 
                                    ranks_per_instance_);
 }
 
-std::span<const model::PromptLoad> ChunkedPrefill::start(std::int32_t instance,
-                                                         std::span<const std::int32_t> sequences,
-                                                         DecodeStepEvent& event) {
+void ChunkedPrefill::start(std::int32_t instance, std::span<const std::int32_t> sequences,
+                           DecodeStepEvent& event) {
   const std::size_t first = static_cast<std::size_t>(instance) * ranks_per_instance_;
   std::vector<Chunk>& running = runs_[static_cast<std::size_t>(instance)];
   for (std::size_t i = 0; i < sequences.size(); ++i) {
@@ -84,7 +84,6 @@ std::span<const model::PromptLoad> ChunkedPrefill::start(std::int32_t instance,
   }
   event.prompts = static_cast<std::int64_t>(running.size());
   state_.prefill_running += event.prompts;
-  return loads(instance);
 }
 
 /// Ends: each round uses budget up or is the last.
@@ -137,6 +136,7 @@ void ChunkedPrefill::finish(std::int32_t instance, const Hook& complete) {
   for (const Chunk& chunk : std::exchange(running, {})) {
     Request& request = state_.request(chunk.request);
     request.computed += chunk.tokens;
+    to_compute_ -= chunk.tokens;
     if (request.computed < request.context) continue;  // more chunks to come
     set_once(request.record, &RequestRecord::prefill_end, state_.now());
     cache_.write(chunk.request, instance);

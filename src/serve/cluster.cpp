@@ -155,7 +155,7 @@ void Cluster::Impl::add_part(std::size_t number, const StepModels& models) {
   if (!state.config.deployment.role_switch) return;
   role_switching_.push_back(std::make_unique<RoleSwitching>(
       state, static_cast<std::int32_t>(number), *part.prefill, *part.decode, policies_[number],
-      [this] { return in_system_ > 0 || trace_left(); }));
+      [this] { return arrival_scheduled_; }));
 }
 
 /// To a supernode, by the policy of the first.
@@ -320,6 +320,9 @@ void Cluster::Impl::end(RequestIndex index, Outcome outcome, Reason reason) {
       break;
   }
   state.listeners.emit(&Listener::on_request_end, record);
+  if (in_system_ == 0 && !trace_left()) {
+    for (const auto& roles : role_switching_) roles->stop();
+  }
   if (limited() && outcome != Outcome::kUnfinished) send_due();
 }
 

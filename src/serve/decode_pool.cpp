@@ -575,10 +575,13 @@ void DecodePool::preempt(Instance& inst, RequestIndex index) {
 void DecodePool::add_to(SupernodeView& view) const {
   view.waiting_requests += static_cast<std::int64_t>(waiting_.size());
   view.waiting_tokens += waiting_tokens_;
+  if (prompts_) view.waiting_tokens += prompts_->tokens_to_compute();
   view.sequences += occupied_total_;
   view.slots += open_slots_;
   view.kv_tokens += kv_reserved_;
-  view.kv_capacity += static_cast<Tokens>(occupied_.size()) * kv_capacity_;
+  for (const std::int64_t slots : instance_slots_) {
+    if (slots > 0) view.kv_capacity += static_cast<Tokens>(ranks_per_instance_) * kv_capacity_;
+  }
 }
 
 Tokens DecodePool::cached_tokens(const RequestView& request) const {

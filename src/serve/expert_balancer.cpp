@@ -98,6 +98,7 @@ void ExpertBalancer::finish(std::int32_t number) {
   const RebalancingEvent event{instance.decided, state_.now(), number, instance.move->experts,
                                instance.move->bytes};
   instance.placed = instance.decided;
+  if (instance.move->steps.empty()) instance.age = 0;
   instance.move = nullptr;
   state_.listeners.emit(&Listener::on_rebalancing, event);
 }

@@ -26,7 +26,7 @@ PrefillPool::PrefillPool(ClusterState& state, Supernode& supernode,
     instances_[i].wires = model.wire_use(among_all(static_cast<std::int32_t>(i)));
   }
   for (PrefillInstanceView& v : views_) v.kv_free = kv_capacity_;
-  takes_.assign(instances_.size(), true);
+  takes_.resize(instances_.size());
   for (std::size_t i = 0; i < instances_.size(); ++i) {
     takes_[i] = supernode.placement.prefill[i].serves;
   }
@@ -70,8 +70,10 @@ void PrefillPool::look(ProportionView& seen) {
   seen.backlog = serving > 0 ? backlogs / static_cast<double>(serving) : 0;
   const Seconds since = state_.now() - std::exchange(looked_, state_.now());
   const Seconds busy = std::exchange(busy_, 0);
+  const auto draining = static_cast<std::size_t>(std::ranges::count_if(
+      instances_, [](const Instance& instance) { return instance.emptied != nullptr; }));
   if (since > 0 && serving > 0) {
-    seen.prefill.utilisation = busy / (since * static_cast<double>(serving));
+    seen.prefill.utilisation = busy / (since * static_cast<double>(serving + draining));
   }
 }
 
@@ -195,7 +197,7 @@ void PrefillPool::fill(std::int32_t number) {
   while (!inst.closed && inst.budget_left > 0 && !inst.waiting.empty()) {
     const PrefillBatchingView seen{
         state_.now(),
-        number,
+        among_all(number),
         inst.waiting.view(),
         budget_,
         inst.budget_left,

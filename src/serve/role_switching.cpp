@@ -14,13 +14,13 @@ namespace cmsim::serve {
 
 RoleSwitching::RoleSwitching(ClusterState& state, std::int32_t supernode, PrefillPool& prefill,
                              DecodePool& decode, const Policies& policies,
-                             std::function<bool()> busy)
+                             std::function<bool()> comes)
     : state_(state),
       supernode_(supernode),
       prefill_(prefill),
       decode_(decode),
       policies_(policies),
-      is_busy_(std::move(busy)),
+      comes_(std::move(comes)),
       limits_{std::numeric_limits<Seconds>::infinity(), std::numeric_limits<Seconds>::infinity()} {
   const DeploymentSpec& deployment = state.config.deployment;
   const int first_decode = deployment.prefill_blocks();
@@ -81,9 +81,28 @@ void RoleSwitching::ask() {
 }
 
 void RoleSwitching::ask_again(Seconds after) {
-  state_.runtime.schedule_at(state_.now() + after, coll::Priority::kDecision, [this] {
-    if (is_busy_()) ask();
+  work_ = work();
+  later(after, [this] {
+    const bool runs = state_.prefill_running > 0 || state_.decode_running > 0;
+    const auto all = static_cast<std::int32_t>(blocks_.size());
+    const bool changes = serving(false) + serving(true) < all;
+    if (runs || changes || comes_() || work() > work_) ask();
   });
+}
+
+/// Counts up with whatever happens.
+std::int64_t RoleSwitching::work() const {
+  const ClusterTotals& totals = state_.totals;
+  return totals.sent + totals.prefill_batches + totals.decode_steps + totals.transfers;
+}
+
+void RoleSwitching::later(Seconds after, std::function<void()> what) {
+  pending_.push_back(
+      state_.runtime.schedule_at(state_.now() + after, coll::Priority::kDecision, std::move(what)));
+}
+
+void RoleSwitching::stop() {
+  for (const coll::EventId event : std::exchange(pending_, {})) state_.runtime.cancel(event);
 }
 
 /// With those that are on their way.
@@ -130,8 +149,7 @@ void RoleSwitching::drained(std::int32_t number) {
   block.state = InstanceState::kLoading;
   block.decodes = !block.decodes;
   emit(number);
-  state_.runtime.schedule_at(state_.now() + spec().load + spec().rebuild, coll::Priority::kDecision,
-                             [this, number] { loaded(number); });
+  later(spec().load + spec().rebuild, [this, number] { loaded(number); });
 }
 
 void RoleSwitching::loaded(std::int32_t number) {

@@ -117,7 +117,7 @@ std::vector<Outcome> execute(std::span<const StudyPoint> points, const Store& st
     to_run.push_back(points[i].point);
     numbers.push_back(i);
   }
-  if (options.on_start) options.on_start(to_run.size());
+  if (options.on_start) options.on_start(numbers);
   RunnerOptions runner = options.runner;
   runner.on_end = [&](std::size_t index, const Outcome& outcome) {
     const std::size_t number = numbers[index];

@@ -33,28 +33,37 @@ constexpr const char* kTraced =
 constexpr const char* kCrowded =
     R"(/workload={"role": "decode", "requests": 6000, "prompt_length": 1000, "output_length": 100,
         "population": "empty", "arrivals": {"kind": "all_at_once"}})";
-// Experts are placed anew where their popularity drifts.
-constexpr const char* kDrift = "/experts/drift/time=10min";
-
-constexpr const char* kSmallHbm = "/platform/operators/hbm_reserved=42GB";
 
 std::string plugin(const std::string& name) {
   return (fs::path(CMSIM_BINARY).parent_path() / "tests/plugins" / (name + ".so")).string();
 }
 
+/// What a policy of the slot is asked for.
+std::vector<std::string> settings_for(const std::string& slot) {
+  if (slot == "preemption") {
+    return {kCrowded, "/platform/operators/hbm_reserved=42GB"};
+  }
+  std::vector<std::string> settings{slot == "cache_eviction" ? kTraced : kWorkload};
+  if (slot == "expert_placement") settings.emplace_back("/experts/drift/time=10min");
+  if (slot == "supernode_routing") {
+    settings.insert(settings.end(), {"/platform/supernodes=2", "/deployment/supernodes=2"});
+  }
+  if (slot == "proportion") {
+    settings.insert(settings.end(),
+                    {"/deployment/prefill/instances=10", "/deployment/role_switch/load=5s"});
+  }
+  return settings;
+}
+
 std::vector<std::string> run_with(const std::string& slot, const std::string& policy) {
-  const bool crowded = slot == "preemption";
-  const bool drifts = slot == "expert_placement";
-  const char* workload = slot == "cache_eviction" ? kTraced : kWorkload;
-  return {"run",         kScenario,
-          "--set",       crowded ? kCrowded : workload,
-          "--set",       crowded ? kSmallHbm : drifts ? kDrift : "/seed=1",
-          "--set",       "/policies/" + slot + "=" + policy,
-          "--out",       "o",
-          "--json",      "--network",
-          "analytic",    "--plugin",
-          plugin("zoo"), "--policy-timeout",
-          "0.5"};
+  std::vector<std::string> command{"run",         kScenario,          "--out",    "o",
+                                   "--json",      "--network",        "analytic", "--plugin",
+                                   plugin("zoo"), "--policy-timeout", "0.5"};
+  for (const std::string& setting : settings_for(slot)) {
+    command.insert(command.end(), {"--set", setting});
+  }
+  command.insert(command.end(), {"--set", "/policies/" + slot + "=" + policy});
+  return command;
 }
 
 /// Code, one line on stderr, nothing else anywhere.
@@ -133,9 +142,10 @@ TEST_P(Zoo, AFactoryMaySayThatTheUserIsWrong) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Slots, Zoo,
-                         testing::Values("prefill_routing", "prefill_admission", "prefill_batching",
-                                         "cache_eviction", "decode_admission", "decode_routing",
-                                         "preemption", "expert_placement"),
+                         testing::Values("supernode_routing", "prefill_routing",
+                                         "prefill_admission", "prefill_batching", "cache_eviction",
+                                         "decode_admission", "decode_routing", "preemption",
+                                         "proportion", "expert_placement"),
                          [](const auto& slot) { return slot.param; });
 
 TEST(ZooDecisions, OneOutsideItsDomainIsNamed) {
@@ -144,6 +154,9 @@ TEST(ZooDecisions, OneOutsideItsDomainIsNamed) {
     const char *slot, *policy, *told;
   };
   const Case cases[] = {
+      {"supernode_routing", "out_of_range", "chose supernode 2 of 2"},
+      {"proportion", "out_of_range", "chose 3 of 2 blocks for decode, allowed are 1 to 1"},
+      {"proportion", "at_once_again", "wants to be asked again after 0 s"},
       {"prefill_routing", "out_of_range", "chose instance 99 of 6"},
       {"prefill_routing", "negative", "chose instance -1 of 6"},
       {"prefill_admission", "out_of_range", "gave the verdict 7"},

@@ -125,6 +125,23 @@ std::optional<std::size_t> first_that_fits(const serve::DecodeRoutingView& view)
 
 CMSIM_POLICY_PLUGIN(registry) {
   using serve::Admission;
+  using Router = serve::SupernodeRouting;
+  add_deeds<Router>(registry, [](const auto&) { return 0; });
+  add<Router>(registry, "out_of_range",
+              [](const auto& view) { return static_cast<std::int32_t>(view.supernodes.size()); });
+
+  using Shares = serve::ProportionChoice;
+  constexpr auto kNever = std::numeric_limits<cmsim::Seconds>::infinity();
+  add_deeds<Shares>(registry, [](const auto& view) {
+    return serve::Proportion{view.decode_blocks, kNever};
+  });
+  add<Shares>(registry, "out_of_range", [](const auto& view) {
+    return serve::Proportion{view.prefill.blocks + view.decode.blocks + 1, kNever};
+  });
+  add<Shares>(registry, "at_once_again", [](const auto& view) {
+    return serve::Proportion{view.decode_blocks, 0};
+  });
+
   using Routing = serve::PrefillRouting;
   add_deeds<Routing>(registry, [](const auto&) { return 0; });
   add<Routing>(registry, "out_of_range", [](const auto&) { return 99; });

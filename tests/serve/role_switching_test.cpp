@@ -144,11 +144,23 @@ TEST(RoleSwitching, ThePolicySeesLoad) {
   EXPECT_EQ(view.decode.occupancy, 0);
 }
 
-TEST(RoleSwitching, ARunEndsThoughAPolicyWouldBeAskedForEver) {
+TEST(RoleSwitching, ARunEndsWithItsLastRequest) {
+  for (const double interval : {0.01, 600.0}) {
+    Changing h;
+    h.policies = policies_with({{"proportion", {"latency_pressure", {{"interval", interval}}}}});
+    h.run({{0, 100, 2}});
+    EXPECT_NEAR(h.runtime.now(), h.record(0).finished, kTiny);
+  }
+}
+
+TEST(RoleSwitching, APolicyThatLetsRequestsWaitForEverIsToldOf) {
+  class Never : public Policy<PrefillBatching> {
+    std::optional<std::size_t> decide(const View&) override { return std::nullopt; }
+  };
   Changing h;
-  h.policies = policies_with({{"proportion", {"latency_pressure", {{"interval", 0.01}}}}});
-  h.run({{0, 100, 2}});
-  EXPECT_LT(h.runtime.now(), 1);
+  h.policies = policies_with({{"proportion", {"latency_pressure"}}});
+  h.policies.get<PrefillBatching>() = {"never", std::make_unique<Never>()};
+  EXPECT_THROW(h.run({{0, 100, 2}}), SimulationError);
 }
 
 TEST(RoleSwitching, WrongDecisionsAreThePolicys) {

@@ -77,8 +77,7 @@ class DecodePipeline : public DecodeModel {
   }
   /// The dies of each rank.
   coll::ExchangeNetwork::Subgroups rank_dies(const std::vector<std::int32_t>& dies) const;
-  double collective_bytes(double tokens) const;  // of a layer on a die, `tokens` of its rank
-  struct MeanLoad {                              // of a rank
+  struct MeanLoad {  // of a rank
     double sequences = 0, kv_tokens = 0, tokens_per_sequence = 1;
     int microbatches = 1;
     PromptLoad prompts;
@@ -87,6 +86,7 @@ class DecodePipeline : public DecodeModel {
     double sampled() const { return sequences * tokens_per_sequence + prompts.sequences; }
   };
   MeanLoad mean_load(const DecodeBatch& batch, int microbatches) const;
+  double collective_bytes(const MeanLoad& load) const;  // of a layer, on a die
   double attention_bytes(const MeanLoad& load, bool mtp) const;
   double expert_bytes(const MeanLoad& load) const;
   struct FullBatch {  // of every rank alike

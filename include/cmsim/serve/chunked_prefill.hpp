@@ -31,13 +31,14 @@ class ChunkedPrefill {
   /// The request has its place: reads what the cache has of its prompt, and then waits.
   void begin(RequestIndex index);
   bool has_work(std::int32_t instance) const;
+  /// Of the contexts that have their place here.
+  Tokens tokens_to_compute() const { return to_compute_; }
   /// The most that an instance finds in its cache.
   Tokens cached_tokens(const RequestView& request) const;
   /// What the ranks of the instance compute in the iteration that starts, one element a rank: as
   /// much as `sequences` of each leave of the budget.
-  std::span<const model::PromptLoad> start(std::int32_t instance,
-                                           std::span<const std::int32_t> sequences,
-                                           DecodeStepEvent& event);
+  void start(std::int32_t instance, std::span<const std::int32_t> sequences,
+             DecodeStepEvent& event);
   /// Of the iteration that runs.
   std::span<const model::PromptLoad> loads(std::int32_t instance) const;
   /// The iteration is over: `complete` is told whose whole context has its KV now.
@@ -65,6 +66,7 @@ class ChunkedPrefill {
   std::size_t ranks_per_instance_;
   Tokens budget_;                                  // of a rank
   Tokens tokens_per_sequence_;                     // that each takes of it
+  Tokens to_compute_ = 0;                          // of all that have a place
   std::vector<Rank> ranks_;                        // of all instances
   std::vector<model::PromptLoad> loads_;           // of each, in the iteration that runs
   std::vector<std::vector<Chunk>> runs_;           // of each instance, in it

@@ -154,7 +154,7 @@ struct PrefillRouting {
 struct PrefillAdmissionView {
   Seconds now = 0;
   RequestView request = {};
-  std::int32_t instance = 0;  // where it would go
+  std::int32_t instance = 0;  // of `instances`, where it would go
   std::span<const PrefillInstanceView> instances;
   const PrefillForecast* forecast = nullptr;  // never null in a run
 };
@@ -177,7 +177,7 @@ struct PrefillAdmission {
 
 struct PrefillBatchingView {
   Seconds now = 0;
-  std::int32_t instance = 0;
+  std::int32_t instance = 0;  // among those of all supernodes
   // In order of arrival at the instance, or of a mixed one at the rank; not empty.
   std::span<const RequestView> waiting;
   Tokens budget = 0;           // of a batch: max_num_batched_tokens * npus
@@ -330,7 +330,7 @@ struct ProportionView {
   std::int32_t decode_blocks = 0;  // as was decided last
   std::int32_t changing = 0;       // blocks that serve in neither: draining or loading
   Seconds backlog = 0;  // until all is computed that waits for prefill, mean over its instances
-  Seconds tpot = 0;     // last step of the slowest decode instance, for a token; 0 = none yet
+  Seconds tpot = 0;     // the longest decode step since the last question, for a token; 0 = none
   LatencyLimits limits = {};  // the tightest of all classes
 };
 

@@ -48,7 +48,7 @@ struct ExecuteOptions {
   RunnerOptions runner;  // on_end gets numbers of the points given
   Shard shard;
   Missing missing = Missing::kRun;
-  std::function<void(std::size_t)> on_start = {};  // told how many there are to run
+  std::function<void(std::span<const std::size_t>)> on_start = {};  // told which there are to run
 };
 
 /// The outcomes of the points, in their order: those in the store, and the others run and put
