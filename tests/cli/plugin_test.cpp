@@ -56,13 +56,13 @@ std::vector<std::string> settings_for(const std::string& slot) {
 }
 
 std::vector<std::string> run_with(const std::string& slot, const std::string& policy) {
-  std::vector<std::string> command{"run",         kScenario,          "--out",    "o",
-                                   "--json",      "--network",        "analytic", "--plugin",
-                                   plugin("zoo"), "--policy-timeout", "0.5"};
+  std::vector<std::string> command{"run", kScenario};
   for (const std::string& setting : settings_for(slot)) {
     command.insert(command.end(), {"--set", setting});
   }
-  command.insert(command.end(), {"--set", "/policies/" + slot + "=" + policy});
+  command.insert(command.end(),
+                 {"--set", "/policies/" + slot + "=" + policy, "--out", "o", "--json", "--network",
+                  "analytic", "--plugin", plugin("zoo"), "--policy-timeout", "0.5"});
   return command;
 }
 
