@@ -113,13 +113,19 @@ ConfigDocument StudyEngine::document(const study::Study& study) {
              : run::platform_document(study.file.string(), study.sets);
 }
 
-void StudyEngine::load(const study::Point& point) {
+/// Calls `use` with the scenario of the point, or with the platform where its command has none.
+template <class Use>
+void StudyEngine::read(const study::Point& point, const Use& use) {
   if (point.command == "run" || point.command == "step") {
-    files_.get(point.file).scenario(run::settings_of(sets_of(point)), registry_);
+    use(files_.get(point.file).scenario(run::settings_of(sets_of(point)), registry_));
   } else {
     const ConfigDocument platform = run::platform_document(point.file.string(), point.sets);
-    hw::read_platform(ConfigNode(platform));
+    use(hw::read_platform(ConfigNode(platform)));
   }
+}
+
+void StudyEngine::load(const study::Point& point) {
+  read(point, [](const auto&) {});
 }
 
 std::string StudyEngine::refusal_of(const study::Point& point) {
@@ -162,12 +168,7 @@ void StudyEngine::address(std::vector<study::StudyPoint>& points) {
 }
 
 void StudyEngine::prepare(const study::Point& point) {
-  if (point.command == "run" || point.command == "step") {
-    run::prepare(files_.get(point.file).scenario(run::settings_of(sets_of(point)), registry_));
-  } else {
-    const ConfigDocument platform = run::platform_document(point.file.string(), point.sets);
-    run::prepare(hw::read_platform(ConfigNode(platform)));
-  }
+  read(point, [](const auto& of) { run::prepare(of); });
 }
 
 std::string StudyEngine::result_of(const study::Point& point) {

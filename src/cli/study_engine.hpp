@@ -75,6 +75,8 @@ class StudyEngine {
   /// Builds what points have in common, before they are forked.
   void prepare(const study::Point& point);
   std::string result_of(const study::Point& point);
+  template <class Use>
+  void read(const study::Point& point, const Use& use);
   void load(const study::Point& point);
 
   StudyOptions options_;
