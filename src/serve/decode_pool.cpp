@@ -118,20 +118,12 @@ void DecodePool::look(ProportionView& seen) {
   const auto share = [](auto free, auto all) {
     return all > 0 ? 1 - static_cast<double>(free) / static_cast<double>(all) : 0.0;
   };
-  Tokens kv = 0;
-  for (std::size_t i = 0; i < instances_.size(); ++i) {
-    if (instance_slots_[i] > 0) kv += static_cast<Tokens>(ranks_per_instance_) * kv_capacity_;
-  }
-  seen.decode.occupancy = std::max(share(free_slots(), open_slots_), share(kv_free(), kv));
-  const Seconds since = state_.now() - std::exchange(looked_, state_.now());
-  const Seconds busy = std::exchange(busy_, 0);
+  seen.decode.occupancy = std::max(share(free_slots(), open_slots_), share(kv_free(), open_kv()));
   std::size_t serving = 0;
   for (std::size_t i = 0; i < instances_.size(); ++i) {
     serving += instance_slots_[i] > 0 || instance_occupied_[i] > 0 ? 1 : 0;
   }
-  if (since > 0 && serving > 0) {
-    seen.decode.utilisation = busy / (since * static_cast<double>(serving));
-  }
+  seen.decode.utilisation = busy_.look(state_.now(), serving);
 }
 
 void DecodePool::enqueue(RequestIndex index) {
@@ -179,6 +171,11 @@ DecodeRanksView DecodePool::ranks() const {
           static_cast<std::int32_t>(ranks_per_instance_),
           state_.config.deployment.decode.attending_npus(),
           this};
+}
+
+Tokens DecodePool::open_kv() const {
+  const auto open = std::ranges::count_if(instance_slots_, [](auto slots) { return slots > 0; });
+  return open * static_cast<Tokens>(ranks_per_instance_) * kv_capacity_;
 }
 
 std::int64_t DecodePool::free_slots() const {
@@ -459,7 +456,7 @@ void DecodePool::finish_step(std::int32_t number) {
   state_.listeners.emit(&Listener::on_decode_step, event);
   balancer_.end_step(among_all(number));
   for (const RequestIndex index : inst.done) hooks_.finished(index);
-  busy_ += now - std::max(event.start, looked_);
+  busy_.add(event.start, now);
   slowest_ = std::max(slowest_, now - event.start);
   check_empty(number);
 
@@ -579,9 +576,7 @@ void DecodePool::add_to(SupernodeView& view) const {
   view.sequences += occupied_total_;
   view.slots += open_slots_;
   view.kv_tokens += kv_reserved_;
-  for (const std::int64_t slots : instance_slots_) {
-    if (slots > 0) view.kv_capacity += static_cast<Tokens>(ranks_per_instance_) * kv_capacity_;
-  }
+  view.kv_capacity += open_kv();
 }
 
 Tokens DecodePool::cached_tokens(const RequestView& request) const {

@@ -68,13 +68,9 @@ void PrefillPool::look(ProportionView& seen) {
     seen.prefill.waiting += views_[static_cast<std::size_t>(number)].waiting_requests;
   }
   seen.backlog = serving > 0 ? backlogs / static_cast<double>(serving) : 0;
-  const Seconds since = state_.now() - std::exchange(looked_, state_.now());
-  const Seconds busy = std::exchange(busy_, 0);
   const auto draining = static_cast<std::size_t>(std::ranges::count_if(
       instances_, [](const Instance& instance) { return instance.emptied != nullptr; }));
-  if (since > 0 && serving > 0) {
-    seen.prefill.utilisation = busy / (since * static_cast<double>(serving + draining));
-  }
+  seen.prefill.utilisation = busy_.look(state_.now(), serving + draining);
 }
 
 std::int32_t PrefillPool::route(const RequestView& request) {
@@ -318,7 +314,7 @@ void PrefillPool::finish_batch(std::int32_t number) {
   event.sequences = static_cast<std::int32_t>(inst.running.size());
   event.late = event.end - (event.start + inst.iteration.duration);
   event.bytes_per_die = inst.iteration.bytes_per_die;
-  busy_ += event.end - std::max(event.start, looked_);
+  busy_.add(event.start, event.end);
   event.cached_blocks = inst.running_blocks;
   for (const Slice& slice : inst.running) {
     event.new_tokens += slice.new_tokens;

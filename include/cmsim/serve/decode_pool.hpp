@@ -16,6 +16,7 @@
 #include <optional>
 #include <vector>
 
+#include "cmsim/serve/busy_time.hpp"
 #include "cmsim/serve/chunked_prefill.hpp"
 #include "cmsim/serve/cluster_state.hpp"
 #include "cmsim/serve/copy_queues.hpp"
@@ -96,6 +97,7 @@ class DecodePool : private DecodeForecast {
   /// Over the instances that take requests.
   std::int64_t free_slots() const;
   Tokens kv_free() const;
+  Tokens open_kv() const;  // all that they have
   std::optional<Admission> next_admission();
   /// Where it goes; what keeps it waiting is said in decode_blocked.
   std::optional<std::size_t> rank_for(const Admission& admission);
@@ -156,9 +158,9 @@ class DecodePool : private DecodeForecast {
   std::vector<RequestIndex> newest_;         // of the running ones by date of joining
 
   std::vector<std::int64_t> instance_occupied_, instance_slots_;
-  std::int64_t open_slots_ = 0;    // of all
-  Seconds busy_ = 0, looked_ = 0;  // of all instances since the last look; when that was
-  Seconds slowest_ = 0;            // of the steps that ended since
+  std::int64_t open_slots_ = 0;  // of all
+  BusyTime busy_;
+  Seconds slowest_ = 0;  // of the steps that ended since
   std::int64_t occupied_total_ = 0;
   Tokens kv_reserved_ = 0;  // sum of reserved_kv_
   FixedTokens reserved_ever_ = 0, released_ever_ = 0;

@@ -12,6 +12,7 @@
 #include <functional>
 #include <vector>
 
+#include "cmsim/serve/busy_time.hpp"
 #include "cmsim/serve/cache_traffic.hpp"
 #include "cmsim/serve/cluster_state.hpp"
 #include "cmsim/serve/policy.hpp"
@@ -114,7 +115,7 @@ class PrefillPool : private PrefillForecast {
   std::vector<bool> takes_;                 // requests, by instance
   std::vector<std::int32_t> showing_;       // those that do; empty: all
   std::vector<PrefillInstanceView> shown_;  // their views
-  Seconds busy_ = 0, looked_ = 0;           // of all instances since the last look; when that was
+  BusyTime busy_;
   std::vector<model::PrefillSequence> sequences_;  // scratch
   bool awake_ = false;                             // decide() is scheduled for this date
 };
