@@ -27,20 +27,43 @@ std::string bucket_name(std::size_t bucket) {
   return fmt::format("above {}", kPromptBounds.back());
 }
 
+/// Time in which a request waits for a place, not for work done on it.
+Seconds waiting_of(const RequestRecord& record) {
+  const auto phases = phases_of(record);
+  Seconds sum = 0;
+  for (const int phase : kWaitingPhases) sum += phases[static_cast<std::size_t>(phase)].duration();
+  return sum;
+}
+
+/// A request as its class and its length count it. Times below 0: none.
+struct Served {
+  bool rejected = false, finished = false, good = false;
+  Seconds tpot = -1, ttft = -1, wait = -1;
+};
+
+Served served(const RequestRecord& record, const SystemFacts& facts) {
+  Served seen;
+  seen.rejected = record.outcome == Outcome::kRejected;
+  seen.finished = record.outcome == Outcome::kFinished;
+  if (!seen.finished) return seen;
+  seen.good = check_slo(record, facts).both();
+  if (facts.role != serve::Role::kPrefillOnly && record.output_tokens > 1) seen.tpot = tpot(record);
+  if (record.initial_tokens > 0) return seen;
+  seen.ttft = ttft(record);
+  seen.wait = waiting_of(record);
+  return seen;
+}
+
 class Group {
  public:
-  void add(const RequestRecord& record, const SystemFacts& facts) {
+  void add(const Served& seen) {
     ++result_.requests;
-    result_.rejected += record.outcome == Outcome::kRejected ? 1 : 0;
-    if (record.outcome != Outcome::kFinished) return;
-    ++result_.finished;
-    good_ += check_slo(record, facts).both() ? 1 : 0;
-    if (facts.role != serve::Role::kPrefillOnly && record.output_tokens > 1) {
-      tpots_.push_back(tpot(record));
-    }
-    if (record.initial_tokens > 0) return;
-    ttfts_.push_back(ttft(record));
-    longest_ = std::max(longest_, waiting_of(record));
+    result_.rejected += seen.rejected ? 1 : 0;
+    result_.finished += seen.finished ? 1 : 0;
+    good_ += seen.good ? 1 : 0;
+    if (seen.tpot >= 0) tpots_.push_back(seen.tpot);
+    if (seen.ttft >= 0) ttfts_.push_back(seen.ttft);
+    longest_ = std::max(longest_, seen.wait);
   }
   bool empty() const { return result_.requests == 0; }
   GroupResult take(std::string name) {
@@ -125,13 +148,6 @@ class Work {
 
 }  // namespace
 
-Seconds waiting_of(const RequestRecord& record) {
-  const auto phases = phases_of(record);
-  Seconds sum = 0;
-  for (const int phase : kWaitingPhases) sum += phases[static_cast<std::size_t>(phase)].duration();
-  return sum;
-}
-
 ServiceResult service_of(std::span<const RequestRecord> records, const SystemFacts& facts,
                          const Cohort& cohort) {
   std::vector<Group> classes(std::max<std::size_t>(1, facts.classes.size()));
@@ -141,13 +157,14 @@ ServiceResult service_of(std::span<const RequestRecord> records, const SystemFac
   ServiceResult service;
   for (const RequestRecord& record : records) {
     if (record.outcome == Outcome::kUnfinished || !cohort.has(record)) continue;
-    classes[static_cast<std::size_t>(record.request_class)].add(record, facts);
-    lengths[length_bucket(record)].add(record, facts);
-    if (record.outcome != Outcome::kFinished) continue;
+    const Served seen = served(record, facts);
+    classes[static_cast<std::size_t>(record.request_class)].add(seen);
+    lengths[length_bucket(record)].add(seen);
+    if (!seen.finished) continue;
     work.add(record);
     if (record.initial_tokens > 0) continue;
     speeds.push_back(static_cast<double>(output_of(record, facts.role)) / e2e(record));
-    service.longest_wait = std::max(service.longest_wait.value_or(0), waiting_of(record));
+    service.longest_wait = std::max(service.longest_wait.value_or(0), seen.wait);
   }
   service.classes = taken(classes, [&](std::size_t i) {
     return facts.classes.empty() ? "all" : facts.classes[i].name;

@@ -319,13 +319,14 @@ void DecodeStep::find_typical_layer(const Pass& pass) {
   const Share pace = share(*pacing, 0, pass);
   const double tokens = pace.tokens() / group_;
   // The layer with the median straggler stands for all.
-  const int layer = busiest_->median_layer;
-  const double typical = layer < 0 ? 0 : busiest_->by_layer[static_cast<std::size_t>(layer)].rows;
-  const Received received = receive(layer, typical, busiest_tokens_);
+  const BusiestRanks& busiest = *busiest_.front();
+  const int layer = busiest.median_layer;
+  const double typical = layer < 0 ? 0 : busiest.by_layer[static_cast<std::size_t>(layer)].rows;
+  const Received received = receive(layer, typical, tokens_[0]);
   const ExchangeLoad load = exchange_load(tokens, 0);
   const double sent = load.tokens * load.copies;
   const OperatorList& list = pipeline_.operators_;
-  const double active = active_experts(busiest_tokens_);
+  const double active = active_experts(tokens_[0]);
 
   for (const Operator& op : attention(pace, false)) {
     moe_typical_.push_back({op, Stage::kAttention});
@@ -340,7 +341,7 @@ void DecodeStep::find_typical_layer(const Pass& pass) {
                            Unit::kExchange},
                           Stage::kDispatch});
   moe_typical_.push_back(
-      {{"MLP", 0, mlp(typical, busiest_tokens_), Unit::kMatrix, list.expert_ffn(typical, active)},
+      {{"MLP", 0, mlp(typical, tokens_[0]), Unit::kMatrix, list.expert_ffn(typical, active)},
        Stage::kExperts});
   moe_typical_.push_back(
       {{"Combine", 0,
@@ -395,12 +396,20 @@ DecodeStep::Stretches DecodeStep::share_hbm(TypicalLayer& layer,
   return stretches;
 }
 
-const BusiestRank* DecodeStep::busiest_of(int expert_layer, double tokens,
-                                          BusiestRank& made) const {
-  if (tokens == busiest_tokens_) {
-    return &busiest_->by_layer[static_cast<std::size_t>(expert_layer)];
+void DecodeStep::find_busiest_ranks() {
+  busiest_tokens_ = tokens_;
+  for (std::size_t m = 0; m < static_cast<std::size_t>(plan_.microbatches); ++m) {
+    const bool as_before = m > 0 && tokens_[m] == tokens_[m - 1];
+    busiest_[m] = as_before ? busiest_[m - 1] : busiest_ranks(tokens_[m]);
   }
-  made = busiest_rank(expert_layer, tokens);
+}
+
+const BusiestRank* DecodeStep::busiest_of(int expert_layer, std::size_t microbatch,
+                                          BusiestRank& made) const {
+  if (tokens_[microbatch] == busiest_tokens_[microbatch]) {
+    return &busiest_[microbatch]->by_layer[static_cast<std::size_t>(expert_layer)];
+  }
+  made = busiest_rank(expert_layer, tokens_[microbatch]);
   return &made;
 }
 
@@ -446,7 +455,7 @@ void DecodeStep::run_layer(const LayerProgram& program, const Stretches& stretch
   const int expert_layer = layer - pipeline_.architecture_.dense_layers;
   std::array<const BusiestRank*, kMostMicrobatches> busiest;
   for (std::size_t m = 0; m < static_cast<std::size_t>(plan_.microbatches); ++m) {
-    busiest[m] = expert_layer < 0 ? &kNobody : busiest_of(expert_layer, tokens_[m], made_[m]);
+    busiest[m] = expert_layer < 0 ? &kNobody : busiest_of(expert_layer, m, made_[m]);
   }
   const auto run_phase = [&](int first, int last) {
     for (int m = 0; m < plan_.microbatches; ++m) {
@@ -506,8 +515,7 @@ Seconds DecodeStep::run(const DecodeBatch& batch, SliceRecorder* recorder) {
   mlp_expert_bytes_ = pipeline_.operators_.expert_ffn(0, 1).hbm_bytes;
   mlp_per_row_ = cost(pipeline_.operators_.expert_ffn(1, 0), expert_share_);
   prepare(verify);
-  busiest_tokens_ = tokens_[0];
-  busiest_ = busiest_ranks(busiest_tokens_);
+  find_busiest_ranks();
   if (program_.shares_hbm || recorder != nullptr) find_typical_layer(verify);
   join(host_time_);
   for (int layer = 0; layer < a.dense_layers; ++layer) {

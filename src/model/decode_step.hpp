@@ -127,7 +127,9 @@ class DecodeStep {
   /// What of a block is the rank's own.
   static Seconds own(const Block& block, const Rank& rank, std::size_t microbatch);
   /// In the table of the first microbatch's tokens, or `made` of others.
-  const BusiestRank* busiest_of(int expert_layer, double tokens, BusiestRank& made) const;
+  void find_busiest_ranks();
+  /// Of the microbatch, as its tokens are now; `made` keeps it where no table has it.
+  const BusiestRank* busiest_of(int expert_layer, std::size_t microbatch, BusiestRank& made) const;
   Seconds front() const;
   void join(Seconds at);
   /// Of the rank that samples the most, `tokens` for each sequence and one for each prompt.
@@ -145,14 +147,15 @@ class DecodeStep {
   double attention_share_ = 1, expert_share_ = 1, exchange_aiv_ = 1;
   std::vector<Group> groups_;  // by rising number of sequences, then those that compute prompts
   std::vector<Rank> ranks_;
-  OperatorCost mlp_base_, mlp_per_row_;          // linear in the rows
-  double mlp_expert_bytes_ = 0;                  // and in the experts that have some
-  std::shared_ptr<const BusiestRanks> busiest_;  // of `busiest_tokens_` tokens
-  double busiest_tokens_ = 0;
+  OperatorCost mlp_base_, mlp_per_row_;  // linear in the rows
+  double mlp_expert_bytes_ = 0;          // and in the experts that have some
+  // Of the tokens of each microbatch that a pass verifies.
+  std::array<std::shared_ptr<const BusiestRanks>, kMostMicrobatches> busiest_;
+  std::array<double, kMostMicrobatches> busiest_tokens_{};
   std::array<double, kMostMicrobatches> tokens_{};  // of all ranks, by microbatch
   double max_tokens_ = 0;
   double sequence_tokens_ = 1;  // of a sequence, whose tokens are routed alike; met by a token
-  std::array<BusiestRank, kMostMicrobatches> made_;  // of other microbatches than the first
+  std::array<BusiestRank, kMostMicrobatches> made_;  // for other passes
   TypicalLayer moe_typical_, dense_typical_;
   Stretches moe_stretches_{1, 1, 1, 1}, dense_stretches_{1, 1, 1, 1};
   Seconds layer_time_ = 0, dense_time_ = 0, moe_time_ = 0, mtp_time_ = 0, head_time_ = 0,

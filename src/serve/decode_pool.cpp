@@ -1,5 +1,7 @@
 #include "cmsim/serve/decode_pool.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <numeric>
 #include <string>
@@ -227,10 +229,13 @@ std::optional<std::size_t> DecodePool::rank_for(const Admission& admission) {
     supernode_.decode_blocked = room ? Blocked::kByPolicy : Blocked::kByKv;
     return std::nullopt;
   }
-  const auto refuse_if = [&](bool wrong, const std::string& why) {
-    if (wrong) refuse<DecodeRouting>(policies_, seen, "chose rank " + std::to_string(*rank) + why);
+  const auto refuse_if = [&](bool wrong, const char* why) {
+    if (wrong) refuse<DecodeRouting>(policies_, seen, fmt::format("chose rank {}{}", *rank, why));
   };
-  refuse_if(*rank >= occupied_.size(), " of " + std::to_string(occupied_.size()));
+  if (*rank >= occupied_.size()) {
+    refuse<DecodeRouting>(policies_, seen,
+                          fmt::format("chose rank {} of {}", *rank, occupied_.size()));
+  }
   refuse_if(!seen.has_room(*rank), ", which has no room for the request,");
   refuse_if(!seen.fits(*rank), ", whose instance may take no more,");
   return rank;

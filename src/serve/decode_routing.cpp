@@ -9,9 +9,33 @@
 namespace cmsim::serve {
 namespace {
 
+/// The rank with the fewest sequences that has room, among them the one with the fewest KV tokens,
+/// then the lowest.
 class LeastSequences : public Policy<DecodeRouting> {
  public:
   std::optional<std::size_t> decide(const View& view) override {
+    const auto best = among_fewest(view);
+    return best ? best : among_all(view);
+  }
+
+ private:
+  /// Of the ranks with the fewest sequences of all: mostly one of them has room, and they are found
+  /// without a branch a rank.
+  static std::optional<std::size_t> among_fewest(const View& view) {
+    const auto& sequences = view.ranks.sequences;
+    if (sequences.empty()) return std::nullopt;
+    std::optional<std::size_t> best;
+    const std::int32_t fewest = std::ranges::min(sequences);
+    for (auto at = std::ranges::find(sequences, fewest); at != sequences.end();
+         at = std::find(at + 1, sequences.end(), fewest)) {
+      const auto rank = static_cast<std::size_t>(at - sequences.begin());
+      const Tokens tokens = view.ranks.kv_tokens[rank];
+      if ((!best || tokens < view.ranks.kv_tokens[*best]) && view.fits(rank)) best = rank;
+    }
+    return best;
+  }
+
+  static std::optional<std::size_t> among_all(const View& view) {
     std::optional<std::size_t> best;
     auto fewest = std::numeric_limits<std::int64_t>::max(), least = fewest;
     for (std::size_t rank = 0; rank < view.ranks.sequences.size(); ++rank) {

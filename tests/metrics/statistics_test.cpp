@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 
 namespace cmsim::metrics {
@@ -18,11 +19,26 @@ TEST(Percentile, InterpolatesLinearlyBetweenRanks) {
 }
 
 TEST(Percentile, NearestRankTakesAnExistingSample) {
-  const std::vector<double> sorted{10, 20, 30, 40};
-  EXPECT_EQ(nearest_rank(sorted, 0.5), 20);   // ceil(0.5 * 4) = 2nd
-  EXPECT_EQ(nearest_rank(sorted, 0.51), 30);  // ceil(2.04) = 3rd
-  EXPECT_EQ(nearest_rank(sorted, 0.99), 40);  // ceil(3.96) = 4th
-  EXPECT_EQ(nearest_rank(sorted, 0), 10);
+  std::vector<double> samples{30, 10, 40, 20};
+  EXPECT_EQ(nearest_rank(samples, 0.5), 20);   // ceil(0.5 * 4) = 2nd
+  EXPECT_EQ(nearest_rank(samples, 0.51), 30);  // ceil(2.04) = 3rd
+  EXPECT_EQ(nearest_rank(samples, 0.99), 40);  // ceil(3.96) = 4th
+  EXPECT_EQ(nearest_rank(samples, 0), 10);
+}
+
+TEST(Summary, OfSamplesInAnyOrder) {
+  std::vector<double> sorted, mixed;
+  for (int i = 0; i < 1000; ++i) mixed.push_back(i * 7919 % 1009 / 2);
+  sorted = mixed;
+  std::ranges::sort(sorted);
+  const std::vector<double> percents{99.9, 5, 50, 100, 0, 5};
+  const Distribution d = summarize(mixed, 1, percents);
+  EXPECT_EQ(d.median, percentile(sorted, 0.5));
+  EXPECT_EQ(d.p99, percentile(sorted, 0.99));
+  EXPECT_EQ(d.max, sorted.back());
+  for (std::size_t i = 0; i < percents.size(); ++i) {
+    EXPECT_EQ(d.percentiles[i], percentile(sorted, percents[i] / 100)) << percents[i];
+  }
 }
 
 TEST(Summary, OfFourSamples) {

@@ -12,7 +12,4 @@ namespace cmsim::metrics {
 ServiceResult service_of(std::span<const serve::RequestRecord> records, const SystemFacts& facts,
                          const Cohort& cohort);
 
-/// Time in which a request waits for a place, not for work done on it.
-Seconds waiting_of(const serve::RequestRecord& record);
-
 }  // namespace cmsim::metrics

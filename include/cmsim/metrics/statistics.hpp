@@ -22,10 +22,10 @@ struct Distribution {
 
 /// `sorted` ascending and not empty, `share` in [0, 1]: the value at rank share * (n - 1).
 double percentile(std::span<const double> sorted, double share);
-/// The ceil(share * n)-th smallest value.
-double nearest_rank(std::span<const double> sorted, double share);
+/// The ceil(share * n)-th smallest value, of samples in any order, which it changes.
+double nearest_rank(std::span<double> samples, double share);
 
-/// Sorts its argument; scale multiplies every sample (1e3 turns seconds into ms).
+/// Scale multiplies every sample (1e3 turns seconds into ms).
 /// `percents`: percentiles from 0 to 100 beside the fixed ones.
 Distribution summarize(std::vector<double> samples, double scale = 1,
                        std::span<const double> percents = {});
