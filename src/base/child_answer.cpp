@@ -1,21 +1,33 @@
 #include "child_answer.hpp"
 
+#include <sys/resource.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstring>
 #include <exception>
 #include <new>
+#include <type_traits>
 
 #include "cmsim/base/error.hpp"
 
 namespace cmsim {
 namespace {
 
-constexpr char kEnd = '\n';
+/// Precedes the text; as it lies in memory, for both ends are one program.
+struct Head {
+  std::uint64_t size = 0;  // of the text
+  Seconds cpu = 0;
+  Bytes peak_memory = 0;
+  Ending ending = Ending::kDone;
+  bool stays = false;
+};
+static_assert(std::is_trivially_copyable_v<Head>);
 
-ChildAnswer outcome_of(const std::function<std::string()>& work) {
+ChildAnswer outcome_of(const std::function<std::string(std::size_t)>& work, std::size_t piece) {
   try {
-    return {Ending::kDone, work()};
+    return {Ending::kDone, work(piece)};
   } catch (const ConfigError& error) {
     return {Ending::kRefused, error.what()};
   } catch (const SimulationError& error) {
@@ -40,21 +52,58 @@ bool send(int descriptor, std::string_view text) {
   return true;
 }
 
+/// Of the process and those it has waited for.
+Seconds cpu_so_far(Bytes& peak_memory) {
+  Seconds sum = 0;
+  for (const int whose : {RUSAGE_SELF, RUSAGE_CHILDREN}) {
+    rusage use{};
+    ::getrusage(whose, &use);
+    sum += cpu_of(use);
+    if (whose == RUSAGE_SELF) peak_memory = Bytes{use.ru_maxrss} * 1024;
+  }
+  return sum;
+}
+
 }  // namespace
 
-void give_answer(int descriptor, const std::function<std::string()>& work) {
-  const ChildAnswer answer = outcome_of(work);
-  const char first = static_cast<char>('0' + static_cast<int>(answer.ending));
-  const bool sent = send(descriptor, {&first, 1}) && send(descriptor, answer.text) &&
-                    send(descriptor, {&kEnd, 1});
-  ::_exit(sent ? 0 : 1);
+Seconds cpu_of(const rusage& use) {
+  const auto seconds = [](const timeval& time) {
+    return static_cast<double>(time.tv_sec) + 1e-6 * static_cast<double>(time.tv_usec);
+  };
+  return seconds(use.ru_utime) + seconds(use.ru_stime);
+}
+
+void give_answers(int answers, int orders, std::size_t piece,
+                  const std::function<std::string(std::size_t)>& work,
+                  const std::function<bool()>& stays) {
+  Seconds before = 0;
+  for (Head head;; before += head.cpu) {
+    const ChildAnswer answer = outcome_of(work, piece);
+    head.size = answer.text.size();
+    head.ending = answer.ending;
+    head.cpu = cpu_so_far(head.peak_memory) - before;
+    head.stays = stays && stays();
+    const std::string_view shown(reinterpret_cast<const char*>(&head), sizeof head);
+    if (!send(answers, shown) || !send(answers, answer.text)) ::_exit(1);
+    if (!head.stays) ::_exit(0);
+    ssize_t got;
+    while ((got = ::recv(orders, &piece, sizeof piece, MSG_WAITALL)) < 0 && errno == EINTR) {
+    }
+    if (got != sizeof piece) ::_exit(0);
+  }
+}
+
+bool give_order(int orders, std::size_t piece) {
+  return ::send(orders, &piece, sizeof piece, MSG_NOSIGNAL) == sizeof piece;
 }
 
 std::optional<ChildAnswer> read_answer(std::string_view message) {
-  if (message.size() < 2 || message.back() != kEnd) return std::nullopt;
-  const int ending = message.front() - '0';
-  return ChildAnswer{static_cast<Ending>(ending),
-                     std::string(message.substr(1, message.size() - 2))};
+  Head head;
+  if (message.size() < sizeof head) return std::nullopt;
+  std::memcpy(&head, message.data(), sizeof head);
+  message.remove_prefix(sizeof head);
+  if (message.size() != head.size) return std::nullopt;
+  return ChildAnswer{head.ending, std::string(message), head.stays, head.cpu, head.peak_memory};
 }
 
 }  // namespace cmsim

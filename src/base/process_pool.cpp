@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 #include <poll.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -15,6 +16,7 @@
 #include <cstring>
 #include <deque>
 #include <iterator>
+#include <optional>
 #include <utility>
 
 #include "child_answer.hpp"
@@ -47,6 +49,17 @@ struct Pipe {
   }
 };
 
+/// Both ways, and a write to one whose other end is gone is no signal.
+struct Socket {
+  int ours = -1, theirs = -1;
+
+  Socket() {
+    int ends[2];
+    if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) fail("socket");
+    ours = ends[0], theirs = ends[1];
+  }
+};
+
 /// One end of a pipe that is read until the other is closed everywhere.
 class Inbox {
  public:
@@ -66,21 +79,33 @@ class Inbox {
     if (open()) ::close(std::exchange(descriptor_, -1));
   }
   const std::string& text() const { return text_; }
+  void clear() { text_.clear(); }
 
  private:
   int descriptor_;
   std::string text_;
 };
 
-struct Child {
-  std::size_t piece = 0;
+struct Piece {
+  std::size_t number = 0;
   int attempt = 1;
+};
+
+struct Child {
+  std::optional<Piece> piece;  // none: it was told to leave
   pid_t process = -1;
+  int orders = -1;
   Inbox answer, said;
+  Seconds cpu = 0;  // of the pieces before
   Clock::time_point until = Clock::time_point::max();
   bool too_long = false;
 
   bool silent() const { return !answer.open() && !said.open(); }
+  void leave() {
+    piece.reset();
+    ::shutdown(orders, SHUT_RDWR);  // its end may be open in children that were forked after it
+    ::close(std::exchange(orders, -1));
+  }
 };
 
 /// What is decided anew in a child: its parent ends it, its limits, where its words go.
@@ -95,24 +120,31 @@ void settle(pid_t parent, const ChildLimits& limits, int said) {
   }
 }
 
-Child start(std::size_t piece, int attempt, const std::function<std::string(std::size_t)>& work,
-            const ChildLimits& limits) {
+Child start(Piece piece, const std::function<std::string(std::size_t)>& work,
+            const PoolOptions& options) {
+  const ChildLimits& limits = options.limits;
   const Pipe answer, said;
+  const Socket orders;
   std::fflush(stdout);  // or the child has a copy
   const pid_t parent = ::getpid();
   const pid_t process = ::fork();
   if (process < 0) {
     answer.close_both();
     said.close_both();
+    ::close(orders.ours);
+    ::close(orders.theirs);
     fail("process");
   }
   if (process == 0) {
     settle(parent, limits, said.write);
-    give_answer(answer.write, [&] { return work(piece); });
+    const bool limited = limits.time > 0 || limits.memory > 0;
+    give_answers(answer.write, orders.theirs, piece.number, work,
+                 limited ? nullptr : options.stays);
   }
   ::close(answer.write);
   ::close(said.write);
-  Child child{piece, attempt, process, Inbox(answer.read), Inbox(said.read)};
+  ::close(orders.theirs);
+  Child child{piece, process, orders.ours, Inbox(answer.read), Inbox(said.read)};
   if (limits.time > 0) {
     child.until = Clock::now() + std::chrono::duration_cast<Clock::duration>(
                                      std::chrono::duration<double>(std::min(limits.time, 1e8)));
@@ -128,18 +160,16 @@ std::string last_words(const std::string& said) {
   return text.empty() ? text : ": " + text;
 }
 
-Seconds seconds(const timeval& time) {
-  return static_cast<double>(time.tv_sec) + 1e-6 * static_cast<double>(time.tv_usec);
-}
-
 ChildOutcome finish(Child& child, const ChildLimits& limits) {
   int status = 0;
   rusage use{};
   while (::wait4(child.process, &status, 0, &use) < 0 && errno == EINTR) {
   }
+  ::close(child.orders);
   ChildOutcome outcome;
-  outcome.attempts = child.attempt;
-  outcome.cpu = seconds(use.ru_utime) + seconds(use.ru_stime);
+  if (!child.piece) return outcome;
+  outcome.attempts = child.piece->attempt;
+  outcome.cpu = cpu_of(use) - child.cpu;
   outcome.peak_memory = Bytes{use.ru_maxrss} * 1024;
   const auto answer = read_answer(child.answer.text());
   if (child.too_long) {
@@ -170,34 +200,59 @@ class Pool {
   Pool& operator=(const Pool&) = delete;
 
   std::vector<ChildOutcome> run(std::size_t count) {
-    std::vector<ChildOutcome> outcomes(count);
-    std::deque<std::pair<std::size_t, int>> waiting;  // piece, attempt
-    for (std::size_t piece = 0; piece < count; ++piece) waiting.emplace_back(piece, 1);
-    while (!interrupted() && (!waiting.empty() || !children_.empty())) {
-      while (!waiting.empty() && static_cast<int>(children_.size()) < options_.jobs) {
-        const auto [piece, attempt] = waiting.front();
-        waiting.pop_front();
-        children_.push_back(start(piece, attempt, work_, options_.limits));
+    outcomes_.resize(count);
+    for (std::size_t number = 0; number < count; ++number) waiting_.push_back({number});
+    while (!interrupted() && (!waiting_.empty() || !children_.empty())) {
+      while (!waiting_.empty() && static_cast<int>(children_.size()) < options_.jobs) {
+        const Piece piece = waiting_.front();
+        waiting_.pop_front();
+        children_.push_back(start(piece, work_, options_));
       }
       listen();
       kill_late();
+      for (Child& child : children_) {
+        if (child.piece) go_on(child);
+      }
       for (Child& child : take_silent()) {
         ChildOutcome outcome = finish(child, options_.limits);
+        if (!child.piece) continue;
         const bool mishap = outcome.ending == Ending::kDied || outcome.ending == Ending::kTooLong;
         if (mishap && interrupted()) continue;  // it was told to end as we were
-        if (mishap && child.attempt < options_.limits.attempts) {
-          waiting.emplace_front(child.piece, child.attempt + 1);
+        if (mishap && child.piece->attempt < options_.limits.attempts) {
+          waiting_.push_front({child.piece->number, child.piece->attempt + 1});
           continue;
         }
-        outcomes[child.piece] = std::move(outcome);
-        if (options_.on_end) options_.on_end(child.piece, outcomes[child.piece]);
+        ended(child.piece->number, std::move(outcome));
       }
     }
-    return outcomes;
+    return std::move(outcomes_);
   }
 
  private:
   bool interrupted() const { return options_.interrupt != nullptr && *options_.interrupt; }
+
+  void ended(std::size_t number, ChildOutcome outcome) {
+    outcomes_[number] = std::move(outcome);
+    if (options_.on_end) options_.on_end(number, outcomes_[number]);
+  }
+
+  /// A child that has done its piece and stays gets the next.
+  void go_on(Child& child) {
+    auto answer = read_answer(child.answer.text());
+    if (!answer || !answer->stays) return;
+    child.cpu += answer->cpu;
+    child.answer.clear();
+    child.said.clear();
+    const Piece done = *child.piece;
+    if (!waiting_.empty() && give_order(child.orders, waiting_.front().number)) {
+      child.piece = waiting_.front();
+      waiting_.pop_front();
+    } else {
+      child.leave();
+    }
+    ended(done.number, {answer->ending, std::move(answer->text), done.attempt, answer->cpu,
+                        answer->peak_memory});
+  }
 
   /// Takes what the children have sent; returns at the latest when the next is due to be killed.
   void listen() {
@@ -243,6 +298,7 @@ class Pool {
       ::kill(child.process, SIGKILL);
       child.answer.close();
       child.said.close();
+      ::close(child.orders);
       while (::waitpid(child.process, nullptr, 0) < 0 && errno == EINTR) {
       }
     }
@@ -250,6 +306,8 @@ class Pool {
 
   const std::function<std::string(std::size_t)>& work_;
   const PoolOptions& options_;
+  std::deque<Piece> waiting_;
+  std::vector<ChildOutcome> outcomes_;
   std::vector<Child> children_;
 };
 

@@ -32,6 +32,8 @@ bool& engine_alive() {
 
 }  // namespace
 
+bool engine_was_made() { return process_options().has_value(); }
+
 SimGridEngine::SimGridEngine(const RuntimeOptions& options) {
   if (engine_alive()) throw std::logic_error("only one SimGridRuntime at a time in a process");
   const std::vector<std::string> wanted = options_of(options);

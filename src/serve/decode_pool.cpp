@@ -172,7 +172,8 @@ DecodeRanksView DecodePool::ranks() const {
           kv_capacity_,
           static_cast<std::int32_t>(ranks_per_instance_),
           state_.config.deployment.decode.attending_npus(),
-          this};
+          this,
+          round_};
 }
 
 Tokens DecodePool::open_kv() const {
@@ -243,6 +244,7 @@ std::optional<std::size_t> DecodePool::rank_for(const Admission& admission) {
 
 /// Ends: each round takes a request out of the queue or is the last.
 void DecodePool::admit() {
+  ++round_;
   if (can_admit_ || waiting_.empty()) supernode_.decode_blocked = QueueEvent::Blocked::kByNothing;
   while (can_admit_ && !waiting_.empty()) {
     if (free_slots() <= 0) {

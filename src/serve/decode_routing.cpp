@@ -1,5 +1,6 @@
 // Which decode rank takes an admitted request.
 #include <algorithm>
+#include <functional>
 #include <limits>
 #include <tuple>
 #include <vector>
@@ -10,29 +11,42 @@ namespace cmsim::serve {
 namespace {
 
 /// The rank with the fewest sequences that has room, among them the one with the fewest KV tokens,
-/// then the lowest.
+/// then the lowest. The first decision of a round looks at all ranks, others at those in order.
 class LeastSequences : public Policy<DecodeRouting> {
  public:
   std::optional<std::size_t> decide(const View& view) override {
-    const auto best = among_fewest(view);
-    return best ? best : among_all(view);
+    if (view.ranks.round != round_) {
+      round_ = view.ranks.round;
+      order_.clear();
+      return among_all(view);
+    }
+    if (order_.empty()) {
+      for (std::size_t rank = 0; rank < view.ranks.sequences.size(); ++rank) {
+        order_.push_back(load_of(view, rank));
+      }
+      std::ranges::make_heap(order_, std::ranges::greater());
+    }
+    const std::size_t least = first_in_order(view);
+    return view.fits(least) ? least : among_all(view);
   }
 
  private:
-  /// Of the ranks with the fewest sequences of all: mostly one of them has room, and they are found
-  /// without a branch a rank.
-  static std::optional<std::size_t> among_fewest(const View& view) {
-    const auto& sequences = view.ranks.sequences;
-    if (sequences.empty()) return std::nullopt;
-    std::optional<std::size_t> best;
-    const std::int32_t fewest = std::ranges::min(sequences);
-    for (auto at = std::ranges::find(sequences, fewest); at != sequences.end();
-         at = std::find(at + 1, sequences.end(), fewest)) {
-      const auto rank = static_cast<std::size_t>(at - sequences.begin());
-      const Tokens tokens = view.ranks.kv_tokens[rank];
-      if ((!best || tokens < view.ranks.kv_tokens[*best]) && view.fits(rank)) best = rank;
+  using Load = std::tuple<std::int32_t, Tokens, std::size_t>;  // sequences, KV tokens, rank
+
+  static Load load_of(const View& view, std::size_t rank) {
+    return {view.ranks.sequences[rank], view.ranks.kv_tokens[rank], rank};
+  }
+
+  /// Ranks that have got a request since the order was made move back first.
+  std::size_t first_in_order(const View& view) {
+    while (true) {
+      const std::size_t rank = std::get<std::size_t>(order_.front());
+      const Load now = load_of(view, rank);
+      if (now == order_.front()) return rank;
+      std::ranges::pop_heap(order_, std::ranges::greater());
+      order_.back() = now;
+      std::ranges::push_heap(order_, std::ranges::greater());
     }
-    return best;
   }
 
   static std::optional<std::size_t> among_all(const View& view) {
@@ -49,6 +63,9 @@ class LeastSequences : public Policy<DecodeRouting> {
     }
     return best;
   }
+
+  std::int64_t round_ = -1;
+  std::vector<Load> order_;  // a heap of all ranks, the least loaded first; empty: not made yet
 };
 
 /// The rank with the fewest KV tokens, among them the one with the fewest sequences, then the

@@ -5,6 +5,7 @@
 
 #include "cmsim/base/error.hpp"
 #include "cmsim/base/json_text.hpp"
+#include "cmsim/engine/runtime.hpp"
 #include "cmsim/run/file_kind.hpp"
 #include "cmsim/run/shipped.hpp"
 
@@ -44,7 +45,8 @@ void check_lasting(const std::filesystem::path& file) {
 
 std::vector<Outcome> run_points(std::span<const Point> points, const Work& work,
                                 const RunnerOptions& options) {
-  PoolOptions pool{options.jobs, options.limits, options.interrupt, {}};
+  PoolOptions pool{options.jobs, options.limits, options.interrupt};
+  pool.stays = [] { return !engine::engine_was_made(); };
   std::vector<Outcome> outcomes(points.size());
   pool.on_end = [&](std::size_t index, const ChildOutcome& child) {
     outcomes[index] = outcome_of(child);

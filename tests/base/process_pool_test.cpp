@@ -9,6 +9,7 @@
 #include <ctime>
 #include <filesystem>
 #include <fstream>
+#include <map>
 #include <thread>
 #include <tuple>
 
@@ -45,6 +46,53 @@ TEST(ProcessPool, OutcomesAreInTheOrderOfThePiecesHoweverTheyEnd) {
     EXPECT_EQ(outcomes[i].attempts, 1);
   }
   EXPECT_THAT(ended, ::testing::UnorderedElementsAre(0u, 1u, 2u));
+}
+
+TEST(ProcessPool, AChildThatStaysTakesPieceAfterPiece) {
+  PoolOptions options;
+  options.jobs = 2;
+  int in_all = 0;
+  options.on_end = [&](std::size_t, const ChildOutcome&) { ++in_all; };
+  int done = 0;  // in this process: 0 for ever
+  options.stays = [&] { return ++done % 5 != 0; };
+  const auto work = [](std::size_t piece) -> std::string {
+    if (piece % 7 == 3) throw ConfigError("piece " + std::to_string(piece));
+    return std::to_string(::getpid()) + (piece == 11 ? long_text() : "");
+  };
+  const auto outcomes = run_in_children(40, work, options);
+  std::map<std::string, int> by_process;
+  for (std::size_t i = 0; i < outcomes.size(); ++i) {
+    EXPECT_EQ(outcomes[i].ending, i % 7 == 3 ? Ending::kRefused : Ending::kDone);
+    EXPECT_EQ(outcomes[i].attempts, 1);
+    EXPECT_GE(outcomes[i].cpu, 0);
+    EXPECT_GT(outcomes[i].peak_memory, 0);
+    if (i % 7 == 3) {
+      EXPECT_EQ(outcomes[i].text, "piece " + std::to_string(i));
+    } else {
+      ++by_process[outcomes[i].text.substr(0, outcomes[i].text.find('x'))];
+    }
+  }
+  EXPECT_TRUE(outcomes[11].text.ends_with("x\nend\n"));
+  EXPECT_EQ(in_all, 40);
+  EXPECT_GE(by_process.size(), 8u);  // five pieces each
+  EXPECT_LE(by_process.size(), 9u);
+}
+
+TEST(ProcessPool, APieceThatKillsAProcessThatStaysIsItsOwnAlone) {
+  PoolOptions options;
+  options.stays = [] { return true; };
+  options.limits.attempts = 2;
+  const auto outcomes = run_in_children(
+      6,
+      [](std::size_t piece) {
+        if (piece == 2) ::raise(SIGKILL);
+        return std::to_string(piece);
+      },
+      options);
+  for (std::size_t i = 0; i < outcomes.size(); ++i) {
+    EXPECT_EQ(outcomes[i].ending, i == 2 ? Ending::kDied : Ending::kDone) << i;
+    EXPECT_EQ(outcomes[i].attempts, i == 2 ? 2 : 1) << i;
+  }
 }
 
 TEST(ProcessPool, AnAnswerLargerThanAPipeComesWhole) {

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "cmsim/base/error.hpp"
+#include "cmsim/base/random.hpp"
 
 namespace cmsim::serve {
 namespace {
@@ -220,7 +221,9 @@ struct Ranks {
   std::vector<std::int32_t> sources = {};
 
   DecodeRoutingView view(Tokens context, Tokens headroom) const {
+    static std::int64_t round = 0;
     DecodeRoutingView v;
+    v.ranks.round = ++round;
     v.request.context_tokens = context;
     v.headroom = headroom;
     v.ranks.sequences = sequences;
@@ -246,6 +249,33 @@ TEST(LeastSequences, FewestSequencesThenLeastKvThenLowest) {
   EXPECT_EQ(router->decide(full.view(100, 0)), 2u);  // rank 1: 950 + 100 + 1 > 1,000
   EXPECT_EQ(router->decide(full.view(299, 0)), 2u);  // 700 + 299 + 1 = 1,000
   EXPECT_EQ(router->decide(full.view(299, 1)), std::nullopt);
+}
+
+TEST(LeastSequences, KeepsItsOrderThroughARound) {
+  const auto router = decode_router("least_sequences");
+  RandomStream random(1, "requests");
+  Ranks ranks{{3, 0, 1, 1, 2, 0, 1}, {300, 0, 200, 100, 50, 0, 100}};
+  for (int round = 0; round < 50; ++round) {
+    DecodeRoutingView view = ranks.view(0, 0);  // its spans see what is chosen
+    for (int decision = 0; decision < 5; ++decision) {
+      view.request.context_tokens = static_cast<Tokens>(random.uniform() * 100);
+      std::optional<std::size_t> expected;
+      for (std::size_t r = 0; r < ranks.kv.size(); ++r) {
+        const auto load = [&](std::size_t of) {
+          return std::pair(ranks.sequences[of], ranks.kv[of]);
+        };
+        if (view.fits(r) && (!expected || load(r) < load(*expected))) expected = r;
+      }
+      ASSERT_EQ(router->decide(view), expected) << round << " " << decision;
+      if (!expected) break;
+      ++ranks.sequences[*expected];
+      ranks.kv[*expected] += view.request.context_tokens;
+    }
+    for (std::size_t r = 0; r < ranks.kv.size(); ++r) {  // some end
+      ranks.sequences[r] = std::max(0, ranks.sequences[r] - static_cast<int>(random.uniform() * 3));
+      ranks.kv[r] = ranks.kv[r] * 2 / 3;
+    }
+  }
 }
 
 TEST(DecodeRoutingView, AnEmptyRankNeedsNoHeadroom) {

@@ -38,7 +38,7 @@ struct ChildOutcome {
   std::string text;
   int attempts = 0;
   Seconds cpu = 0;        // of the last attempt, its own children included
-  Bytes peak_memory = 0;  // resident, of the last attempt
+  Bytes peak_memory = 0;  // resident, of the last attempt's process
 };
 
 struct PoolOptions {
@@ -46,9 +46,12 @@ struct PoolOptions {
   ChildLimits limits = {};
   const std::atomic<bool>* interrupt = nullptr;  // once true, what runs is killed
   std::function<void(std::size_t, const ChildOutcome&)> on_end = {};  // called here, as pieces end
+  // Asked in a child that has done a piece: whether it may do another, where the first has left
+  // nothing that changes it. None, or with limits, which are of one piece: a process a piece.
+  std::function<bool()> stays = {};
 };
 
-/// Runs `work(0)` to `work(count - 1)`, each in a child. What a child writes to stderr is kept from
+/// Runs `work(0)` to `work(count - 1)` in children. What a child writes to stderr is kept from
 /// the terminal and becomes part of the text when it dies; its stdout must not be used. Throws
 /// SimulationError when the system gives no process or pipe.
 std::vector<ChildOutcome> run_in_children(std::size_t count,

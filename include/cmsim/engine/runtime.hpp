@@ -52,6 +52,10 @@ struct ClassUse {
   Seconds busiest = 0;  // the same of the busiest port
 };
 
+/// Whether this process has made a SimGrid engine: the next one goes on at its clock, so its times
+/// are rounded differently.
+bool engine_was_made();
+
 class SimGridRuntime : public coll::Runtime {
  public:
   explicit SimGridRuntime(const coll::Fabric& fabric, RuntimeOptions options = {});

@@ -164,6 +164,7 @@ class DecodePool : private DecodeForecast {
   std::int64_t occupied_total_ = 0;
   Tokens kv_reserved_ = 0;  // sum of reserved_kv_
   FixedTokens reserved_ever_ = 0, released_ever_ = 0;
+  std::int64_t round_ = 0;  // of admissions
   bool can_admit_ = false;  // something changed since the last request that no rank took
   bool awake_ = false;      // decide() is scheduled for this date, or a step's end will do its work
 };

@@ -83,6 +83,7 @@ struct DecodeRanksView {
   std::int32_t ranks_per_instance = 0;
   std::int32_t npus_per_instance = 0;
   const DecodeForecast* forecast = nullptr;  // never null in a run
+  std::int64_t round = 0;  // in one nothing changes but the ranks chosen, which get more
 
   std::size_t instance_of(std::size_t rank) const {
     return rank / static_cast<std::size_t>(ranks_per_instance);
