@@ -121,6 +121,7 @@ constexpr const char* kOfTheTrace[] = {"/workload/format",
                                        "/workload/resample",
                                        "/workload/spread_timestamps",
                                        "/workload/population",
+                                       "/workload/sessions",
                                        kRate};
 
 /// What a scenario says about its own trace does not hold for another one that the command line
