@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 #include <iterator>
 
@@ -25,10 +26,11 @@ class Record {
     // A first population that was under way when the run began is none of what is measured.
     const char* phase = r.initial_tokens > 0 ? "warmup" : "profiling";
     const std::string end = r.finished >= 0 ? nanoseconds(r.finished) : "null";
+    const std::int64_t conversation = r.session > 0 ? std::int64_t{r.session} : r.id;
     append(R"({{"metadata":{{"session_num":{0},"x_request_id":"{0}","x_correlation_id":"{0}",)",
            r.id);
-    append(R"("conversation_id":"{}","turn_index":0,"request_start_ns":{},)", r.id,
-           nanoseconds(r.sent));
+    append(R"("conversation_id":"{}","turn_index":{},"request_start_ns":{},)", conversation,
+           std::max<std::int64_t>(r.turn, 1) - 1, nanoseconds(r.sent));
     append(R"("request_ack_ns":null,"request_end_ns":{},"worker_id":"cmsim",)", end);
     append(R"("record_processor_id":"cmsim","benchmark_phase":"{}","was_cancelled":{},)", phase,
            cancelled);

@@ -98,10 +98,8 @@ class Part {
 };
 
 void Part::add_rates() {
-  Seconds last = from_;
   double sent = 0;
-  for (const RequestRecord& r : evidence_.records) last = std::max(last, r.sent);
-  last = std::min(last, to_);
+  const Seconds last = std::min(last_open_send(evidence_.records, from_), to_);
   for (const RequestRecord& r : evidence_.records) {
     sent += r.initial_tokens == 0 && r.sent >= from_ && r.sent < last ? 1 : 0;
   }

@@ -11,6 +11,7 @@ namespace {
 using serve::Outcome;
 using serve::RequestRecord;
 
+/// Until the last that waits for no other request; what comes later the system decides.
 struct Sends {
   Seconds first = 0, last = 0;
   std::int64_t count = 0;
@@ -18,10 +19,10 @@ struct Sends {
 
 Sends sends_of(std::span<const RequestRecord> records) {
   Sends sends;
+  sends.last = last_open_send(records, 0);
   for (const RequestRecord& r : records) {
-    if (r.sent < 0 || r.initial_tokens > 0) continue;
+    if (r.sent < 0 || r.initial_tokens > 0 || r.sent > sends.last) continue;
     sends.first = sends.count == 0 ? r.sent : std::min(sends.first, r.sent);
-    sends.last = sends.count == 0 ? r.sent : std::max(sends.last, r.sent);
     ++sends.count;
   }
   return sends;

@@ -1,5 +1,7 @@
 #include "cmsim/metrics/phases.hpp"
 
+#include <algorithm>
+
 namespace cmsim::metrics {
 
 std::array<Phase, kPhases> phases_of(const serve::RequestRecord& r) {
@@ -24,6 +26,13 @@ std::array<Phase, kPhases> phases_of(const serve::RequestRecord& r) {
     known = ends[i];
   }
   return phases;
+}
+
+Seconds last_open_send(std::span<const serve::RequestRecord> records, Seconds begin) {
+  for (const serve::RequestRecord& r : records) {
+    if (r.after < 0) begin = std::max(begin, r.sent);
+  }
+  return begin;
 }
 
 Seconds tpot(const serve::RequestRecord& record) {

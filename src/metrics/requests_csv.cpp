@@ -78,7 +78,7 @@ void add_row(fmt::memory_buffer& out, const RequestRecord& exact,
   row.integer_or_empty(r.decode_rank);
   row.integer(r.iterations);
   row.integer(r.preemptions);
-  row.seconds(r.arrival);
+  row.seconds_if(r.arrival >= 0, r.arrival);
   row.seconds_if(r.sent >= 0, r.sent);
   row.seconds_if(r.finished >= 0, r.finished);
   for (const Phase& phase : phases_of(r)) row.seconds_if(phase.happened(), phase.duration());
@@ -86,6 +86,10 @@ void add_row(fmt::memory_buffer& out, const RequestRecord& exact,
   row.seconds_if(decoded && r.output_tokens > 1, std::round(tpot(r)));
   row.seconds_if(finished, e2e(r));
   row.integer(finished && check_slo(exact, its_class.limits, role).both() ? 1 : 0);
+  row.integer_or_empty(r.session > 0 ? std::int64_t{r.session} : -1);
+  row.integer_or_empty(r.turn > 0 ? std::int64_t{r.turn} : -1);
+  row.integer_or_empty(r.after);
+  row.seconds_if(r.after >= 0, std::round(r.think * 1e6));
   row.end();
 }
 
@@ -97,7 +101,7 @@ std::string requests_csv_header() {
       "instance,"
       "decode_instance,decode_rank,iterations,preemptions,arrival_s,sent_s,finished_s";
   for (const std::string_view phase : kPhaseNames) header += fmt::format(",{}_s", phase);
-  return header + ",ttft_s,tpot_s,e2el_s,slo_met";
+  return header + ",ttft_s,tpot_s,e2el_s,slo_met,session,turn,after,think_s";
 }
 
 std::string requests_csv(std::span<const RequestRecord> records,

@@ -109,8 +109,7 @@ Cohort Window::cohort() const {
 Window find_window(const Timeline& timeline, std::span<const RequestRecord> records,
                    Seconds run_end, const WindowSpec& spec) {
   const Seconds begin = timeline.begin();
-  Seconds last_send = begin;
-  for (const RequestRecord& r : records) last_send = std::max(last_send, r.sent);
+  const Seconds last_send = last_open_send(records, begin);
   Window window;
   window.from = begin;
   window.to = run_end;

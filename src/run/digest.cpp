@@ -17,6 +17,10 @@ std::string digest_of(const work::Trace& trace) {
     digest.add(static_cast<std::uint64_t>(row.output_tokens));
     for (const std::uint64_t block : trace.blocks(i)) digest.add(block);
     if (row.session != 0) digest.add(row.session);
+    if (!trace.waits.empty() && trace.waits[i].after >= 0) {
+      digest.add(static_cast<std::uint64_t>(trace.waits[i].after));
+      digest.add(static_cast<std::uint64_t>(std::llround(trace.waits[i].think * 1e9)));
+    }
     if (!trace.classes.empty()) {
       digest.add(trace.classes[static_cast<std::size_t>(row.request_class)]);
     }

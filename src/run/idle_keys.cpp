@@ -93,9 +93,9 @@ void cache_rules(const Scenario& s, std::vector<Rule>& rules) {
   std::vector<std::string> of_blocks(keys.begin(), keys.end() - 1);
   of_blocks.push_back(eviction);
   rules.push_back({std::move(of_blocks), "/workload/trace",
-                   when(s.workload.trace.empty() && cache.reuse < 0,
+                   when(s.workload.trace.empty() && !s.workload.sessions.draw && cache.reuse < 0,
                         "on requests of fixed length, which share no blocks, it needs a trace "
-                        "with block ids or /deployment/cache/reuse")});
+                        "with block ids, /workload/sessions or /deployment/cache/reuse")});
   rules.push_back({{"/deployment/copies_per_die"},
                    "/deployment/cache/enabled",
                    when(s.role == serve::Role::kPrefillOnly && !cache.enabled,
@@ -218,7 +218,34 @@ void workload_rules(const Scenario& s, std::vector<Rule>& rules) {
   const auto with = [&](bool idle, const char* needs) {
     return when(idle, fmt::format("with arrivals of kind {}, it needs {}", name_of(kind), needs));
   };
-  rules.push_back({{"/workload/format", "/workload/block_size", "/workload/start", "/workload/end",
+  const bool draws_sessions = w.sessions.draw.has_value();
+  const std::string sessions = "/workload/sessions";
+  rules.push_back({{"/workload/block_size"},
+                   "/workload/trace",
+                   when(w.trace.empty() && !draws_sessions,
+                        "on requests of fixed length, name a trace in /workload/trace or draw "
+                        "/workload/sessions")});
+  rules.push_back(
+      {{sessions + "/turns", sessions + "/prompt", sessions + "/output", sessions + "/think_time",
+        sessions + "/shared_prompt", sessions + "/max_prompt"},
+       "/workload/trace",
+       when(!w.trace.empty(), "with a trace, which has sessions of its own")});
+  rules.push_back(
+      {{sessions + "/wait"},
+       "/workload/trace",
+       when(w.trace.empty() && !draws_sessions,
+            "on requests of fixed length, it needs a trace or /workload/sessions/turns")});
+  rules.push_back({{sessions + "/answer_time_per_token"},
+                   sessions + "/wait",
+                   when(!draws_sessions && !w.sessions.wait,
+                        "on a trace whose turns come as recorded, it needs "
+                        "/workload/sessions/wait=true")});
+  rules.push_back({{"/workload/prompt_length", "/workload/output_length"},
+                   sessions + "/turns",
+                   when(draws_sessions,
+                        "with drawn sessions, whose lengths are /workload/sessions/prompt and "
+                        "output")});
+  rules.push_back({{"/workload/format", "/workload/start", "/workload/end",
                     "/workload/max_requests", "/workload/max_bytes", "/workload/time_scale",
                     "/workload/spread_timestamps", "/workload/resample"},
                    "/workload/trace",

@@ -57,6 +57,11 @@ void add_open_population(Trace& trace, const Scenario& scenario, const StepModel
     trace.progress.push_back(member.age);
   }
   trace.rows.insert(trace.rows.begin(), rows.begin(), rows.end());
+  if (trace.waits.empty()) return;
+  for (work::Wait& wait : trace.waits) {
+    if (wait.after >= 0) wait.after += static_cast<std::int32_t>(rows.size());
+  }
+  trace.waits.insert(trace.waits.begin(), rows.size(), {});
 }
 
 }  // namespace

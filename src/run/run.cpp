@@ -142,6 +142,7 @@ std::vector<std::string> seeded_streams(const Scenario& scenario, const work::Tr
   const model::DecodeOptions& decode = scenario.options.decode;
   std::vector<std::string> streams;
   if (trace.format == "servegen") streams.emplace_back("work/servegen");
+  if (workload.sessions.draw) streams.emplace_back("work/sessions");
   if (workload.resample_block > 0) streams.emplace_back("work/resample");
   if (workload.classes.size() > 1 && workload.classes[0].share) {
     streams.emplace_back("work/classes");

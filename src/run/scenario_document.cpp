@@ -111,17 +111,11 @@ fs::path base_of(const std::string& path, const fs::path& directory) {
 }
 
 constexpr const char* kRate = "/workload/arrivals/rate";  // of drawn arrivals it is not the trace's
-constexpr const char* kOfTheTrace[] = {"/workload/format",
-                                       "/workload/block_size",
-                                       "/workload/start",
-                                       "/workload/end",
-                                       "/workload/max_bytes",
-                                       "/workload/max_requests",
-                                       "/workload/time_scale",
-                                       "/workload/resample",
-                                       "/workload/spread_timestamps",
-                                       "/workload/population",
-                                       kRate};
+constexpr const char* kOfTheTrace[] = {
+    "/workload/format",     "/workload/block_size", "/workload/start",
+    "/workload/end",        "/workload/max_bytes",  "/workload/max_requests",
+    "/workload/time_scale", "/workload/resample",   "/workload/spread_timestamps",
+    "/workload/population", "/workload/sessions",   kRate};
 
 /// What a scenario says about its own trace does not hold for another one that the command line
 /// puts in its place.

@@ -17,6 +17,7 @@
 #include "cmsim/serve/policy_guard.hpp"
 #include "cmsim/serve/prefill_pool.hpp"
 #include "cmsim/serve/role_switching.hpp"
+#include "due_requests.hpp"
 
 namespace cmsim::serve {
 namespace {
@@ -79,7 +80,6 @@ class Cluster::Impl : private SupernodeForecast {
   Tokens cached_tokens(const RequestView& request, std::int32_t supernode) const override;
 
   bool limited() const { return state.config.concurrency > 0; }
-  bool trace_left() const { return next_row_ < state.requests.size(); }
 
   // The client.
   void wait_for_next_arrival();
@@ -102,10 +102,14 @@ class Cluster::Impl : private SupernodeForecast {
   std::vector<std::unique_ptr<Part>> parts_;
   std::vector<std::unique_ptr<RoleSwitching>> role_switching_;  // likewise, where roles can change
   RandomStream mtp_random_;
-  std::size_t next_row_ = 0;
+  DueRequests due_;
   std::int64_t in_system_ = 0;
   bool sending_ = false;
-  bool arrival_scheduled_ = false;
+  struct Arrival {
+    Seconds at = 0;
+    coll::EventId event = {};
+  };
+  std::optional<Arrival> scheduled_;
 };
 
 Cluster::Impl::Impl(coll::Runtime& runtime, const hw::Platform& platform,
@@ -121,7 +125,8 @@ Cluster::Impl::Impl(coll::Runtime& runtime, const hw::Platform& platform,
             .last_queue = {}},
       decodes_(has_decode_instances(config.role)),
       policies_(std::move(policies)),
-      mtp_random_(config.seed, "serve/mtp") {
+      mtp_random_(config.seed, "serve/mtp"),
+      due_(trace) {
   require(policies_.size() == state.supernodes.size(), "every supernode has its policies");
   for (std::size_t i = 0; i < state.supernodes.size(); ++i) add_part(i, models);
   state.requests.resize(trace.rows.size());
@@ -133,6 +138,13 @@ Cluster::Impl::Impl(coll::Runtime& runtime, const hw::Platform& platform,
     record.output_tokens = trace.rows[row].output_tokens;
     record.arrival = trace.rows[row].arrival;
     record.request_class = trace.rows[row].request_class;
+    record.session = trace.rows[row].session;
+    record.turn = trace.rows[row].turn;
+    if (!trace.waits.empty() && trace.waits[row].after >= 0) {
+      record.after = trace.waits[row].after;
+      record.think = trace.waits[row].think;
+      record.arrival = -1;
+    }
     record.sent = -1;
   }
 }
@@ -155,7 +167,7 @@ void Cluster::Impl::add_part(std::size_t number, const StepModels& models) {
   if (!state.config.deployment.role_switch) return;
   role_switching_.push_back(std::make_unique<RoleSwitching>(
       state, static_cast<std::int32_t>(number), *part.prefill, *part.decode, policies_[number],
-      [this] { return arrival_scheduled_; }));
+      [this] { return scheduled_.has_value(); }));
 }
 
 /// To a supernode, by the policy of the first.
@@ -188,24 +200,26 @@ void Cluster::Impl::start() {
   wait_for_next_arrival();
 }
 
-/// Schedules send_due() for the next row of the trace, unless a request in flight must end first.
+/// Schedules send_due() for the next request that is due, unless one in flight must end first.
 void Cluster::Impl::wait_for_next_arrival() {
-  if (arrival_scheduled_ || !trace_left()) return;
-  if (limited() && in_system_ >= state.config.concurrency) return;
-  arrival_scheduled_ = true;
-  const Seconds due = state.trace.rows[next_row_].arrival;
-  state.runtime.schedule_at(std::max(due, state.now()), coll::Priority::kArrival, [this] {
-    arrival_scheduled_ = false;
-    send_due();
-    state.flush_queue();
-  });
+  if (sending_ || (limited() && in_system_ >= state.config.concurrency)) return;
+  const Seconds due = due_.next_date();
+  if (!std::isfinite(due) || (scheduled_ && scheduled_->at <= due)) return;
+  if (scheduled_) state.runtime.cancel(scheduled_->event);
+  scheduled_ = {
+      due, state.runtime.schedule_at(std::max(due, state.now()), coll::Priority::kArrival, [this] {
+        scheduled_.reset();
+        send_due();
+        state.flush_queue();
+      })};
 }
 
 void Cluster::Impl::send_due() {
   if (std::exchange(sending_, true)) return;  // a request rejected at once ends while we send
-  while (trace_left() && state.trace.rows[next_row_].arrival <= state.now() &&
-         (!limited() || in_system_ < state.config.concurrency)) {
-    send(static_cast<RequestIndex>(next_row_++));
+  while (due_.next_date() <= state.now() && (!limited() || in_system_ < state.config.concurrency)) {
+    const DueRequests::Due next = due_.take();
+    state.request(next.index).record.arrival = next.at;
+    send(next.index);
   }
   sending_ = false;
   wait_for_next_arrival();
@@ -320,10 +334,12 @@ void Cluster::Impl::end(RequestIndex index, Outcome outcome, Reason reason) {
       break;
   }
   state.listeners.emit(&Listener::on_request_end, record);
-  if (in_system_ == 0 && !trace_left()) {
+  if (in_system_ == 0 && !due_.left()) {
     for (const auto& roles : role_switching_) roles->stop();
   }
-  if (limited() && outcome != Outcome::kUnfinished) send_due();
+  if (outcome == Outcome::kUnfinished) return;
+  due_.ended(index, state.now());
+  limited() ? send_due() : wait_for_next_arrival();
 }
 
 void Cluster::Impl::finish(RunEnd run_end) {

@@ -11,12 +11,18 @@
 #include "cmsim/work/trace_reader.hpp"
 #include "cmsim/work/workload.hpp"
 #include "resample.hpp"
+#include "sessions.hpp"
 
 namespace cmsim::work {
 namespace {
 
 [[noreturn]] void fail(const std::string& pointer, const std::string& message) {
   throw ConfigError({.file = "", .line = 0, .pointer = "/workload/" + pointer}, message);
+}
+
+/// Turns keep their distance from each other, whatever the arrivals of the first ones.
+bool keeps_sessions(const WorkloadSpec& spec) {
+  return spec.sessions.wait || spec.sessions.draw.has_value();
 }
 
 bool cuts_time(const WorkloadSpec& spec) { return spec.start > 0 || spec.end < 1e300; }
@@ -41,14 +47,21 @@ void check(const WorkloadSpec& spec) {
     fail("arrivals/concurrency",
          fmt::format("found {}, a closed loop needs at least 1", spec.arrivals.concurrency));
   }
+  if (spec.arrivals.kind == ArrivalKind::kClosedLoop && keeps_sessions(spec)) {
+    fail("arrivals/kind",
+         "is closed_loop, which sends the next request whosever turn it is; with sessions allowed "
+         "are trace, poisson, gamma, constant, all_at_once");
+  }
   if (spec.trace.empty()) {
     const auto need = [](const char* key, std::int64_t found, std::int64_t most) {
       if (found >= 1 && found <= most) return;
       fail(key, fmt::format("found {}, without a trace 1 to {} is needed", found, most));
     };
     need("requests", spec.requests, kMostRequests);
-    need("prompt_length", spec.prompt_length, kMostTokens);
-    need("output_length", spec.output_length, kMostTokens);
+    if (!spec.sessions.draw) {
+      need("prompt_length", spec.prompt_length, kMostTokens);
+      need("output_length", spec.output_length, kMostTokens);
+    }
     if (spec.arrivals.kind == ArrivalKind::kTrace) {
       fail("arrivals/kind",
            "is trace, but there is no trace; allowed are poisson, gamma, constant, "
@@ -58,6 +71,8 @@ void check(const WorkloadSpec& spec) {
     if (spec.max_requests != INT64_MAX) {
       fail("max_requests", "cuts a trace, and there is none; use requests");
     }
+  } else if (spec.sessions.draw) {
+    fail("sessions/turns", "draws sessions, and there is a trace; allowed is one of them");
   } else if (spec.requests != 0 || spec.prompt_length != 0 || spec.output_length != 0) {
     fail("trace",
          "is given together with requests, prompt_length or output_length; allowed is "
@@ -74,6 +89,12 @@ Trace fixed_length_requests(const WorkloadSpec& spec) {
                     {.prompt_tokens = static_cast<std::int32_t>(spec.prompt_length),
                      .output_tokens = static_cast<std::int32_t>(spec.output_length)});
   return trace;
+}
+
+Trace generate(const WorkloadSpec& spec, std::uint64_t seed) {
+  if (!spec.sessions.draw) return fixed_length_requests(spec);
+  return draw_sessions(*spec.sessions.draw, spec.requests, spec.block_size.value_or(kDrawnBlock),
+                       spec.sessions.answer_time_per_token, seed);
 }
 
 Trace open_trace(const WorkloadSpec& spec, std::uint64_t seed) {
@@ -102,6 +123,12 @@ Trace open_trace(const WorkloadSpec& spec, std::uint64_t seed) {
   }
   if (spec.block_size && !trace.has_blocks()) {
     fail("block_size", "has no effect on a trace without block ids");
+  }
+  if (spec.sessions.wait && !(trace.has_arrivals && name_sessions(trace))) {
+    fail("sessions/wait",
+         fmt::format("needs {}, and {} has none",
+                     trace.has_arrivals ? "sessions or block ids, which tell them" : "time stamps",
+                     trace.name));
   }
   return trace;
 }
@@ -134,6 +161,23 @@ double time_scale_of(const Trace& trace, const WorkloadSpec& spec) {
   fail("arrivals/rate", "the requests of the trace all arrive at once, they cannot be stretched");
 }
 
+/// Drawn arrivals: of every request, or where sessions are kept of first turns, whose rate is such
+/// that all requests together have the one asked for.
+void draw_arrivals(Trace& trace, const WorkloadSpec& spec, std::uint64_t seed) {
+  ArrivalSpec arrivals = spec.arrivals;
+  if (keeps_sessions(spec)) {
+    const auto starts = std::ranges::count(predecessors(trace), -1);
+    arrivals.rate *= static_cast<double>(starts) / static_cast<double>(trace.rows.size());
+  }
+  ArrivalProcess process(arrivals, "/workload/arrivals", RandomStream(seed, "work/arrivals"));
+  if (keeps_sessions(spec)) {
+    redate(
+        trace, [&] { return process.next(); }, spec.sessions.stationary);
+  } else {
+    for (TraceRow& row : trace.rows) row.arrival = process.next();
+  }
+}
+
 void set_arrivals(Trace& trace, const WorkloadSpec& spec, std::uint64_t seed) {
   double time_scale = 1;
   switch (spec.arrivals.kind) {
@@ -144,17 +188,21 @@ void set_arrivals(Trace& trace, const WorkloadSpec& spec, std::uint64_t seed) {
       if (spec.resample_block > 0) {
         trace = resample(trace, spec.resample_block, RandomStream(seed, "work/resample"));
       }
-      for (TraceRow& row : trace.rows) row.arrival /= time_scale;
       break;
     case ArrivalKind::kAllAtOnce:
     case ArrivalKind::kClosedLoop:
-      for (TraceRow& row : trace.rows) row.arrival = 0;
+      if (keeps_sessions(spec)) {
+        redate(
+            trace, [] { return 0.0; }, false);
+      } else {
+        for (TraceRow& row : trace.rows) row.arrival = 0;
+      }
       break;
     default:
-      ArrivalProcess process(spec.arrivals, "/workload/arrivals",
-                             RandomStream(seed, "work/arrivals"));
-      for (TraceRow& row : trace.rows) row.arrival = process.next();
+      draw_arrivals(trace, spec, seed);
   }
+  if (spec.sessions.wait) let_turns_wait(trace, spec.sessions.answer_time_per_token);
+  for (TraceRow& row : trace.rows) row.arrival /= time_scale;
   trace.has_arrivals = true;
 }
 
@@ -234,7 +282,7 @@ void check_latest(const Trace& trace, const WorkloadSpec& spec) {
 
 Trace make_workload(const WorkloadSpec& spec, std::uint64_t seed) {
   check(spec);
-  Trace trace = spec.trace.empty() ? fixed_length_requests(spec) : open_trace(spec, seed);
+  Trace trace = spec.trace.empty() ? generate(spec, seed) : open_trace(spec, seed);
   set_arrivals(trace, spec, seed);
   set_classes(trace, spec, seed);
   check_latest(trace, spec);

@@ -23,16 +23,24 @@ constexpr FieldNames kFieldNames{kNames[kTimestamp], kNames[kInput], kNames[kOut
 /// A turn belongs to the session of the turn it answers.
 class ChatSessions {
  public:
-  std::uint32_t of(std::int64_t chat, std::int64_t parent) {
-    const auto before = of_chat_.find(parent);
-    const std::uint32_t session = before != of_chat_.end() ? before->second : ++sessions_;
-    of_chat_[chat] = session;
-    return session;
+  void name(RawRow& row, std::int64_t chat, std::int64_t parent) {
+    if (const auto before = of_chat_.find(parent); before != of_chat_.end()) {
+      row.session = before->second.session;
+      row.answers = before->second.turn;
+    } else {
+      turns_.push_back(0);
+      row.session = static_cast<std::uint32_t>(turns_.size());
+    }
+    row.turn = ++turns_[row.session - 1];
+    of_chat_[chat] = {row.session, row.turn};
   }
 
  private:
-  std::unordered_map<std::int64_t, std::uint32_t> of_chat_;
-  std::uint32_t sessions_ = 0;
+  struct Turn {
+    std::uint32_t session = 0, turn = 0;
+  };
+  std::unordered_map<std::int64_t, Turn> of_chat_;
+  std::vector<std::uint32_t> turns_;  // so far, by session
 };
 
 class RowReader {
@@ -57,7 +65,7 @@ class RowReader {
     }
     row.has_blocks = seen[kHashIds];
     row.blocks = ids_;
-    if (seen[kChat]) row.session = sessions_.of(chat_, seen[kParent] ? parent_ : -1);
+    if (seen[kChat]) sessions_.name(row, chat_, seen[kParent] ? parent_ : -1);
     return row;
   }
 

@@ -83,6 +83,47 @@ std::vector<ClassShare> read_classes(const ConfigNode& node) {
   return classes;
 }
 
+LengthSpec read_lengths(const ConfigNode& node, LengthSpec spec) {
+  spec.mean = node.number_or("mean", spec.mean, 1, double{kMostTokens});
+  spec.cv = node.number_or("cv", spec.cv, 0, 100);
+  spec.minimum = node.integer_or("minimum", spec.minimum, 1, kMostTokens);
+  spec.maximum = node.integer_or("maximum", spec.maximum, 1, kMostTokens);
+  node.close();
+  return spec;
+}
+
+SessionDraw read_draw(const ConfigNode& node) {
+  SessionDraw draw;
+  draw.turns = read_lengths(node.child_or_empty("turns"), draw.turns);
+  draw.longest = node.integer_or("max_prompt", draw.longest, 1, kMostTokens);
+  draw.shared_prompt = node.integer_or("shared_prompt", draw.shared_prompt, 0, draw.longest);
+  draw.prompt.maximum = draw.longest - draw.shared_prompt;
+  draw.prompt = read_lengths(node.child_or_empty("prompt"), draw.prompt);
+  draw.output = read_lengths(node.child_or_empty("output"), draw.output);
+  const ConfigNode think = node.child_or_empty("think_time");
+  draw.think_mean = think.quantity_or("mean", Dimension::kTime, draw.think_mean, 0, kLatestArrival);
+  draw.think_cv = think.number_or("cv", draw.think_cv, 0, 100);
+  think.close();
+  return draw;
+}
+
+/// Where the key is given turns wait, unless it says otherwise.
+SessionSpec read_sessions(const ConfigNode& node) {
+  SessionSpec spec;
+  spec.wait = node.boolean_or("wait", true);
+  spec.answer_time_per_token =
+      node.quantity_or("answer_time_per_token", Dimension::kTime, 0, 0, kLatestArrival);
+  const SessionDraw draw = read_draw(node);
+  if (node.has("turns")) spec.draw = draw;
+  for (const char* key : {"prompt", "output", "think_time", "shared_prompt", "max_prompt"}) {
+    if (!spec.draw && node.has(key)) {
+      node.fail(key, "describes sessions that are drawn, which need turns");
+    }
+  }
+  node.close();
+  return spec;
+}
+
 }  // namespace
 
 WorkloadSpec read_workload(const ConfigNode& node) {
@@ -105,12 +146,13 @@ WorkloadSpec read_workload(const ConfigNode& node) {
   spec.spread_timestamps = node.boolean_or("spread_timestamps", spec.spread_timestamps);
   if (node.has("resample")) spec.resample_block = read_resample(node.child("resample"));
   spec.arrivals = read_arrivals(node.child_or_empty("arrivals"));
+  if (node.has("sessions")) spec.sessions = read_sessions(node.child("sessions"));
+  spec.sessions.stationary = node.text_or("population", "") == "stationary";
   if (node.has("classes")) spec.classes = read_classes(node.child("classes"));
   spec.requests = node.integer_or("requests", spec.requests, 1, kMostRequests);
   spec.prompt_length = node.integer_or("prompt_length", spec.prompt_length, 1, kMostTokens);
   spec.output_length = node.integer_or("output_length", spec.output_length, 1, kMostTokens);
   node.ignore("role");
-  node.ignore("population");
   node.close();
   return spec;
 }

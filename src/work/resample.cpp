@@ -44,13 +44,17 @@ std::size_t shared_head(std::span<const std::uint64_t> blocks, const Tree& tree)
 Sessions find_sessions(const Trace& trace) {
   const Tree tree = tree_of(trace);
   std::unordered_map<std::uint64_t, std::size_t> first_row;  // by first block of its own
+  std::unordered_map<std::uint32_t, std::size_t> first_turn;
   Sessions sessions;
   for (std::size_t row = 0; row < trace.rows.size(); ++row) {
     const auto blocks = trace.blocks(row);
     const std::size_t shared = shared_head(blocks, tree);
+    const std::uint32_t named = trace.rows[row].session;
     sessions.shared_head.push_back(shared);
-    sessions.of_row.push_back(
-        shared < blocks.size() ? first_row.try_emplace(blocks[shared], row).first->second : row);
+    sessions.of_row.push_back(named != 0 ? first_turn.try_emplace(named, row).first->second
+                              : shared < blocks.size()
+                                  ? first_row.try_emplace(blocks[shared], row).first->second
+                                  : row);
   }
   return sessions;
 }

@@ -123,7 +123,9 @@ void TraceBuilder::add(const RawRow& row) {
   TraceRow request{.arrival = row.arrival,
                    .prompt_tokens = static_cast<std::int32_t>(row.prompt),
                    .output_tokens = static_cast<std::int32_t>(row.output),
-                   .session = row.session};
+                   .session = row.session,
+                   .turn = row.turn,
+                   .answers = row.answers};
   if (kept && !row.request_class.empty()) request.request_class = class_of(row.request_class);
   const std::size_t blocks_before = trace_.block_ids.size();
   append_blocks(row, request);

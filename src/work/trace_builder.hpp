@@ -24,7 +24,7 @@ struct RawRow {
   bool has_blocks = false;
   std::span<const std::uint64_t> blocks = {};
   std::string_view request_class = {};  // empty: the file names none
-  std::uint32_t session = 0;
+  std::uint32_t session = 0, turn = 0, answers = 0;  // as in TraceRow
 };
 
 /// A partial last block without an id (Bailian may leave it out) gets one that no file id equals.

@@ -101,6 +101,8 @@ def facts_of(drawn: Drawn) -> Facts:
     return Facts(
         role=workload["role"], seed=scenario["seed"], network=scenario["network"],
         stationary=population == "stationary", closed_loop=closed_loop,
+        waits=workload.get("sessions", {"wait": False}).get("wait", True),
+        drawn_sessions="turns" in workload.get("sessions", {}),
         warmup=None if warmup is None else quantity(warmup),
         ttft_limit=limits[0],
         tpot_limit=limits[1], slo_name=slo if isinstance(slo, str) else "custom",
@@ -113,7 +115,7 @@ def facts_of(drawn: Drawn) -> Facts:
             "splits_kv": attention.get("context_parallel", False),
             "microbatches": 1 if microbatches == "auto" else microbatches},
         relays=decode.get("exchange") == "two_level", heads=model("heads"),
-        kv_plane=deployment.get("kv", {"plane": "rdma"})["plane"], cache=cache, block_ids=cache["enabled"] and ("trace" in workload or "reuse" in cache),
+        kv_plane=deployment.get("kv", {"plane": "rdma"})["plane"], cache=cache, block_ids=cache["enabled"] and ("trace" in workload or "reuse" in cache or "turns" in workload.get("sessions", {})),
         supernode_routing=scenario.get("policies", {}).get("supernode_routing", "least_waiting"),
         nodes=int(machine("/nodes")) * built, npus_per_node=int(machine("/npus_per_node")),
         dies_per_npu=int(machine("/dies_per_npu")),

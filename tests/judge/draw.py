@@ -273,8 +273,33 @@ def add_drift(rng: random.Random, scenario: Config) -> None:
          {"name": "payback", "interval": 3, "within": rng.choice([10, 1000])}])
 
 
+def draw_lengths(rng: random.Random, low: float, high: float) -> Config:
+    return {"mean": round(log_uniform(rng, low, high), 1), "cv": rng.choice([0, 0.5, 1]), "maximum": int(20 * high)}
+
+
+def add_sessions(seed: int, drawn: Drawn) -> Drawn:
+    """Of some scenarios: turns that wait, of the trace there is or drawn in place of fixed lengths."""
+    rng, workload = random.Random(f"judge sessions {seed}"), drawn.scenario["workload"]
+    if rng.random() < 0.7 or workload["arrivals"]["kind"] == "closed_loop":
+        return drawn
+    sessions: Config = {"wait": rng.random() < 0.8}
+    if "trace" not in workload:
+        sessions |= {"turns": draw_lengths(rng, 1.5, 8), "output": draw_lengths(rng, 2, 100),
+                     "prompt": draw_lengths(rng, 10, 2000), "shared_prompt": rng.choice([0, 0, 500]),
+                     "think_time": {"mean": f"{log_uniform(rng, 0.05, 5):.3g}s", "cv": rng.choice([0, 1])}}
+        workload["block_size"] = 128
+        for key in ("prompt_length", "output_length"):
+            del workload[key]
+        if drawn.scenario["deployment"]["cache"] == {"enabled": True} and workload["role"] != "decode":
+            drawn.scenario["deployment"]["cache"] |= {"block_size": 256, "dram_per_node": rng.choice(["50MB", "1TB"])}
+    if sessions["wait"] or "turns" in sessions:
+        sessions["answer_time_per_token"] = rng.choice(["0s", "20ms"])
+    workload["sessions"] = sessions
+    return drawn
+
+
 def draw(seed: int) -> Drawn:
-    return draw_kind(seed, draw_apart(seed))
+    return add_sessions(seed, draw_kind(seed, draw_apart(seed)))
 
 
 def draw_apart(seed: int) -> Drawn:

@@ -36,7 +36,7 @@ class Row:
     decode_rank: str
     iterations: int
     preemptions: int
-    arrival: int
+    arrival: int | None  # of one that waits for another: once that has ended
     sent: int | None
     finished: int | None
     ttft: int | None
@@ -44,6 +44,10 @@ class Row:
     e2el: int | None
     slo_met: int
     phases: dict[str, Interval]
+    session: str
+    turn: int | None
+    after: int | None  # the row whose end it waits for
+    think: int | None
     gaps: list[float] | None = None  # seconds between consecutive outputs
     samples_first: bool = False  # the step that ends its prompt gives its first token
 
@@ -81,8 +85,9 @@ def read_row(cells: dict[str, str]) -> Row:
     number = lambda key: int(cells[key])
     time = lambda key: microseconds(cells[key + "_s"])
     arrival = time("arrival")
-    assert arrival is not None
-    known, phases = arrival, {}
+    count = lambda key: number(key) if cells[key] else None
+    assert arrival is not None or cells["after"]
+    known, phases = arrival or 0, {}
     for phase in PHASES:
         if (duration := time(phase)) is not None:
             phases[phase] = (known, known + duration)
@@ -91,7 +96,7 @@ def read_row(cells: dict[str, str]) -> Row:
                number("cached_tokens"), number("output_tokens"), number("initial_tokens"), cells["prefill_instance"],
                cells["decode_instance"], cells["decode_rank"], number("iterations"), number("preemptions"), arrival,
                time("sent"), time("finished"), time("ttft"), time("tpot"), time("e2el"),
-               number("slo_met"), phases)
+               number("slo_met"), phases, cells["session"], count("turn"), count("after"), time("think"))
 
 
 def fnv1a64(data: bytes) -> int:

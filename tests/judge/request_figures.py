@@ -4,12 +4,12 @@ from __future__ import annotations
 from collections import Counter
 
 from formulas import length, ratio, statistics
-from view import MICROSECOND, View
+from view import MICROSECOND, ROUNDED, View
 
 
 class RequestFigures(View):
     def judge(self) -> None:
-        for judge in (self.rows_alone, self.supernodes, self.counts, self.throughput, self.latencies, self.detailed):
+        for judge in (self.rows_alone, self.sessions, self.supernodes, self.counts, self.throughput, self.latencies, self.detailed):
             judge()
 
     def rows_alone(self) -> None:
@@ -47,11 +47,31 @@ class RequestFigures(View):
                 holds("prefill_instance", not row.prefill_instance and "transfer" not in row.phases,
                       "none, and no KV pull")
 
+    def sessions(self) -> None:
+        """A turn that waits is due when the one before has ended, and its user has thought."""
+        holds = lambda column, truth, what: self.ledger.holds(f"requests.csv {column}", truth, what)
+        for row in self.rows:
+            holds("turn", (row.turn is None) == (not row.session), "a number within a session")
+            if row.after is None:
+                holds("arrival_s", row.arrival is not None, "the date of one that waits for nobody")
+                first = self.facts.stationary or not self.facts.drawn_sessions or row.turn == 1
+                holds("after", first or not self.facts.waits, "the turn before")
+                continue
+            before = self.rows[row.after]
+            holds("after", self.facts.waits and before.session == row.session and before.turn < row.turn,
+                  "an earlier turn of the session, where turns wait")
+            if row.arrival is None:
+                holds("sent_s", row.sent is None, "none before it is due")
+                continue
+            holds("arrival_s", before.finished is not None
+                  and abs(before.finished + row.think - row.arrival) <= ROUNDED,
+                  "the end of the turn before and the think time")
+
     def supernodes(self) -> None:
         """Instances are numbered over supernodes, and a request stays on one."""
         facts, count = self.facts, self.facts.supernodes
         holds = lambda column, truth, what: self.ledger.holds(f"requests.csv {column}", truth, what)
-        for turn, row in enumerate(self.sent):
+        for turn, row in enumerate(sorted(self.sent, key=lambda row: row.sent)):
             served = set()
             for column, number, spec in (("prefill_instance", row.prefill_instance, facts.prefill),
                                          ("decode_instance", row.decode_instance, facts.decode)):

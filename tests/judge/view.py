@@ -22,6 +22,8 @@ class Facts:
     network: str
     stationary: bool  # decode begins full
     closed_loop: bool
+    waits: bool  # turns of sessions come when the one before has ended
+    drawn_sessions: bool
     warmup: float | None  # s
     ttft_limit: float  # s
     tpot_limit: float
@@ -119,7 +121,8 @@ class View:
         # Nothing was cut off, failed or recomputed: the CSV shows every stay of every request.
         self.calm = not self.partial and not any(r.preemptions or r.outcome == "failed" for r in rows)
         self.first_send = min((r.sent for r in self.sent), default=0)
-        self.last_send = max((r.sent for r in self.sent), default=0)
+        # Of those that wait for nobody: it ends the stream of arrivals.
+        self.last_send = max((r.sent for r in self.sent if r.after is None), default=0)
         self.last_end = max((r.finished for r in rows if r.finished is not None),
                             default=self.last_send)
         # As given; the ends are held against the sends and finishes in window_figures.py.

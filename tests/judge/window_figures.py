@@ -168,7 +168,7 @@ class WindowFigures(View):
 
     def load(self) -> None:
         ledger, load, window = self.ledger, self.result["load"], self.window
-        fresh = [r.sent for r in self.sent if not r.initial]
+        fresh = [r.sent for r in self.sent if not r.initial and r.sent <= self.last_send]
         arrivals = (max(fresh, default=0) - min(fresh, default=0)) * MICROSECOND
         no_rate = self.facts.closed_loop or not arrivals
         ledger.near("load.arrival_rate", None if no_rate else len(fresh) / arrivals, 0,
@@ -208,6 +208,7 @@ class WindowFigures(View):
             # Where nothing is served the run may end with its last send, which is not before the end.
             last = self.t1 - ROUNDED if self.window.span[1] >= self.t1 else end
             return [r for r in rows if r.sent < last], rows, self.window.span
+        fresh = [r for r in fresh if r.sent <= self.last_send]
         span = min((r.sent for r in fresh), default=0), max((r.sent for r in fresh), default=0)
         before = [r for r in fresh if r.sent < span[1]]
         return before, before if len(before) + 1 == len(fresh) else fresh, span

@@ -138,6 +138,7 @@ struct Harness {
   void run(const std::vector<Ask>& asks, Seconds until = 1e300) {
     trace = make_trace(asks, trace_block_size);
     trace.progress = progress;
+    trace.waits = waits;
     check_deployment(config.deployment, platform, config.role);
     check_cache_blocks(config.deployment.cache, trace);
     std::vector<Policies> of_supernodes;
@@ -165,6 +166,7 @@ struct Harness {
   PolicyChoices choices;  // of other supernodes than the first
   int trace_block_size = 100;
   std::vector<double> progress;  // of those under way at the start
+  std::vector<work::Wait> waits;
   work::Trace trace;
   Recorder seen;
   std::vector<Listener*> listeners;  // beside it

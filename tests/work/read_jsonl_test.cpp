@@ -60,7 +60,10 @@ TEST(ReadBailian, KnowsSessionsAndClasses) {
   EXPECT_EQ(trace.rows[2].request_class, 1);
   EXPECT_NE(trace.rows[0].session, 0u);
   EXPECT_EQ(trace.rows[1].session, trace.rows[0].session);  // it answers the first
+  EXPECT_EQ(trace.rows[1].turn, 2u);
+  EXPECT_EQ(trace.rows[1].answers, 1u);
   EXPECT_NE(trace.rows[2].session, trace.rows[0].session);
+  EXPECT_EQ(trace.rows[2].answers, 0u);
   std::string odd = kBailian;
   odd.replace(odd.find("text"), 4, "a,b");
   EXPECT_THAT(mooncake_error(odd), testing::HasSubstr("\"a,b\" is no name of a class"));

@@ -28,13 +28,14 @@ const char* to_string(Reason reason);
 ///   client wait (closed loop) | prefill queue | cache read | batch wait | prefill | transfer queue
 ///   | transfer | decode queue | first iteration | decode
 /// are the differences of consecutive times and add up to finished - arrival. Phases a role does
-/// not have stay -1. Role::kPrefillOnly ends with prefill: first_token = finished = prefill_end.
-/// After a preemption the first times stay: the recomputation counts as decode.
+/// not have stay -1, and so does the arrival of one that waits for another until it is due.
+/// Role::kPrefillOnly ends with prefill: first_token = finished = prefill_end. After a preemption
+/// the first times stay: the recomputation counts as decode.
 struct RequestRecord {
   std::int64_t id = 0;  // row of the trace
   Tokens prompt_tokens = 0, output_tokens = 0;
   Tokens cached_tokens = 0;       // prompt tokens found in the context cache
-  Seconds arrival = 0;            // due date of the trace
+  Seconds arrival = 0;            // due: by the trace, or when its user has read the answer before
   Seconds sent = 0;               // handed to the system (closed loop: after waiting at the client)
   Seconds cache_read_start = -1;  // taken from the prefill queue into the next batch
   Seconds cache_read_end = -1;    // its cached blocks have arrived; -1 when it had none
@@ -46,11 +47,14 @@ struct RequestRecord {
   Seconds first_token = -1;   // end of that iteration
   Seconds finished = -1;      // end of its last iteration; of the request when rejected or failed
   std::int32_t prefill_instance = -1, decode_instance = -1, decode_rank = -1;
-  std::int64_t iterations = 0;     // decode iterations it took part in
-  std::int32_t preemptions = 0;    // times its KV was dropped for want of space and recomputed
-  std::int32_t request_class = 0;  // position in ClusterConfig::classes
-  Tokens initial_tokens = 0;       // output tokens it came with: > 0 only in the staggered first
-                                   // population of Role::kDecodeOnly (leave out of latencies)
+  std::int64_t iterations = 0;          // decode iterations it took part in
+  std::int32_t preemptions = 0;         // times its KV was dropped for want of space and recomputed
+  std::int32_t request_class = 0;       // position in ClusterConfig::classes
+  std::uint32_t session = 0, turn = 0;  // of the trace; 0 = of none
+  std::int32_t after = -1;    // the request whose end it waits for; -1 = comes by the trace
+  Seconds think = 0;          // from that end until it is due
+  Tokens initial_tokens = 0;  // output tokens it came with: > 0 only in the staggered first
+                              // population of Role::kDecodeOnly (leave out of latencies)
   Outcome outcome = Outcome::kUnfinished;
   Reason reason = Reason::kInterrupted;
 };

@@ -16,14 +16,6 @@
 
 namespace cmsim::work {
 
-/// Lognormal lengths clipped to [minimum, maximum]; mean and cv are those *after* clipping.
-struct LengthSpec {
-  double mean = 1000;  // tokens
-  double cv = 1;       // standard deviation / mean; 0 = constant
-  std::int64_t minimum = 1;
-  std::int64_t maximum = 131072;
-};
-
 /// The (unclipped) lognormal with this median and 99th percentile.
 LengthSpec length_from_median_p99(double median, double p99);
 

@@ -34,6 +34,37 @@ struct ArrivalSpec {
   std::int64_t concurrency = 0;
 };
 
+/// Lognormal lengths clipped to [minimum, maximum]; mean and cv are those *after* clipping.
+struct LengthSpec {
+  double mean = 1000;
+  double cv = 1;  // standard deviation / mean; 0 = constant
+  std::int64_t minimum = 1;
+  std::int64_t maximum = 131072;
+};
+
+/// Sessions that are drawn: a turn's prompt is the prompt before, the answer to it and new tokens.
+struct SessionDraw {
+  LengthSpec turns{.mean = 4, .maximum = 1000};
+  LengthSpec prompt{}, output{};  // tokens; of a prompt those that are new
+  Seconds think_mean = 30;        // lognormal
+  double think_cv = 1;
+  std::int64_t shared_prompt = 0;  // tokens with which every session begins
+  std::int64_t longest = 131072;   // a session whose next prompt would be longer ends instead
+};
+
+/// How the turns of a session follow each other; /workload/sessions.
+struct SessionSpec {
+  /// A turn comes when the one before has ended and its user has thought, not at its arrival.
+  bool wait = false;
+  /// How long an answer took when the arrivals were recorded, or takes where they are drawn: what
+  /// the gap between two turns has beside the think time.
+  Seconds answer_time_per_token = 0;
+  std::optional<SessionDraw> draw = {};
+  /// Drawn sessions are under way when time begins: what comes after the last first turn comes at
+  /// the start instead.
+  bool stationary = false;
+};
+
 /// Requests that are promised the same.
 struct ClassShare {
   std::string name;
@@ -53,6 +84,7 @@ struct WorkloadSpec {
   bool spread_timestamps = false;  // spread rows that share a time stamp evenly to the next one
   Seconds resample_block = 0;      // > 0: the seed draws stretches of this length, in trace time
   ArrivalSpec arrivals;
+  SessionSpec sessions;
   std::vector<ClassShare> classes;  // all with a share or none; empty: as the trace says
   // Fixed-length requests, used when `trace` is empty.
   std::int64_t requests = 0;
@@ -64,9 +96,9 @@ struct WorkloadSpec {
 /// know. Throws ConfigError.
 WorkloadSpec read_workload(const ConfigNode& node);
 
-/// Opens the trace (or makes the fixed-length one), applies cut, scaling and the arrival process;
-/// the last arrival is at kLatestArrival at most. Errors in the file are ConfigErrors naming file
-/// and line, others name the key. Draws from streams "work/...".
+/// Opens the trace (or draws sessions, or makes requests of fixed length), applies cut, scaling and
+/// the arrival process; the last arrival is at kLatestArrival at most. Errors in the file are
+/// ConfigErrors naming file and line, others name the key. Draws from streams "work/...".
 Trace make_workload(const WorkloadSpec& spec, std::uint64_t seed);
 
 }  // namespace cmsim::work
