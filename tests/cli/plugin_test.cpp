@@ -29,6 +29,10 @@ constexpr const char* kTraced =
     R"(/workload={"trace": ")" CMSIM_SOURCE_DIR R"(/workloads/traces/r1-like.jsonl.gz",
         "max_requests": 20})";
 
+// Prompts of which some begin alike.
+constexpr const char* kShared = R"(/workload={"role": "prefill", "trace": ")" CMSIM_SOURCE_DIR
+                                R"(/workloads/traces/r1-like.jsonl.gz", "max_requests": 80})";
+
 // More requests at once than the KV space of a small HBM holds: what is let in outgrows it.
 constexpr const char* kCrowded =
     R"(/workload={"role": "decode", "requests": 6000, "prompt_length": 1000, "output_length": 100,
@@ -44,7 +48,7 @@ std::vector<std::string> settings_for(const std::string& slot) {
     return {kCrowded, "/platform/operators/hbm_reserved=42GB"};
   }
   if (slot == "cache_prefetch" || slot == "cache_placement") {
-    return {kShared, "/deployment/cache/dram_per_node=1GB",
+    return {kShared, "/deployment/cache/dram_per_node=1MB",
             "/deployment/cache/ssd/capacity_per_node=1TB"};
   }
   std::vector<std::string> settings{slot == "cache_eviction" ? kTraced : kWorkload};

@@ -61,6 +61,8 @@ class SystemFigures(View):
         if self.calm:
             ledger.same("cache.tiers.ssd.hit_tokens", sum(r.ssd for r in self.rows))
         prefetched, written = ssd["prefetched_blocks"], ssd["placed_blocks"] + ssd["demoted_blocks"]
+        for field in ("prefetched", "placed", "demoted"):
+            ledger.within(f"cache.tiers.ssd.{field}_blocks", 0, math.inf)
         ledger.within("cache.tiers.ssd.prefetch_used_blocks", 0, prefetched - ssd["prefetch_wasted_blocks"])
         ledger.within("cache.tiers.ssd.prefetch_wasted_blocks", 0, prefetched)
         ledger.within("cache.tiers.ssd.promoted_blocks", 0, ssd["hit_blocks"] + prefetched)
