@@ -257,6 +257,20 @@ void add_cache(Report& report, const metrics::CacheResult& cache) {
                                   percent(hit), cache.imposed_reuse ? " (imposed)" : "",
                                   grouped(cache.stored_blocks), grouped(cache.capacity_blocks),
                                   grouped(cache.evicted_blocks)));
+  if (cache.ssd_capacity_blocks == 0) return;
+  const serve::SsdCounts& ssd = cache.ssd;
+  std::string text =
+      fmt::format("{} of the tokens hit, {} of {} blocks held, {} demoted, {} promoted",
+                  percent(cache.hit_tokens > 0 ? static_cast<double>(cache.ssd_hit_tokens) /
+                                                     static_cast<double>(cache.hit_tokens)
+                                               : 0),
+                  grouped(ssd.stored), grouped(cache.ssd_capacity_blocks), grouped(ssd.demoted),
+                  grouped(ssd.promoted));
+  if (ssd.prefetched > 0) {
+    text += fmt::format(", {} prefetched ({} used, {} wasted)", grouped(ssd.prefetched),
+                        grouped(ssd.prefetch_used), grouped(ssd.prefetch_wasted));
+  }
+  report.row("Cache on SSD", text);
 }
 
 template <class Row>

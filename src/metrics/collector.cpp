@@ -84,6 +84,8 @@ Collector::Collector(const SystemFacts& facts) : facts_(facts) {
   cache_.enabled = facts.deployment.cache.enabled && serve::computes_prompts(facts.role);
   cache_.block_size = facts.deployment.cache.block_size;
   cache_.capacity_blocks = facts.cache_capacity_blocks;
+  cache_.ssd_capacity_blocks = facts.ssd_capacity_blocks;
+  cache_.bytes_per_token = facts.kv_bytes_per_token;
   if (facts.deployment.cache.reuse >= 0) cache_.imposed_reuse = facts.deployment.cache.reuse;
 }
 
@@ -141,6 +143,9 @@ void Collector::on_cache(const serve::CacheEvent& event) {
   cache_.stored_blocks = event.stored_blocks;
   cache_.peak_blocks = std::max(cache_.peak_blocks, event.stored_blocks);
   cache_.evicted_blocks = event.evicted_blocks;
+  cache_.ssd_hit_blocks += event.ssd_hit_blocks;
+  cache_.ssd_hit_tokens += event.ssd_hit_tokens;
+  cache_.ssd = event.ssd;
 }
 
 Result Collector::result(Seconds run_end, const WindowSpec& spec) {

@@ -362,8 +362,6 @@ void Part::add_throughput() {
 void Part::add_timeline() {
   static constexpr std::array<const char*, 4> kQueues{"prefill_waiting", "prefill_running",
                                                       "decode_waiting", "decode_running"};
-  static constexpr std::array<const char*, kTransferKinds> kTransfers{"cache_read", "cache_write",
-                                                                      "kv_pull"};
   const Timeline& timeline = evidence_.timeline;
   const std::size_t last = to_ >= timeline.end() ? timeline.bins() : timeline.bin_at(to_);
   const TimelinePart part = timeline.part(timeline.bin_at(from_), last);
@@ -380,9 +378,13 @@ void Part::add_timeline() {
     figures_.kv.mean_occupancy = mean(Level::kKvReserved) / capacity;
     figures_.kv.peak_occupancy = part.highest_of(Level::kKvReserved) / most_kv(capacity);
   }
-  for (std::size_t i = 0; i < kTransfers.size(); ++i) {
+  for (std::size_t i = 0; i < serve::kTransferKinds; ++i) {
+    const auto kind = static_cast<serve::TransferKind>(i);
+    const bool of_ssd =
+        kind == serve::TransferKind::kSsdRead || kind == serve::TransferKind::kSsdWrite;
+    if (of_ssd && facts_.ssd_capacity_blocks == 0) continue;
     const TransferSums& sums = part.transfers[i];
-    TransferResult transfer{.name = kTransfers[i], .count = sums.count, .bytes = sums.bytes};
+    TransferResult transfer{.name = to_string(kind), .count = sums.count, .bytes = sums.bytes};
     if (sums.count > 0) {
       transfer.mean_ms = sums.seconds * 1e3 / static_cast<double>(sums.count);
       transfer.max_ms = sums.longest * 1e3;

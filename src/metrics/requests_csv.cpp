@@ -71,6 +71,7 @@ void add_row(fmt::memory_buffer& out, const RequestRecord& exact,
   row.text(its_class.name);
   row.integer(r.prompt_tokens);
   row.integer(r.cached_tokens);
+  row.integer(r.ssd_tokens);
   row.integer(r.output_tokens);
   row.integer(r.initial_tokens);
   row.integer_or_empty(r.prefill_instance);
@@ -97,7 +98,8 @@ void add_row(fmt::memory_buffer& out, const RequestRecord& exact,
 
 std::string requests_csv_header() {
   std::string header =
-      "id,outcome,reason,class,prompt_tokens,cached_tokens,output_tokens,initial_tokens,prefill_"
+      "id,outcome,reason,class,prompt_tokens,cached_tokens,ssd_tokens,output_tokens,initial_tokens,"
+      "prefill_"
       "instance,"
       "decode_instance,decode_rank,iterations,preemptions,arrival_s,sent_s,finished_s";
   for (const std::string_view phase : kPhaseNames) header += fmt::format(",{}_s", phase);

@@ -160,21 +160,49 @@ Json ratio(std::int64_t part, std::int64_t whole) {
   return whole > 0 ? Json(static_cast<double>(part) / static_cast<double>(whole)) : Json(nullptr);
 }
 
+Json hits_json(const CacheResult& cache, std::int64_t blocks, Tokens tokens) {
+  return {{"hit_blocks", blocks},
+          {"hit_tokens", tokens},
+          {"hit_bytes", tokens * cache.bytes_per_token},
+          {"hit_rate_by_token", ratio(tokens, cache.lookup_tokens)}};
+}
+
+/// Where there are SSDs.
+Json tiers_json(const CacheResult& cache) {
+  const serve::SsdCounts& counts = cache.ssd;
+  Json ssd = hits_json(cache, cache.ssd_hit_blocks, cache.ssd_hit_tokens);
+  ssd.update(Json{{"capacity_blocks", cache.ssd_capacity_blocks},
+                  {"stored_blocks", counts.stored},
+                  {"occupancy", ratio(counts.stored, cache.ssd_capacity_blocks)},
+                  {"evicted_blocks", counts.evicted},
+                  {"placed_blocks", counts.placed},
+                  {"demoted_blocks", counts.demoted},
+                  {"promoted_blocks", counts.promoted},
+                  {"prefetched_blocks", counts.prefetched},
+                  {"prefetch_used_blocks", counts.prefetch_used},
+                  {"prefetch_wasted_blocks", counts.prefetch_wasted}});
+  return {{"dram", hits_json(cache, cache.hit_blocks - cache.ssd_hit_blocks,
+                             cache.hit_tokens - cache.ssd_hit_tokens)},
+          {"ssd", std::move(ssd)}};
+}
+
 Json to_json(const CacheResult& cache) {
-  return {{"enabled", cache.enabled},
-          {"block_size", cache.block_size},
-          {"capacity_blocks", cache.capacity_blocks},
-          {"imposed_reuse", optional(cache.imposed_reuse)},
-          {"lookup_blocks", cache.lookup_blocks},
-          {"hit_blocks", cache.hit_blocks},
-          {"hit_rate_by_block", ratio(cache.hit_blocks, cache.lookup_blocks)},
-          {"lookup_tokens", cache.lookup_tokens},
-          {"hit_tokens", cache.hit_tokens},
-          {"hit_rate_by_token", ratio(cache.hit_tokens, cache.lookup_tokens)},
-          {"stored_blocks", cache.stored_blocks},
-          {"peak_blocks", cache.peak_blocks},
-          {"occupancy", ratio(cache.stored_blocks, cache.capacity_blocks)},
-          {"evicted_blocks", cache.evicted_blocks}};
+  Json json{{"enabled", cache.enabled},
+            {"block_size", cache.block_size},
+            {"capacity_blocks", cache.capacity_blocks},
+            {"imposed_reuse", optional(cache.imposed_reuse)},
+            {"lookup_blocks", cache.lookup_blocks},
+            {"hit_blocks", cache.hit_blocks},
+            {"hit_rate_by_block", ratio(cache.hit_blocks, cache.lookup_blocks)},
+            {"lookup_tokens", cache.lookup_tokens},
+            {"hit_tokens", cache.hit_tokens},
+            {"hit_rate_by_token", ratio(cache.hit_tokens, cache.lookup_tokens)},
+            {"stored_blocks", cache.stored_blocks},
+            {"peak_blocks", cache.peak_blocks},
+            {"occupancy", ratio(cache.stored_blocks, cache.capacity_blocks)},
+            {"evicted_blocks", cache.evicted_blocks}};
+  if (cache.ssd_capacity_blocks > 0) json["tiers"] = tiers_json(cache);
+  return json;
 }
 
 Json phases_json(const std::vector<PhaseResult>& phases) {

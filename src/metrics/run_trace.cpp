@@ -15,7 +15,6 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 constexpr int kRequestProcess = 1, kPrefillProcess = 2, kDecodeProcess = 3, kTransferProcess = 4;
-constexpr std::array<const char*, 3> kTransferNames{"cache_read", "cache_write", "kv_pull"};
 
 struct Span {
   std::int64_t begin = 0, end = 0;  // ns
@@ -109,21 +108,22 @@ void add_instances(ChromeEvents& events, int process, const std::vector<Event>& 
 
 void add_transfers(ChromeEvents& events, const std::vector<serve::TransferEvent>& transfers) {
   int first = 1;
-  for (std::size_t kind = 0; kind < kTransferNames.size(); ++kind) {
+  for (std::size_t kind = 0; kind < serve::kTransferKinds; ++kind) {
+    const char* name = to_string(static_cast<serve::TransferKind>(kind));
     std::vector<Span> spans;
     for (std::size_t i = 0; i < transfers.size(); ++i) {
       if (static_cast<std::size_t>(transfers[i].kind) != kind) continue;
       spans.push_back({nanoseconds(transfers[i].start), nanoseconds(transfers[i].end), i});
     }
     const std::vector<int> rows = rows_of(spans);
-    name_rows(events, kTransferProcess, rows, first, kTransferNames[kind]);
+    name_rows(events, kTransferProcess, rows, first, name);
     for (std::size_t i = 0; i < spans.size(); ++i) {
       const ChromeThread where{kTransferProcess, first + rows[i]};
       const Json arguments{{"bytes", transfers[spans[i].index].bytes}};
       if (spans[i].end > spans[i].begin) {
-        events.slice(where, kTransferNames[kind], spans[i].begin, spans[i].end, arguments);
+        events.slice(where, name, spans[i].begin, spans[i].end, arguments);
       } else {
-        events.instant(where, kTransferNames[kind], spans[i].begin, arguments);
+        events.instant(where, name, spans[i].begin, arguments);
       }
     }
     if (!rows.empty()) first += *std::ranges::max_element(rows) + 1;

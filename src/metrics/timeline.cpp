@@ -10,7 +10,7 @@ void TimelinePart::add(const TimelinePart& other) {
     integral[i] += other.integral[i];
     highest[i] = std::max(highest[i], other.highest[i]);
   }
-  for (std::size_t i = 0; i < kTransferKinds; ++i) {
+  for (std::size_t i = 0; i < serve::kTransferKinds; ++i) {
     transfers[i].count += other.transfers[i].count;
     transfers[i].bytes += other.transfers[i].bytes;
     transfers[i].seconds += other.transfers[i].seconds;

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <iterator>
 #include <stdexcept>
 
 #include "cmsim/model/expert_placement.hpp"
@@ -31,7 +32,8 @@ void role_rules(const Scenario& s, std::vector<Rule>& rules) {
                                       "/deployment/cache/dram_per_node",
                                       "/deployment/cache/plane",
                                       "/deployment/cache/scope",
-                                      "/deployment/cache/reuse"};
+                                      "/deployment/cache/reuse",
+                                      "/deployment/cache/ssd"};
   std::vector<std::string> of_decode{
       "/deployment/decode", "/decode",        "/experts/popularity/decode",
       "/experts/drift",     "/experts/moves", "/slo/tpot"};
@@ -75,23 +77,31 @@ void supernode_rules(const Scenario& s, std::vector<Rule>& rules) {
 
 void cache_rules(const Scenario& s, std::vector<Rule>& rules) {
   const serve::CacheSpec& cache = s.deployment.cache;
-  const std::vector<std::string> keys{"/deployment/cache/block_size",
-                                      "/deployment/cache/dram_per_node", "/deployment/cache/plane",
-                                      "/deployment/cache/scope", "/deployment/cache/reuse"};
+  const std::vector<std::string> keys{
+      "/deployment/cache/block_size", "/deployment/cache/dram_per_node", "/deployment/cache/plane",
+      "/deployment/cache/scope",      "/deployment/cache/ssd",           "/deployment/cache/reuse"};
   rules.push_back({keys, "/deployment/cache/enabled",
                    when(!cache.enabled,
                         "with the context cache off, it needs /deployment/cache/enabled=true")});
-  const std::string eviction = "/policies/cache_eviction";
-  rules.push_back({{eviction},
-                   "/deployment/cache/enabled",
+  const std::vector<std::string> of_content{"/policies/cache_placement", "/policies/cache_eviction",
+                                            "/policies/cache_prefetch"};
+  rules.push_back({of_content, "/deployment/cache/enabled",
                    when(!cache.enabled,
                         "with the context cache off, it needs /deployment/cache/enabled=true")});
-  rules.push_back({{eviction},
-                   "/deployment/cache/reuse",
+  std::vector<std::string> not_imposed = of_content;
+  not_imposed.emplace_back("/deployment/cache/ssd");
+  rules.push_back({std::move(not_imposed), "/deployment/cache/reuse",
                    when(cache.reuse >= 0,
                         "with an imposed hit rate, it needs /deployment/cache/reuse left out")});
+  rules.push_back(
+      {{"/deployment/cache/ssd/read_bandwidth", "/deployment/cache/ssd/write_bandwidth",
+        "/deployment/cache/ssd/latency", "/deployment/cache/ssd/plane", "/policies/cache_prefetch"},
+       "/deployment/cache/ssd/capacity_per_node",
+       when(cache.ssd.capacity_per_node == 0,
+            "without SSDs behind the context cache, it needs "
+            "/deployment/cache/ssd/capacity_per_node above 0")});
   std::vector<std::string> of_blocks(keys.begin(), keys.end() - 1);
-  of_blocks.push_back(eviction);
+  std::ranges::copy(of_content, std::back_inserter(of_blocks));
   rules.push_back({std::move(of_blocks), "/workload/trace",
                    when(s.workload.trace.empty() && !s.workload.sessions.draw && cache.reuse < 0,
                         "on requests of fixed length, which share no blocks, it needs a trace "

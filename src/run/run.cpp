@@ -120,6 +120,7 @@ metrics::SystemFacts facts_of(const Scenario& scenario, const serve::ClusterConf
   facts.dies_per_npu = platform.dies_per_npu;
   facts.hbm_bandwidth = platform.die.hbm_bandwidth;
   facts.drifts = models.drifting != nullptr;
+  facts.kv_bytes_per_token = config.kv_bytes_per_token;
   if (models.decode) facts.decode_kv_per_die = models.decode->kv_capacity_per_die();
   if (cache.enabled && serve::computes_prompts(scenario.role)) {
     const Bytes of_block = config.kv_bytes_per_token * cache.block_size;
@@ -127,6 +128,7 @@ metrics::SystemFacts facts_of(const Scenario& scenario, const serve::ClusterConf
          serve::place(scenario.deployment, platform, scenario.role)) {
       for (std::size_t i = 0; i < supernode.caches.size(); ++i) {
         facts.cache_capacity_blocks += supernode.cache_blocks(i, of_block);
+        if (cache.has_ssd()) facts.ssd_capacity_blocks += supernode.ssd_blocks(i, of_block);
       }
     }
   }

@@ -85,6 +85,21 @@ serve::KvSpec read_kv(const ConfigNode& node) {
   return spec;
 }
 
+serve::SsdSpec read_ssd(const ConfigNode& node) {
+  serve::SsdSpec spec;
+  spec.capacity_per_node = static_cast<Bytes>(node.quantity_or(
+      "capacity_per_node", Dimension::kBytes, 0, 0, static_cast<double>(hw::kMostDram)));
+  const auto rate = [&](const char* key, BytesPerSecond otherwise) {
+    return node.quantity_or(key, Dimension::kBandwidth, otherwise, 1e3, 1e15);
+  };
+  spec.read_bandwidth = rate("read_bandwidth", spec.read_bandwidth);
+  spec.write_bandwidth = rate("write_bandwidth", spec.write_bandwidth);
+  spec.latency = node.quantity_or("latency", Dimension::kTime, spec.latency, 0, 60);
+  spec.plane = read_plane(node, spec.plane, serve::kCachePlanes);
+  node.close();
+  return spec;
+}
+
 serve::CacheSpec read_cache(const ConfigNode& node) {
   serve::CacheSpec spec;
   spec.enabled = node.boolean_or("enabled", spec.enabled);
@@ -97,6 +112,7 @@ serve::CacheSpec read_cache(const ConfigNode& node) {
   }
   spec.plane = read_plane(node, spec.plane, serve::kCachePlanes);
   if (node.has("reuse")) spec.reuse = node.number("reuse", 0, 1);
+  spec.ssd = read_ssd(node.child_or_empty("ssd"));
   node.close();
   return spec;
 }

@@ -58,6 +58,7 @@ std::vector<coll::Plane> transfer_planes(const Scenario& scenario) {
   const serve::CacheSpec& cache = scenario.deployment.cache;
   if (scenario.role == serve::Role::kAll) planes.push_back(scenario.deployment.kv.plane);
   if (serve::computes_prompts(scenario.role) && cache.enabled) planes.push_back(cache.plane);
+  if (serve::computes_prompts(scenario.role) && cache.has_ssd()) planes.push_back(cache.ssd.plane);
   return planes;
 }
 

@@ -1,5 +1,6 @@
 // Which block of the context cache goes first.
 #include <algorithm>
+#include <array>
 
 #include "shipped_policies.hpp"
 
@@ -26,19 +27,21 @@ class CostAware : public Policy<CacheEviction> {
     const double token = 1 + static_cast<double>(view.tokens_before) / doubles_at_;
     double worth = view.last_evicted +
                    static_cast<double>(view.uses) * static_cast<double>(view.tokens) * token;
-    const bool in_chain = view.use == last_use_ + 1 && view.tokens_before < last_before_;
-    if (in_chain) worth = std::max(worth, last_worth_);
-    last_use_ = view.use;
-    last_before_ = view.tokens_before;
-    last_worth_ = worth;
+    Last& last = last_[view.tier == CacheTier::kSsd ? 1 : 0];
+    const bool in_chain = view.use == last.use + 1 && view.tokens_before < last.before;
+    if (in_chain) worth = std::max(worth, last.worth);
+    last = {view.use, view.tokens_before, worth};
     return worth;
   }
 
  private:
+  struct Last {
+    std::uint64_t use = 0;
+    Tokens before = 0;
+    double worth = 0;
+  };
   double doubles_at_;
-  std::uint64_t last_use_ = 0;
-  Tokens last_before_ = 0;
-  double last_worth_ = 0;
+  std::array<Last, 2> last_;  // by tier
 };
 
 }  // namespace

@@ -3,8 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
-#include <cmath>
 #include <utility>
 
 #include "cmsim/serve/policy_guard.hpp"
@@ -12,19 +10,13 @@
 namespace cmsim::serve {
 namespace {
 
-std::int64_t capacity_in_blocks(const ClusterState& state, const Placement& placement,
-                                std::size_t number) {
+CacheTiers::Capacity capacity_in_blocks(const ClusterState& state, const Placement& placement,
+                                        std::size_t number) {
   const CacheSpec& cache = state.config.deployment.cache;
-  if (!cache.enabled) return 0;
-  return placement.cache_blocks(number, cache.block_size * state.config.kv_bytes_per_token);
-}
-
-double worth(const Policies& policies, const CacheEvictionView& view) {
-  const double decided = call_policy<CacheEviction>(policies, view);
-  if (!std::isfinite(decided)) {
-    refuse<CacheEviction>(policies, view, fmt::format("said that it is worth {}", decided));
-  }
-  return decided;
+  if (!cache.enabled) return {};
+  const Bytes of_block = cache.block_size * state.config.kv_bytes_per_token;
+  return {placement.cache_blocks(number, of_block),
+          cache.has_ssd() ? placement.ssd_blocks(number, of_block) : 0};
 }
 
 int copiers(std::span<const InstancePlace> instances) {
@@ -43,12 +35,14 @@ CacheTraffic::CacheTraffic(ClusterState& state, Supernode& supernode, const Poli
     : state_(state),
       supernode_(supernode),
       placement_(supernode.placement),
+      policies_(policies),
+      volumes_(state, placement_.cpus_per_node),
       copies_(state, copiers(placement_.computing()), state.config.deployment.copies_per_die),
       next_die_(placement_.computing().size(), 0) {
+  caches_.reserve(placement_.caches.size());  // callbacks know where they are
   for (std::size_t i = 0; i < placement_.caches.size(); ++i) {
-    caches_.emplace_back(
-        capacity_in_blocks(state, placement_, i),
-        [&policies](const CacheEvictionView& view) { return worth(policies, view); });
+    caches_.emplace_back(state, policies, volumes_, placement_.caches[i].cpus,
+                         capacity_in_blocks(state, placement_, i), [this] { tell_of_tiers(); });
   }
   const CacheSpec& cache = state.config.deployment.cache;
   if (state.trace.has_blocks() && !imposed()) combine_ = cache.block_size / state.trace.block_size;
@@ -79,10 +73,19 @@ Tokens CacheTraffic::block_tokens(Tokens total, std::int32_t number) const {
   return std::clamp<Tokens>(total - number * size, 0, size);
 }
 
-ContextCache::Use CacheTraffic::use(RequestIndex index, std::int32_t number) const {
+CacheTiers::Part CacheTraffic::part(RequestIndex index, std::int32_t number) const {
   const Tokens before = Tokens{number} * state_.config.deployment.cache.block_size;
-  return {state_.now(), before,
-          block_tokens(state_.trace.rows[static_cast<std::size_t>(index)].prompt_tokens, number)};
+  const Tokens prompt = state_.trace.rows[static_cast<std::size_t>(index)].prompt_tokens;
+  return {block(index, number), {state_.now(), before, block_tokens(prompt, number)}};
+}
+
+std::vector<CacheTiers::Part> CacheTraffic::on_ssd(RequestIndex index, std::int32_t instance,
+                                                   std::int32_t blocks) const {
+  std::vector<CacheTiers::Part> parts;
+  for (std::int32_t b = blocks; b-- > 0;) {
+    if (cache(instance).find(block(index, b)) == CacheTier::kSsd) parts.push_back(part(index, b));
+  }
+  return parts;
 }
 
 CacheHit CacheTraffic::look_up(RequestIndex index, std::int32_t instance) const {
@@ -97,11 +100,20 @@ CacheHit CacheTraffic::look_up(RequestIndex index, std::int32_t instance) const 
     return hit;
   }
   const std::int32_t blocks = block_count(index);
-  const ContextCache& held_blocks = cache(instance);
-  while (hit.blocks < blocks && held_blocks.contains(block(index, hit.blocks))) ++hit.blocks;
-  const Tokens held =
-      std::min<Tokens>(Tokens{hit.blocks} * spec.block_size, request.record.prompt_tokens);
-  hit.tokens = std::min(held, request.context - 1);
+  const CacheTiers& tiers = cache(instance);
+  Tokens held = 0;
+  for (; hit.blocks < blocks; ++hit.blocks) {
+    const CacheTier tier = tiers.find(block(index, hit.blocks));
+    if (tier == CacheTier::kNowhere) break;
+    const Tokens until = std::min(Tokens{hit.blocks + 1} * spec.block_size,
+                                  std::min(request.record.prompt_tokens, request.context - 1));
+    if (tier == CacheTier::kSsd) {
+      ++hit.ssd_blocks;
+      hit.ssd_tokens += until - held;
+    }
+    held = until;
+  }
+  hit.tokens = held;
   return hit;
 }
 
@@ -117,8 +129,7 @@ void CacheTraffic::take(RequestIndex index, std::int32_t instance, const CacheHi
   const std::int32_t blocks = block_count(index);
   if (blocks == 0) return;
   if (!imposed()) {
-    for (std::int32_t b = hit.blocks; b-- > 0;)
-      cache(instance).touch(block(index, b), use(index, b));
+    for (std::int32_t b = hit.blocks; b-- > 0;) cache(instance).touch(part(index, b));
   }
   CacheEvent event;
   event.at = state_.now();
@@ -126,11 +137,62 @@ void CacheTraffic::take(RequestIndex index, std::int32_t instance, const CacheHi
   event.hit_blocks = hit.blocks;
   event.lookup_tokens = state_.request(index).context;
   event.hit_tokens = hit.tokens;
+  event.ssd_hit_blocks = hit.ssd_blocks;
+  event.ssd_hit_tokens = hit.ssd_tokens;
+  if (hit.ssd_blocks > 0) count();
+  add_totals(event);
+  state_.listeners.emit(&Listener::on_cache, event);
+}
+
+void CacheTraffic::add_totals(CacheEvent& event) const {
   for (const Supernode& one : state_.supernodes) {
     event.stored_blocks += one.stored_blocks;
     event.evicted_blocks += one.evicted_blocks;
+    event.ssd += one.ssd;
   }
+}
+
+void CacheTraffic::count() {
+  supernode_.stored_blocks = supernode_.evicted_blocks = 0;
+  supernode_.ssd = {};
+  for (const CacheTiers& one : caches_) {
+    supernode_.stored_blocks += one.dram().size();
+    supernode_.evicted_blocks += one.dram().evicted();
+    supernode_.ssd += one.counts();
+  }
+}
+
+void CacheTraffic::tell_of_tiers() {
+  count();
+  CacheEvent event;
+  event.at = state_.now();
+  add_totals(event);
   state_.listeners.emit(&Listener::on_cache, event);
+}
+
+void CacheTraffic::prefetch(const RequestView& request, std::int32_t instance,
+                            const PrefillInstanceView& queue) {
+  const CacheTiers& tiers = cache(instance);
+  if (!tiers.has_ssd() || tiers.dram().capacity() == 0) return;
+  const auto index = static_cast<RequestIndex>(request.id);
+  const CacheHit hit = look_up(index, instance);
+  if (hit.ssd_tokens == 0) return;
+  const CachePrefetchView seen{state_.now(),
+                               request,
+                               queue.waiting_requests,
+                               queue.waiting_tokens,
+                               hit.tokens - hit.ssd_tokens,
+                               hit.ssd_tokens};
+  const Tokens wanted = call_policy<CachePrefetch>(policies_, seen);
+  if (wanted < 0 || wanted > hit.ssd_tokens) {
+    refuse<CachePrefetch>(policies_, seen,
+                          fmt::format("chose {} of the {} tokens on SSD", wanted, hit.ssd_tokens));
+  }
+  std::vector<CacheTiers::Part> parts = on_ssd(index, instance, hit.blocks);
+  Tokens tokens = 0;
+  auto first = parts.end();
+  while (first != parts.begin() && tokens < wanted) tokens += (--first)->use.tokens;
+  if (first != parts.end()) cache(instance).prefetch(std::span(first, parts.end()));
 }
 
 void CacheTraffic::start_flow(std::int32_t instance, BlockId block, Bytes bytes, TransferKind kind,
@@ -142,63 +204,76 @@ void CacheTraffic::start_flow(std::int32_t instance, BlockId block, Bytes bytes,
   // All instances that compute have as many.
   const std::size_t copier = static_cast<std::size_t>(instance) * dies.size() + next;
   next = (next + 1) % dies.size();
-  const std::vector<std::int32_t>& cpus = placement_.caches[placement_.cache_of(instance)].cpus;
-  const hw::Endpoint holder = hw::cpu(
-      cpus[static_cast<std::size_t>(cpu_of_block(block, static_cast<std::int32_t>(cpus.size())))]);
+  const hw::Endpoint holder = hw::cpu(cache(instance).holder(block));
   const coll::Op op = kind == TransferKind::kCacheRead ? coll::Op::kRead : coll::Op::kWrite;
   copies_.start(copier, {hw::die(die), holder, bytes, state_.config.deployment.cache.plane, op},
                 kind, std::move(done));
 }
 
+void CacheTraffic::Dealt::add(BlockId block, Bytes of_block) {
+  const auto flow = static_cast<std::size_t>(blocks % kFlowsPerRequest);
+  if (blocks < kFlowsPerRequest) first[flow] = block;
+  bytes[flow] += of_block;
+  ++blocks;
+}
+
+void CacheTraffic::start(const Dealt& dealt, std::int32_t instance, TransferKind kind,
+                         const coll::Runtime::Callback& done) {
+  for (std::int32_t f = 0; f < dealt.flows(); ++f) {
+    const auto flow = static_cast<std::size_t>(f);
+    start_flow(instance, dealt.first[flow], dealt.bytes[flow], kind, done);
+  }
+}
+
 void CacheTraffic::read(RequestIndex index, std::int32_t instance, const CacheHit& hit,
                         coll::Runtime::Callback done) {
-  std::array<Bytes, kFlowsPerRequest> bytes{};
-  const std::int32_t flows = std::min(hit.blocks, kFlowsPerRequest);
+  Dealt from_dram, from_ssd;
   for (std::int32_t b = 0; b < hit.blocks; ++b) {
-    bytes[static_cast<std::size_t>(b % flows)] +=
-        block_tokens(hit.tokens, b) * state_.config.kv_bytes_per_token;
+    const BlockId id = block(index, b);
+    const bool on_ssd = hit.ssd_blocks > 0 && cache(instance).find(id) == CacheTier::kSsd;
+    (on_ssd ? from_ssd : from_dram)
+        .add(id, block_tokens(hit.tokens, b) * state_.config.kv_bytes_per_token);
   }
-  state_.request(index).pending_reads = flows;
-  for (std::int32_t f = 0; f < flows; ++f) {
-    start_flow(instance, block(index, f), bytes[static_cast<std::size_t>(f)],
-               TransferKind::kCacheRead, [this, index, done] {
-                 if (--state_.request(index).pending_reads == 0) done();
-               });
-  }
+  state_.request(index).pending_reads = from_dram.flows() + from_ssd.flows();
+  const auto arrived = [this, index, done = std::move(done)] {
+    if (--state_.request(index).pending_reads == 0) done();
+  };
+  start(from_dram, instance, TransferKind::kCacheRead, arrived);
+  if (from_ssd.blocks == 0) return;
+  cache(instance).fetch(on_ssd(index, instance, hit.blocks), [this, instance, from_ssd, arrived] {
+    start(from_ssd, instance, TransferKind::kCacheRead, arrived);
+  });
 }
 
 void CacheTraffic::write(RequestIndex index, std::int32_t instance) {
   const Request& request = state_.request(index);
-  if (!imposed() && cache(instance).capacity() == 0) return;
+  if (!imposed() && !cache(instance).has_room()) return;
   const std::int32_t blocks = block_count(index);
-  std::array<Bytes, kFlowsPerRequest> bytes{};
-  std::array<BlockId, kFlowsPerRequest> first{};
-  std::int32_t missing = 0;
+  std::vector<CacheTier> tiers(static_cast<std::size_t>(blocks), CacheTier::kDram);
+  Dealt missing;
   for (std::int32_t b = request.hit_blocks; b < blocks; ++b) {
-    const BlockId id = block(index, b);
-    if (!imposed() && cache(instance).contains(id)) continue;
-    const auto flow = static_cast<std::size_t>(missing % kFlowsPerRequest);
-    if (missing < kFlowsPerRequest) first[flow] = id;
-    bytes[flow] += block_tokens(request.record.prompt_tokens, b) * state_.config.kv_bytes_per_token;
-    ++missing;
+    const CacheTiers::Part written = part(index, b);
+    if (!imposed()) {
+      if (cache(instance).find(written.block) != CacheTier::kNowhere) continue;
+      CacheTier& tier = tiers[static_cast<std::size_t>(b)];
+      tier = cache(instance).place(written);
+      if (tier == CacheTier::kNowhere) continue;
+    }
+    missing.add(written.block, written.use.tokens * state_.config.kv_bytes_per_token);
   }
-  if (missing == 0) return;
-  const std::int32_t flows = std::min(missing, kFlowsPerRequest);
-  const std::int32_t job = acquire_job({index, instance, flows});
-  for (std::int32_t f = 0; f < flows; ++f) {
-    start_flow(instance, first[static_cast<std::size_t>(f)], bytes[static_cast<std::size_t>(f)],
-               TransferKind::kCacheWrite, [this, job] { finish_write(job); });
-  }
+  if (missing.blocks == 0) return;
+  const std::int32_t job = acquire_job({index, instance, missing.flows(), std::move(tiers)});
+  start(missing, instance, TransferKind::kCacheWrite, [this, job] { finish_write(job); });
 }
 
-std::int32_t CacheTraffic::acquire_job(const WriteJob& job) {
+std::int32_t CacheTraffic::acquire_job(WriteJob job) {
   if (free_jobs_.empty()) {
-    jobs_.push_back(job);
+    jobs_.push_back(std::move(job));
     return static_cast<std::int32_t>(jobs_.size()) - 1;
   }
   const std::int32_t number = free_jobs_.back();
   free_jobs_.pop_back();
-  jobs_[static_cast<std::size_t>(number)] = job;
+  jobs_[static_cast<std::size_t>(number)] = std::move(job);
   return number;
 }
 
@@ -206,16 +281,15 @@ void CacheTraffic::finish_write(std::int32_t job_index) {
   WriteJob& job = jobs_[static_cast<std::size_t>(job_index)];
   if (--job.pending > 0) return;
   const RequestIndex index = job.request;
-  ContextCache& written = cache(job.instance);
+  CacheTiers& written = cache(job.instance);
+  std::vector<CacheTier> tiers = std::move(job.tiers);
   free_jobs_.push_back(job_index);
   if (imposed()) return;
-  for (std::int32_t b = block_count(index); b-- > 0;)
-    written.insert(block(index, b), use(index, b));
-  supernode_.stored_blocks = supernode_.evicted_blocks = 0;
-  for (const ContextCache& one : caches_) {
-    supernode_.stored_blocks += one.size();
-    supernode_.evicted_blocks += one.evicted();
-  }
+  std::ranges::reverse(tiers);
+  std::vector<CacheTiers::Part> parts;
+  for (std::int32_t b = block_count(index); b-- > 0;) parts.push_back(part(index, b));
+  written.store(parts, tiers);
+  count();
 }
 
 }  // namespace cmsim::serve

@@ -33,7 +33,10 @@ void ChunkedPrefill::begin(RequestIndex index) {
   to_compute_ += request.context - request.computed;
   request.hit_blocks = hit.blocks;
   const bool is_first = record.prefill_start < 0 && record.decode_start < 0;
-  if (is_first) record.cached_tokens = hit.tokens;
+  if (is_first) {
+    record.cached_tokens = hit.tokens;
+    record.ssd_tokens = hit.ssd_tokens;
+  }
   set_once(record, &RequestRecord::cache_read_start, state_.now());
   const auto wait = [this, index] {
     ranks_[static_cast<std::size_t>(state_.request(index).rank)].waiting.push_back(

@@ -6,12 +6,15 @@
 
 namespace cmsim::serve {
 
-ContextCache::ContextCache(std::int64_t capacity_blocks, Worth worth)
-    : capacity_(capacity_blocks), worth_(std::move(worth)) {}
+ContextCache::ContextCache(std::int64_t capacity_blocks, Worth worth, CacheTier tier)
+    : capacity_(capacity_blocks), worth_(std::move(worth)), tier_(tier) {}
 
 void ContextCache::use_node(Node& node, const Use& use) {
-  const CacheEvictionView view{use.now,           ++uses_,    ++node.uses,
-                               use.tokens_before, use.tokens, last_evicted_};
+  Resident& resident = node.resident;
+  resident.tokens_before = use.tokens_before;
+  resident.tokens = use.tokens;
+  const CacheEvictionView view{
+      use.now, ++uses_, ++resident.uses, use.tokens_before, use.tokens, last_evicted_, tier_};
   node.standing = {std::max(node.standing.worth, worth_(view)), uses_};
 }
 
@@ -19,24 +22,30 @@ void ContextCache::touch(BlockId block, const Use& use) {
   use_node(nodes_[static_cast<std::size_t>(index_.at(block))], use);
 }
 
-void ContextCache::insert(BlockId block, const Use& use) {
-  if (capacity_ <= 0) return;
+std::optional<ContextCache::Resident> ContextCache::insert(BlockId block, const Use& use,
+                                                           std::int64_t uses_before) {
+  std::optional<Resident> gone;
+  if (capacity_ <= 0) return gone;
   const auto [it, is_new] = index_.try_emplace(block, 0);
   if (!is_new) {
-    use_node(nodes_[static_cast<std::size_t>(it->second)], use);
-    return;
+    Node& node = nodes_[static_cast<std::size_t>(it->second)];
+    node.resident.uses = std::max(node.resident.uses, uses_before);
+    use_node(node, use);
+    return gone;
   }
   if (size() > capacity_) {
     it->second = evict();
+    gone = nodes_[static_cast<std::size_t>(it->second)].resident;
   } else {
     it->second = static_cast<std::int32_t>(nodes_.size());
     nodes_.emplace_back();
   }
   Node& node = nodes_[static_cast<std::size_t>(it->second)];
-  node = {block, 0, {std::numeric_limits<double>::lowest(), 0}};
+  node = {{block, uses_before, 0, 0}, {std::numeric_limits<double>::lowest(), 0}};
   use_node(node, use);
   heap_.push_back({node.standing, it->second});
   std::push_heap(heap_.begin(), heap_.end(), goes_later);
+  return gone;
 }
 
 std::int32_t ContextCache::evict() {
@@ -52,7 +61,7 @@ std::int32_t ContextCache::evict() {
   heap_.pop_back();
   const Node& node = nodes_[static_cast<std::size_t>(found)];
   last_evicted_ = node.standing.worth;
-  index_.erase(node.block);
+  index_.erase(node.resident.block);
   ++evicted_;
   return found;
 }

@@ -34,4 +34,29 @@ const char* to_string(Reason reason) {
   return "?";
 }
 
+const char* to_string(TransferKind kind) {
+  switch (kind) {
+    case TransferKind::kCacheRead:
+      return "cache_read";
+    case TransferKind::kCacheWrite:
+      return "cache_write";
+    case TransferKind::kKvPull:
+      return "kv_pull";
+    case TransferKind::kSsdRead:
+      return "ssd_read";
+    case TransferKind::kSsdWrite:
+      return "ssd_write";
+  }
+  return "?";
+}
+
+SsdCounts& SsdCounts::operator+=(const SsdCounts& other) {
+  for (const auto count : {&SsdCounts::stored, &SsdCounts::evicted, &SsdCounts::placed,
+                           &SsdCounts::demoted, &SsdCounts::promoted, &SsdCounts::prefetched,
+                           &SsdCounts::prefetch_used, &SsdCounts::prefetch_wasted}) {
+    this->*count += other.*count;
+  }
+  return *this;
+}
+
 }  // namespace cmsim::serve

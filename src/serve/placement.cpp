@@ -142,6 +142,11 @@ void check_planes(const DeploymentSpec& deployment, const hw::Platform& platform
     }
     std::ranges::copy(users, std::back_inserter(ends));
     check_plane("cache/plane", deployment.cache.plane, kCachePlanes, platform, topology, ends);
+    if (deployment.cache.has_ssd()) {
+      const auto cpus = std::ranges::count(ends, hw::EndpointKind::kCpu, &hw::Endpoint::kind);
+      check_plane("cache/ssd/plane", deployment.cache.ssd.plane, kCachePlanes, platform, topology,
+                  std::span(ends).subspan(1, static_cast<std::size_t>(cpus)));
+    }
   }
   if (pulls) check_plane("kv/plane", deployment.kv.plane, kKvPlanes, platform, topology, all);
 }
@@ -181,16 +186,20 @@ std::vector<Share> shares_of(const hw::Platform& platform, int supernodes) {
   return shares;
 }
 
-CacheStore pooled_cache(Bytes dram_per_node, const hw::Platform& platform,
-                        const std::vector<std::int32_t>& own) {
-  CacheStore cache{0, own};
-  const auto cpus = static_cast<Bytes>(own.size());
+/// Of what every node gives, the share of so many of its CPUs.
+Bytes share_of(std::size_t cpus, Bytes per_node, const hw::Platform& platform) {
+  const auto own = static_cast<Bytes>(cpus);
   const Bytes of_node = platform.cpus_per_node;
-  cache.bytes = cpus / of_node * dram_per_node + cpus % of_node * dram_per_node / of_node;
-  return cache;
+  return own / of_node * per_node + own % of_node * per_node / of_node;
 }
 
-CacheStore local_cache(Bytes dram_per_node, const hw::Platform& platform, const Share& share,
+CacheStore pooled_cache(const CacheSpec& spec, const hw::Platform& platform,
+                        const std::vector<std::int32_t>& own) {
+  return {share_of(own.size(), spec.dram_per_node, platform),
+          share_of(own.size(), spec.ssd.capacity_per_node, platform), own};
+}
+
+CacheStore local_cache(const CacheSpec& spec, const hw::Platform& platform, const Share& share,
                        std::span<const std::int32_t> dies) {
   const std::int32_t dies_of_node = platform.npus_per_node * platform.dies_per_npu;
   CacheStore cache;
@@ -200,7 +209,8 @@ CacheStore local_cache(Bytes dram_per_node, const hw::Platform& platform, const 
         std::ranges::count(dies, node, [&](std::int32_t die) { return die / dies_of_node; });
     if (own == 0) continue;
     cache.cpus.push_back(cpu);
-    cache.bytes += dram_per_node / platform.cpus_per_node * own / dies_of_node;
+    cache.dram += spec.dram_per_node / platform.cpus_per_node * own / dies_of_node;
+    cache.ssd += spec.ssd.capacity_per_node / platform.cpus_per_node * own / dies_of_node;
   }
   return cache;
 }
@@ -208,6 +218,7 @@ CacheStore local_cache(Bytes dram_per_node, const hw::Platform& platform, const 
 Placement place_on(const Share& share, const DeploymentSpec& deployment,
                    const hw::Platform& platform, Role role) {
   Placement placement;
+  placement.cpus_per_node = platform.cpus_per_node;
   std::span<const std::int32_t> left = share.dies;
   const auto take = [&](int instances, int npus, int dies_per_rank) {
     std::vector<InstancePlace> places;
@@ -242,11 +253,11 @@ Placement place_on(const Share& share, const DeploymentSpec& deployment,
   }
   const CacheSpec& cache = deployment.cache;
   if (cache.scope == CacheScope::kPooled || !computes_prompts(role)) {
-    placement.caches.push_back(pooled_cache(cache.dram_per_node, platform, share.cpus));
+    placement.caches.push_back(pooled_cache(cache, platform, share.cpus));
     return placement;
   }
   for (const InstancePlace& instance : placement.computing()) {
-    placement.caches.push_back(local_cache(cache.dram_per_node, platform, share, instance.dies));
+    placement.caches.push_back(local_cache(cache, platform, share, instance.dies));
   }
   return placement;
 }

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <array>
+
 #include "cmsim/base/error.hpp"
 #include "cmsim/base/utf8.hpp"
 
@@ -56,6 +58,15 @@ std::string PrefillAdmission::in_short(const View& view) {
 }
 std::string PrefillBatching::in_short(const View& view) {
   return fmt::format("instance {}, {}", view.instance, waiting(view.waiting.size()));
+}
+std::string CachePrefetch::in_short(const View& view) {
+  return fmt::format("request {}, {} tokens on SSD", view.request.id, view.ssd_tokens);
+}
+std::string CachePlacement::in_short(const View& view) {
+  constexpr std::array<const char*, 3> kOccasions{"to be stored", "found on SSD",
+                                                  "evicted from DRAM"};
+  return fmt::format("a block {}, used {} times",
+                     kOccasions.at(static_cast<std::size_t>(view.occasion)), view.uses);
 }
 std::string CacheEviction::in_short(const View& view) {
   return fmt::format("use {} of the cache, of a block used {} times", view.use, view.uses);

@@ -107,6 +107,7 @@ bool PrefillPool::enqueue(RequestIndex index) {
   request.record.prefill_instance = among_all(number);
   request.computed = 0;
   instance(number).waiting.push_back(as_seen);
+  cache_.prefetch(as_seen, number, view(number));
   ++view(number).waiting_requests;
   view(number).waiting_tokens += request.context;
   ++state_.in_prefill;
@@ -234,8 +235,10 @@ bool PrefillPool::take(std::int32_t number, std::size_t position) {
   request.computed = hit.tokens;
   request.hit_blocks = hit.blocks;
   inst.next_blocks += hit.blocks;
-  if (request.record.cache_read_start < 0 && request.record.decode_start < 0)
+  if (request.record.cache_read_start < 0 && request.record.decode_start < 0) {
     request.record.cached_tokens = hit.tokens;
+    request.record.ssd_tokens = hit.ssd_tokens;
+  }
   set_once(request.record, &RequestRecord::cache_read_start, state_.now());
   add_slice(number, index);
   if (hit.tokens > 0) {

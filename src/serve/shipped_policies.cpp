@@ -8,6 +8,8 @@ PolicyRegistry builtin_policies() {
   add_prefill_routing(registry);
   add_prefill_admission(registry);
   add_prefill_batching(registry);
+  add_cache_prefetch(registry);
+  add_cache_placement(registry);
   add_cache_eviction(registry);
   add_decode_admission(registry);
   add_decode_routing(registry);

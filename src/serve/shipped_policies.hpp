@@ -12,6 +12,8 @@ void add_supernode_routing(PolicyRegistry& registry);
 void add_prefill_routing(PolicyRegistry& registry);
 void add_prefill_admission(PolicyRegistry& registry);
 void add_prefill_batching(PolicyRegistry& registry);
+void add_cache_prefetch(PolicyRegistry& registry);
+void add_cache_placement(PolicyRegistry& registry);
 void add_cache_eviction(PolicyRegistry& registry);
 void add_decode_admission(PolicyRegistry& registry);
 void add_decode_routing(PolicyRegistry& registry);

@@ -35,6 +35,7 @@ metrics::Result full_result() {
       of->percentiles.resize(result.arguments.percentiles.size());
     }
   }
+  result.cache.ssd_capacity_blocks = 1;
   result.load.prefill.emplace();
   result.load.decode.emplace();
   result.decode_breakdown.emplace();

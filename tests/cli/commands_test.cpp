@@ -122,8 +122,8 @@ TEST(PoliciesCommand, ListsEveryKindWithALine) {
   for (const char* kind :
        {"/policies/prefill_routing", "/policies/prefill_batching", "/policies/decode_routing",
         "/policies/decode_admission", "/policies/prefill_admission", "/policies/cache_eviction",
-        "/policies/preemption", "/policies/expert_placement", "/policies/proportion",
-        "/policies/supernode_routing"}) {
+        "/policies/cache_placement", "/policies/cache_prefetch", "/policies/preemption",
+        "/policies/expert_placement", "/policies/proportion", "/policies/supernode_routing"}) {
     EXPECT_THAT(run.out, HasSubstr(kind));
   }
   EXPECT_THAT(run.out, HasSubstr("least_tokens"));

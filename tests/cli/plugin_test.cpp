@@ -29,6 +29,10 @@ constexpr const char* kTraced =
     R"(/workload={"trace": ")" CMSIM_SOURCE_DIR R"(/workloads/traces/r1-like.jsonl.gz",
         "max_requests": 20})";
 
+// Prompts of which some begin alike.
+constexpr const char* kShared = R"(/workload={"role": "prefill", "trace": ")" CMSIM_SOURCE_DIR
+                                R"(/workloads/traces/r1-like.jsonl.gz", "max_requests": 80})";
+
 // More requests at once than the KV space of a small HBM holds: what is let in outgrows it.
 constexpr const char* kCrowded =
     R"(/workload={"role": "decode", "requests": 6000, "prompt_length": 1000, "output_length": 100,
@@ -42,6 +46,10 @@ std::string plugin(const std::string& name) {
 std::vector<std::string> settings_for(const std::string& slot) {
   if (slot == "preemption") {
     return {kCrowded, "/platform/operators/hbm_reserved=42GB"};
+  }
+  if (slot == "cache_prefetch" || slot == "cache_placement") {
+    return {kShared, "/deployment/cache/dram_per_node=1MB",
+            "/deployment/cache/ssd/capacity_per_node=1TB"};
   }
   std::vector<std::string> settings{slot == "cache_eviction" ? kTraced : kWorkload};
   if (slot == "expert_placement") settings.emplace_back("/experts/drift/time=10min");
@@ -143,9 +151,10 @@ TEST_P(Zoo, AFactoryMaySayThatTheUserIsWrong) {
 
 INSTANTIATE_TEST_SUITE_P(Slots, Zoo,
                          testing::Values("supernode_routing", "prefill_routing",
-                                         "prefill_admission", "prefill_batching", "cache_eviction",
-                                         "decode_admission", "decode_routing", "preemption",
-                                         "proportion", "expert_placement"),
+                                         "prefill_admission", "cache_prefetch", "prefill_batching",
+                                         "cache_placement", "cache_eviction", "decode_admission",
+                                         "decode_routing", "preemption", "proportion",
+                                         "expert_placement"),
                          [](const auto& slot) { return slot.param; });
 
 TEST(ZooDecisions, OneOutsideItsDomainIsNamed) {
@@ -160,6 +169,10 @@ TEST(ZooDecisions, OneOutsideItsDomainIsNamed) {
       {"prefill_routing", "out_of_range", "chose instance 99 of 6"},
       {"prefill_routing", "negative", "chose instance -1 of 6"},
       {"prefill_admission", "out_of_range", "gave the verdict 7"},
+      {"cache_prefetch", "out_of_range", "chose "},
+      {"cache_prefetch", "negative", "chose -1 of the "},
+      {"cache_placement", "out_of_range", "chose tier 3"},
+      {"cache_placement", "always_dram", "chose tier 1"},
       {"cache_eviction", "nan", "said that it is worth nan"},
       {"cache_eviction", "infinite", "said that it is worth inf"},
       {"decode_admission", "of_none", "allowed an instance 0 sequences"},

@@ -124,6 +124,7 @@ def facts_of(drawn: Drawn) -> Facts:
         ub_capacity=machine("/ub/link_bandwidth") * machine("/ub/sub_planes"),
         write_efficiency=machine(write + "inter_node_efficiency"),
         cache_bytes=quantity(cache["dram_per_node"]) * machine("/nodes") * built,
+        ssd_bytes=quantity(cache.get("ssd", {}).get("capacity_per_node", "0B")) * machine("/nodes") * built,
         kv_bytes={"bf16": 2, "int8": 1}[scenario["precision"]["kv_cache"]] * model("layers")
         * (model("kv_lora_rank") + model("rope_head_dim")),
         hbm_bandwidth=machine("/die/hbm_bandwidth"), hbm_capacity=machine("/die/hbm_capacity"),

@@ -186,11 +186,29 @@ def drop_idle(scenario: Config) -> None:
     if not used:
         deployment["cache"] = {"enabled": cache["enabled"]}
     if not used or "reuse" in cache:
-        scenario.get("policies", {}).pop("cache_eviction", None)
+        for slot in ("cache_eviction", "cache_placement", "cache_prefetch"):
+            scenario.get("policies", {}).pop(slot, None)
+    elif "trace" in workload:
+        draw_ssd(random.Random(f"judge ssd {scenario['seed']}"), scenario)
     if "decode" in scenario and scenario["decode"]["mtp"]["draft_tokens"] == 0:
         scenario["decode"]["mtp"].pop("acceptance", None)
     if scenario.get("experts", {}).get("placement") == "balanced":
         del scenario["experts"]["skew"]
+
+
+def draw_ssd(rng: random.Random, scenario: Config) -> None:
+    """Sometimes SSDs behind the cache, and policies that use them."""
+    policies = scenario.setdefault("policies", {})
+    if rng.random() < 0.5:
+        policies["cache_placement"] = rng.choice(["dram_first", "second_use"])
+    if rng.random() < 0.4:
+        return
+    cache = scenario["deployment"]["cache"]
+    cache["ssd"] = {"capacity_per_node": rng.choice(["50MB", "1GB", "100GB"]), "plane": rng.choice(["vpc", "vpc", "ub"]),
+                    "read_bandwidth": rng.choice(["1GB/s", "7GB/s"])}
+    cache["dram_per_node"] = rng.choice(["0B", "20MB", "50MB", "1GB"])
+    if scenario["workload"]["role"] in ("all", "prefill") and "prefill" in scenario["deployment"]:
+        policies["cache_prefetch"] = rng.choice(["none", "on_arrival", {"name": "on_arrival", "least_tokens": 2000}])
 
 
 def draw_policies(rng: random.Random) -> Config:

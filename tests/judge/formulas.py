@@ -29,6 +29,7 @@ class Row:
     request_class: str
     prompt: int
     cached: int
+    ssd: int  # of the cached
     output: int
     initial: int
     prefill_instance: str
@@ -93,7 +94,8 @@ def read_row(cells: dict[str, str]) -> Row:
             phases[phase] = (known, known + duration)
             known += duration
     return Row(cells["outcome"], cells["reason"], cells["class"], number("prompt_tokens"),
-               number("cached_tokens"), number("output_tokens"), number("initial_tokens"), cells["prefill_instance"],
+               number("cached_tokens"), number("ssd_tokens"), number("output_tokens"), number("initial_tokens"),
+               cells["prefill_instance"],
                cells["decode_instance"], cells["decode_rank"], number("iterations"), number("preemptions"), arrival,
                time("sent"), time("finished"), time("ttft"), time("tpot"), time("e2el"),
                number("slo_met"), phases, cells["session"], count("turn"), count("after"), time("think"))

@@ -161,8 +161,11 @@ class PartFigures(View):
         carried = {"rdma": (pulled["rdma"],) * 2, "die_to_die": (0, 0),  # out, in
                    "die_ub": (pulled["ub"] + cached["write"], pulled["ub"] + cached["read"]),
                    "cpu_ub": (cached["read"], cached["write"])}
+        ssd, ssd_plane = sum(moved.get(f"ssd_{way}", 0) for way in ("read", "write")), facts.cache.get("ssd", {}).get("plane", "vpc")
+        if ssd_plane == "ub":
+            carried["cpu_ub"] = (cached["read"] + ssd, cached["write"] + ssd)
         if facts.cache["plane"] == "ub":
-            carried["vpc"] = (0, 0)
+            carried["vpc"] = (ssd if ssd_plane == "vpc" else 0,) * 2
         # A link between two dies is out of one; a die alone in its package has none.
         rows = [(name, way) for name in ports if ports[name] for way in range(1 + (name != "die_to_die"))]
         ledger.holds(self.field("links"), len(part.figures["links"]) == len(rows), "all classes and ways")

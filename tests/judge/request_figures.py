@@ -18,6 +18,7 @@ class RequestFigures(View):
         for row in self.rows:
             holds("phases", all(s <= e for s, e in row.phases.values()), "phases that go forward")
             holds("cached_tokens", 0 <= row.cached < row.prompt, "fewer than the prompt's")
+            holds("ssd_tokens", 0 <= row.ssd <= (row.cached if self.facts.ssd_bytes else 0), "of those cached")
             holds("initial_tokens", 0 <= row.initial < row.output, "fewer than the output")
             if row.initial:
                 holds("initial_tokens", self.facts.stationary, "0 without a stationary start")

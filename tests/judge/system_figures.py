@@ -42,6 +42,40 @@ class SystemFigures(View):
                               [sum(math.ceil(r.prompt / tokens) for r in rows) for rows in looked_up])
                 ledger.same(f"cache.hit_{unit}", sum(math.ceil(r.cached / tokens) for r in looked_up[0]))
 
+        ledger.holds("cache.tiers", ("tiers" in cache) == (self.facts.ssd_bytes > 0), "where there are SSDs")
+        if "tiers" in cache:
+            self.tiers(cache["tiers"])
+
+    def tiers(self, tiers: dict[str, Any]) -> None:
+        ledger, cache, dram, ssd = self.ledger, self.result["cache"], tiers["dram"], tiers["ssd"]
+        of_each = self.facts.ssd_bytes / self.facts.supernodes
+        capacity = math.floor(of_each / (cache["block_size"] * self.facts.kv_bytes)) * self.facts.supernodes
+        ledger.same("cache.tiers.ssd.capacity_blocks", capacity)
+        ledger.near("cache.tiers.ssd.occupancy", quotient(ssd["stored_blocks"], capacity))
+        for name, tier, other in (("dram", dram, ssd), ("ssd", ssd, dram)):
+            field = f"cache.tiers.{name}"
+            for unit in ("blocks", "tokens"):
+                ledger.same(f"{field}.hit_{unit}", cache[f"hit_{unit}"] - other[f"hit_{unit}"])
+            ledger.same(f"{field}.hit_bytes", tier["hit_tokens"] * self.facts.kv_bytes)
+            ledger.near(f"{field}.hit_rate_by_token", quotient(tier["hit_tokens"], cache["lookup_tokens"]))
+        if self.calm:
+            ledger.same("cache.tiers.ssd.hit_tokens", sum(r.ssd for r in self.rows))
+        prefetched, written = ssd["prefetched_blocks"], ssd["placed_blocks"] + ssd["demoted_blocks"]
+        for field in ("prefetched", "placed", "demoted"):
+            ledger.within(f"cache.tiers.ssd.{field}_blocks", 0, math.inf)
+        ledger.within("cache.tiers.ssd.prefetch_used_blocks", 0, prefetched - ssd["prefetch_wasted_blocks"])
+        ledger.within("cache.tiers.ssd.prefetch_wasted_blocks", 0, prefetched)
+        ledger.within("cache.tiers.ssd.promoted_blocks", 0, ssd["hit_blocks"] + prefetched)
+        ledger.within("cache.tiers.ssd.stored_blocks", 0, min(capacity, written))
+        ledger.within("cache.tiers.ssd.evicted_blocks", 0, written)
+        ledger.holds("cache.tiers.ssd.evicted_blocks", ssd["stored_blocks"] + ssd["evicted_blocks"] <= written,
+                     f"no more held or evicted than the {written} written")
+        moved = self.whole.figures["transfers"]
+        block = cache["block_size"] * self.facts.kv_bytes
+        ledger.within("whole_run.transfers.ssd_read.bytes", 0, (ssd["hit_blocks"] + prefetched) * block)
+        if not self.partial:
+            ledger.within("whole_run.transfers.ssd_write.bytes", 0, written * block)
+
     def extrapolated(self) -> None:
         """What lies outside of the envelope by more than its tolerance; the device is always the validated one."""
         envelope, figures, found = ENVELOPE, self.window.figures, []

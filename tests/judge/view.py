@@ -48,6 +48,7 @@ class Facts:
     ub_capacity: float  # B/s of a die, all planes
     write_efficiency: float  # of a write to a die of another node
     cache_bytes: float  # DRAM of all nodes
+    ssd_bytes: float  # SSDs of all nodes, 0 where none are used
     kv_bytes: int  # of a token, as pulled and cached
     hbm_bandwidth: float  # B/s
     hbm_capacity: float

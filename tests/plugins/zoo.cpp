@@ -157,6 +157,20 @@ CMSIM_POLICY_PLUGIN(registry) {
   add<Batching>(registry, "largest", [](const auto&) { return kLargest; });
   add<Batching>(registry, "never", [](const auto&) { return std::nullopt; });
 
+  using Ahead = serve::CachePrefetch;
+  add_deeds<Ahead>(registry, [](const auto&) { return cmsim::Tokens{0}; });
+  add<Ahead>(registry, "out_of_range", [](const auto& view) { return view.ssd_tokens + 1; });
+  add<Ahead>(registry, "negative", [](const auto&) { return cmsim::Tokens{-1}; });
+
+  using Tier = serve::CachePlacement;
+  const Choice<Tier> tiers = [](const auto& view) {
+    return view.occasion == serve::CacheOccasion::kEvicted ? serve::CacheTier::kSsd
+                                                           : serve::CacheTier::kDram;
+  };
+  add_deeds<Tier>(registry, tiers);
+  add<Tier>(registry, "out_of_range", [](const auto&) { return static_cast<serve::CacheTier>(3); });
+  add<Tier>(registry, "always_dram", [](const auto&) { return serve::CacheTier::kDram; });
+
   using Eviction = serve::CacheEviction;
   add_deeds<Eviction>(registry, [](const auto&) { return 1.0; });
   add<Eviction>(registry, "nan", [](const auto&) { return std::nan(""); });

@@ -135,6 +135,9 @@ std::vector<std::string> needed_by(const std::string& slot) {
   if (slot == serve::SupernodeRouting::kName) {
     return {"/platform/supernodes=2", "/deployment/supernodes=2"};
   }
+  if (slot == serve::CachePrefetch::kName) {
+    return {"/deployment/cache/ssd/capacity_per_node=1TB"};
+  }
   if (slot == serve::ExpertPlacement::kName) return {"/experts/drift/time=1min"};
   if (slot == serve::ProportionChoice::kName) {
     return {"/deployment/prefill/instances=10", "/deployment/role_switch/load=5s"};

@@ -153,11 +153,11 @@ TEST(Placement, LeavesOutWhatTheFaultsTook) {
   EXPECT_EQ(p.prefill[0].die(13), 15);
   EXPECT_EQ(p.prefill[0].die(14), 32);
   EXPECT_EQ(p.caches[0].cpus.size(), 188u);
-  EXPECT_EQ(p.caches[0].bytes, 47 * deployment.cache.dram_per_node);
+  EXPECT_EQ(p.caches[0].dram, 47 * deployment.cache.dram_per_node);
   // One of the four CPUs of node 2 takes a quarter of its share with it.
   hw::add_faults(platform, {{.kind = hw::Fault::Kind::kCpu, .at = 8}});
   const Bytes of_node = deployment.cache.dram_per_node;
-  EXPECT_EQ(place(deployment, platform, Role::kAll).front().caches[0].bytes,
+  EXPECT_EQ(place(deployment, platform, Role::kAll).front().caches[0].dram,
             46 * of_node + 3 * of_node / 4);
   check_deployment(deployment, platform, Role::kAll);  // 375 NPUs are left for 256
   deployment.decode.npus_per_instance = 280;           // and 96 of prefill
@@ -207,12 +207,12 @@ TEST(Placement, ALocalCacheIsThatOfTheNodesOfItsInstance) {
   deployment.cache.scope = CacheScope::kLocal;
   const Placement p = place(deployment, supernode(), Role::kAll).front();
   ASSERT_EQ(p.caches.size(), 6u);
-  EXPECT_EQ(p.caches[1].bytes, 2000);
+  EXPECT_EQ(p.caches[1].dram, 2000);
   EXPECT_EQ(p.caches[1].cpus, (std::vector<std::int32_t>{8, 9, 10, 11, 12, 13, 14, 15}));
   EXPECT_EQ(p.cache_of(3), 3u);
   deployment.prefill = {2, 4, 8, 1000};  // two on a node: a half each
   const Placement halves = place(deployment, supernode(), Role::kAll).front();
-  EXPECT_EQ(halves.caches[1].bytes, 500);
+  EXPECT_EQ(halves.caches[1].dram, 500);
   EXPECT_EQ(halves.caches[1].cpus.size(), 4u);
   EXPECT_EQ(place(deployment, supernode(), Role::kDecodeOnly).front().caches.size(), 1u);
 }

@@ -27,7 +27,7 @@ TEST(Supernodes, HaveDiesAndCpusOfTheirOwn) {
   EXPECT_EQ(placed[1].decode[0].dies, (std::vector<std::int32_t>{10, 11}));
   EXPECT_EQ(placed[0].caches[0].cpus, (std::vector<std::int32_t>{0, 1}));
   EXPECT_EQ(placed[1].caches[0].cpus, (std::vector<std::int32_t>{2, 3}));
-  EXPECT_EQ(placed[1].caches[0].bytes, 100'000'000);
+  EXPECT_EQ(placed[1].caches[0].dram, 100'000'000);
 }
 
 TEST(Supernodes, ARequestStaysWhereItIsSent) {

@@ -21,9 +21,10 @@ struct SystemFacts {
   int dies_per_npu = 2;
   BytesPerSecond hbm_bandwidth = 0;  // of a die
   Tokens decode_kv_per_die = 0;
-  std::int64_t cache_capacity_blocks = 0;
-  bool drifts = false;       // the popularity of experts in decode
-  std::size_t requests = 0;  // of the trace
+  std::int64_t cache_capacity_blocks = 0, ssd_capacity_blocks = 0;
+  Bytes kv_bytes_per_token = 0;  // as the context cache keeps it
+  bool drifts = false;           // the popularity of experts in decode
+  std::size_t requests = 0;      // of the trace
   SloSpec slo;
   std::vector<serve::RequestClass>
       classes;  // none: all requests are of one, with the limits of slo

@@ -157,8 +157,13 @@ struct CacheResult {
   int block_size = 0;
   std::int64_t lookup_blocks = 0, hit_blocks = 0;
   Tokens lookup_tokens = 0, hit_tokens = 0;
-  std::int64_t stored_blocks = 0, peak_blocks = 0, evicted_blocks = 0;
+  std::int64_t stored_blocks = 0, peak_blocks = 0, evicted_blocks = 0;  // of DRAM
   std::optional<double> imposed_reuse;
+  // Where there are SSDs; hits are of both tiers.
+  std::int64_t ssd_capacity_blocks = 0, ssd_hit_blocks = 0;
+  Tokens ssd_hit_tokens = 0;
+  serve::SsdCounts ssd;
+  Bytes bytes_per_token = 0;
 };
 
 struct QueueResult {

@@ -43,7 +43,7 @@ class RunTrace : public serve::Listener {
   std::vector<serve::PrefillBatchEvent> batches_;
   std::vector<serve::DecodeStepEvent> steps_;
   std::vector<serve::TransferEvent> transfers_;
-  std::array<std::int64_t, 3> seen_{};  // transfers, by kind
+  std::array<std::int64_t, serve::kTransferKinds> seen_{};  // transfers, by kind
   std::size_t kept_ = 0, left_out_ = 0;
   Seconds last_ = 0;  // when something was last heard of
 };

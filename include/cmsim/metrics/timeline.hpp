@@ -25,7 +25,6 @@ enum class Level : std::uint8_t {
   kPolicyHolds,  // ... because a policy of decode holds them back
 };
 inline constexpr std::size_t kLevels = 8;
-inline constexpr std::size_t kTransferKinds = 3;
 
 struct TransferSums {  // of the transfers that ended
   std::int64_t count = 0;
@@ -36,7 +35,7 @@ struct TransferSums {  // of the transfers that ended
 struct TimelinePart {
   std::array<double, kLevels> integral{};  // level x seconds
   std::array<double, kLevels> highest{};
-  std::array<TransferSums, kTransferKinds> transfers;
+  std::array<TransferSums, serve::kTransferKinds> transfers;
 
   double integral_of(Level level) const { return integral[static_cast<std::size_t>(level)]; }
   double highest_of(Level level) const { return highest[static_cast<std::size_t>(level)]; }

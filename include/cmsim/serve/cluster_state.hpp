@@ -76,7 +76,8 @@ struct Supernode {
   Placement placement;
   std::int32_t first_prefill = 0, first_decode = 0;  // numbers of its instances among all
   QueueEvent::Blocked decode_blocked = QueueEvent::Blocked::kByNothing;
-  std::int64_t stored_blocks = 0, evicted_blocks = 0;  // of its caches
+  std::int64_t stored_blocks = 0, evicted_blocks = 0;  // of its caches, in DRAM
+  SsdCounts ssd = {};
 };
 
 struct ClusterState {

@@ -1,4 +1,4 @@
-// The index of the context cache: which KV blocks the DRAM of the nodes holds, and where.
+// The index of one tier of the context cache: which KV blocks it holds.
 //
 // Blocks are keyed by prefix-chained ids (an equal id means equal content and an equal prefix).
 // Each has a worth, asked for at every use; the block of the least goes first, of equal ones the
@@ -9,6 +9,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <unordered_map>
 #include <vector>
 
@@ -27,14 +28,23 @@ class ContextCache {
     Seconds now = 0;
     Tokens tokens_before = 0, tokens = 0;
   };
+  /// A block, how often it has been used and where it stood at its last use.
+  struct Resident {
+    BlockId block = 0;
+    std::int64_t uses = 0;
+    Tokens tokens_before = 0, tokens = 0;
+  };
 
-  ContextCache(std::int64_t capacity_blocks, Worth worth);
+  ContextCache(std::int64_t capacity_blocks, Worth worth, CacheTier tier = CacheTier::kDram);
 
   bool contains(BlockId block) const { return index_.count(block) != 0; }
   /// A resident block is used.
   void touch(BlockId block, const Use& use);
-  /// Stores a block (or touches it), evicting another when there is no room. No-op at capacity 0.
-  void insert(BlockId block, const Use& use);
+  /// Stores a block (or touches it) that was used `uses_before` times; returns what is evicted when
+  /// there is no room. No-op at capacity 0.
+  std::optional<Resident> insert(BlockId block, const Use& use, std::int64_t uses_before = 0);
+  /// Of a resident block.
+  std::int64_t uses(BlockId block) const { return node_of(block).resident.uses; }
 
   std::int64_t capacity() const { return capacity_; }
   std::int64_t size() const { return static_cast<std::int64_t>(index_.size()); }
@@ -47,8 +57,7 @@ class ContextCache {
     auto operator<=>(const Standing&) const = default;
   };
   struct Node {
-    BlockId block = 0;
-    std::int64_t uses = 0;
+    Resident resident;
     Standing standing;
   };
   struct Place {  // in the heap: as the block stood when it was put there
@@ -57,12 +66,16 @@ class ContextCache {
   };
   static bool goes_later(const Place& a, const Place& b) { return a.standing > b.standing; }
 
+  const Node& node_of(BlockId block) const {
+    return nodes_[static_cast<std::size_t>(index_.at(block))];
+  }
   void use_node(Node& node, const Use& use);
   /// Takes the least worth block out; returns its node, to be used again.
   std::int32_t evict();
 
   std::int64_t capacity_;
   Worth worth_;
+  CacheTier tier_;
   std::uint64_t uses_ = 0;
   double last_evicted_ = 0;
   std::int64_t evicted_ = 0;

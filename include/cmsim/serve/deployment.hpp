@@ -78,6 +78,16 @@ struct KvSpec {
 /// on which its prefill instance lies.
 enum class CacheScope { kPooled, kLocal };
 
+/// SSDs behind the DRAM of the cache, a volume at every node. No figure of the machine's is
+/// published: rates and latency are assumptions, of the order of one data-centre NVMe drive
+/// (PCIe 4.0).
+struct SsdSpec {
+  Bytes capacity_per_node = 0;                                 // 0: there is no such tier
+  BytesPerSecond read_bandwidth = 7e9, write_bandwidth = 4e9;  // of a node's volume
+  Seconds latency = 200e-6;                                    // of an access, beside the wire
+  coll::Plane plane = coll::Plane::kVpc;  // from a volume to the DRAM of a CPU (P §4.4: EVS)
+};
+
 struct CacheSpec {
   bool enabled = true;
   int block_size = 512;     // tokens
@@ -85,6 +95,10 @@ struct CacheSpec {
   CacheScope scope = CacheScope::kPooled;
   coll::Plane plane = coll::Plane::kUb;  // which network cached blocks are read over
   double reuse = -1;                     // imposed hit rate in [0,1] by token; < 0 = from block ids
+  SsdSpec ssd;
+
+  /// No content is modelled where a hit rate is imposed.
+  bool has_ssd() const { return enabled && reuse < 0 && ssd.capacity_per_node > 0; }
 };
 
 /// What it costs that NPUs change their role: until the last request has left, then loading of

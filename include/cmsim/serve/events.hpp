@@ -35,6 +35,7 @@ struct RequestRecord {
   std::int64_t id = 0;  // row of the trace
   Tokens prompt_tokens = 0, output_tokens = 0;
   Tokens cached_tokens = 0;       // prompt tokens found in the context cache
+  Tokens ssd_tokens = 0;          // of them, those that lay on SSD
   Seconds arrival = 0;            // due: by the trace, or when its user has read the answer before
   Seconds sent = 0;               // handed to the system (closed loop: after waiting at the client)
   Seconds cache_read_start = -1;  // taken from the prefill queue into the next batch
@@ -97,7 +98,9 @@ struct RebalancingEvent {
   Bytes bytes = 0;           // of them
 };
 
-enum class TransferKind : std::uint8_t { kCacheRead, kCacheWrite, kKvPull };
+enum class TransferKind : std::uint8_t { kCacheRead, kCacheWrite, kKvPull, kSsdRead, kSsdWrite };
+inline constexpr std::size_t kTransferKinds = 5;
+const char* to_string(TransferKind kind);  // "cache_read"
 struct TransferEvent {
   Seconds start = 0, end = 0;
   TransferKind kind = TransferKind::kKvPull;
@@ -117,13 +120,30 @@ struct QueueEvent {
   Blocked decode_blocked = Blocked::kByNothing;
 };
 
-/// Cache totals so far; emitted with each lookup.
+/// Of the SSDs of context caches, in blocks.
+struct SsdCounts {
+  std::int64_t stored = 0;  // held now; the others so far
+  std::int64_t evicted = 0;
+  std::int64_t placed = 0;           // written as soon as they were computed
+  std::int64_t demoted = 0;          // written when DRAM gave them up
+  std::int64_t promoted = 0;         // kept in DRAM, having been read
+  std::int64_t prefetched = 0;       // read before they were asked for
+  std::int64_t prefetch_used = 0;    // asked for then, in DRAM or on the way there
+  std::int64_t prefetch_wasted = 0;  // given up by DRAM before that
+
+  SsdCounts& operator+=(const SsdCounts& other);
+};
+
+/// Cache totals so far; emitted with each lookup, and with what moves to or from SSD.
 struct CacheEvent {
   Seconds at = 0;
   std::int64_t lookup_blocks = 0, hit_blocks = 0;  // of this lookup
   Tokens lookup_tokens = 0, hit_tokens = 0;
-  std::int64_t stored_blocks = 0;   // held now
-  std::int64_t evicted_blocks = 0;  // so far
+  std::int64_t ssd_hit_blocks = 0;  // of the hits, those that lay on SSD
+  Tokens ssd_hit_tokens = 0;
+  std::int64_t stored_blocks = 0;   // held in DRAM now
+  std::int64_t evicted_blocks = 0;  // by DRAM so far
+  SsdCounts ssd = {};
 };
 
 enum class InstanceState : std::uint8_t { kServing, kDraining, kLoading };

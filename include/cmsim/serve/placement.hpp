@@ -15,10 +15,10 @@
 
 namespace cmsim::serve {
 
-/// DRAM in which blocks are looked up together.
+/// Memory in which blocks are looked up together.
 struct CacheStore {
-  Bytes bytes = 0;
-  std::vector<std::int32_t> cpus;  // that hold it
+  Bytes dram = 0, ssd = 0;
+  std::vector<std::int32_t> cpus;  // whose DRAM it is, and at which the SSDs are
 };
 
 /// Dies that iterate together.
@@ -35,6 +35,7 @@ struct Placement {
   std::vector<InstancePlace> prefill;
   std::vector<InstancePlace> decode;  // or mixed
   std::vector<CacheStore> caches;     // one of all CPUs that are left, or one an instance
+  std::int32_t cpus_per_node = 1;
 
   /// Instances that compute prompts, and so read and write caches.
   const std::vector<InstancePlace>& computing() const { return prefill.empty() ? decode : prefill; }
@@ -43,7 +44,10 @@ struct Placement {
     return caches.size() == 1 ? 0 : static_cast<std::size_t>(instance);
   }
   std::int64_t cache_blocks(std::size_t cache, Bytes bytes_of_block) const {
-    return bytes_of_block > 0 ? caches[cache].bytes / bytes_of_block : 0;
+    return bytes_of_block > 0 ? caches[cache].dram / bytes_of_block : 0;
+  }
+  std::int64_t ssd_blocks(std::size_t cache, Bytes bytes_of_block) const {
+    return bytes_of_block > 0 ? caches[cache].ssd / bytes_of_block : 0;
   }
 };
 
@@ -52,8 +56,8 @@ std::vector<std::vector<std::int32_t>> dies_of(std::span<const Placement> supern
                                                std::vector<InstancePlace> Placement::*instances);
 
 /// Of each supernode, all alike but for what faults took. Instances the role does not use take no
-/// dies. A CPU has its share of a node's cache DRAM, and of that a local cache as much as the
-/// instance has of the node's dies.
+/// dies. A CPU has its share of a node's cache DRAM and SSD, and of that a local cache as much as
+/// the instance has of the node's dies.
 std::vector<Placement> place(const DeploymentSpec& deployment, const hw::Platform& platform,
                              Role role);
 

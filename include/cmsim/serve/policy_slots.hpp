@@ -204,19 +204,85 @@ struct PrefillBatching {
   static std::string in_short(const View& view);
 };
 
+// ------------------------------- cache prefetch: what is brought to DRAM before it is asked for?
+
+struct CachePrefetchView {
+  Seconds now = 0;
+  RequestView request = {};
+  // Of its instance's queue, without the request.
+  std::int64_t waiting_requests = 0;
+  Tokens waiting_tokens = 0;
+  // Of the longest prefix that the instance finds in its context cache now.
+  Tokens dram_tokens = 0, ssd_tokens = 0;
+};
+
+/// Asked where the context cache has SSDs, when a request begins to wait for a prefill instance and
+/// part of its prompt lies on SSD: decides how many of these tokens, the first ones, are brought to
+/// DRAM at once. Whole blocks are, and 0 to view.ssd_tokens is allowed.
+struct CachePrefetch {
+  static constexpr const char* kName = "cache_prefetch";
+  static constexpr const char* kDefault = "none";
+  static constexpr const char* kQuestion =
+      "what of a waiting prompt is brought from SSD to DRAM ahead";
+  static constexpr bool is_asked(Role role) { return has_prefill_instances(role); }
+  using View = CachePrefetchView;
+  using Decision = Tokens;
+  static std::string in_short(const View& view);
+};
+
+// --------------------------------------------------- cache placement: where does a block go?
+
+enum class CacheTier : std::int32_t { kNowhere, kDram, kSsd };
+
+enum class CacheOccasion : std::int32_t {
+  kStored,   // it has been computed, and neither tier holds it
+  kFound,    // on SSD, by a prompt that is about to read it
+  kEvicted,  // DRAM needs its room
+};
+
+struct CacheTierView {
+  std::int64_t blocks = 0;    // held now
+  std::int64_t capacity = 0;  // 0: there is none
+};
+
+struct CachePlacementView {
+  Seconds now = 0;
+  CacheOccasion occasion = CacheOccasion::kStored;
+  std::uint64_t block = 0;   // equal for equal content with an equal prefix
+  std::int64_t uses = 0;     // of this block since a tier holds it, this one included
+  Tokens tokens_before = 0;  // of its prompt, that precede it
+  Tokens tokens = 0;         // that it holds
+  CacheTierView dram = {}, ssd = {};
+};
+
+/// Asked when a block is about to be stored, and where there are SSDs when it is found on one
+/// (kDram: it is kept in DRAM too once it has been read) and when DRAM gives it up (kDram is not
+/// allowed). kNowhere drops it, or leaves it as it is; kSsd where there is none is kNowhere.
+struct CachePlacement {
+  static constexpr const char* kName = "cache_placement";
+  static constexpr const char* kDefault = "dram_first";
+  static constexpr const char* kQuestion = "which tier of the context cache takes a block";
+  static constexpr bool is_asked(Role role) { return computes_prompts(role); }
+  using View = CachePlacementView;
+  using Decision = CacheTier;
+  static std::string in_short(const View& view);
+};
+
 // ------------------------------------------------------- cache eviction: which block goes first?
 
 struct CacheEvictionView {
   Seconds now = 0;
-  std::uint64_t use = 0;     // counts up with every use of any block
+  std::uint64_t use = 0;     // counts up with every use of any block of the tier
   std::int64_t uses = 0;     // of this block, this one included
   Tokens tokens_before = 0;  // of its prompt, that precede it
   Tokens tokens = 0;         // that it holds
-  double last_evicted = 0;   // what was decided for the block evicted last
+  double last_evicted = 0;   // what was decided for the block that the tier evicted last
+  CacheTier tier = CacheTier::kDram;
 };
 
-/// Asked whenever a block is stored or found: decides how much it is worth to keep it, a finite
-/// number. When room is needed the block of the least worth goes; a use never lowers its worth.
+/// Asked whenever a tier takes a block or it is found there: decides how much it is worth to keep
+/// it, a finite number. When room is needed the block of the least worth goes; a use never lowers
+/// its worth.
 struct CacheEviction {
   static constexpr const char* kName = "cache_eviction";
   static constexpr const char* kDefault = "lru";
@@ -399,8 +465,8 @@ struct ExpertPlacement {
 template <class... Slot>
 struct SlotList {};
 /// In the order in which a request meets them; the last two are not about requests.
-using Slots =
-    SlotList<SupernodeRouting, PrefillRouting, PrefillAdmission, PrefillBatching, CacheEviction,
-             DecodeAdmission, DecodeRouting, Preemption, ProportionChoice, ExpertPlacement>;
+using Slots = SlotList<SupernodeRouting, PrefillRouting, PrefillAdmission, CachePrefetch,
+                       PrefillBatching, CachePlacement, CacheEviction, DecodeAdmission,
+                       DecodeRouting, Preemption, ProportionChoice, ExpertPlacement>;
 
 }  // namespace cmsim::serve
