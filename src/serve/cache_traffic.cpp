@@ -139,7 +139,7 @@ void CacheTraffic::take(RequestIndex index, std::int32_t instance, const CacheHi
   event.hit_tokens = hit.tokens;
   event.ssd_hit_blocks = hit.ssd_blocks;
   event.ssd_hit_tokens = hit.ssd_tokens;
-  if (hit.ssd_blocks > 0) count();
+  if (cache(instance).has_ssd()) count();
   add_totals(event);
   state_.listeners.emit(&Listener::on_cache, event);
 }

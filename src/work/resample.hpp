@@ -17,11 +17,11 @@ namespace cmsim::work {
 Trace resample(const Trace& trace, Seconds block, RandomStream random);
 
 struct Sessions {
-  /// By row, numbered by their first row: those that the trace names; else a row goes on with the session of an earlier one when it
-  /// shares a block below the last point where the tree of prefixes branches. It branches at a
-  /// block that two or more different blocks follow which are followed themselves, or more than
-  /// eight in all: those of one session lie on one path, beside the last, partly filled blocks of
-  /// its turns.
+  /// By row, numbered by their first row: those that the trace names; else a row goes on with the
+  /// session of an earlier one when it shares a block below the last point where the tree of
+  /// prefixes branches. It branches at a block that two or more different blocks follow which are
+  /// followed themselves, or more than eight in all: those of one session lie on one path, beside
+  /// the last, partly filled blocks of its turns.
   std::vector<std::size_t> of_row;
   /// By row, how many of its first blocks are part of a prefix that several sessions share.
   std::vector<std::size_t> shared_head;

@@ -23,7 +23,7 @@ struct RawRow {
   std::int64_t prompt = 0, output = 0;
   bool has_blocks = false;
   std::span<const std::uint64_t> blocks = {};
-  std::string_view request_class = {};  // empty: the file names none
+  std::string_view request_class = {};               // empty: the file names none
   std::uint32_t session = 0, turn = 0, answers = 0;  // as in TraceRow
 };
 

@@ -82,8 +82,19 @@ TEST(Collector, FiguresOfTheDecodeRole) {
 TEST(Collector, CacheAndTransfers) {
   Collector collector(facts());
   collector.on_request_sent(finished(0, 0, 3, 6));
-  collector.on_cache({0, 4, 1, 1000, 400, 3, 0});
-  collector.on_cache({1, 6, 4, 1000, 500, 2, 5});
+  collector.on_cache({.at = 0,
+                      .lookup_blocks = 4,
+                      .hit_blocks = 1,
+                      .lookup_tokens = 1000,
+                      .hit_tokens = 400,
+                      .stored_blocks = 3});
+  collector.on_cache({.at = 1,
+                      .lookup_blocks = 6,
+                      .hit_blocks = 4,
+                      .lookup_tokens = 1000,
+                      .hit_tokens = 500,
+                      .stored_blocks = 2,
+                      .evicted_blocks = 5});
   collector.on_transfer({0, 2, serve::TransferKind::kKvPull, 100});
   collector.on_transfer({0, 4, serve::TransferKind::kKvPull, 500});
   collector.on_request_end(finished(0, 0, 3, 6));
@@ -199,8 +210,8 @@ TEST(RequestsCsv, PhasesOfARowAddUpExactly) {
 TEST(RequestsCsv, LeavesOutWhatDidNotHappen) {
   const auto csv = requests_csv(std::vector{left_waiting(0, 2)}, kClasses, serve::Role::kAll);
   const auto row = cells(csv.substr(csv.find('\n') + 1, csv.rfind('\n') - csv.find('\n') - 1));
-  EXPECT_EQ(row[13], "2.000000");  // arrival
-  EXPECT_EQ(row[15], "");          // finished
+  EXPECT_EQ(row[14], "2.000000");       // arrival
+  EXPECT_EQ(row[16], "");               // finished
   EXPECT_EQ(row[row.size() - 5], "0");  // slo_met; of no session
   for (std::size_t i = row.size() - 4; i < row.size(); ++i) EXPECT_EQ(row[i], "") << i;
 }
