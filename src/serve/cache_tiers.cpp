@@ -161,7 +161,7 @@ void CacheTiers::fetch(std::span<const Part> parts, Callback done) {
   std::vector<std::int64_t> flows;
   for (const Part& part : parts) flows.push_back(coming_.at(part.block).flow);
   std::ranges::sort(flows);
-  flows.erase(std::ranges::unique(flows).begin(), flows.end());
+  flows.erase(std::unique(flows.begin(), flows.end()), flows.end());
   const auto one_done = [left = std::make_shared<std::size_t>(flows.size()),
                          done = std::move(done)] {
     if (--*left == 0) done();

@@ -207,7 +207,7 @@ def draw_ssd(rng: random.Random, scenario: Config) -> None:
     cache["ssd"] = {"capacity_per_node": rng.choice(["50MB", "1GB", "100GB"]), "plane": rng.choice(["vpc", "vpc", "ub"]),
                     "read_bandwidth": rng.choice(["1GB/s", "7GB/s"])}
     cache["dram_per_node"] = rng.choice(["0B", "20MB", "50MB", "1GB"])
-    if scenario["workload"]["role"] in ("all", "prefill") and "prefill" in scenario["deployment"]:
+    if scenario["workload"]["role"] in ("all", "prefill"):
         policies["cache_prefetch"] = rng.choice(["none", "on_arrival", {"name": "on_arrival", "least_tokens": 2000}])
 
 
@@ -254,7 +254,7 @@ def make_mixed(rng: random.Random, scenario: Config) -> None:
     for key in ("prefill", "kv"):
         deployment.pop(key, None)
     scenario.pop("prefill", None)
-    for slot in ("prefill_routing", "prefill_admission"):
+    for slot in ("prefill_routing", "prefill_admission", "cache_prefetch"):
         scenario["policies"].pop(slot, None)
 
 

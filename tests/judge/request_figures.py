@@ -72,7 +72,10 @@ class RequestFigures(View):
         """Instances are numbered over supernodes, and a request stays on one."""
         facts, count = self.facts, self.facts.supernodes
         holds = lambda column, truth, what: self.ledger.holds(f"requests.csv {column}", truth, what)
-        for turn, row in enumerate(sorted(self.sent, key=lambda row: row.sent)):
+        in_turn = sorted(self.sent, key=lambda row: row.sent)
+        for turn, row in enumerate(in_turn):
+            beside = in_turn[max(0, turn - 1):turn] + in_turn[turn + 1:turn + 2]
+            tied = facts.waits and any(abs(other.sent - row.sent) <= ROUNDED for other in beside)
             served = set()
             for column, number, spec in (("prefill_instance", row.prefill_instance, facts.prefill),
                                          ("decode_instance", row.decode_instance, facts.decode)):
@@ -84,7 +87,7 @@ class RequestFigures(View):
                 holds("decode_rank", 0 <= int(row.decode_rank) < facts.decode["ranks"],
                       f"below {facts.decode['ranks']}")
             holds("decode_instance", len(served) < 2, "on the supernode of its prefill instance")
-            if served and count > 1 and facts.supernode_routing == "round_robin":
+            if served and not tied and count > 1 and facts.supernode_routing == "round_robin":
                 holds("decode_instance", served == {turn % count}, f"on supernode {turn % count}")
 
     def counts(self) -> None:

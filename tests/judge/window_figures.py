@@ -30,7 +30,7 @@ class WindowFigures(View):
         else:
             ledger.near("whole_run.from_s", self.end)
         writes = self.whole.figures["transfers"]["cache_write"]
-        if self.partial:
+        if self.partial or self.facts.ssd_bytes:  # what is demoted last waits for its volume
             ledger.within("whole_run.to_s", last_end - MICROSECOND, math.inf)
         elif writes["count"]:  # the run ends with its last cache write; they may wait in turn
             longest = writes["count"] * writes["mean_ms"] * 1e-3
