@@ -168,7 +168,12 @@ ConfigDocument ConfigDocument::from_value(json value, const std::string& name,
 }
 
 ConfigDocument ConfigDocument::from_file(const std::filesystem::path& path) {
-  return from_text(read_whole(path, kMostBytes), path.string());
+  return from_file_as(path, path.string());
+}
+
+ConfigDocument ConfigDocument::from_file_as(const std::filesystem::path& path,
+                                            const std::string& name) {
+  return from_text(read_whole(path, kMostBytes), name);
 }
 
 void ConfigDocument::include_file(const std::string& pointer,

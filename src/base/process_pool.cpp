@@ -15,7 +15,9 @@
 #include <cstdio>
 #include <cstring>
 #include <deque>
+#include <fstream>
 #include <iterator>
+#include <new>
 #include <optional>
 #include <utility>
 
@@ -120,6 +122,14 @@ void settle(pid_t parent, const ChildLimits& limits, int said) {
   }
 }
 
+/// What this process has of the data that RLIMIT_DATA bounds: the limit refuses growth alone.
+Bytes private_data() {
+  std::ifstream file("/proc/self/statm");
+  Bytes pages = 0;
+  for (int field = 0; field < 6; ++field) file >> pages;
+  return pages * ::sysconf(_SC_PAGESIZE);
+}
+
 Child start(Piece piece, const std::function<std::string(std::size_t)>& work,
             const PoolOptions& options) {
   const ChildLimits& limits = options.limits;
@@ -138,7 +148,11 @@ Child start(Piece piece, const std::function<std::string(std::size_t)>& work,
   if (process == 0) {
     settle(parent, limits, said.write);
     const bool limited = limits.time > 0 || limits.memory > 0;
-    give_answers(answer.write, orders.theirs, piece.number, work,
+    const auto held_to_limit = [&](std::size_t number) {
+      if (limits.memory > 0 && private_data() > limits.memory) throw std::bad_alloc();
+      return work(number);
+    };
+    give_answers(answer.write, orders.theirs, piece.number, held_to_limit,
                  limited ? nullptr : options.stays);
   }
   ::close(answer.write);

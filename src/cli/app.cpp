@@ -32,7 +32,10 @@ void set_up_logging(const std::string& level) {
 int execute(CLI::App& app, Session& session, const std::string& log_level, int argc, char** argv) {
   int code = kOk;
   try {
-    for (int i = 1; i < argc; ++i) require_utf8(argv[i]);
+    for (int i = 1; i < argc; ++i) {
+      require_utf8(argv[i]);
+      refuse_empty(std::string_view(argv[i]));
+    }
     app.parse(argc, argv);
     refuse_empty(app);
     set_up_logging(log_level);

@@ -26,6 +26,11 @@ int compare(const CompareCommand& command) {
                     "figures in common",
                     command.old, to_string(kind), command.now, to_string(other)));
   }
+  if (const auto phase = old.value("phase", ""); phase != now.value("phase", "")) {
+    throw ConfigError(
+        fmt::format("{} is a step of {}, {} one of {}: they have no operators in common",
+                    command.old, phase, command.now, now.value("phase", "")));
+  }
   const auto metrics = check::headlines(kind);
   const check::Difference difference = check::difference_of(
       check::figures_of(old, kind, metrics), check::figures_of(now, kind, metrics), metrics);

@@ -138,8 +138,10 @@ int execute(const RunCommand& command, serve::PolicyRegistry& registry) {
   std::optional<run::ExistingResult> existing;
   if (directory) {
     run::check_output_directory(*directory);
-    if (!command.force) existing = run::existing_result(*directory);
-    if (existing) run::check_replaceable(*existing, *directory, scenario.digest);
+    existing = run::existing_result(*directory);
+    if (existing && !command.force) {
+      run::check_replaceable(*existing, *directory, scenario.digest);
+    }
   }
 
   std::optional<BandSamples> band;
@@ -163,7 +165,7 @@ int execute(const RunCommand& command, serve::PolicyRegistry& registry) {
   }
   if (timeline) options.listeners.push_back(&*timeline);
   options.on_start = [&](const work::Trace& trace) {
-    if (existing) {
+    if (existing && !command.force) {
       run::check_replaceable(*existing, *directory, scenario.digest, run::digest_of(trace));
     }
     progress.set_total(static_cast<std::int64_t>(trace.rows.size()));
@@ -235,7 +237,8 @@ void add_run(CLI::App& app, Session& session) {
          "Directory for result.json and requests.csv [out/<scenario>-<digest>; with --json "
          "only when given]. A result of another scenario in it is not replaced")
       ->type_name("DIR");
-  sub->add_flag("--force", command->force, "Replace whatever result the directory holds");
+  sub->add_flag("--force", command->force,
+                "Replace whatever result the directory holds, with a whole one");
   sub->add_option("--policy-timeout", command->policy_timeout,
                   "Wall-clock seconds that one call of a policy may take before the run ends with "
                   "exit code 3 and its name; 0: for ever")

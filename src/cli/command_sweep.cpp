@@ -86,7 +86,8 @@ std::optional<study::Sensitivity> sensitivity_of(const SweepCommand& command, St
                                                  study::Study& study) {
   if (!command.sensitivity) return std::nullopt;
   study::Sensitivity found = study::sensitivity(
-      engine.document(study), *command.sensitivity, [&](const std::string& assignment) {
+      engine.document(study), *command.sensitivity, study.axes(),
+      [&](const std::string& assignment) {
         study::Point point{study.command, study.file, study.sets, study.options, {}};
         point.sets.push_back(assignment);
         return engine.refusal_of(point).empty();
@@ -131,6 +132,18 @@ fs::path directory_of(const SweepCommand& command, const std::vector<study::Stud
                                        digest.hex().substr(0, 8));
 }
 
+/// Throws ConfigError when an axis replaces what --set says.
+void check_sets_last(const std::vector<std::string>& sets, const std::string& axis,
+                     const char* option) {
+  const std::string place = axis.substr(0, axis.find('='));
+  for (const std::string& set : sets) {
+    if (!study::is_within(set.substr(0, set.find('=')), place)) continue;
+    throw ConfigError(
+        {"--set " + set, 0, ""},
+        fmt::format("has no effect: {} {} gives another value to every point", option, place));
+  }
+}
+
 /// An option that would have no effect beside the others is a mistake.
 void check_options(const SweepCommand& command) {
   const auto refuse = [&](bool given, const char* option, const char* why) {
@@ -138,6 +151,10 @@ void check_options(const SweepCommand& command) {
   };
   const bool slurm = command.executor == "slurm";
   const bool capacity = !command.requirements.empty();
+  for (const auto& [option, axes] :
+       {std::pair{"--vary", &command.vary}, std::pair{"--zip", &command.zip}}) {
+    for (const std::string& axis : *axes) check_sets_last(command.sets, axis, option);
+  }
   refuse(command.share_given && !capacity, "--share", "needs --capacity");
   refuse(capacity && command.pareto, "--pareto",
          "compares the cells of a sweep; --capacity searches one load for each");

@@ -183,8 +183,21 @@ void add_latencies(Report& report, const Result& r) {
   add("E2E", w.e2el_ms, all.e2el_ms);
 }
 
+/// The phase to look at first: where requests pile up, else where they are longest.
+struct PhaseMark {
+  std::string_view phase, why;
+};
+
+PhaseMark phase_mark(const Result& r) {
+  const bool keeps_up = r.load.load != metrics::Load::kOverloaded;
+  if (keeps_up || r.measured.longest_wait.empty())
+    return {r.measured.slowest_phase, "slowest phase"};
+  return {r.measured.longest_wait, "overloaded: waits grow"};
+}
+
 void add_phases(Report& report, const Result& r) {
   if (r.measured.phases.empty()) return;
+  const PhaseMark mark = phase_mark(r);
   report.blank();
   report.line("{}", report.style(fmt::format("{:<20}{:>11}{:>11}{:>11}{:>10}", "Phase, ms", "mean",
                                              "p50", "p99", "share"),
@@ -195,9 +208,9 @@ void add_phases(Report& report, const Result& r) {
     const std::string text = fmt::format("  {:<18}{:>11}{:>11}{:>11}{:>10}", name,
                                          milliseconds(phase.ms.mean), milliseconds(phase.ms.median),
                                          milliseconds(phase.ms.p99), percent(phase.share));
-    const bool slowest = phase.name == r.measured.slowest_phase;
-    report.line("{}{}", slowest ? report.style(text, Style::kWarn) : text,
-                slowest ? "  <- slowest phase" : "");
+    const bool marked = phase.name == mark.phase;
+    report.line("{}{}", marked ? report.style(text, Style::kWarn) : text,
+                marked ? fmt::format("  <- {}", mark.why) : "");
   }
 }
 

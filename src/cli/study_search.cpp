@@ -7,6 +7,7 @@
 #include <array>
 #include <cmath>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "cmsim/base/files.hpp"
 #include "cmsim/base/json_text.hpp"
@@ -64,6 +65,18 @@ TextTable turned(const TextTable& table) {
   return text;
 }
 
+/// What the loads of a search say of the true limit.
+std::string limit_note(const study::Capacity& capacity) {
+  const auto& [holds, fails] = capacity.bracket;
+  if (holds && fails) return "The true limit lies between the two loads if more load never helps.";
+  const char* level = capacity.level ? ", and the load no longer moves what is required" : "";
+  if (holds)
+    return fmt::format("Of the loads up to {} none fails{}.", capacity.knob.text(*holds), level);
+  if (fails)
+    return fmt::format("Of the loads down to {} none holds{}.", capacity.knob.text(*fails), level);
+  return "No load was tried to its end.";
+}
+
 std::string capacities_text(const study::Study& study,
                             const std::vector<study::Capacity>& capacities,
                             const CapacityRequest& request, Paint paint) {
@@ -95,11 +108,12 @@ std::string capacities_text(const study::Study& study,
   for (const study::Capacity& capacity : capacities) {
     if (!capacity.bracket.holds && !capacity.error.empty()) text += capacity.error + "\n";
   }
-  return text +
-         fmt::format(
-             "The load is {}, figures are at the load that holds.\nThe true limit lies between "
-             "the two loads if more load never helps.\n",
-             capacities.empty() ? "" : capacities.front().knob.pointer);
+  text += fmt::format("The load is {}, figures are at the load that holds.\n",
+                      capacities.empty() ? "" : capacities.front().knob.pointer);
+  std::set<std::string> notes;
+  for (const study::Capacity& capacity : capacities) notes.insert(limit_note(capacity));
+  for (const std::string& note : notes) text += note + "\n";
+  return text;
 }
 
 std::string capacities_csv(const study::Study& study,
@@ -111,7 +125,7 @@ std::string capacities_csv(const study::Study& study,
   csv += "load,holds_at,fails_at\n";
   for (std::size_t cell = 0; cell < capacities.size(); ++cell) {
     for (const std::string& value : cells[cell].values) csv += study::csv_cell(value) + ",";
-    const auto& [knob, bracket, outcomes, error] = capacities[cell];
+    const auto& [knob, bracket, outcomes, error, level] = capacities[cell];
     csv += fmt::format("{},{},{}\n", knob.pointer,
                        bracket.holds ? fmt::format("{:.4g}", *bracket.holds) : "",
                        bracket.fails ? fmt::format("{:.4g}", *bracket.fails) : "");
@@ -227,6 +241,27 @@ std::string tornado_of(const study::Table& table, const study::Sensitivity& sens
   return all;
 }
 
+/// The changes from each cell in which the sensitivity changes nothing.
+std::vector<std::vector<study::CellChange>> by_unchanged_cell(
+    const std::vector<study::CellChange>& changes) {
+  std::vector<std::vector<study::CellChange>> groups;
+  for (const study::CellChange& change : changes) {
+    if (groups.empty() || groups.back().front().against != change.against) groups.emplace_back();
+    groups.back().push_back(change);
+  }
+  return groups;
+}
+
+/// Of the tornados of a cell: its place on the other axes.
+std::string heading_of(const study::Table& table, std::size_t cell) {
+  const std::vector<study::Axis> axes = table.study.axes();
+  std::vector<std::string> places;
+  for (std::size_t axis = 0; axis + 1 < axes.size(); ++axis) {
+    places.push_back(axes[axis].pointer + "=" + table.cells[cell].values[axis]);
+  }
+  return places.empty() ? "" : "\n" + wrapped(fmt::format("{}", fmt::join(places, ", ")), 0) + "\n";
+}
+
 /// What stands beside the table: which steps are no tenth, and what could not be changed.
 std::string notes_of(const study::Sensitivity& sensitivity) {
   std::string text;
@@ -243,6 +278,12 @@ std::string notes_of(const study::Sensitivity& sensitivity) {
   if (!sensitivity.fixed.empty()) {
     text += wrapped(fmt::format("Not changed, for it allows neither way: {}",
                                 fmt::join(sensitivity.fixed, ", ")),
+                    0) +
+            "\n";
+  }
+  if (!sensitivity.varied.empty()) {
+    text += wrapped(fmt::format("Not changed, for the study varies it: {}",
+                                fmt::join(sensitivity.varied, ", ")),
                     0) +
             "\n";
   }
@@ -293,8 +334,11 @@ std::string tornado_report(const study::Table& table, const study::Sensitivity& 
                                          table.study.file.string(), points_text(table)),
                              0) +
                      "\n";
-  for (std::size_t m = 0; m < table.study.metrics.size(); ++m) {
-    text += tornado_of(table, sensitivity, all.dimensions.back(), m, paint);
+  for (const auto& changes : by_unchanged_cell(all.dimensions.back())) {
+    text += heading_of(table, changes.front().against);
+    for (std::size_t m = 0; m < table.study.metrics.size(); ++m) {
+      text += tornado_of(table, sensitivity, changes, m, paint);
+    }
   }
   text += "\n" + notes_of(sensitivity);
   if (all.tested == 0) return text;

@@ -66,6 +66,11 @@ std::string usage_message(const CLI::App& app, const CLI::Error& error) {
   return fmt::format("cmsim: {} ({} --help shows what there is)\n", what, full_name(command));
 }
 
+void refuse_empty(std::string_view word) {
+  const bool named = word.starts_with("--") && word.find('=') == word.size() - 1;
+  if (named) throw ConfigError({std::string(word), 0, ""}, "is empty, a value is needed");
+}
+
 void refuse_empty(const CLI::App& app) {
   for (const CLI::App* command : app.get_subcommands()) {
     for (const CLI::Option* option : command->get_options()) {

@@ -4,12 +4,15 @@
 
 #include <CLI/CLI.hpp>
 #include <string>
+#include <string_view>
 
 namespace cmsim::cli {
 
 /// "unknown command \"rnu\", did you mean \"run\"? (cmsim --help shows what there is)".
 std::string usage_message(const CLI::App& app, const CLI::Error& error);
 
+/// Throws a ConfigError for "--name=": the parser would take the next word as its value.
+void refuse_empty(std::string_view word);
 /// Throws a ConfigError that names the first option or argument whose value is empty.
 void refuse_empty(const CLI::App& app);
 

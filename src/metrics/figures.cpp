@@ -171,7 +171,7 @@ void Part::add_phases(std::span<const RequestRecord* const> finished) {
     }
     total += r->finished - r->arrival;
   }
-  double slowest = -1;
+  double slowest = -1, longest_wait = 0;
   for (int i = 0; i < kPhases; ++i) {
     // An open loop has no wait at the client; a phase of a role not run has no sample.
     if (samples[i].empty() || (i == 0 && std::ranges::max(samples[i]) == 0)) continue;
@@ -181,6 +181,10 @@ void Part::add_phases(std::span<const RequestRecord* const> finished) {
     if (sum > slowest) {
       slowest = sum;
       figures_.slowest_phase = phase.name;
+    }
+    if (sum > longest_wait && std::ranges::find(kWaitingPhases, i) != kWaitingPhases.end()) {
+      longest_wait = sum;
+      figures_.longest_wait = phase.name;
     }
     figures_.phases.push_back(std::move(phase));
   }

@@ -285,6 +285,7 @@ void add_figures(Json& json, const Figures& f) {
                           {"changes", proportion->changes}};
   }
   json["slowest_phase"] = f.slowest_phase;
+  json["longest_wait"] = f.longest_wait;
   json["phases"] = phases_json(f.phases);
   json["prefill"] = to_json(f.prefill);
   json["decode"] = to_json(f.decode);

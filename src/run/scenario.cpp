@@ -363,7 +363,8 @@ ScenarioFile::ScenarioFile(const std::string& named)
 ScenarioFile::ScenarioFile(const std::string& named, const fs::path& file)
     : named_(named == "-" ? "stdin" : named),
       directory_(named == "-" ? fs::path() : file.parent_path()),
-      document_(base_document(ConfigDocument::from_file(file), directory_)) {}
+      document_(base_document(
+          ConfigDocument::from_file_as(file, named == "-" ? named : file.string()), directory_)) {}
 
 ConfigDocument ScenarioFile::document(const std::vector<Setting>& settings) const {
   return with_settings(document_, directory_, settings).document;

@@ -170,7 +170,8 @@ std::vector<std::optional<Estimate>> elasticities(const Table& table, std::size_
       }
       if (slopes.size() == groups.size()) by_seed.push_back(estimate(slopes).mean);
     }
-    if (!by_seed.empty()) result[metric] = estimate(by_seed);
+    // Of those seeds alone that happen to have one it would be an anecdote.
+    if (by_seed.size() == seeds_of(table)) result[metric] = estimate(by_seed);
   }
   return result;
 }

@@ -131,6 +131,11 @@ std::vector<std::string> spaced(const RangeText& range, const std::string& origi
 
 }  // namespace
 
+bool is_within(std::string_view pointer, std::string_view outer) {
+  if (!pointer.starts_with(outer)) return false;
+  return pointer.size() == outer.size() || pointer[outer.size()] == '/';
+}
+
 std::optional<Quantity> split_quantity(std::string_view text) {
   double number = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
@@ -190,8 +195,8 @@ Axis parse_axis(const std::string& text, const std::string& origin, Repeats repe
            "expected /pointer=a,b,c or /pointer=lo..hi:n or /pointer=log:lo..hi:n, or the same of "
            "an option of the command, e.g. --batch=8,96");
   }
-  return {text.substr(0, equals),
-          parse_values(std::string_view(text).substr(equals + 1), origin, repeats)};
+  return {text.substr(0, equals), parse_values(std::string_view(text).substr(equals + 1),
+                                               origin + " " + text.substr(0, equals), repeats)};
 }
 
 std::vector<std::uint64_t> parse_seeds(const std::string& text, const std::string& origin) {

@@ -11,6 +11,8 @@ namespace {
 
 constexpr int kMostSteps = 60;
 constexpr double kWidest = 1e4;  // ratio to the start within which is searched
+constexpr double kLevel = 1e-3;  // a part by which a figure moves that does not move
+constexpr int kLevelRounds = 2;  // of twice the load, or half of it, in a row
 
 /// As the load is written: what is tried is what is said.
 double rounded(double load, Loads loads) {
@@ -45,6 +47,38 @@ double bound_of(const std::string& text, const Metric& metric, const std::string
   }
   return 0;
 }
+
+/// What the requirements are about, of every seed. Empty where one is not about a number, or has
+/// none in a result: then nothing is known of what moves.
+std::vector<double> required_numbers(const std::vector<Requirement>& requirements,
+                                     const std::vector<nlohmann::json>& results) {
+  std::vector<double> numbers;
+  for (const nlohmann::json& result : results) {
+    for (const Requirement& requirement : requirements) {
+      const Value value = value_of(result, requirement.metric);
+      const auto* number = std::get_if<double>(&value);
+      if (number == nullptr) return {};
+      numbers.push_back(*number);
+    }
+  }
+  return numbers;
+}
+
+/// Whether loads that were tried one after another no longer make a difference.
+class Level {
+ public:
+  bool reached(std::vector<double> numbers) {
+    const auto near = [](double a, double b) { return std::fabs(a - b) <= kLevel * std::fabs(a); };
+    const bool same = !numbers.empty() && std::ranges::equal(numbers, last_, near);
+    rounds_ = same ? rounds_ + 1 : 0;
+    last_ = std::move(numbers);
+    return rounds_ >= kLevelRounds;
+  }
+
+ private:
+  std::vector<double> last_;
+  int rounds_ = 0;
+};
 
 }  // namespace
 
@@ -96,6 +130,10 @@ void Bisection::tell(bool holds) {
   next_ = further;
 }
 
+void Bisection::tell_level() {
+  if (!(bracket_.holds && bracket_.fails)) next_.reset();
+}
+
 std::string Knob::text(double load) const {
   return loads == Loads::kWhole ? fmt::format("{:.0f}", load) : fmt::format("{:.4g}{}", load, unit);
 }
@@ -133,8 +171,9 @@ std::vector<Capacity> find_capacities(const Study& study, std::span<const Knob> 
   const std::size_t seeds = std::max<std::size_t>(1, study.seeds.size());
   std::vector<Capacity> capacities;
   std::vector<Bisection> searches;
+  std::vector<Level> levels(knobs.size());
   for (const Knob& knob : knobs) {
-    capacities.push_back({knob, {}, {}, {}});
+    capacities.push_back({knob, {}, {}, {}, false});
     searches.emplace_back(knob.start, task.tolerance, knob.loads);
   }
   const auto needed =
@@ -157,20 +196,27 @@ std::vector<Capacity> find_capacities(const Study& study, std::span<const Knob> 
       const std::vector<Outcome> of_cell(first, first + static_cast<long>(seeds));
       const auto ended = [](const Outcome& outcome) { return outcome.ending != Ending::kNotEnded; };
       if (!std::all_of(of_cell.begin(), of_cell.end(), ended)) return capacities;
-      const auto met = std::count_if(of_cell.begin(), of_cell.end(), [&](const Outcome& outcome) {
-        if (!outcome.done()) return false;
-        const nlohmann::json result = nlohmann::json::parse(outcome.result);
-        return std::all_of(task.requirements.begin(), task.requirements.end(),
-                           [&](const Requirement& one) { return holds(one, result); });
+      std::vector<nlohmann::json> results;
+      for (const Outcome& outcome : of_cell) {
+        if (outcome.done()) results.push_back(nlohmann::json::parse(outcome.result));
+      }
+      const auto met = std::ranges::count_if(results, [&](const nlohmann::json& result) {
+        return std::ranges::all_of(task.requirements,
+                                   [&](const Requirement& one) { return holds(one, result); });
       });
       for (const Outcome& outcome : of_cell) {
         std::string& error = capacities[cells[i]].error;
         if (error.empty()) error = outcome.error;
       }
       const bool enough = static_cast<std::size_t>(met) >= needed;
-      searches[cells[i]].tell(enough);
+      Bisection& search = searches[cells[i]];
+      search.tell(enough);
+      if (search.next() && levels[cells[i]].reached(required_numbers(task.requirements, results))) {
+        search.tell_level();
+        capacities[cells[i]].level = !search.next();
+      }
       if (enough) capacities[cells[i]].at_holds = of_cell;
-      capacities[cells[i]].bracket = searches[cells[i]].bracket();
+      capacities[cells[i]].bracket = search.bracket();
     }
   }
   return capacities;

@@ -37,7 +37,8 @@ std::optional<Changeable> changeable(const nlohmann::json& value) {
 
 class Collector {
  public:
-  Collector(const Accepts& accepts, Sensitivity& into) : accepts_(accepts), into_(into) {}
+  Collector(const std::vector<Axis>& axes, const Accepts& accepts, Sensitivity& into)
+      : axes_(axes), accepts_(accepts), into_(into) {}
 
   void collect(const nlohmann::json& value, const std::string& pointer) {
     const bool annotated = value.is_object() && value.contains("value");
@@ -51,11 +52,17 @@ class Collector {
     }
     const auto number = changeable(annotated ? value["value"] : value);
     if (!number) return;
+    if (is_varied(pointer)) return into_.varied.push_back(pointer);
     const bool down = change(*number, pointer, -1), up = change(*number, pointer, 1);
     if (!down && !up) into_.fixed.push_back(pointer);
   }
 
  private:
+  bool is_varied(const std::string& pointer) const {
+    return std::ranges::any_of(axes_,
+                               [&](const Axis& axis) { return is_within(pointer, axis.pointer); });
+  }
+
   /// By the largest step up to kSensitivityStep that is accepted; false when none is.
   bool change(const Changeable& number, const std::string& pointer, int sign) {
     const double finest = number.finest();
@@ -77,6 +84,7 @@ class Collector {
     return true;
   }
 
+  const std::vector<Axis>& axes_;
   const Accepts& accepts_;
   Sensitivity& into_;
 };
@@ -84,13 +92,19 @@ class Collector {
 }  // namespace
 
 Sensitivity sensitivity(const ConfigDocument& scenario, const std::string& prefix,
-                        const Accepts& accepts) {
+                        const std::vector<Axis>& axes, const Accepts& accepts) {
   const SourceLocation where{"--sensitivity " + prefix, 0, ""};
-  Sensitivity found{{kAlternatives, {""}}, {}, {}};
+  for (const Axis& axis : axes) {
+    if (!is_within(prefix, axis.pointer)) continue;
+    throw ConfigError(where, fmt::format("the study varies {} by itself, whose values the change "
+                                         "of a tenth would replace",
+                                         axis.pointer));
+  }
+  Sensitivity found{{kAlternatives, {""}}, {}, {}, {}};
   try {
     const nlohmann::json::json_pointer pointer(prefix);
     if (scenario.value().contains(pointer)) {
-      Collector(accepts, found).collect(scenario.value().at(pointer), prefix);
+      Collector(axes, accepts, found).collect(scenario.value().at(pointer), prefix);
     }
   } catch (const nlohmann::json::exception&) {
     throw ConfigError(where, "expected a JSON pointer, e.g. /platform");

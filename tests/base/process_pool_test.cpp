@@ -167,6 +167,10 @@ TEST(ProcessPool, MemoryIsLimitedInTheChildAlone) {
   EXPECT_EQ(outcomes[0].ending, Ending::kFailed);
   EXPECT_THAT(outcomes[0].text, HasSubstr("not enough memory"));
   EXPECT_EQ(outcomes[1].text, "10000000");
+  options.limits.memory = 1000;  // less than the process holds before it asks for any
+  const auto none = run_in_children(
+      1, [](std::size_t) { return std::string("x"); }, options);
+  EXPECT_THAT(none[0].text, HasSubstr("not enough memory"));
   std::string ours;
   ours.reserve(1'000'000'000);
   EXPECT_EQ(ours.capacity(), 1'000'000'000u);

@@ -29,6 +29,8 @@ TEST(Usage, NamesTheWordAndWhatWasMeant) {
       {{"help", "rnu"}, "unknown command \"rnu\", did you mean \"run\"?"},
       {{"run", ""}, "SCENARIO \"\": is empty, a value is needed"},
       {{"run", kScenario, "--trace", ""}, "--trace \"\": is empty, a value is needed"},
+      {{"run", kScenario, "--percentiles=", "--json"},
+       "--percentiles=: is empty, a value is needed"},
       {{"run", kScenario, "--seed", ""}, "--seed: found \"\", allowed is a whole number from 0"},
       {{"run", kScenario, "--set", "/platform="},
        "--set /platform=: /platform: is empty, expected a path or an object"},

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 PHASES = ("client_wait", "prefill_queue", "cache_read", "batch_wait", "prefill", "transfer_queue",
           "transfer", "decode_queue", "first_iteration", "decode")
+WAITING = "prefill_queue", "batch_wait", "transfer_queue", "decode_queue"
 Interval = tuple[float, float]
 
 

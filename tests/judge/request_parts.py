@@ -4,7 +4,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from formulas import (PHASES, Row, length, mean, nearest_rank, percentile, ratio, statistics)
+from formulas import (PHASES, WAITING, Row, length, mean, nearest_rank, percentile, ratio, statistics)
 from view import Part, View
 
 ONE_MOMENT = 1  # µs
@@ -115,7 +115,12 @@ class RequestParts(View):
                 self.ledger.near(f"{field}.{key}_ms", figure * 1e-3, 1.01e-3)
             self.ledger.near(f"{field}.share", ratio(sums[phase], total),
                              ratio(2.1 * len(values), total))
-        slack = 2 * len(rows)
-        slowest = [p for p in sums if sums[p] >= max(sums.values()) - slack] or [""]
-        found = self.ledger.get(self.field("slowest_phase"))
-        self.ledger.same(self.field("slowest_phase"), found if found in slowest else slowest[0])
+        self.longest("slowest_phase", sums, 2 * len(rows))
+        waits = {phase: sums[phase] for phase in WAITING if phase in sums}
+        self.longest("longest_wait", {"": 0, **waits}, 2 * len(rows))
+
+    def longest(self, name: str, sums: dict[str, float], slack: float) -> None:
+        """The phase with the largest sum, any of those that the rounding of times leaves open."""
+        longest = [p for p in sums if sums[p] >= max(sums.values()) - slack] or [""]
+        found = self.ledger.get(self.field(name))
+        self.ledger.same(self.field(name), found if found in longest else longest[-1])

@@ -4,10 +4,9 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 
-from formulas import Row, length, quotient, ratio, statistics
+from formulas import WAITING, Row, length, quotient, ratio, statistics
 from view import MICROSECOND, View
 
-WAITING = "prefill_queue", "batch_wait", "transfer_queue", "decode_queue"
 BOUNDS = 1024, 4096, 16384, 65536
 
 

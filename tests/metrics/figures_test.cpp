@@ -172,6 +172,7 @@ TEST(Figures, PrefillAloneMakesOneTokenAndHasNoTpot) {
   EXPECT_DOUBLE_EQ(f.slo.share_tpot, 1);
   ASSERT_EQ(f.phases.size(), 4u);  // queue, cache read, batch wait (none), prefill
   EXPECT_EQ(f.slowest_phase, "prefill");
+  EXPECT_EQ(f.longest_wait, "prefill_queue");  // 1 s; batch wait none
   EXPECT_FALSE(f.decode);
 }
 

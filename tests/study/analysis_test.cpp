@@ -90,6 +90,12 @@ TEST(Analysis, ElasticityOfNumericAxes) {
   EXPECT_TRUE(elasticities(table, 1).empty());  // u and v are no numbers
 }
 
+TEST(Analysis, AnElasticityIsOfAllSeedsOrNone) {
+  const Table table =
+      table_of([](double a, bool, double seed) { return seed == 1 && a == 1 ? 0 : a; });
+  EXPECT_FALSE(elasticities(table, 0)[0]);  // the logarithm of 0 has no slope
+}
+
 TEST(Analysis, TheParetoFrontKeepsWhatNothingBeats) {
   // By cell (a, b): y = 1, 1, 2, 2, 4, 4 (more is better), z = 1, 10, 2, 20, 4, 40 (less is).
   const Table table = table_of([](double a, bool, double) { return a; });

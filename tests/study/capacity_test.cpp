@@ -102,28 +102,64 @@ TEST(Capacity, EveryCellIsSearchedAndTheShareOfTheSeedsCounts) {
   EXPECT_GT(*found[0].bracket.fails, 10);
 }
 
+TEST(Capacity, EndsWhereTheLoadNoLongerMovesWhatIsRequired) {
+  // y grows with the load up to 8 and stays: 1, 2, 4, 8 move it, 16 and 32 do not.
+  Study study;
+  study.file = "s.json";
+  std::vector<double> loads;
+  const RunStudyPoints run = [&](const std::vector<StudyPoint>& points) {
+    const std::string& load = points[0].point.sets[0];
+    loads.push_back(std::stod(load.substr(load.find('=') + 1)));
+    Outcome outcome;
+    outcome.ending = Ending::kDone;
+    outcome.result = R"({"y": )" + std::to_string(std::min(loads.back(), 8.0)) + "}";
+    return std::vector<Outcome>{outcome};
+  };
+  const std::vector<Knob> knobs{Knob{"/workload/time_scale", 1, ""}};
+  const CapacityTask task{{{{"y", "/y"}, Bound::kAtMost, 9}}, 1, 0.02};
+  const Capacity found = find_capacities(study, knobs, task, run)[0];
+  EXPECT_THAT(loads, ElementsAre(1, 2, 4, 8, 16, 32));
+  EXPECT_TRUE(found.level);
+  EXPECT_EQ(found.bracket.holds, 32);
+  EXPECT_FALSE(found.bracket.fails);
+}
+
 TEST(Sensitivity, ChangesEveryNumberByATenth) {
   const ConfigDocument document = ConfigDocument::from_text(
       R"({"p": {"bandwidth": {"value": "20GB/s", "note": "2 thirds"}, "count": 4, "none": 0,
           "share": 0.5, "name": "x", "on": true, "list": [10]}})",
       "s.json");
   const auto anything = [](const std::string&) { return true; };
-  const Axis axis = sensitivity(document, "/p", anything).axis;
+  const Axis axis = sensitivity(document, "/p", {}, anything).axis;
   EXPECT_EQ(axis.pointer, kAlternatives);
   EXPECT_THAT(axis.values, ElementsAre("", "/p/bandwidth=18GB/s", "/p/bandwidth=22GB/s",
                                        "/p/count=3", "/p/count=5", "/p/list/0=9", "/p/list/0=11",
                                        "/p/share=0.45", "/p/share=0.55"));
-  EXPECT_THAT(sensitivity(document, "/p/share", anything).axis.values,
+  EXPECT_THAT(sensitivity(document, "/p/share", {}, anything).axis.values,
               ElementsAre("", "/p/share=0.45", "/p/share=0.55"));
-  EXPECT_THAT([&] { sensitivity(document, "/q", anything); },
+  EXPECT_THAT([&] { sensitivity(document, "/q", {}, anything); },
               ThrowsMessage<ConfigError>(HasSubstr("no number there")));
-  EXPECT_THROW(sensitivity(document, "p", anything), ConfigError);
+  EXPECT_THROW(sensitivity(document, "p", {}, anything), ConfigError);
+}
+
+TEST(Sensitivity, LeavesWhatTheStudyVaries) {
+  const ConfigDocument document =
+      ConfigDocument::from_text(R"({"p": {"die": {"hbm": 2, "l2": 3}, "dies": 4}})", "s.json");
+  const auto anything = [](const std::string&) { return true; };
+  const std::vector<Axis> axes{{"/p/die", {"a", "b"}}};
+  const Sensitivity found = sensitivity(document, "/p", axes, anything);
+  EXPECT_THAT(found.axis.values, ElementsAre("", "/p/dies=3", "/p/dies=5"));
+  EXPECT_THAT(found.varied, ElementsAre("/p/die/hbm", "/p/die/l2"));
+  for (const char* prefix : {"/p/die", "/p/die/hbm"}) {
+    EXPECT_THAT([&] { sensitivity(document, prefix, axes, anything); },
+                ThrowsMessage<ConfigError>(HasSubstr("varies /p/die by itself")));
+  }
 }
 
 TEST(Sensitivity, MovesAsFarAsIsAccepted) {
   const auto document = ConfigDocument::from_text(
       R"({"p": {"efficiency": 0.95, "nodes": 48, "dies": 2, "stuck": 3}})", "s.json");
-  const Sensitivity found = sensitivity(document, "/p", [](const std::string& assignment) {
+  const Sensitivity found = sensitivity(document, "/p", {}, [](const std::string& assignment) {
     const double value = std::stod(assignment.substr(assignment.find('=') + 1));
     if (assignment.starts_with("/p/efficiency")) return value <= 1;
     if (assignment.starts_with("/p/nodes")) return value <= 50;

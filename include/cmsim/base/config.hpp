@@ -33,6 +33,8 @@ class ConfigDocument {
  public:
   /// Parses a file. Throws ConfigError (missing file, syntax error with line, duplicate key).
   static ConfigDocument from_file(const std::filesystem::path& path);
+  /// Under another name in messages.
+  static ConfigDocument from_file_as(const std::filesystem::path& path, const std::string& name);
   /// Parses text; `name` stands for the file in messages.
   static ConfigDocument from_text(std::string_view text, const std::string& name);
   /// What was read from something else than JSON; `lines` by pointer, has "".

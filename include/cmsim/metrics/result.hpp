@@ -232,7 +232,7 @@ struct Figures {
   SloVerdict slo;
   ServiceResult service;
   std::vector<PhaseResult> phases;
-  std::string slowest_phase;
+  std::string slowest_phase, longest_wait;  // of those in which a request waits for a place
   std::optional<RoleResult> prefill, decode;
   std::optional<ProportionResult> proportion;  // where roles can change
   KvResult kv;

@@ -44,6 +44,9 @@ std::string problem_of(const std::vector<std::string>& values, Repeats repeats);
 /// "1..12", "3", "1,2,7". Throws ConfigError, also when a seed comes twice.
 std::vector<std::uint64_t> parse_seeds(const std::string& text, const std::string& origin);
 
+/// Whether a JSON pointer is another one or lies below it: "/a/b" within "/a", not "/ab".
+bool is_within(std::string_view pointer, std::string_view outer);
+
 /// The number in front of a value and what follows it: "28GB/s" is {28, "GB/s"}, "0.5" {0.5, ""}.
 struct Quantity {
   double number;

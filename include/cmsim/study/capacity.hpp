@@ -2,7 +2,9 @@
 // requirements hold in a given share of the seeds.
 //
 // By doubling and halving from the scenario's own load to a bracket, then by bisection in ratios:
-// what is found is right when more load never helps. Formulas: docs/statistics.md.
+// what is found is right when more load never helps. Without a bracket it ends at 10,000 times the
+// scenario's load or a part of it, or where another load no longer moves what is required.
+// Formulas: docs/statistics.md.
 #pragma once
 
 #include <functional>
@@ -45,6 +47,8 @@ class Bisection {
   /// The load to be tried; none when the search has ended.
   std::optional<double> next() const { return next_; }
   void tell(bool holds);
+  /// What is required no longer moves with the load: ends while there is no bracket.
+  void tell_level();
   const Bracket& bracket() const { return bracket_; }
 
  private:
@@ -75,13 +79,14 @@ struct CapacityTask {
   double tolerance = 0.02;  // of the load
 };
 
-/// Of a cell: its bracket, the outcomes at the load that holds, one a seed (empty when none), and
-/// what the first point that failed said.
+/// Of a cell: its bracket, the outcomes at the load that holds, one a seed (empty when none), what
+/// the first point that failed said, and whether the search ended where loads no longer matter.
 struct Capacity {
   Knob knob;
   Bracket bracket;
   std::vector<Outcome> at_holds;
   std::string error;
+  bool level = false;
 };
 
 using RunStudyPoints = std::function<std::vector<Outcome>(std::vector<StudyPoint>)>;

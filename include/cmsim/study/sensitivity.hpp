@@ -24,13 +24,15 @@ struct Sensitivity {
   Axis axis;
   std::map<std::string, double> steps;  // of an assignment: the change in parts of the number
   std::vector<std::string> fixed;       // pointers of numbers that can move neither way
+  std::vector<std::string> varied;      // those that the study varies by itself
 };
 
 /// For each number above or below 0 at or under the prefix, plain, with a unit or with its origin:
 /// the value changed by kSensitivityStep down and up, whole numbers by one at least; where that is
-/// not accepted by the largest step that is, in thousandths or whole numbers. Throws ConfigError
-/// when there is none.
+/// not accepted by the largest step that is, in thousandths or whole numbers. Numbers that `axes`
+/// of the study vary have another value in every cell and are left out. Throws ConfigError when
+/// there is none, or when an axis replaces all that is at the prefix.
 Sensitivity sensitivity(const ConfigDocument& scenario, const std::string& prefix,
-                        const Accepts& accepts);
+                        const std::vector<Axis>& axes, const Accepts& accepts);
 
 }  // namespace cmsim::study
