@@ -121,6 +121,7 @@ void add_head(Report& report, const Result& r) {
     requests += fmt::format("; {} were under way at the start", grouped(r.requests.initial));
   if (r.requests.preempted > 0)
     requests += fmt::format(", {} preempted", grouped(r.requests.preempted));
+  if (r.requests.swapped > 0) requests += fmt::format(", {} swapped", grouped(r.requests.swapped));
   report.row("Requests", requests + (r.partial ? report.style("  PARTIAL", Style::kBad) : ""));
   report.row("Load", report.style(to_string(r.load.load), style_of(r.load.load)) + ": " +
                          arrivals(r) + offered(r.load));

@@ -19,6 +19,7 @@ RequestCounts count(std::span<const RequestRecord> records) {
   for (const RequestRecord& r : records) {
     counts.initial += r.initial_tokens > 0 ? 1 : 0;
     counts.preempted += r.preemptions > 0 ? 1 : 0;
+    counts.swapped += r.swaps > 0 ? 1 : 0;
     switch (r.outcome) {
       case Outcome::kFinished:
         ++counts.finished;
@@ -131,6 +132,10 @@ void Collector::on_rebalancing(const serve::RebalancingEvent& event) {
   rebalancings_.push_back(event);
 }
 
+void Collector::on_plan_change(const serve::PlanChangeEvent& event) {
+  plan_changes_.push_back(event.at);
+}
+
 void Collector::on_transfer(const serve::TransferEvent& event) { timeline_.add(event); }
 
 void Collector::on_queue(const serve::QueueEvent& event) { timeline_.set(event); }
@@ -162,7 +167,8 @@ Result Collector::result(Seconds run_end, const WindowSpec& spec) {
   if (!begun_) on_queue({.at = run_end});
   timeline_.close(run_end);
   const Evidence evidence{result.records, result.batches, result.steps,        timeline_,
-                          prompts_,       roles_,         result.step_experts, result.rebalancings};
+                          prompts_,       roles_,         result.step_experts, result.rebalancings,
+                          plan_changes_};
   result.window = find_window(timeline_, result.records, run_end, spec);
   result.measured =
       figures_of(evidence, facts_, result.window.from, result.window.to, result.window.cohort());

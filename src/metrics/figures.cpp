@@ -312,6 +312,8 @@ void Part::add_decode() {
                          static_cast<double>(spec.slots_per_instance()));
   if (facts_.role == serve::Role::kMixed) figures_.decode->prompts = prompts();
   if (facts_.drifts) figures_.decode->rebalancing = rebalancing();
+  figures_.decode->plan_changes =
+      std::ranges::count_if(evidence_.plan_changes, [&](Seconds at) { return inside(at); });
   figures_.kv.capacity_tokens =
       static_cast<Tokens>(static_cast<double>(facts_.decode_kv_capacity()) * instances(true) /
                           facts_.deployment.decode_instances());
@@ -386,7 +388,10 @@ void Part::add_timeline() {
     const auto kind = static_cast<serve::TransferKind>(i);
     const bool of_ssd =
         kind == serve::TransferKind::kSsdRead || kind == serve::TransferKind::kSsdWrite;
+    const bool of_swap =
+        kind == serve::TransferKind::kSwapOut || kind == serve::TransferKind::kSwapIn;
     if (of_ssd && facts_.ssd_capacity_blocks == 0) continue;
+    if (of_swap && facts_.deployment.swap.dram_per_node == 0) continue;
     const TransferSums& sums = part.transfers[i];
     TransferResult transfer{.name = to_string(kind), .count = sums.count, .bytes = sums.bytes};
     if (sums.count > 0) {

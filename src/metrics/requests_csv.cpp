@@ -91,6 +91,7 @@ void add_row(fmt::memory_buffer& out, const RequestRecord& exact,
   row.integer_or_empty(r.turn > 0 ? std::int64_t{r.turn} : -1);
   row.integer_or_empty(r.after);
   row.seconds_if(r.after >= 0, std::round(r.think * 1e6));
+  row.integer(r.swaps);
   row.end();
 }
 
@@ -103,7 +104,7 @@ std::string requests_csv_header() {
       "instance,"
       "decode_instance,decode_rank,iterations,preemptions,arrival_s,sent_s,finished_s";
   for (const std::string_view phase : kPhaseNames) header += fmt::format(",{}_s", phase);
-  return header + ",ttft_s,tpot_s,e2el_s,slo_met,session,turn,after,think_s";
+  return header + ",ttft_s,tpot_s,e2el_s,slo_met,session,turn,after,think_s,swaps";
 }
 
 std::string requests_csv(std::span<const RequestRecord> records,

@@ -74,10 +74,15 @@ Json to_json(const LoadVerdict& load) {
 Json to_json(const RequestCounts& counts) {
   Json reasons = Json::object();
   for (const auto& [reason, count] : counts.not_finished) reasons[reason] = count;
-  return {{"total", counts.total},           {"finished", counts.finished},
-          {"rejected", counts.rejected},     {"failed", counts.failed},
-          {"unfinished", counts.unfinished}, {"initial", counts.initial},
-          {"preempted", counts.preempted},   {"by_reason", reasons}};
+  return {{"total", counts.total},
+          {"finished", counts.finished},
+          {"rejected", counts.rejected},
+          {"failed", counts.failed},
+          {"unfinished", counts.unfinished},
+          {"initial", counts.initial},
+          {"preempted", counts.preempted},
+          {"swapped", counts.swapped},
+          {"by_reason", reasons}};
 }
 
 Json to_json(const SloVerdict& slo) {
@@ -289,7 +294,10 @@ void add_figures(Json& json, const Figures& f) {
   json["phases"] = phases_json(f.phases);
   json["prefill"] = to_json(f.prefill);
   json["decode"] = to_json(f.decode);
-  if (f.decode) json["decode"]["rebalancing"] = to_json(f.decode->rebalancing);
+  if (f.decode) {
+    json["decode"]["rebalancing"] = to_json(f.decode->rebalancing);
+    json["decode"]["plan_changes"] = f.decode->plan_changes;
+  }
   json["kv"] = {{"capacity_tokens", f.kv.capacity_tokens},
                 {"mean_occupancy", f.kv.mean_occupancy},
                 {"peak_occupancy", f.kv.peak_occupancy}};

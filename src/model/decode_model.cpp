@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <iterator>
 #include <limits>
 #include <map>
 #include <utility>
@@ -122,8 +123,11 @@ DecodePipeline::DecodePipeline(const hw::Platform& platform, const Architecture&
     wires.exchange = std::make_shared<const coll::PortLoads>(
         places_[i]->exchange->loads(places.network, dies, experts_->copies()));
   }
-  plan_ =
+  const DecodePlan deployed =
       planned(options_.planned_sequences > 0 ? options_.planned_sequences : max_sequences_per_rank);
+  plans_ = {deployed};
+  std::ranges::copy_if(possible(), std::back_inserter(plans_),
+                       [&](const DecodePlan& plan) { return plan != deployed; });
 }
 
 DecodePipeline DecodePipeline::with_experts(std::shared_ptr<const ExpertLoad> experts) const {
@@ -208,6 +212,22 @@ DecodePlan DecodePipeline::planned(double sequences_per_rank) const {
                              : tuned(full.batch(), microbatches);
 }
 
+std::vector<DecodePlan> DecodePipeline::possible() const {
+  std::vector<DecodePlan> plans{whole()};
+  if (options_.is_disaggregated()) {
+    for (const int microbatches : {2, 3}) {
+      plans.push_back({microbatches, plans[0].attention_aic, plans[0].attention_aiv});
+    }
+  } else if (architecture_.has_experts() && can_run_microbatches(platform_)) {
+    if (!platform_.token_exchange.holds_cores) {
+      plans.push_back({2, plans[0].attention_aic, plans[0].attention_aiv});
+    } else {
+      std::ranges::copy(splits_in_pairs(platform_.die, 2), std::back_inserter(plans));
+    }
+  }
+  return plans;
+}
+
 DecodePipeline::FullBatch DecodePipeline::full_batch(double sequences_per_rank) const {
   const auto sequences = static_cast<std::int32_t>(std::lround(sequences_per_rank));
   const double context = options_.planned_context > 0 ? options_.planned_context : kPlannedContext;
@@ -264,12 +284,13 @@ DecodePlan DecodePipeline::tuned(const DecodeBatch& full, int microbatches) cons
 }
 
 DecodePlan DecodePipeline::plan(const DecodeBatch& batch) const {
+  const DecodePlan& plan = plans_[static_cast<std::size_t>(batch.plan)];
   const bool fills = std::ranges::any_of(batch.sequences,
-                                         [&](std::int32_t n) { return n >= plan_.microbatches; }) ||
+                                         [&](std::int32_t n) { return n >= plan.microbatches; }) ||
                      std::ranges::any_of(batch.prompts, [&](const PromptLoad& prompts) {
-                       return prompts.tokens >= plan_.microbatches;
+                       return prompts.tokens >= plan.microbatches;
                      });
-  return fills ? plan_ : whole();
+  return fills ? plan : whole();
 }
 
 Seconds DecodePipeline::duration(const DecodeBatch& batch, const DecodePlan& plan,

@@ -36,7 +36,8 @@ void role_rules(const Scenario& s, std::vector<Rule>& rules) {
                                       "/deployment/cache/ssd"};
   std::vector<std::string> of_decode{
       "/deployment/decode", "/decode",        "/experts/popularity/decode",
-      "/experts/drift",     "/experts/moves", "/slo/tpot"};
+      "/experts/drift",     "/experts/moves", "/slo/tpot",
+      "/deployment/swap"};
   for (const serve::RequestClass& one : s.classes) {
     of_decode.push_back(fmt::format("/workload/classes/{}/slo/tpot", one.name));
   }
@@ -114,12 +115,26 @@ void cache_rules(const Scenario& s, std::vector<Rule>& rules) {
 }
 
 void decode_rules(const Scenario& s, std::vector<Rule>& rules) {
+  rules.push_back({{"/deployment/swap/plane", "/policies/preempted_kv"},
+                   "/deployment/swap/dram_per_node",
+                   when(s.deployment.swap.dram_per_node == 0,
+                        "without DRAM for the KV of preempted requests, it needs "
+                        "/deployment/swap/dram_per_node above 0")});
   const model::DecodeOptions& decode = s.options.decode;
   rules.push_back({{"/decode/split", "/decode/planned_context"},
                    "/decode/microbatches",
                    when(decode.microbatches == 1,
                         "with one microbatch, which has all cores, it needs /decode/microbatches "
                         "auto or from 2")});
+  rules.push_back({{"/policies/pipeline_plan"},
+                   "/platform",
+                   when(!decode.is_disaggregated() && !model::can_run_microbatches(s.platform),
+                        "on dies that run one microbatch alone")});
+  rules.push_back({{"/decode/plan_change"},
+                   "/policies/pipeline_plan",
+                   when(s.policies.find("pipeline_plan")->second.name == "deployed",
+                        "where iterations run as deployed, it needs another "
+                        "/policies/pipeline_plan")});
   const std::string attention = fmt::format("/deployment/{}/attention", s.deployment.decode.key());
   rules.push_back(
       {{attention + "/context_parallel"},
@@ -215,10 +230,10 @@ void expert_rules(const Scenario& s, std::vector<Rule>& rules) {
                         "where no rank is dedicated to the shared expert, it needs "
                         "/experts/shared_copies below the ranks of an instance")});
   const bool dense = s.model.moe_layers() + s.model.mtp_layers == 0;
-  rules.push_back(
-      {{"/experts", "/decode/exchange", stale[0], stale[1], of_drift[1], "/precision/dispatch"},
-       "/model",
-       when(dense, "on a model without MoE layers")});
+  rules.push_back({{"/experts", "/decode/exchange", stale[0], stale[1], of_drift[1],
+                    "/precision/dispatch", "/policies/pipeline_plan"},
+                   "/model",
+                   when(dense, "on a model without MoE layers")});
 }
 
 void workload_rules(const Scenario& s, std::vector<Rule>& rules) {

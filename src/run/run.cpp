@@ -74,6 +74,7 @@ serve::ClusterConfig cluster_config(const Scenario& scenario, const work::Trace&
   config.classes = classes_of(scenario, trace);
   config.concurrency = scenario.workload.arrivals.concurrency;
   config.closed_loop = scenario.workload.arrivals.kind == work::ArrivalKind::kClosedLoop;
+  config.plan_change = decode.plan_change;
   config.seed = scenario.seed;
   return config;
 }

@@ -117,6 +117,15 @@ serve::CacheSpec read_cache(const ConfigNode& node) {
   return spec;
 }
 
+serve::SwapSpec read_swap(const ConfigNode& node) {
+  serve::SwapSpec spec;
+  spec.dram_per_node = static_cast<Bytes>(node.quantity_or("dram_per_node", Dimension::kBytes, 0, 0,
+                                                           static_cast<double>(hw::kMostDram)));
+  spec.plane = read_plane(node, spec.plane, serve::kCachePlanes);
+  node.close();
+  return spec;
+}
+
 serve::RoleSwitchSpec read_role_switch(const ConfigNode& node) {
   serve::RoleSwitchSpec spec;
   const auto time = [&](const char* key, Seconds otherwise) {
@@ -135,6 +144,7 @@ serve::DeploymentSpec read_deployment(const ConfigNode& node) {
   spec.decode = read_decode(node.child_or_empty("decode"), false);
   spec.kv = read_kv(node.child_or_empty("kv"));
   spec.cache = read_cache(node.child_or_empty("cache"));
+  spec.swap = read_swap(node.child_or_empty("swap"));
   if (node.has("mixed")) spec.decode = read_decode(node.child("mixed"), true);
   if (node.has("role_switch")) spec.role_switch = read_role_switch(node.child("role_switch"));
   spec.supernodes = static_cast<int>(node.integer_or("supernodes", 1, 1, 100000));

@@ -59,6 +59,10 @@ std::vector<coll::Plane> transfer_planes(const Scenario& scenario) {
   if (scenario.role == serve::Role::kAll) planes.push_back(scenario.deployment.kv.plane);
   if (serve::computes_prompts(scenario.role) && cache.enabled) planes.push_back(cache.plane);
   if (serve::computes_prompts(scenario.role) && cache.has_ssd()) planes.push_back(cache.ssd.plane);
+  const serve::SwapSpec& swap = scenario.deployment.swap;
+  if (serve::has_decode_instances(scenario.role) && swap.dram_per_node > 0) {
+    planes.push_back(swap.plane);
+  }
   return planes;
 }
 

@@ -34,8 +34,10 @@ DecodePool::DecodePool(ClusterState& state, Supernode& supernode, const model::D
       hooks_(std::move(hooks)),
       ranks_per_instance_(static_cast<std::size_t>(state.config.deployment.decode.ranks())),
       balancer_(state, supernode, model, policies),
+      planner_(state, supernode, model, policies),
       copies_(state, static_cast<int>(supernode.placement.decode.size() * ranks_per_instance_),
               state.config.deployment.copies_per_die),
+      swap_(state, copies_, supernode.placement.cpus_per_node),
       kv_capacity_(model.kv_capacity_per_die()),
       instances_(supernode.placement.decode.size()) {
   const DecodeSpec& spec = state.config.deployment.decode;
@@ -101,7 +103,7 @@ void DecodePool::serve(std::int32_t number) {
 
 void DecodePool::check_empty(std::int32_t number) {
   Instance& inst = instance(number);
-  if (!inst.emptied || inst.busy || instance_occupied_[static_cast<std::size_t>(number)] > 0)
+  if (!inst.emptied || !is_idle(inst) || instance_occupied_[static_cast<std::size_t>(number)] > 0)
     return;
   std::exchange(inst.emptied, nullptr)();
 }
@@ -133,7 +135,8 @@ void DecodePool::enqueue(RequestIndex index) {
   request.stage = Stage::kDecodeQueue;
   waiting_.push_back(state_.seen(index));
   waiting_tokens_ += request.context;
-  ++(request.kv_in_place || !prompts_ ? state_.decode_waiting : state_.in_prefill);
+  const bool has_kv = request.kv_in_place || !prompts_ || swap_.holds(index);
+  ++(has_kv ? state_.decode_waiting : state_.in_prefill);
   can_admit_ = true;
   wake();
 }
@@ -147,16 +150,16 @@ void DecodePool::decide() {
   admit();
   awake_ = false;
   for (std::int32_t number = 0; number < static_cast<std::int32_t>(instances_.size()); ++number) {
-    if (!instance(number).busy) start_step(number);
+    if (is_idle(instance(number))) start_step(number);
   }
   state_.flush_queue();
 }
 
 Seconds DecodePool::step(std::int32_t instance, std::span<const std::int32_t> sequences,
                          std::span<const Tokens> kv_tokens) const {
+  const std::int32_t number = among_all(instance);
   return model_
-      .iteration(
-          {sequences, kv_tokens, among_all(instance), {}, balancer_.age(among_all(instance))})
+      .iteration({sequences, kv_tokens, number, {}, balancer_.age(number), planner_.plan(number)})
       .duration;
 }
 
@@ -262,7 +265,9 @@ void DecodePool::admit() {
     waiting_.erase(admission->index);
     waiting_tokens_ -= state_.request(index).context;
     reserve(index, *rank);
-    if (state_.request(index).kv_in_place) {
+    if (swap_.holds(index)) {
+      swap_in(index);
+    } else if (state_.request(index).kv_in_place) {
       make_ready(index);
     } else if (prompts_) {
       prompts_->begin(index);
@@ -304,11 +309,9 @@ void DecodePool::pull(RequestIndex index) {
   const hw::Endpoint from = hw::die(
       places.prefill[static_cast<std::size_t>(record.prefill_instance - supernode_.first_prefill)]
           .die(prefill_rank));
-  const hw::Endpoint to = hw::die(
-      places.decode[static_cast<std::size_t>(instance_of(static_cast<std::size_t>(request.rank)))]
-          .die(record.decode_rank));
-  copies_.start(static_cast<std::size_t>(request.rank),
-                {to, from, request.context * state_.config.kv_bytes_per_token,
+  const auto rank = static_cast<std::size_t>(request.rank);
+  copies_.start(rank,
+                {die_of(rank), from, request.context * state_.config.kv_bytes_per_token,
                  state_.config.deployment.kv.plane, coll::Op::kRead},
                 TransferKind::kKvPull, [this, index] {
                   set_once(state_.request(index).record, &RequestRecord::transfer_end,
@@ -316,6 +319,43 @@ void DecodePool::pull(RequestIndex index) {
                   hooks_.pulled(index);
                   make_ready(index);
                 });
+}
+
+hw::Endpoint DecodePool::die_of(std::size_t rank) const {
+  const auto number = static_cast<std::size_t>(instance_of(rank));
+  return hw::die(supernode_.placement.decode[number].die(
+      static_cast<std::int32_t>(rank % ranks_per_instance_)));
+}
+
+std::int32_t DecodePool::swap_cpu(std::size_t rank) const {
+  const auto& cpus = supernode_.placement.decode[static_cast<std::size_t>(instance_of(rank))].cpus;
+  return cpus.empty() ? -1 : cpus[rank % ranks_per_instance_];
+}
+
+void DecodePool::swap_in(RequestIndex index) {
+  Request& request = state_.request(index);
+  request.stage = Stage::kPull;
+  const auto rank = static_cast<std::size_t>(request.rank);
+  swap_.in(index, rank, die_of(rank).index, [this, index] { make_ready(index); });
+}
+
+bool DecodePool::keeps_kv(RequestIndex index, std::size_t rank) {
+  const PreemptedKvView view{state_.now(), state_.seen(index), swap_.bytes_of(index),
+                             swap_.free(swap_cpu(rank))};
+  return view.bytes <= view.free && call_policy<PreemptedKv>(policies_, view);
+}
+
+void DecodePool::swap_out(Instance& inst, RequestIndex index, std::size_t rank) {
+  Request& request = state_.request(index);
+  request.stage = Stage::kSwapOut;
+  ++request.record.swaps;
+  ++inst.swapping_out;
+  inst.held = true;
+  swap_.out(index, rank, die_of(rank).index, swap_cpu(rank), [this, &inst, index] {
+    --inst.swapping_out;
+    check_empty(static_cast<std::int32_t>(&inst - instances_.data()));
+    enqueue(index);
+  });
 }
 
 void DecodePool::make_ready(RequestIndex index) {
@@ -359,7 +399,8 @@ void DecodePool::join(Instance& inst, RequestIndex index) {
 void DecodePool::start_step(std::int32_t number) {
   Instance& inst = instance(number);
   DecodeStepEvent& event = inst.event;
-  event.continuing = inst.last_end == state_.now() ? inst.running + inst.sampled : 0;
+  const Seconds begin = std::exchange(inst.held, false) ? inst.last_end : state_.now();
+  event.continuing = inst.last_end == begin ? inst.running + inst.sampled : 0;
   inst.sampled = 0;
   for (const RequestIndex index : inst.ready) join(inst, index);
   inst.ready.clear();
@@ -377,22 +418,24 @@ void DecodePool::start_step(std::int32_t number) {
   event.moving = balancer_.begin_step(batch_of(number));
   event.placement_age = balancer_.age(among_all(number));
   event.balancedness = balancer_.balancedness(among_all(number));
-  model::DecodeIteration iteration = model_.iteration(batch_of(number));
+  model::DecodeBatch batch = batch_of(number);
+  const Seconds waits = planner_.begin_step(batch) + event.moving;
+  model::DecodeIteration iteration = model_.iteration(batch);
   require(iteration.duration > 0, "a decode iteration takes time");
-  iteration.duration += event.moving;
-  event.start = state_.now();
+  iteration.duration += waits;
+  event.start = begin;
   event.instance = among_all(number);
   event.sequences = inst.running;
   event.kv_tokens = total;
   event.bytes_per_die = iteration.bytes_per_die;
   inst.busy = true;
   ++state_.totals.decode_steps;
-  inst.due = event.start + iteration.duration;
+  inst.due = state_.now() + iteration.duration;
   coll::Iteration work = on_wires(
       iteration.duration, iteration.bytes_per_die,
       supernode_.placement.decode[static_cast<std::size_t>(number)].dies.size(), inst.wires);
-  work.stretched = [this, number, moving = event.moving](double stretch) {
-    return moving + model_.stretched(batch_of(number), stretch);
+  work.stretched = [this, number, waits](double stretch) {
+    return waits + model_.stretched(batch_of(number), stretch);
   };
   state_.runtime.iterate(std::move(work), [this, number] { finish_step(number); });
 }
@@ -405,6 +448,7 @@ model::DecodeBatch DecodePool::batch_of(std::int32_t number) const {
   };
   model::DecodeBatch batch{of_instance(sequences_), of_instance(kv_tokens_), among_all(number)};
   batch.placement_age = balancer_.age(batch.instance);
+  batch.plan = planner_.plan(batch.instance);
   if (prompts_) batch.prompts = prompts_->loads(number);
   return batch;
 }
@@ -468,12 +512,12 @@ void DecodePool::finish_step(std::int32_t number) {
   check_empty(number);
 
   admit();
-  start_step(number);
+  if (is_idle(inst)) start_step(number);
   awake_ = was_awake;
   // Admission may have given an idle one something to do.
   for (std::int32_t other = 0; other < static_cast<std::int32_t>(instances_.size()); ++other) {
     const Instance& its = instance(other);
-    if (!its.busy && (!its.ready.empty() || (prompts_ && prompts_->has_work(other)))) wake();
+    if (is_idle(its) && (!its.ready.empty() || (prompts_ && prompts_->has_work(other)))) wake();
   }
   state_.flush_queue();
 }
@@ -566,14 +610,18 @@ void DecodePool::preempt(Instance& inst, RequestIndex index) {
   const FixedTokens kv = kv_after(request, request.iterations_before_join);
   inst.emitted -= fraction_of(kv);  // counted where the request goes on, maybe another instance
   request.context = whole_tokens(kv);
-  request.rank = -1;
+  const auto rank = static_cast<std::size_t>(std::exchange(request.rank, -1));
   if (!can_hold(request.context)) {
     hooks_.outgrown(index);
     return;
   }
   ++request.record.preemptions;
   ++state_.totals.preemptions;
-  hooks_.preempted(index);
+  if (keeps_kv(index, rank)) {
+    swap_out(inst, index, rank);
+  } else {
+    hooks_.preempted(index);
+  }
 }
 
 void DecodePool::add_to(SupernodeView& view) const {
@@ -605,6 +653,7 @@ void DecodePool::check_empty() const {
     return std::all_of(values.begin(), values.end(), [](auto v) { return v == 0; });
   };
   require(reserved_ever_ == released_ever_, "decode KV reserved = released");
+  swap_.check_empty();
   require(all_zero(occupied_) && all_zero(sequences_), "every decode slot is free at the end");
   require(all_zero(running_kv_) && all_zero(pending_kv_) && all_zero(rank_growth_),
           "every decode die's KV space is free at the end");

@@ -46,6 +46,10 @@ const char* to_string(TransferKind kind) {
       return "ssd_read";
     case TransferKind::kSsdWrite:
       return "ssd_write";
+    case TransferKind::kSwapOut:
+      return "swap_out";
+    case TransferKind::kSwapIn:
+      return "swap_in";
   }
   return "?";
 }

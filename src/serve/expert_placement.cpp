@@ -60,15 +60,6 @@ class AlwaysFresh : public Policy<ExpertPlacement> {
   Rebalancing decide(const View&) override { return Rebalancing::kForFree; }
 };
 
-ParameterInfo steps_parameter(const char* name, double otherwise, const char* help) {
-  return {.name = name,
-          .kind = ParameterKind::kInteger,
-          .otherwise = otherwise,
-          .minimum = 1,
-          .unit = "steps",
-          .help = help};
-}
-
 }  // namespace
 
 void add_expert_placement(PolicyRegistry& registry) {

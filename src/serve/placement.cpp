@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <iterator>
+#include <map>
 #include <optional>
 #include <span>
 #include <string>
@@ -125,7 +126,8 @@ void check_planes(const DeploymentSpec& deployment, const hw::Platform& platform
                   const hw::Topology& topology, const Placement& placement, Role role) {
   const bool caches = deployment.cache.enabled && computes_prompts(role);
   const bool pulls = role == Role::kAll;
-  if (!caches && !pulls) return;
+  const bool swaps = has_decode_instances(role) && deployment.swap.dram_per_node > 0;
+  if (!caches && !pulls && !swaps) return;
   const auto dies = [](std::span<const InstancePlace> instances) {
     std::vector<hw::Endpoint> ends;
     for (const InstancePlace& instance : instances) {
@@ -147,6 +149,15 @@ void check_planes(const DeploymentSpec& deployment, const hw::Platform& platform
       check_plane("cache/ssd/plane", deployment.cache.ssd.plane, kCachePlanes, platform, topology,
                   std::span(ends).subspan(1, static_cast<std::size_t>(cpus)));
     }
+  }
+  if (swaps) {
+    std::vector<hw::Endpoint> ends = dies(placement.decode);
+    for (const InstancePlace& instance : placement.decode) {
+      for (const std::int32_t cpu : instance.cpus) {
+        if (cpu >= 0) ends.push_back(hw::cpu(cpu));
+      }
+    }
+    check_plane("swap/plane", deployment.swap.plane, kCachePlanes, platform, topology, ends);
   }
   if (pulls) check_plane("kv/plane", deployment.kv.plane, kKvPlanes, platform, topology, all);
 }
@@ -215,6 +226,21 @@ CacheStore local_cache(const CacheSpec& spec, const hw::Platform& platform, cons
   return cache;
 }
 
+/// CPUs of its node that are left, taken in turn by the ranks.
+std::vector<std::int32_t> cpus_beside(const InstancePlace& place, const hw::Platform& platform,
+                                      std::span<const std::int32_t> cpus) {
+  std::vector<std::int32_t> beside;
+  std::map<std::int32_t, std::size_t> turn;  // by node
+  for (std::size_t first = 0; first < place.dies.size();
+       first += static_cast<std::size_t>(place.dies_per_rank)) {
+    const std::int32_t node = platform.node_of_die(place.dies[first]);
+    const auto of_node = std::ranges::equal_range(
+        cpus, node, {}, [&](std::int32_t cpu) { return platform.node_of_cpu(cpu); });
+    beside.push_back(of_node.empty() ? -1 : of_node[turn[node]++ % of_node.size()]);
+  }
+  return beside;
+}
+
 Placement place_on(const Share& share, const DeploymentSpec& deployment,
                    const hw::Platform& platform, Role role) {
   Placement placement;
@@ -242,6 +268,11 @@ Placement place_on(const Share& share, const DeploymentSpec& deployment,
   if (has_decode_instances(role)) {
     const int places = deployment.decode_places() / deployment.supernodes;
     placement.decode = take(places, decode.npus_per_instance, decode.attention_tp);
+    if (deployment.swap.dram_per_node > 0) {
+      for (InstancePlace& place : placement.decode) {
+        place.cpus = cpus_beside(place, platform, share.cpus);
+      }
+    }
   }
   if (deployment.role_switch) {
     const auto leave = [](std::span<InstancePlace> places) {
@@ -348,12 +379,23 @@ void check_deployment(const DeploymentSpec& deployment, const hw::Platform& plat
              ", a node has " +
              format_quantity(static_cast<double>(platform.dram_per_node), Dimension::kBytes));
   }
+  const Bytes cached = cache.enabled && computes_prompts(role) ? cache.dram_per_node : 0;
+  if (deployment.swap.dram_per_node > platform.dram_per_node - cached) {
+    fail(
+        "swap/dram_per_node",
+        "found " +
+            format_quantity(static_cast<double>(deployment.swap.dram_per_node), Dimension::kBytes) +
+            ", a node has " +
+            format_quantity(static_cast<double>(platform.dram_per_node), Dimension::kBytes) +
+            ", of which the context cache takes " +
+            format_quantity(static_cast<double>(cached), Dimension::kBytes));
+  }
   const bool caches = cache.enabled && computes_prompts(role);
   if (caches && std::ranges::any_of(shares, [](const Share& one) { return one.cpus.empty(); })) {
     fail("cache/enabled",
          "the faults leave no CPU whose DRAM could hold the cache" + hw::with_faults(platform));
   }
-  if (caches || role == Role::kAll) {
+  if (caches || role == Role::kAll || deployment.swap.dram_per_node > 0) {
     const hw::Topology topology(platform);
     for (const Placement& supernode : place(deployment, platform, role)) {
       if (caches) check_stores(supernode, platform);

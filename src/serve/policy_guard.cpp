@@ -87,6 +87,14 @@ std::string Preemption::in_short(const View& view) {
                      view.instance, view.running.size(), view.excess);
 }
 
+std::string PreemptedKv::in_short(const View& view) {
+  return fmt::format("request {}, {} tokens", view.request.id, view.request.context_tokens);
+}
+
+std::string PipelinePlan::in_short(const View& view) {
+  return fmt::format("instance {}, {} plans", view.instance, view.plans.size());
+}
+
 std::string ExpertPlacement::in_short(const View& view) {
   return fmt::format("instance {}, experts placed {:.4g} s ago", view.instance, view.age);
 }

@@ -14,7 +14,9 @@ PolicyRegistry builtin_policies() {
   add_decode_admission(registry);
   add_decode_routing(registry);
   add_preemption(registry);
+  add_preempted_kv(registry);
   add_proportion(registry);
+  add_pipeline_plan(registry);
   add_expert_placement(registry);
   return registry;
 }
@@ -24,6 +26,15 @@ ParameterInfo ageing_parameter(double otherwise, const char* help) {
           .kind = ParameterKind::kTime,
           .otherwise = otherwise,
           .minimum = 1e-3,
+          .help = help};
+}
+
+ParameterInfo steps_parameter(const char* name, double otherwise, const char* help) {
+  return {.name = name,
+          .kind = ParameterKind::kInteger,
+          .otherwise = otherwise,
+          .minimum = 1,
+          .unit = "steps",
           .help = help};
 }
 

@@ -18,11 +18,15 @@ void add_cache_eviction(PolicyRegistry& registry);
 void add_decode_admission(PolicyRegistry& registry);
 void add_decode_routing(PolicyRegistry& registry);
 void add_preemption(PolicyRegistry& registry);
+void add_preempted_kv(PolicyRegistry& registry);
 void add_proportion(PolicyRegistry& registry);
+void add_pipeline_plan(PolicyRegistry& registry);
 void add_expert_placement(PolicyRegistry& registry);
 
 /// After such a wait a request goes before those that a policy prefers.
 ParameterInfo ageing_parameter(double otherwise, const char* help);
+/// A number of steps, at least one.
+ParameterInfo steps_parameter(const char* name, double otherwise, const char* help);
 
 /// Equal for the turns of a session, or else for prompts that begin alike.
 std::uint64_t affinity_of(const RequestView& request);

@@ -62,13 +62,16 @@ def class_limits(said: Any, otherwise: tuple[float, float]) -> tuple[float, floa
     return ttft, tpot
 
 
+def policy_of(scenario: Any, slot: str, otherwise: str) -> str:
+    policy = scenario.get("policies", {}).get(slot, otherwise)
+    return policy if isinstance(policy, str) else policy["name"]
+
+
 def drift_of(scenario: Any) -> dict[str, Any] | None:
     drift = scenario.get("experts", {}).get("drift")
     if drift is None:
         return None
-    policy = scenario.get("policies", {}).get("expert_placement", "static")
-    return {"age": quantity(drift.get("age", 0)),
-            "policy": policy if isinstance(policy, str) else policy["name"]}
+    return {"age": quantity(drift.get("age", 0)), "policy": policy_of(scenario, "expert_placement", "static")}
 
 
 def facts_of(drawn: Drawn) -> Facts:
@@ -125,6 +128,8 @@ def facts_of(drawn: Drawn) -> Facts:
         write_efficiency=machine(write + "inter_node_efficiency"),
         cache_bytes=quantity(cache["dram_per_node"]) * machine("/nodes") * built,
         ssd_bytes=quantity(cache.get("ssd", {}).get("capacity_per_node", "0B")) * machine("/nodes") * built,
+        replans=policy_of(scenario, "pipeline_plan", "deployed") != "deployed",
+        swap=deployment.get("swap", {}),
         kv_bytes={"bf16": 2, "int8": 1}[scenario["precision"]["kv_cache"]] * model("layers")
         * (model("kv_lora_rank") + model("rope_head_dim")),
         hbm_bandwidth=machine("/die/hbm_bandwidth"), hbm_capacity=machine("/die/hbm_capacity"),

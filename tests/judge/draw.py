@@ -190,10 +190,25 @@ def drop_idle(scenario: Config) -> None:
             scenario.get("policies", {}).pop(slot, None)
     elif "trace" in workload:
         draw_ssd(random.Random(f"judge ssd {scenario['seed']}"), scenario)
+    if workload["role"] != "prefill":
+        draw_swap(random.Random(f"judge swap {scenario['seed']}"), scenario)
+        if (rng := random.Random(f"judge plan {scenario['seed']}")).random() < 0.3:
+            scenario.setdefault("policies", {})["pipeline_plan"] = rng.choice(
+                ["by_batch", {"name": "by_batch", "least": 2}, "fastest", {"name": "fastest", "interval": 5}])
     if "decode" in scenario and scenario["decode"]["mtp"]["draft_tokens"] == 0:
         scenario["decode"]["mtp"].pop("acceptance", None)
     if scenario.get("experts", {}).get("placement") == "balanced":
         del scenario["experts"]["skew"]
+
+
+def draw_swap(rng: random.Random, scenario: Config) -> None:
+    """Sometimes DRAM for the KV of preempted requests, too little of it now and then."""
+    if rng.random() < 0.6:
+        return
+    scenario["deployment"]["swap"] = {"dram_per_node": rng.choice(["4MB", "100MB", "10GB"]), "plane": rng.choice(["ub", "ub", "vpc"])}
+    if rng.random() < 0.5:
+        scenario.setdefault("policies", {})["preempted_kv"] = rng.choice(
+            ["recompute", {"name": "swap", "least_tokens": 500}])
 
 
 def draw_ssd(rng: random.Random, scenario: Config) -> None:

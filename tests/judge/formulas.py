@@ -50,6 +50,7 @@ class Row:
     turn: int | None
     after: int | None  # the row whose end it waits for
     think: int | None
+    swaps: int  # of the preemptions
     gaps: list[float] | None = None  # seconds between consecutive outputs
     samples_first: bool = False  # the step that ends its prompt gives its first token
 
@@ -99,7 +100,7 @@ def read_row(cells: dict[str, str]) -> Row:
                cells["prefill_instance"],
                cells["decode_instance"], cells["decode_rank"], number("iterations"), number("preemptions"), arrival,
                time("sent"), time("finished"), time("ttft"), time("tpot"), time("e2el"),
-               number("slo_met"), phases, cells["session"], count("turn"), count("after"), time("think"))
+               number("slo_met"), phases, cells["session"], count("turn"), count("after"), time("think"), number("swaps"))
 
 
 def fnv1a64(data: bytes) -> int:

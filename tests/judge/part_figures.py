@@ -117,6 +117,8 @@ class PartFigures(View):
         ledger.within_or_null(self.field(f"{field}.max_ms"), 0, max(times, default=0) + 1.01e-3, null)
         if part is not self.whole:
             return
+        for way in ("out", "in") if self.facts.swap else ():
+            ledger.same(f"whole_run.transfers.swap_{way}.count", sum(r.swaps for r in self.rows))
         ledger.same("whole_run.transfers.cache_read.bytes",
                     sum(r.cached for r in self.done) * self.facts.kv_bytes)
         ledger.within("whole_run.transfers.cache_write.bytes", 0,
@@ -158,13 +160,15 @@ class PartFigures(View):
         moved = {kind: found["bytes"] for kind, found in self.whole.figures["transfers"].items()}
         pulled = {plane: moved["kv_pull"] if facts.kv_plane == plane else 0 for plane in ("rdma", "ub")}
         cached = {way: moved[f"cache_{way}"] if facts.cache["plane"] == "ub" else 0 for way in ("read", "write")}
+        swapped = {way: moved.get(f"swap_{way}", 0) if facts.swap.get("plane") == "ub" else 0 for way in ("out", "in")}
+        out, into = cached["write"] + swapped["out"], cached["read"] + swapped["in"]  # of dies
         carried = {"rdma": (pulled["rdma"],) * 2, "die_to_die": (0, 0),  # out, in
-                   "die_ub": (pulled["ub"] + cached["write"], pulled["ub"] + cached["read"]),
-                   "cpu_ub": (cached["read"], cached["write"])}
+                   "die_ub": (pulled["ub"] + out, pulled["ub"] + into),
+                   "cpu_ub": (into, out)}
         ssd, ssd_plane = sum(moved.get(f"ssd_{way}", 0) for way in ("read", "write")), facts.cache.get("ssd", {}).get("plane", "vpc")
         if ssd_plane == "ub":
-            carried["cpu_ub"] = (cached["read"] + ssd, cached["write"] + ssd)
-        if facts.cache["plane"] == "ub":
+            carried["cpu_ub"] = (into + ssd, out + ssd)
+        if facts.cache["plane"] == "ub" and facts.swap.get("plane", "ub") == "ub":
             carried["vpc"] = (ssd if ssd_plane == "vpc" else 0,) * 2
         # A link between two dies is out of one; a die alone in its package has none.
         rows = [(name, way) for name in ports if ports[name] for way in range(1 + (name != "die_to_die"))]

@@ -19,6 +19,7 @@ class RequestFigures(View):
             holds("phases", all(s <= e for s, e in row.phases.values()), "phases that go forward")
             holds("cached_tokens", 0 <= row.cached < row.prompt, "fewer than the prompt's")
             holds("ssd_tokens", 0 <= row.ssd <= (row.cached if self.facts.ssd_bytes else 0), "of those cached")
+            holds("swaps", 0 <= row.swaps <= (row.preemptions if self.facts.swap else 0), "of the preemptions")
             holds("initial_tokens", 0 <= row.initial < row.output, "fewer than the output")
             if row.initial:
                 holds("initial_tokens", self.facts.stationary, "0 without a stationary start")
@@ -99,6 +100,7 @@ class RequestFigures(View):
             same(f"requests.by_reason.{reason}", count)
         same("requests.initial", sum(r.initial > 0 for r in self.rows))
         same("requests.preempted", sum(r.preemptions > 0 for r in self.rows))
+        same("requests.swapped", sum(r.swaps > 0 for r in self.rows))
         same("completed", outcomes["finished"])
         same("partial", self.partial)
         same("provenance.trace_dropped", 0)

@@ -218,6 +218,8 @@ class RoleFigures(View):
             return
         role = part.figures["decode"]
         field, found = self.field("decode.rebalancing"), role["rebalancing"]
+        most = self.whole.figures["decode"]["plan_changes"] if self.facts.replans else 0
+        ledger.within(self.field("decode.plan_changes"), 0, most)
         if drift is None:
             return ledger.same(field, None)
         paid, steps = found["paid_s"], role["iterations"]

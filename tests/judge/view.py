@@ -49,6 +49,8 @@ class Facts:
     write_efficiency: float  # of a write to a die of another node
     cache_bytes: float  # DRAM of all nodes
     ssd_bytes: float  # SSDs of all nodes, 0 where none are used
+    replans: bool  # decode changes its microbatches or the division of its cores
+    swap: dict[str, Any]  # DRAM for the KV of preempted requests, and its plane; empty without
     kv_bytes: int  # of a token, as pulled and cached
     hbm_bandwidth: float  # B/s
     hbm_capacity: float

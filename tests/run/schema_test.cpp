@@ -138,6 +138,7 @@ std::vector<std::string> needed_by(const std::string& slot) {
   if (slot == serve::CachePrefetch::kName) {
     return {"/deployment/cache/ssd/capacity_per_node=1TB"};
   }
+  if (slot == serve::PreemptedKv::kName) return {"/deployment/swap/dram_per_node=100GB"};
   if (slot == serve::ExpertPlacement::kName) return {"/experts/drift/time=1min"};
   if (slot == serve::ProportionChoice::kName) {
     return {"/deployment/prefill/instances=10", "/deployment/role_switch/load=5s"};

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <numeric>
 
@@ -145,6 +146,83 @@ TEST(Decode, TheNewestOfAFullDieIsPreemptedAndRecomputed) {
   for (const auto& step : h.seen.steps) tokens += step.tokens;
   EXPECT_EQ(tokens, 20 + 5 + 40);  // nothing is generated twice
   EXPECT_EQ(h.totals.decode_kv_reserved, h.totals.decode_kv_released);
+}
+
+TEST(Decode, PreemptedKvGoesToDramAndBack) {
+  // As above until 1.32, when request 2 has 116 tokens of 1 KB, at 10 MB/s: its KV is in DRAM at
+  // 1.3316, for which the instance waits. Request 0 has 4 of its 20 steps to go: 1.3316 + 0.2.
+  // Request 2 goes to rank 1, where its KV is at 1.3316 + 0.0116 = 1.3432; the step that runs ends
+  // at 1.3816, then come its other 24: 1.3816 + 1.2. Of the step after the wait the time begins
+  // with it.
+  Harness h;
+  h.config.deployment.decode.max_num_seqs = 4;
+  h.config.deployment.swap.dram_per_node = 232'000;  // 116 KB a CPU
+  h.decode.capacity = 230;
+  h.run({{0, 100, 20}, {0, 220, 5}, {0, 100, 40}});
+  EXPECT_NEAR(h.record(0).finished, 1.5316, kTiny);
+  const RequestRecord& r = h.record(2);
+  EXPECT_EQ(r.preemptions, 1);
+  EXPECT_EQ(r.swaps, 1);
+  EXPECT_EQ(r.decode_rank, 1);
+  EXPECT_EQ(r.iterations, 40);
+  EXPECT_NEAR(r.finished, 2.5816, kTiny);
+  EXPECT_EQ(h.totals.swaps, 1);
+  EXPECT_EQ(h.seen.batches.size(), 1u);  // nothing is computed twice
+  const auto held = std::ranges::find_if(
+      h.seen.steps, [](const auto& step) { return std::abs(step.end - 1.3816) < kTiny; });
+  ASSERT_NE(held, h.seen.steps.end());
+  EXPECT_NEAR(held->start, 1.32, kTiny);
+  EXPECT_EQ(held->continuing, 1);  // the gap of request 0 is 0.0616 s
+  EXPECT_EQ(h.totals.decode_kv_reserved, h.totals.decode_kv_released);
+}
+
+TEST(Decode, KvThatDramHasNoRoomForIsComputedAnew) {
+  Harness h;
+  h.config.deployment.decode.max_num_seqs = 4;
+  h.config.deployment.swap.dram_per_node = 231'998;  // a byte too few a CPU
+  h.decode.capacity = 230;
+  h.run({{0, 100, 20}, {0, 220, 5}, {0, 100, 40}});
+  EXPECT_EQ(h.record(2).preemptions, 1);
+  EXPECT_EQ(h.record(2).swaps, 0);
+  EXPECT_NEAR(h.record(2).finished, 2.752, kTiny);  // as above
+}
+
+TEST(Decode, APolicySaysWhichKvGoesToDram) {
+  for (const auto& [least, swaps] : {std::pair{116.0, 1}, {117.0, 0}}) {
+    Harness h;
+    h.config.deployment.decode.max_num_seqs = 4;
+    h.config.deployment.swap.dram_per_node = 1'000'000;
+    h.decode.capacity = 230;
+    h.policies = policies_with({{"preempted_kv", {"swap", {{"least_tokens", least}}}}});
+    h.run({{0, 100, 20}, {0, 220, 5}, {0, 100, 40}});
+    EXPECT_EQ(h.record(2).swaps, swaps) << least;
+  }
+}
+
+/// 50 ms as deployed, 30 ms by its other plan.
+class TwoPlans : public ConstantDecode {
+ public:
+  model::DecodeIteration iteration(const model::DecodeBatch& batch) const override {
+    return {batch.plan == 0 ? 0.05 : 0.03, {}};
+  }
+  std::span<const model::DecodePlan> plans() const override { return plans_; }
+
+ private:
+  std::array<model::DecodePlan, 2> plans_{{{2, 16, 32}, {1, 24, 48}}};
+};
+
+TEST(Decode, AStepWithAnotherPlanWaitsForTheChange) {
+  // 10 tokens: the first step is run by the other plan at once, 100 steps of which pay for 15 ms.
+  for (const auto& [name, took] : {std::pair{"deployed", 0.5}, {"fastest", 0.315}}) {
+    Harness h = decode_only();
+    const TwoPlans model;
+    h.config.plan_change = 0.015;
+    h.policies = policies_with({{"pipeline_plan", {name}}});
+    h.model = &model;
+    h.run({{0, 100, 10}});
+    EXPECT_NEAR(h.record(0).finished, took, kTiny) << name;
+    EXPECT_NEAR(h.seen.steps.front().end, took - 9 * (took < 0.5 ? 0.03 : 0.05), kTiny);
+  }
 }
 
 class OldestGoes : public Policy<Preemption> {

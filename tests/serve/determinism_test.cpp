@@ -58,6 +58,7 @@ struct Load {
   bool preempts;
   int supernodes = 1;
   bool switches = false;  // roles, all the time
+  Bytes swap = 0;         // DRAM for KV of a node
 };
 
 /// Another number of decode blocks every half second.
@@ -83,6 +84,7 @@ TEST_P(RandomLoad, EveryRequestEndsAndEveryTokenIsReleased) {
     h.config.deployment.decode = {2, 1, 2, 8};
     if (load.role == Role::kMixed) h.config.deployment.decode.max_num_batched_tokens = 300;
     h.config.deployment.supernodes = h.platform.supernodes = load.supernodes;
+    h.config.deployment.swap.dram_per_node = load.swap;
     if (load.switches) {
       h.config.deployment.role_switch = RoleSwitchSpec{.load = 0.2, .rebuild = 0.1, .drain = 2};
       h.policies.get<ProportionChoice>() = {"restless", std::make_unique<Restless>()};
@@ -104,6 +106,7 @@ TEST_P(RandomLoad, EveryRequestEndsAndEveryTokenIsReleased) {
       EXPECT_EQ(emitted, asked);
     }
     EXPECT_EQ(h.totals.preemptions > 0, load.preempts) << h.totals.preemptions;
+    EXPECT_EQ(h.totals.swaps > 0, load.swap > 0) << h.totals.swaps;
     EXPECT_LE(h.seen.lookups.empty() ? 0 : h.seen.lookups.back().stored_blocks, 10);
   }
 }
@@ -119,6 +122,11 @@ INSTANTIATE_TEST_SUITE_P(
                       Load{"prefill", Role::kPrefillOnly, 0, 0, 500, false},
                       Load{"mixed", Role::kMixed, 0, 100'000, 0, false},
                       Load{"mixed_tight", Role::kMixed, 0, 600, 0, true},
+                      Load{"swap", Role::kAll, 0, 600, 700, true, 1, false, 100'000'000},
+                      Load{"swap_little", Role::kAll, 16, 450, 420, true, 2, false, 400'000},
+                      Load{"swap_mixed", Role::kMixed, 0, 600, 0, true, 1, false, 100'000'000},
+                      Load{"swap_decode", Role::kDecodeOnly, 0, 500, 0, true, 1, false, 1'000'000},
+                      Load{"swap_switching", Role::kAll, 16, 450, 420, true, 2, true, 900'000},
                       Load{"supernodes", Role::kAll, 0, 600, 700, true, 2},
                       Load{"switching", Role::kAll, 0, 100'000, 100'000, true, 1, true},
                       Load{"switching_tight", Role::kAll, 16, 450, 420, true, 2, true}),

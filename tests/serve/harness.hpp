@@ -146,8 +146,8 @@ struct Harness {
     while (of_supernodes.size() < static_cast<std::size_t>(config.deployment.supernodes)) {
       of_supernodes.push_back(policies_with(choices));
     }
-    Cluster cluster(runtime, platform, config, {&prefill, &decode}, std::move(of_supernodes),
-                    trace);
+    Cluster cluster(runtime, platform, config, {&prefill, model == nullptr ? &decode : model},
+                    std::move(of_supernodes), trace);
     cluster.add_listener(seen);
     for (Listener* listener : listeners) cluster.add_listener(*listener);
     cluster.start();
@@ -162,6 +162,7 @@ struct Harness {
   ClusterConfig config;
   LinearPrefill prefill;
   ConstantDecode decode;
+  const model::DecodeModel* model = nullptr;  // in its place
   Policies policies = policies_with({});
   PolicyChoices choices;  // of other supernodes than the first
   int trace_block_size = 100;

@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <limits>
 #include <vector>
@@ -481,6 +482,38 @@ TEST(PreemptionPolicies, NameWhoGoes) {
   EXPECT_EQ(chosen("newest"), 0u);
   EXPECT_EQ(chosen("priority"), 1u);
   EXPECT_EQ(chosen("least_recompute"), 2u);
+}
+
+/// A step takes 50 ms as deployed, 30 ms whole, 49.5 ms with another division.
+class ThreePlans : public PlanForecast {
+ public:
+  Seconds step(std::size_t plan) const override { return std::array{0.05, 0.03, 0.0495}[plan]; }
+};
+
+TEST(PipelinePlanPolicies, LookAtTheBatchOrAtItsSteps) {
+  const ThreePlans forecast;
+  const std::vector<model::DecodePlan> plans{{2, 16, 32}, {1, 24, 48}, {2, 18, 36}};
+  const std::vector<std::int32_t> sequences{7, 9, 8, 8};  // 8 a rank
+  PipelinePlanView view{.sequences = sequences, .plans = plans, .forecast = &forecast};
+  const auto chosen = [&](const PolicyChoice& choice) {
+    return builtin_policies().make<PipelinePlan>(choice)->decide(view);
+  };
+  EXPECT_EQ(chosen({"deployed"}), 0u);
+  EXPECT_EQ(chosen({"by_batch"}), 0u);
+  EXPECT_EQ(chosen({"by_batch", {{"least", 8.5}}}), 1u);
+  view.current = 1;
+  EXPECT_EQ(chosen({"by_batch"}), 1u);  // back from 8 x 1.1 = 8.8 on
+  EXPECT_EQ(chosen({"by_batch", {{"hysteresis", 0}}}), 0u);
+  view.current = 0;
+  view.change = 1.9;
+  EXPECT_EQ(chosen({"fastest"}), 1u);  // 100 steps of 20 ms less are 2 s
+  view.change = 2.1;
+  EXPECT_EQ(chosen({"fastest"}), 0u);
+  view.change = 0;
+  view.steps = 150;
+  EXPECT_EQ(chosen({"fastest"}), 0u);  // the next look is after 200
+  EXPECT_EQ(chosen({"fastest", {{"interval", 50}}}), 1u);
+  EXPECT_EQ(chosen({"fastest", {{"interval", 50}, {"gain", 0.5}}}), 0u);
 }
 
 }  // namespace

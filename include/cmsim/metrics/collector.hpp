@@ -27,6 +27,7 @@ class Collector : public serve::Listener {
   void on_cache(const serve::CacheEvent& event) override;
   void on_role(const serve::RoleEvent& event) override { roles_.push_back(event); }
   void on_rebalancing(const serve::RebalancingEvent& event) override;
+  void on_plan_change(const serve::PlanChangeEvent& event) override;
 
   /// To be called once, after every request has ended. `run_end` is the clock at the end of the
   /// run. Provenance, links, breakdowns and the verdict on the load are left to the caller.
@@ -40,6 +41,7 @@ class Collector : public serve::Listener {
   std::vector<serve::RoleEvent> roles_;
   std::vector<StepExperts> step_experts_;
   std::vector<serve::RebalancingEvent> rebalancings_;
+  std::vector<Seconds> plan_changes_;
   Timeline timeline_;
   CacheResult cache_;
   bool begun_ = false;

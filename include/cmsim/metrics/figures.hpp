@@ -44,6 +44,7 @@ struct Evidence {
   std::span<const serve::RoleEvent> roles = {};    // where they can change
   std::span<const StepExperts> step_experts = {};  // as `steps`, where popularity drifts
   std::span<const serve::RebalancingEvent> rebalancings = {};
+  std::span<const Seconds> plan_changes = {};  // of decode instances
 };
 
 /// Links and binds are left to the caller. `from` and `to` begin bins of the timeline, or are its

@@ -77,7 +77,7 @@ struct Window {
 struct RequestCounts {
   std::int64_t total = 0, finished = 0, rejected = 0, failed = 0, unfinished = 0;
   std::int64_t initial = 0;                                        // under way at the start
-  std::int64_t preempted = 0;                                      // at least once
+  std::int64_t preempted = 0, swapped = 0;                         // at least once
   std::vector<std::pair<std::string, std::int64_t>> not_finished;  // by reason, only those met
 };
 
@@ -136,6 +136,7 @@ struct RoleResult {
   double ub_bytes = 0;  // sent over UB by dispatch, combine and collectives, all dies
   double exchange_bytes = 0, collective_bytes = 0;  // see model::IterationBytes
   std::optional<RebalancingResult> rebalancing;     // of decode, where popularity drifts
+  std::int64_t plan_changes = 0;                    // of decode
   double tokens_per_second_per_npu() const { return tokens_per_second / npus; }
 };
 

@@ -47,14 +47,14 @@ class DecodePipeline : public DecodeModel {
     return wires_[static_cast<std::size_t>(instance)];
   }
   Tokens kv_capacity_per_die() const override { return memory_.kv_tokens(); }
+  std::span<const DecodePlan> plans() const override { return plans_; }
 
   StepBreakdown breakdown(const DecodeBatch& batch) const;
   const MemoryPlan& memory() const { return memory_; }
   const ExpertLoad& experts() const { return *experts_; }
   /// Data-parallel ranks of an instance.
   int ranks() const { return attending_dies() / options_.attention_group.dies; }
-  /// How the batch is run: as the deployment is planned, or whole where no rank has a sequence for
-  /// every microbatch.
+  /// How the batch is run: as it says, or whole where no rank has a sequence for every microbatch.
   DecodePlan plan(const DecodeBatch& batch) const;
   Seconds duration(const DecodeBatch& batch, const DecodePlan& plan,
                    const StepVariant& variant = {}) const;
@@ -100,6 +100,8 @@ class DecodePipeline : public DecodeModel {
   DecodePlan whole() const { return {1, platform_.die.aic_cores, platform_.die.aiv_cores}; }
   /// For full ranks of so many sequences.
   DecodePlan planned(double sequences_per_rank) const;
+  /// What the die, or the two groups of dies, could run.
+  std::vector<DecodePlan> possible() const;
   DecodePlan tuned(const DecodeBatch& full, int microbatches) const;
   DecodePlan fastest(const DecodeBatch& full, const std::vector<DecodePlan>& splits,
                      const StepVariant& variant) const;
@@ -115,7 +117,7 @@ class DecodePipeline : public DecodeModel {
   std::vector<std::shared_ptr<Place>> places_;  // by instance
   std::vector<WireUse> wires_;                  // by instance
   MemoryPlan memory_;
-  DecodePlan plan_;
+  std::vector<DecodePlan> plans_;  // first the deployment's
 };
 
 }  // namespace cmsim::model

@@ -2,8 +2,9 @@
 // divided between the two streams.
 //
 // Decided once, for the batch and the context that the deployment is meant for, and kept whatever
-// batch comes: dividing a die anew takes a restart of its streams. P divides 16 : 8 at 4,096 tokens
-// of context and says that the division follows the length of the KV, without a rule. Ours:
+// batch comes, unless a policy changes it (serve/policy_slots.hpp, PipelinePlan). P divides 16 : 8
+// at 4,096 tokens of context and says that the division follows the length of the KV, without a
+// rule. Ours:
 //   * two microbatches where a rank is meant for 8 sequences or more (P ran one at 4 a rank, and by
 //     the shape of its results two at 12: the limit is an assumption);
 //   * cores in pairs of cube cores with their vector cores, divided so that the full batch is the
@@ -16,6 +17,7 @@ namespace cmsim::model {
 struct DecodePlan {
   int microbatches = 2;
   int attention_aic = 16, attention_aiv = 32;  // of stream 0; all cores with one microbatch
+  bool operator==(const DecodePlan&) const = default;
 };
 
 /// Least sequences of a rank that two microbatches are planned for.

@@ -27,6 +27,7 @@ class DriftingDecode : public DecodeModel, private PlacementAgeing {
   Seconds stretched(const DecodeBatch& batch, double wire_stretch) const override;
   WireUse wire_use(std::int32_t instance) const override { return fresh_.wire_use(instance); }
   Tokens kv_capacity_per_die() const override { return fresh_.kv_capacity_per_die(); }
+  std::span<const DecodePlan> plans() const override { return fresh_.plans(); }
   const PlacementAgeing* ageing() const override { return this; }
 
   /// While the placement is so old.

@@ -46,6 +46,9 @@ struct DecodeOptions {
   int attention_dies = 0;
   AttentionGroup attention_group;  // likewise: dies that share sequences
   bool is_disaggregated() const { return attention_dies > 0; }
+  // What a step waits for that is run otherwise than the one before it, where a policy changes the
+  // plan: assumption, of the order of a launch of all graphs of an iteration.
+  Seconds plan_change = 1e-3;
   Launch launch = Launch::kInNpu;  // kCpu: launch_time per graph
   Seconds launch_time = 0.7e-3;    // one graph launch from the CPU (P: 0.6-0.8 ms)
   ExchangeKind exchange = ExchangeKind::kFused;

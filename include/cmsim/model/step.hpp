@@ -11,6 +11,7 @@
 
 #include "cmsim/base/units.hpp"
 #include "cmsim/coll/group_routes.hpp"
+#include "cmsim/model/decode_plan.hpp"
 
 namespace cmsim::model {
 
@@ -75,6 +76,7 @@ struct DecodeBatch {
   // Of prompts, what each rank computes beside its sequences (chunked prefill); empty: nothing.
   std::span<const PromptLoad> prompts = {};
   Seconds placement_age = 0;  // of its experts; see model/placement_ageing.hpp
+  std::int32_t plan = 0;      // how it is run: of DecodeModel::plans()
 };
 
 struct DecodeIteration {
@@ -93,6 +95,8 @@ class DecodeModel {
   virtual WireUse wire_use(std::int32_t instance) const = 0;
   /// Tokens of KV cache one die can hold beside weights and buffers.
   virtual Tokens kv_capacity_per_die() const = 0;
+  /// How an instance can run its iterations, first as it is deployed. Empty: it has no choice.
+  virtual std::span<const DecodePlan> plans() const { return {}; }
   /// Null where placements of experts stay as good as they are.
   virtual const PlacementAgeing* ageing() const { return nullptr; }
 };

@@ -42,6 +42,7 @@ struct ClusterConfig {
   /// 0: a request is sent when it is due. C > 0: at most C are in the system; the next is sent when
   /// one ends and it is due.
   std::int64_t concurrency = 0;
+  Seconds plan_change = 0;  // what it costs a decode step to be run otherwise than the one before
   /// A request is due when it is sent.
   bool closed_loop = false;
   std::uint64_t seed = 1;  // streams "serve/..."
@@ -70,6 +71,7 @@ struct ClusterTotals {
   std::int64_t requests = 0;  // rows of the trace
   std::int64_t sent = 0, finished = 0, rejected = 0, failed = 0, unfinished = 0;
   std::int64_t preemptions = 0;
+  std::int64_t swaps = 0;  // of them
   std::int64_t prefill_batches = 0, decode_steps = 0, transfers = 0;
   Tokens prefill_kv_reserved = 0, prefill_kv_released = 0;
   Tokens decode_kv_reserved = 0, decode_kv_released = 0;

@@ -35,6 +35,7 @@ enum class Stage : std::uint8_t {
   kPull,
   kReady,
   kDecode,
+  kSwapOut,
   kEnded
 };
 
@@ -53,7 +54,8 @@ struct Request {
   bool kv_in_place = false;    // decode has its KV already: nothing to pull or compute
   bool samples_first = false;  // whoever computes its prompt emits its first token
   std::int32_t supernode = 0;
-  std::int32_t rank = -1;  // decode rank, over all instances of the supernode
+  std::int32_t rank = -1;        // decode rank, over all instances of the supernode
+  std::int32_t swapped_to = -1;  // the CPU whose DRAM has its KV; -1 = none
   RequestIndex newer = kNoRequest,
                older = kNoRequest;  // running on the same rank, by date of joining
 };

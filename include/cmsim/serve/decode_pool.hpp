@@ -7,7 +7,8 @@
 // a step. A request joins at the first step boundary after its pull. Its KV space is reserved from
 // admission on (context first, then growth); when a rank's space is exceeded, a request that
 // the policy names is preempted: its KV is dropped and recomputed by prefill, over prompt and
-// generated tokens. Invariant: reserved KV of a rank = whole_tokens(running_kv_) + pending_kv_ <=
+// generated tokens, or copied to DRAM and back. Its space is free at once, for the instance waits
+// for the copy. Invariant: reserved KV of a rank = whole_tokens(running_kv_) + pending_kv_ <=
 // capacity after a step.
 #pragma once
 
@@ -21,6 +22,8 @@
 #include "cmsim/serve/cluster_state.hpp"
 #include "cmsim/serve/copy_queues.hpp"
 #include "cmsim/serve/expert_balancer.hpp"
+#include "cmsim/serve/kv_swap.hpp"
+#include "cmsim/serve/pipeline_planner.hpp"
 #include "cmsim/serve/policy.hpp"
 #include "cmsim/serve/waiting_list.hpp"
 
@@ -82,6 +85,8 @@ class DecodePool : private DecodeForecast {
     std::function<void()> emptied;  // told when nothing is left; else empty
     Seconds drained_by = 0;         // then
     std::int64_t sampled = 0;       // join with a token that the step which ended last gave them
+    std::int64_t swapping_out = 0;  // copies for which it waits
+    bool held = false;              // the next step begins with that wait, when the last has ended
     DecodeStepEvent event;          // of the running step
   };
 
@@ -103,6 +108,7 @@ class DecodePool : private DecodeForecast {
   std::optional<std::size_t> rank_for(const Admission& admission);
   void reserve(RequestIndex index, std::size_t rank);
   void pull(RequestIndex index);
+  void swap_in(RequestIndex index);
   void make_ready(RequestIndex index);
   void join(Instance& inst, RequestIndex index);
   void start_step(std::int32_t number);
@@ -120,6 +126,12 @@ class DecodePool : private DecodeForecast {
   /// Who must go, as a policy says.
   RequestIndex choose_victim(const Instance& inst, std::size_t rank);
   void preempt(Instance& inst, RequestIndex index);
+  /// Whether the KV of a request that has left the rank goes to DRAM, as a policy says.
+  bool keeps_kv(RequestIndex index, std::size_t rank);
+  void swap_out(Instance& inst, RequestIndex index, std::size_t rank);
+  std::int32_t swap_cpu(std::size_t rank) const;  // that takes its KV; -1: none
+  bool is_idle(const Instance& inst) const { return !inst.busy && inst.swapping_out == 0; }
+  hw::Endpoint die_of(std::size_t rank) const;
   void update_reserved(std::size_t rank);
 
   std::int32_t instance_of(std::size_t rank) const {
@@ -138,7 +150,9 @@ class DecodePool : private DecodeForecast {
   Hooks hooks_;
   std::size_t ranks_per_instance_ = 0;
   ExpertBalancer balancer_;
+  PipelinePlanner planner_;
   CopyQueues copies_;
+  KvSwap swap_;
   Tokens kv_capacity_ = 0;
   std::optional<ChunkedPrefill> prompts_;  // of mixed instances
 

@@ -110,6 +110,12 @@ struct RoleSwitchSpec {
   Seconds drain = std::numeric_limits<double>::infinity();
 };
 
+/// DRAM that takes the KV of preempted requests (vLLM's swap space).
+struct SwapSpec {
+  Bytes dram_per_node = 0;               // 0: there is none, KV is dropped
+  coll::Plane plane = coll::Plane::kUb;  // from a die to a CPU of its node, and back to any die
+};
+
 struct DeploymentSpec {
   // Each with the instances and caches below, behind one router. With one, what the machine has is
   // one pool.
@@ -118,6 +124,7 @@ struct DeploymentSpec {
   DecodeSpec decode;  // or what both prefill and decode on the same dies have, /deployment/mixed
   KvSpec kv;
   CacheSpec cache;
+  SwapSpec swap;
   std::optional<RoleSwitchSpec> role_switch;  // none: instances keep their roles
   // Reads, and as many writes, that a die has on the wire at once (serve/copy_queues.hpp).
   // Assumption; two fill the port of a die, for that of a CPU is 0.8 as wide (P Table 1's machine).

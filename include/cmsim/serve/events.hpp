@@ -49,7 +49,8 @@ struct RequestRecord {
   Seconds finished = -1;      // end of its last iteration; of the request when rejected or failed
   std::int32_t prefill_instance = -1, decode_instance = -1, decode_rank = -1;
   std::int64_t iterations = 0;          // decode iterations it took part in
-  std::int32_t preemptions = 0;         // times its KV was dropped for want of space and recomputed
+  std::int32_t preemptions = 0;         // times it gave its KV space up
+  std::int32_t swaps = 0;               // of them, those that left its KV in DRAM
   std::int32_t request_class = 0;       // position in ClusterConfig::classes
   std::uint32_t session = 0, turn = 0;  // of the trace; 0 = of none
   std::int32_t after = -1;    // the request whose end it waits for; -1 = comes by the trace
@@ -98,8 +99,23 @@ struct RebalancingEvent {
   Bytes bytes = 0;           // of them
 };
 
-enum class TransferKind : std::uint8_t { kCacheRead, kCacheWrite, kKvPull, kSsdRead, kSsdWrite };
-inline constexpr std::size_t kTransferKinds = 5;
+/// A decode instance runs its iterations otherwise from now on.
+struct PlanChangeEvent {
+  Seconds at = 0;
+  std::int32_t instance = 0;
+  std::int32_t from = 0, to = 0;  // of model::DecodeModel::plans()
+};
+
+enum class TransferKind : std::uint8_t {
+  kCacheRead,
+  kCacheWrite,
+  kKvPull,
+  kSsdRead,
+  kSsdWrite,
+  kSwapOut,
+  kSwapIn
+};
+inline constexpr std::size_t kTransferKinds = 7;
 const char* to_string(TransferKind kind);  // "cache_read"
 struct TransferEvent {
   Seconds start = 0, end = 0;
@@ -170,6 +186,7 @@ class Listener {
   virtual void on_cache(const CacheEvent&) {}
   virtual void on_role(const RoleEvent&) {}
   virtual void on_rebalancing(const RebalancingEvent&) {}  // when it ends
+  virtual void on_plan_change(const PlanChangeEvent&) {}
 };
 
 }  // namespace cmsim::serve

@@ -25,7 +25,8 @@ struct CacheStore {
 struct InstancePlace {
   std::vector<std::int32_t> dies;  // rank by rank
   int dies_per_rank = 1;
-  bool serves = true;  // at the start; where roles change another may later
+  bool serves = true;                   // at the start; where roles change another may later
+  std::vector<std::int32_t> cpus = {};  // by rank, of its node: takes its swapped KV; -1 = is lost
 
   /// The first of a rank's, which moves its KV.
   std::int32_t die(int rank) const { return dies[static_cast<std::size_t>(rank * dies_per_rank)]; }

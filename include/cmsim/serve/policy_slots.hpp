@@ -380,6 +380,28 @@ struct Preemption {
   static std::string in_short(const View& view);
 };
 
+// --------------------------------------------- preempted KV: computed anew, or kept in DRAM?
+
+struct PreemptedKvView {
+  Seconds now = 0;
+  RequestView request = {};  // its context_tokens are those whose KV it has
+  Bytes bytes = 0;           // of it
+  Bytes free = 0;            // DRAM that takes it from its rank: as much at least
+};
+
+/// Asked when a request is preempted and the DRAM of its node has room for its KV: decides whether
+/// it is copied there. The instance waits for the copy, and another rank may have the KV later.
+struct PreemptedKv {
+  static constexpr const char* kName = "preempted_kv";
+  static constexpr const char* kDefault = "swap";
+  static constexpr const char* kQuestion =
+      "whether the KV of a preempted request goes to DRAM, or is computed anew";
+  static constexpr bool is_asked(Role role) { return has_decode_instances(role); }
+  using View = PreemptedKvView;
+  using Decision = bool;
+  static std::string in_short(const View& view);
+};
+
 // ------------------------------------- proportion: how many NPUs prefill, and how many decode?
 
 /// A role on a supernode.
@@ -415,6 +437,41 @@ struct ProportionChoice {
   static constexpr bool is_asked(Role role) { return role == Role::kAll; }
   using View = ProportionView;
   using Decision = Proportion;
+  static std::string in_short(const View& view);
+};
+
+// ------------------------------- pipeline plan: how many microbatches, which division of cores?
+
+/// What the step model of decode says about the batch that is about to run.
+class PlanForecast {
+ public:
+  virtual ~PlanForecast() = default;
+  virtual Seconds step(std::size_t plan) const = 0;  // with one of view.plans
+};
+
+struct PipelinePlanView {
+  Seconds now = 0;
+  std::int32_t instance = 0;
+  // Of the batch, one element a rank.
+  std::span<const std::int32_t> sequences{};
+  std::span<const Tokens> kv_tokens{};
+  std::span<const model::DecodePlan> plans{};  // first as it is deployed
+  std::size_t current = 0;                     // of them
+  std::int64_t steps = 0;                      // of the instance with it
+  Seconds change = 0;                          // what another one costs
+  const PlanForecast* forecast = nullptr;      // never null in a run
+};
+
+/// Asked before every step of a decode instance: decides one of view.plans. A batch that has no
+/// sequence for every microbatch runs whole all the same.
+struct PipelinePlan {
+  static constexpr const char* kName = "pipeline_plan";
+  static constexpr const char* kDefault = "deployed";
+  static constexpr const char* kQuestion =
+      "in how many microbatches and with which division of cores a decode step runs";
+  static constexpr bool is_asked(Role role) { return has_decode_instances(role); }
+  using View = PipelinePlanView;
+  using Decision = std::size_t;
   static std::string in_short(const View& view);
 };
 
@@ -464,9 +521,10 @@ struct ExpertPlacement {
 
 template <class... Slot>
 struct SlotList {};
-/// In the order in which a request meets them; the last two are not about requests.
-using Slots = SlotList<SupernodeRouting, PrefillRouting, PrefillAdmission, CachePrefetch,
-                       PrefillBatching, CachePlacement, CacheEviction, DecodeAdmission,
-                       DecodeRouting, Preemption, ProportionChoice, ExpertPlacement>;
+/// In the order in which a request meets them; the last three are not about requests.
+using Slots =
+    SlotList<SupernodeRouting, PrefillRouting, PrefillAdmission, CachePrefetch, PrefillBatching,
+             CachePlacement, CacheEviction, DecodeAdmission, DecodeRouting, Preemption, PreemptedKv,
+             ProportionChoice, PipelinePlan, ExpertPlacement>;
 
 }  // namespace cmsim::serve
