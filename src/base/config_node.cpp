@@ -74,7 +74,7 @@ double quantity_in(const json& value, const SourceLocation& at, Dimension dimens
   }
   double number = 0;
   try {
-    number = parse_quantity(value.get<std::string>(), dimension);
+    number = parse_quantity(value.get<std::string>(), dimension, minimum, maximum);
   } catch (const UnitError& error) {
     throw ConfigError(at, error.what());
   }

@@ -333,10 +333,4 @@ std::vector<ChildOutcome> run_in_children(std::size_t count,
   return Pool(work, options).run(count);
 }
 
-const std::string& answer_of(const ChildOutcome& outcome) {
-  if (outcome.ending == Ending::kDone) return outcome.text;
-  if (outcome.ending == Ending::kRefused) throw ConfigError(outcome.text);
-  throw SimulationError(outcome.text);
-}
-
 }  // namespace cmsim

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 #include <cmath>
@@ -103,7 +104,7 @@ Range range_of(Dimension dimension) {
   return {-1e300, 1e300};
 }
 
-double parse_quantity(std::string_view text, Dimension dimension) {
+double parse_quantity(std::string_view text, Dimension dimension, double minimum, double maximum) {
   const std::string_view trimmed = trim(text);
   double number = 0;
   const auto [end, error] =
@@ -120,8 +121,8 @@ double parse_quantity(std::string_view text, Dimension dimension) {
     const auto [least, most] = range_of(dimension);
     if (value >= least && value <= most) return value;
     throw UnitError(fmt::format("found \"{}\", allowed is {} to {}", text,
-                                format_quantity(least, dimension),
-                                format_quantity(most, dimension)));
+                                format_quantity(std::max(least, minimum), dimension),
+                                format_quantity(std::min(most, maximum), dimension)));
   }
   if (unit.empty()) {
     throw UnitError(fmt::format("found \"{}\" without a unit, expected one of {} (e.g. \"{}\")",

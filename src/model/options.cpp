@@ -86,7 +86,7 @@ DecodeOptions read_decode(const ConfigNode& node, const hw::Platform& platform) 
   options.launch_time =
       node.quantity_or("launch_time", Dimension::kTime, options.launch_time, 0, 1);
   options.plan_change =
-      node.quantity_or("plan_change", Dimension::kTime, options.plan_change, 0, 60);
+      node.quantity_or("plan_change", Dimension::kTime, options.plan_change, 0, 1);
   options.exchange = read_exchange(node);
   options.staleness = read_staleness(node, options.staleness);
   node.close();

@@ -52,11 +52,6 @@ std::string with_file(std::string use, const std::string& file) {
 
 }  // namespace
 
-FileKind file_kind(const nlohmann::json& document) {
-  const KindFacts* facts = facts_of(document);
-  return facts == nullptr ? FileKind::kUnknown : facts->kind;
-}
-
 void expect_kind(const fs::path& file, FileKind wanted) {
   std::error_code error;
   if (!fs::is_regular_file(file, error)) return;

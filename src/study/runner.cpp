@@ -64,19 +64,4 @@ std::string run_scenario(const Point& point, const run::ScenarioFile& file,
   return json_text(metrics::to_json(run::run(scenario, options))) + "\n";
 }
 
-std::vector<Outcome> run_scenarios(std::span<const Point> points,
-                                   const serve::PolicyRegistry& registry,
-                                   const RunnerOptions& options) {
-  ScenarioFiles files;
-  for (const Point& point : points) files.get(point.file);
-  return run_points(
-      points,
-      [&](const Point& point) {
-        run::RunOptions run;
-        run.registry = registry;
-        return run_scenario(point, files.get(point.file), std::move(run));
-      },
-      options);
-}
-
 }  // namespace cmsim::study

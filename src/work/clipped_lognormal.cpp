@@ -12,7 +12,6 @@ namespace cmsim::work {
 namespace {
 
 constexpr double kLeastSigma = 1e-4, kMostSigma = 8;
-constexpr double kNormal99 = 2.3263478740408408;  // 99th percentile of the standard normal
 
 double normal_cdf(double x) { return 0.5 * std::erfc(-x / std::sqrt(2.0)); }
 
@@ -77,18 +76,6 @@ std::int64_t ClippedLognormal::draw(RandomStream& random) const {
   const double length = random.lognormal(mu_, sigma_);
   return std::llround(
       std::clamp(length, static_cast<double>(spec_.minimum), static_cast<double>(spec_.maximum)));
-}
-
-LengthSpec length_from_median_p99(double median, double p99) {
-  if (!(median >= 1 && p99 >= median)) {
-    throw ConfigError(
-        fmt::format("median {} and 99th percentile {}: allowed are a median of at "
-                    "least 1 and a percentile not below it",
-                    median, p99));
-  }
-  const double sigma = std::log(p99 / median) / kNormal99;
-  return {.mean = median * std::exp(0.5 * sigma * sigma),
-          .cv = std::sqrt(std::expm1(sigma * sigma))};
 }
 
 }  // namespace cmsim::work

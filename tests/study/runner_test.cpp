@@ -23,11 +23,17 @@ TEST(Point, IsACommandLine) {
             "cmsim collective p.json --set '/a=it'\\''s' --seed 7");
 }
 
+std::vector<Outcome> run_small(const std::vector<Point>& points, const RunnerOptions& options) {
+  const run::ScenarioFile file(points[0].file.string());
+  return run_points(
+      points, [&](const Point& point) { return run_scenario(point, file, {}); }, options);
+}
+
 TEST(Runner, GivesWhatARunAloneGivesInTheOrderOfThePoints) {
   std::vector<Point> points{small_point(1), small_point(2), small_point(1)};
   RunnerOptions options;
   options.jobs = 2;
-  const auto outcomes = run_scenarios(points, serve::builtin_policies(), options);
+  const auto outcomes = run_small(points, options);
   for (const Outcome& outcome : outcomes) ASSERT_TRUE(outcome.done()) << outcome.error;
   EXPECT_EQ(outcomes[0].result, outcomes[2].result);
   for (std::size_t i = 0; i < 2; ++i) {
@@ -48,18 +54,12 @@ TEST(Runner, APointThatFailsIsToldAndTheOthersGoOn) {
   std::vector<std::size_t> ended;
   RunnerOptions options;
   options.on_end = [&](std::size_t index, const Outcome&) { ended.push_back(index); };
-  const auto outcomes = run_scenarios(points, serve::builtin_policies(), options);
+  const auto outcomes = run_small(points, options);
   EXPECT_TRUE(outcomes[0].done());
   EXPECT_EQ(outcomes[1].ending, Ending::kRefused);
   EXPECT_THAT(outcomes[1].error, HasSubstr("tpott"));
   EXPECT_TRUE(outcomes[2].done());
   EXPECT_EQ(ended, (std::vector<std::size_t>{0, 1, 2}));
-}
-
-TEST(Runner, AFileThatIsNotThereIsSaidBeforeAnythingRuns) {
-  std::vector<Point> points{small_point(1), small_point(1)};
-  points[1].file = "nowhere.json";
-  EXPECT_THROW(run_scenarios(points, serve::builtin_policies()), ConfigError);
 }
 
 TEST(Point, ALineIsReadAsTheWordsItWasMadeOf) {

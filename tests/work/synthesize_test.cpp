@@ -46,12 +46,6 @@ TEST(ClippedLognormal, HasTheMomentsAskedForAfterClipping) {
   }
 }
 
-TEST(ClippedLognormal, FromMedianAndP99) {
-  const LengthSpec spec = length_from_median_p99(1000, 1000 * std::exp(2.3263478740408408));
-  EXPECT_NEAR(spec.mean, 1000 * std::exp(0.5), 1e-6);  // sigma = 1
-  EXPECT_NEAR(spec.cv, std::sqrt(std::exp(1.0) - 1), 1e-9);
-}
-
 TEST(ClippedLognormal, RefusesWhatNoDistributionHas) {
   const auto message = [](LengthSpec spec) {
     return error_of([&] { ClippedLognormal(spec, "/prompt"); });

@@ -58,8 +58,4 @@ std::vector<ChildOutcome> run_in_children(std::size_t count,
                                           const std::function<std::string(std::size_t)>& work,
                                           const PoolOptions& options = {});
 
-/// The text of what was done; otherwise throws: ConfigError for what was refused, SimulationError
-/// for the rest.
-const std::string& answer_of(const ChildOutcome& outcome);
-
 }  // namespace cmsim

@@ -8,6 +8,7 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -38,8 +39,11 @@ struct Range {
 Range range_of(Dimension dimension);
 
 /// Reads `text` as a quantity of `dimension`, in base units (s, B, B/s, op/s, 1/s). Throws
-/// UnitError when it is none, or out of range_of(dimension).
-double parse_quantity(std::string_view text, Dimension dimension);
+/// UnitError when it is none, or out of range_of(dimension), of which it names what is within
+/// `minimum` and `maximum`.
+double parse_quantity(std::string_view text, Dimension dimension,
+                      double minimum = -std::numeric_limits<double>::infinity(),
+                      double maximum = std::numeric_limits<double>::infinity());
 
 /// A size: a whole number of bytes, bare ("1000000") or with a unit ("64MB"). Throws UnitError.
 Bytes parse_bytes(std::string_view text);

@@ -2,13 +2,10 @@
 #pragma once
 
 #include <filesystem>
-#include <nlohmann/json_fwd.hpp>
 
 namespace cmsim::run {
 
-enum class FileKind { kScenario, kPlatform, kDevice, kModel, kStudy, kBaseline, kResult, kUnknown };
-
-FileKind file_kind(const nlohmann::json& document);
+enum class FileKind { kScenario, kPlatform, kDevice, kModel, kStudy, kBaseline, kResult };
 
 /// Throws a ConfigError that says what the file is and what it is for, when it is of another kind
 /// than `wanted` for sure. A pipe is not read.

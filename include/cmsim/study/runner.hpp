@@ -1,8 +1,7 @@
 // Runs points, each in a child process forked from this one with its files read already, so that a
 // point costs what its simulation costs.
 //
-// What a point is run by is a function from the point to its JSON, called in the child; that of
-// scenarios is here. Knows no store and no statistics. Times are wall-clock seconds.
+// What a point is run by is a function from the point to its JSON, called in the child. Knows no store and no statistics. Times are wall-clock seconds.
 #pragma once
 
 #include <atomic>
@@ -50,10 +49,5 @@ std::vector<Outcome> run_points(std::span<const Point> points, const Work& work,
 /// The result of `cmsim run` on the point, in this process. `options.command` is set here.
 std::string run_scenario(const Point& point, const run::ScenarioFile& file,
                          run::RunOptions options);
-
-/// Runs points of the command "run": their files are read here, once, before the first is started.
-std::vector<Outcome> run_scenarios(std::span<const Point> points,
-                                   const serve::PolicyRegistry& registry,
-                                   const RunnerOptions& options = {});
 
 }  // namespace cmsim::study

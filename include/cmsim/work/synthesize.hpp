@@ -16,9 +16,6 @@
 
 namespace cmsim::work {
 
-/// The (unclipped) lognormal with this median and 99th percentile.
-LengthSpec length_from_median_p99(double median, double p99);
-
 struct SynthesisSpec {
   // Ends at whichever comes first; at least one must be given.
   std::int64_t requests = 0;  // 0 = no limit
