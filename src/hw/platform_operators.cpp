@@ -18,9 +18,11 @@ OperatorSpec read_operators(const ConfigNode& node) {
   spec.attention_efficiency = node.number("attention_efficiency", kLeastEfficiency, 1);
   spec.gemm_int8_efficiency = node.number("gemm_int8_efficiency", kLeastEfficiency, 1);
   spec.gemm_bf16_efficiency = node.number("gemm_bf16_efficiency", kLeastEfficiency, 1);
-  if (node.has("attention_overlap")) {
-    spec.attention_overlap = node.number("attention_overlap", 1, kMostOverlap);
-  }
+  const auto overlap = [&](const char* key, double& of) {
+    if (node.has(key)) of = node.number(key, 1, kMostOverlap);
+  };
+  overlap("attention_overlap", spec.attention_overlap);
+  overlap("gemm_overlap", spec.gemm_overlap);
   spec.operator_overhead =
       node.quantity("operator_overhead", Dimension::kTime, 0, kLongestOverhead);
   spec.hbm_reserved = static_cast<Bytes>(

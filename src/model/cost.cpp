@@ -52,7 +52,8 @@ Device::Device(const hw::Platform& platform)
       attention_int8_rate_(platform.die.int8_peak * platform.operators.attention_efficiency),
       hbm_bandwidth_(platform.die.hbm_bandwidth * platform.operators.hbm_efficiency),
       overhead_(platform.operators.operator_overhead),
-      attention_overlap_(platform.operators.attention_overlap) {}
+      attention_overlap_(platform.operators.attention_overlap),
+      gemm_overlap_(platform.operators.gemm_overlap) {}
 
 OperatorCost Device::cost(const OperatorWork& work, double aic_share) const {
   OperatorCost cost;
@@ -62,7 +63,8 @@ OperatorCost Device::cost(const OperatorWork& work, double aic_share) const {
       aic_share;
   cost.hbm_bytes = work.hbm_bytes;
   cost.fixed = work.stages * overhead_;
-  if (work.attention_ops + work.attention_int8_ops > 0) cost.overlap = attention_overlap_;
+  const bool attends = work.attention_ops + work.attention_int8_ops > 0;
+  cost.overlap = attends ? attention_overlap_ : gemm_overlap_;
   return cost;
 }
 

@@ -68,6 +68,36 @@ TEST(DeviceCost, AttentionHidesMemoryBehindComputeInPart) {
   EXPECT_NEAR(time(2, {.attention_ops = 30e6}), 8e-6, 1e-15);
 }
 
+TEST(DeviceCost, AGemmHidesMemoryByAnOverlapOfItsOwn) {
+  hw::Platform platform = round_platform();
+  platform.operators.gemm_overlap = 2;
+  const Device device(platform);
+  // 240e6 / 80e12 = 3 us of compute, 4 us of memory, 5 us a kernel; attention hides all of 3 us.
+  const auto time = [&](const OperatorWork& work) {
+    return device.cost(work, 1).alone(device.hbm_bandwidth());
+  };
+  EXPECT_NEAR(time({.int8_ops = 240e6, .hbm_bytes = 3.2e6}), 10e-6, 1e-15);
+  EXPECT_NEAR(time({.attention_ops = 30e6, .hbm_bytes = 3.2e6}), 9e-6, 1e-15);
+}
+
+TEST(DeviceCost, AnH800TakesWhatDeepGemmPublishes) {
+  // FP8, BF16 out: M rows in each of G groups, TFLOPS as published. Kernels alone, without a start.
+  struct Row {
+    double groups, m, n, k, tflops;
+  };
+  hw::Platform h800 = hw::load_platform(CMSIM_SOURCE_DIR "/platforms/h800.json");
+  h800.operators.operator_overhead = 0;
+  const Device device(h800);
+  for (const Row& row : {Row{4, 256, 4096, 7168, 932}, Row{4, 256, 7168, 2048, 815},
+                         Row{1, 64, 7168, 16384, 336}, Row{1, 128, 7168, 16384, 645}}) {
+    OperatorWork work;
+    work.int8_ops = 2 * row.groups * row.m * row.n * row.k;
+    work.hbm_bytes = row.groups * (row.n * row.k + row.m * row.k + 2 * row.m * row.n);
+    const Seconds took = work.int8_ops / (row.tflops * 1e12);
+    EXPECT_NEAR(device.cost(work, 1).alone(device.hbm_bandwidth()) / took, 1, 0.07) << row.m;
+  }
+}
+
 TEST(OperatorWork, AddsUpEveryPart) {
   OperatorWork work{.int8_ops = 1, .bf16_ops = 2, .attention_ops = 3, .hbm_bytes = 4, .stages = 5};
   work += {.int8_ops = 10, .bf16_ops = 20, .attention_ops = 30, .hbm_bytes = 40, .stages = 50};

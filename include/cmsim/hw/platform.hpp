@@ -92,9 +92,10 @@ struct OperatorSpec {
   double attention_efficiency = 0;  // share of BF16 peak of compute-bound MLA
   double gemm_int8_efficiency = 0;  // share of INT8 peak of a large grouped GEMM
   double gemm_bf16_efficiency = 0;  // share of BF16 peak of a large GEMM
-  // How far the attention kernel computes while it streams: (compute^p + memory^p)^(1/p) is its
-  // time. 1 = one after the other; infinite = the longer hides the shorter.
+  // How far the attention kernel, and a GEMM, compute while they stream: (compute^p +
+  // memory^p)^(1/p) is the time. 1 = one after the other; infinite = the longer hides the shorter.
   double attention_overlap = std::numeric_limits<double>::infinity();
+  double gemm_overlap = std::numeric_limits<double>::infinity();
   Seconds operator_overhead = 0;  // start and synchronisation of one dependent kernel on its stream
   Bytes hbm_reserved = 0;         // of a die's HBM: runtime, graphs and activations
   bool operator==(const OperatorSpec&) const = default;

@@ -3,8 +3,8 @@
 // compute = ops / (peak * efficiency * share of cores), memory = bytes / (HBM bandwidth *
 // efficiency),
 // time = max(compute, memory) + stages * operator_overhead
-// where the attention kernel, which hides one behind the other in part, has
-// (compute^p + memory^p)^(1/p) in place of the maximum.
+// where a kernel that hides one behind the other in part has (compute^p + memory^p)^(1/p) in place
+// of the maximum: attention, and on some devices GEMM.
 // Work is per die and per call. Efficiencies are measured ones of the platform file; nothing here
 // knows a model architecture.
 #pragma once
@@ -57,7 +57,7 @@ class Device {
   OpsPerSecond int8_rate_, bf16_rate_, attention_rate_, attention_int8_rate_;
   BytesPerSecond hbm_bandwidth_;
   Seconds overhead_;
-  double attention_overlap_;
+  double attention_overlap_, gemm_overlap_;
 };
 
 }  // namespace cmsim::model
