@@ -17,6 +17,7 @@
 #include "study_engine.hpp"
 #include "study_report.hpp"
 #include "study_search.hpp"
+#include "study_settings.hpp"
 #include "terminal.hpp"
 
 namespace cmsim::cli {
@@ -62,7 +63,9 @@ study::Study study_of(const SweepCommand& command) {
     add_command(study, command.of);
   }
   study.sets.insert(study.sets.end(), command.sets.begin(), command.sets.end());
-  if (!command.traces.empty()) {
+  if (command.traces.size() == 1) {
+    study.sets.push_back("/workload/trace=" + command.traces[0]);
+  } else if (!command.traces.empty()) {
     study.dimensions.push_back({study::Axis{"/workload/trace", command.traces}});
   }
   for (const std::string& axis : command.vary) {
@@ -78,6 +81,7 @@ study::Study study_of(const SweepCommand& command) {
     study.metrics.push_back(study::find_metric(metric, study.command));
   }
   if (study.metrics.empty()) study.metrics = study::headlines(study.command);
+  settle(study.command, study.options, study.sets);
   return study;
 }
 

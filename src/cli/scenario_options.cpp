@@ -9,10 +9,22 @@ namespace cmsim::cli {
 
 void ScenarioOptions::add_to(CLI::App& sub) {
   sub.add_option("SCENARIO", scenario, kScenarioHelp)->required();
+  add_settings_to(sub);
+  sub.add_option("--plugin", plugins, "Shared object that registers policies")
+      ->type_name("FILE.so")
+      ->allow_extra_args(false);
+}
+
+void ScenarioOptions::add_changes_to(CLI::App& sub) {
   sub.add_option("--set", sets,
                  "Change one key, with units: --set /slo/tpot=15ms (repeatable, in order)")
       ->type_name("/POINTER=VALUE")
       ->allow_extra_args(false);
+  faults.add_to(sub);
+}
+
+void ScenarioOptions::add_settings_to(CLI::App& sub) {
+  add_changes_to(sub);
   sub.add_option(
          "--trace", trace,
          "Short for --set /workload/trace=FILE. What the scenario says of its own trace (rate, "
@@ -32,14 +44,10 @@ void ScenarioOptions::add_to(CLI::App& sub) {
       ->type_name("X")
       ->check(number_from(1e-6, 1e6))
       ->excludes(by_rate);
-  faults.add_to(sub);
   sub.add_option("--network", network,
                  "Fidelity of exchanges: auto is the first rung that "
                  "leaves out nothing the scenario has")
       ->type_name("analytic|hose|flow|auto");
-  sub.add_option("--plugin", plugins, "Shared object that registers policies")
-      ->type_name("FILE.so")
-      ->allow_extra_args(false);
 }
 
 std::vector<run::Setting> ScenarioOptions::settings() const {

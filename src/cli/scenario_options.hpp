@@ -22,6 +22,9 @@ struct ScenarioOptions {
   FaultOptions faults;
 
   void add_to(CLI::App& sub);
+  /// Those that say what is changed: --set and faults alone, or all that are short for --set, too.
+  void add_changes_to(CLI::App& sub);
+  void add_settings_to(CLI::App& sub);
   /// The options that have a scenario pointer are short for --set; they come last and win.
   std::vector<run::Setting> settings() const;
   std::string text() const;  // "scenario.json --set /seed=2", as typed

@@ -16,6 +16,7 @@
 #include "plugin.hpp"
 #include "study_progress.hpp"
 #include "study_report.hpp"
+#include "study_settings.hpp"
 
 namespace cmsim::cli {
 namespace {
@@ -101,6 +102,9 @@ StudyEngine::StudyEngine(StudyOptions options, serve::PolicyRegistry& registry)
 std::vector<study::StudyPoint> StudyEngine::points_of(const study::Study& study) {
   study::check(study);
   std::vector<study::StudyPoint> points = study::expand(study);
+  for (study::StudyPoint& one : points) {
+    settle(one.point.command, one.point.options, one.point.sets);
+  }
   address(points);
   command_ = study.command;
   metrics_ = study.metrics;

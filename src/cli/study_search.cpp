@@ -72,8 +72,11 @@ std::string limit_note(const study::Capacity& capacity) {
   const char* level = capacity.level ? ", and the load no longer moves what is required" : "";
   if (holds)
     return fmt::format("Of the loads up to {} none fails{}.", capacity.knob.text(*holds), level);
-  if (fails)
-    return fmt::format("Of the loads down to {} none holds{}.", capacity.knob.text(*fails), level);
+  if (fails) {
+    return fmt::format("Of the loads {} to {} none holds{}.",
+                       *fails < capacity.knob.start ? "down" : "up", capacity.knob.text(*fails),
+                       level);
+  }
   return "No load was tried to its end.";
 }
 
@@ -214,9 +217,12 @@ std::string tornado_of(const study::Table& table, const study::Sensitivity& sens
   constexpr std::size_t kMostRows = 20, kWidestPointer = 28;
   constexpr double kBar = 10, kLeast = 5e-5;
   const auto leaves = leaves_of(table, sensitivity, changes, metric);
-  if (leaves.empty() || leaves.front().largest().value_or(0) == 0) return "";
+  const std::string title = title_of(table.study.metrics[metric]);
+  if (leaves.empty() || leaves.front().largest().value_or(0) == 0) {
+    return fmt::format("\n{}: no change moves it\n", title);
+  }
   const double largest = *leaves.front().largest();
-  TextTable text{1, {{title_of(table.study.metrics[metric]), "10 % less", "10 % more", ""}}};
+  TextTable text{1, {{title, "10 % less", "10 % more", ""}}};
   std::size_t still = 0, failed = 0;
   for (const Leaf& leaf : leaves) {
     const auto moved = leaf.largest();

@@ -48,6 +48,14 @@ double bound_of(const std::string& text, const Metric& metric, const std::string
   return 0;
 }
 
+/// A figure that grows with the load must reach something.
+Holding holding_of(const std::vector<Requirement>& requirements) {
+  const bool asks_for_more = std::ranges::any_of(requirements, [](const Requirement& one) {
+    return one.bound == Bound::kAtLeast && one.metric.better == Better::kHigher;
+  });
+  return asks_for_more ? Holding::kBetween : Holding::kBelow;
+}
+
 /// What the requirements are about, of every seed. Empty where one is not about a number, or has
 /// none in a result: then nothing is known of what moves.
 std::vector<double> required_numbers(const std::vector<Requirement>& requirements,
@@ -116,7 +124,9 @@ void Bisection::tell(bool holds) {
   next_.reset();
   if (++steps_ >= kMostSteps) return;
   double further = 0;
-  if (!bracket_.fails) {
+  const bool too_little = holding_ == Holding::kBetween && !bracket_.holds;
+  if (holds && bracket_.fails && *bracket_.fails < load) bracket_.fails.reset();
+  if (!bracket_.fails || too_little) {
     further = load * 2;
   } else if (!bracket_.holds) {
     further = load / 2;
@@ -174,7 +184,7 @@ std::vector<Capacity> find_capacities(const Study& study, std::span<const Knob> 
   std::vector<Level> levels(knobs.size());
   for (const Knob& knob : knobs) {
     capacities.push_back({knob, {}, {}, {}, false});
-    searches.emplace_back(knob.start, task.tolerance, knob.loads);
+    searches.emplace_back(knob.start, task.tolerance, knob.loads, holding_of(task.requirements));
   }
   const auto needed =
       static_cast<std::size_t>(std::ceil(task.share * static_cast<double>(seeds) - 1e-9));

@@ -95,8 +95,8 @@ void check(const Study& study) {
           dimension.front().pointer, length_of(dimension), axis.pointer, axis.values.size()));
     }
   }
-  if (pointers.contains("/seed")) {
-    throw ConfigError("/seed is varied as an axis; say it as seeds, e.g. --seeds 1..5");
+  if (pointers.contains("/seed") || pointers.contains("--seed")) {
+    throw ConfigError("the seed is varied as an axis; say it as seeds, e.g. --seeds 1..5");
   }
   check_metrics(shape_of(study.command), study.metrics, study.command);
   if (study.command == "p2p" && !study.seeds.empty()) {

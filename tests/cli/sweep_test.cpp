@@ -231,6 +231,28 @@ TEST(Sweep, AMetricThatNoResultHasIsSaidBeforeAnyRunsOrAtTheFirst) {
   EXPECT_EQ(points_in(here), 1u);
 }
 
+TEST(Sweep, OptionsOfARunAreSettingsOfItsPoints) {
+  const WorkDirectory here;
+  const Outcome rates =
+      here.cmsim(sweep({"--vary=--rate=10,40", "--metric", "/load/arrival_rate", "--json"}));
+  ASSERT_EQ(rates.code, 0) << rates.err;
+  const auto cells = nlohmann::json::parse(rates.out).at("cells");
+  const auto rate = [&](std::size_t cell) {
+    return cells.at(cell).at("metrics").at("/load/arrival_rate").at("mean").get<double>();
+  };
+  EXPECT_NEAR(rate(1) / rate(0), 4, 0.01) << rates.out;  // the same draws, four times as fast
+  const Outcome stranger = here.cmsim(sweep({"--vary=--nonsense=1,2"}));
+  EXPECT_EQ(stranger.code, 2);
+  EXPECT_THAT(stranger.err, HasSubstr("--nonsense 1: of run a study takes --set, --fail"));
+  // What --command says of the machine is what a sensitivity changes: 10 % less than 1 TB/s.
+  const Outcome sensitivity = here.cmsim(
+      {"sweep", kScenario, "--command",
+       "step --phase decode --batch 8 --set /platform/die/hbm_bandwidth=1TB/s", "--sensitivity",
+       "/platform/die/hbm_bandwidth", "--metric", "duration", "--out", "h"});
+  EXPECT_EQ(sensitivity.code, 0) << sensitivity.err;
+  EXPECT_THAT(content(here / "h/points.csv"), HasSubstr("hbm_bandwidth=0.9TB/s"));
+}
+
 TEST(Sweep, WhatIsWrongEverywhereIsSaidAtOnce) {
   const WorkDirectory here;
   const Outcome key = here.cmsim(sweep({"--set", "/slo/tpott=1ms"}));

@@ -50,6 +50,20 @@ TEST(Capacity, DoublesToABracketThenBisectsInRatios) {
   EXPECT_EQ(tried(Bisection(1, 0.1), 1e300).size(), 14u);  // 2^13 and no further
 }
 
+TEST(Capacity, MoreLoadIsTriedWhereARequirementAsksForMore) {
+  // At least 60 of what grows with the load, which fails again above 100: 20 and 40 are too little,
+  // 80 holds, 160 fails; sqrt(80 x 160) = 113.1 fails, sqrt(80 x 113.1) = 95.12 holds, 113.1
+  // / 95.12 = 1.19, sqrt = 103.7 fails: 1.09.
+  Bisection search(20, 0.1, Loads::kAny, Holding::kBetween);
+  std::vector<double> loads;
+  while (search.next()) {
+    loads.push_back(*search.next());
+    search.tell(loads.back() >= 60 && loads.back() <= 100);
+  }
+  EXPECT_THAT(loads, ElementsAre(20, 40, 80, 160, 113.1, 95.12, 103.7));
+  EXPECT_EQ(search.bracket().holds, 95.12);
+}
+
 ConfigDocument scenario(const std::string& workload) {
   return ConfigDocument::from_text("{\"workload\": " + workload + "}", "s.json");
 }

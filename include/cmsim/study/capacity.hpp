@@ -1,7 +1,8 @@
 // How much load a scenario bears: the largest request rate, or scale of a trace's time, at which
 // requirements hold in a given share of the seeds.
 //
-// By doubling and halving from the scenario's own load to a bracket, then by bisection in ratios:
+// By doubling and halving from the scenario's own load to a bracket (doubling alone where more load
+// is what a requirement asks for), then by bisection in ratios:
 // what is found is right when more load never helps. Without a bracket it ends at 10,000 times the
 // scenario's load or a part of it, or where another load no longer moves what is required.
 // Formulas: docs/statistics.md.
@@ -38,11 +39,16 @@ struct Bracket {
 
 enum class Loads { kAny, kWhole };  // kAny: four significant digits
 
+/// Where loads that hold lie: below all that do not, or between some that are too little and some
+/// that are too much, as of "goodput>=60".
+enum class Holding { kBelow, kBetween };
+
 class Bisection {
  public:
   /// Ends when the ends of the bracket differ by less than `tolerance` of the lower.
-  Bisection(double start, double tolerance, Loads loads = Loads::kAny)
-      : next_(start), tolerance_(tolerance), loads_(loads) {}
+  Bisection(double start, double tolerance, Loads loads = Loads::kAny,
+            Holding holding = Holding::kBelow)
+      : next_(start), tolerance_(tolerance), loads_(loads), holding_(holding) {}
 
   /// The load to be tried; none when the search has ended.
   std::optional<double> next() const { return next_; }
@@ -55,6 +61,7 @@ class Bisection {
   std::optional<double> next_;
   double tolerance_;
   Loads loads_;
+  Holding holding_;
   int steps_ = 0;
   Bracket bracket_;
 };

@@ -1,7 +1,8 @@
 // Runs points, each in a child process forked from this one with its files read already, so that a
 // point costs what its simulation costs.
 //
-// What a point is run by is a function from the point to its JSON, called in the child. Knows no store and no statistics. Times are wall-clock seconds.
+// What a point is run by is a function from the point to its JSON, called in the child. Knows no
+// store and no statistics. Times are wall-clock seconds.
 #pragma once
 
 #include <atomic>
