@@ -16,6 +16,7 @@ namespace cmsim::model {
 struct DecodePlan {
   int microbatches = 2;
   int attention_aic = 16, attention_aiv = 32;  // of stream 0; all cores with one microbatch
+  bool operator==(const DecodePlan&) const = default;
 };
 
 /// Least sequences of a rank that two microbatches are planned for.
