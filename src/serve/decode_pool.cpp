@@ -444,6 +444,7 @@ void DecodePool::finish_step(std::int32_t number) {
     const Finish finish = inst.finishes.front();
     std::pop_heap(inst.finishes.begin(), inst.finishes.end(), later);
     inst.finishes.pop_back();
+    if (!state_.requests.is_open(static_cast<std::size_t>(finish.request))) continue;
     Request& request = state_.request(finish.request);
     if (request.stage != Stage::kDecode || request.record.preemptions != finish.epoch) continue;
     leave(inst, finish.request, request.iterations);
