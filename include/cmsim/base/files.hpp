@@ -8,6 +8,7 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <span>
 #include <string_view>
 
@@ -18,6 +19,8 @@ inline constexpr std::string_view kStagedPrefix = ".cmsim-";
 struct NamedContent {
   std::string_view name;  // in the directory
   std::string_view content;
+  /// What follows it: asked for when the files before are staged, and again until it is empty.
+  std::function<std::string_view()> next = {};
 };
 
 /// Makes the directory when it is missing and writes the files into it. The last one seals the
