@@ -1,8 +1,8 @@
 // The records of a run, column by column.
 //
 // A column whose values are all alike is one value, so that what a run does not have (turns, a
-// context cache, several instances) takes no memory: 92 B a request of a plain trace in place of
-// the record's 192. Read front to back, some records at a time; what an iterator refers to is valid
+// context cache, several instances) takes no memory: 96 B a request of a plain trace in place of
+// the record's 200. Read front to back, some records at a time; what an iterator refers to is valid
 // until it moves.
 #pragma once
 
