@@ -135,7 +135,9 @@ bool write_all(int descriptor, std::string_view content) {
 /// A file under a temporary name, removed unless it was put into its place.
 class StagedFile {
  public:
-  StagedFile(const fs::path& target, std::string_view content) : target_(target) {
+  StagedFile(const fs::path& target, std::string_view content,
+             const std::function<std::string_view()>& next = {})
+      : target_(target) {
     int descriptor = -1;
     for (int attempt = 0; descriptor < 0; ++attempt) {
       staged_ = staged_name(target.parent_path(), attempt);
@@ -143,10 +145,18 @@ class StagedFile {
       if (descriptor < 0 && errno != EEXIST) fail(target, "cannot be written", errno);
     }
     FileDescriptor file(descriptor);
-    if (write_all(file.number(), content) && file.close() == 0) return;
-    const int error = errno;
-    remove();
-    fail(target, "cannot be written", error);
+    try {
+      bool written = write_all(file.number(), content);
+      while (written && next) {
+        const std::string_view piece = next();
+        if (piece.empty()) break;
+        written = write_all(file.number(), piece);
+      }
+      if (!written || file.close() != 0) fail(target, "cannot be written", errno);
+    } catch (...) {
+      remove();
+      throw;
+    }
   }
   ~StagedFile() {
     if (!staged_.empty()) remove();
@@ -226,7 +236,7 @@ void write_unit(const fs::path& directory, std::span<const NamedContent> files,
   std::vector<StagedFile> staged;
   for (const NamedContent& file : files) {
     refuse_directory(directory / file.name);
-    staged.emplace_back(directory / file.name, file.content);
+    staged.emplace_back(directory / file.name, file.content, file.next);
   }
   take_away(directory / files.back().name);
   for (const std::string_view name : gone) take_away(directory / name);

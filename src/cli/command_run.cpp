@@ -187,13 +187,12 @@ int execute(const RunCommand& command, serve::PolicyRegistry& registry) {
 
   // Files first: whatever happens to the terminal, they are there.
   const auto detail = command.detailed ? metrics::Detail::kPerRequest : metrics::Detail::kSummary;
-  std::optional<run::OutputFiles> files;
+  std::optional<run::Written> written;
   if (directory) {
-    files = run::output_files(
-        scenario, result, detail,
+    written = run::write_outputs(
+        run::place_for(result, existing, *directory), scenario, result, detail,
         command.aiperf ? run::RequestFormats::kCsvAndAiperf : run::RequestFormats::kCsv);
-    const auto place = run::place_for(result, existing, *directory);
-    for (const auto& file : run::write_outputs(place, *files)) {
+    for (const auto& file : written->files) {
       spdlog::info("wrote {}", file.string());
       note(command, "wrote {}\n", file.string());
     }
@@ -202,8 +201,8 @@ int execute(const RunCommand& command, serve::PolicyRegistry& registry) {
   if (command.json) {
     const bool spared = command.detailed && is_terminal(Stream::kOut);  // gigabytes on a screen
     const auto shown = spared ? metrics::Detail::kSummary : detail;
-    print_text(files && !spared ? files->result_json
-                                : json_text(metrics::to_json(result, shown)) + "\n");
+    print_text(written && !spared ? written->result_json
+                                  : json_text(metrics::to_json(result, shown)) + "\n");
   } else if (!command.quiet) {
     print_text(format_report(result, paint_for(Stream::kOut)));
   }

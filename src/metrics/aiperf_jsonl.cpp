@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <iterator>
+#include <optional>
 
 #include "cmsim/base/json_text.hpp"
 #include "cmsim/metrics/output_gaps.hpp"
@@ -70,8 +71,8 @@ std::string list_of(const std::vector<Seconds>& gaps) {
   return list + "]";
 }
 
-void add_metrics(Record& record, const Result& result, const RequestRecord& r, serve::Role role,
-                 Detail detail) {
+/// `gaps` only where they are asked for.
+void add_metrics(Record& record, const RequestRecord& r, serve::Role role, const OutputGaps* gaps) {
   const bool decoded = role != serve::Role::kPrefillOnly;
   const Tokens output = decoded ? r.output_tokens : 1;
   record.tokens("input_sequence_length", r.prompt_tokens);
@@ -85,8 +86,8 @@ void add_metrics(Record& record, const Result& result, const RequestRecord& r, s
                     "tokens/sec/user");
     }
   }
-  if (detail == Detail::kPerRequest && decoded) {
-    record.metric("inter_chunk_latency", list_of(output_gaps(result, r)), "ms");
+  if (gaps != nullptr && decoded) {
+    record.metric("inter_chunk_latency", list_of(gaps->of(r)), "ms");
   }
 }
 
@@ -95,12 +96,14 @@ void add_metrics(Record& record, const Result& result, const RequestRecord& r, s
 std::string aiperf_jsonl(const Result& result, serve::Role role, Detail detail) {
   fmt::memory_buffer out;
   out.reserve(result.records.size() * 640);
+  std::optional<OutputGaps> gaps;
+  if (detail == Detail::kPerRequest) gaps.emplace(result);
   for (const RequestRecord& r : result.records) {
     if (r.sent < 0) continue;
     Record record(out);
     record.metadata(r);
     if (r.outcome == Outcome::kFinished) {
-      add_metrics(record, result, r, role, detail);
+      add_metrics(record, r, role, gaps ? &*gaps : nullptr);
       record.end("null");
     } else {
       record.tokens("error_isl", r.prompt_tokens);

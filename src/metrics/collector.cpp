@@ -12,7 +12,7 @@ namespace {
 using serve::Outcome;
 using serve::RequestRecord;
 
-RequestCounts count(std::span<const RequestRecord> records) {
+RequestCounts count(const Records& records) {
   RequestCounts counts;
   std::map<std::string, std::int64_t> reasons;
   counts.total = static_cast<std::int64_t>(records.size());
@@ -63,25 +63,10 @@ void add_benchmark_figures(Result& result, const SystemFacts& facts) {
   result.total_token_throughput = (input + output) / result.duration;
 }
 
-/// By id. Those of a whole run are the numbers from 0, and each goes to its place by one exchange.
-void order(std::vector<RequestRecord>& records) {
-  const auto place_of = [](const RequestRecord& r) { return static_cast<std::size_t>(r.id); };
-  const auto misses = [&](const RequestRecord& r) { return place_of(r) >= records.size(); };
-  if (std::ranges::any_of(records, misses)) {
-    std::ranges::sort(records, {}, &RequestRecord::id);
-    return;
-  }
-  for (std::size_t i = 0; i < records.size(); ++i) {
-    for (auto& other = records[i]; place_of(records[place_of(other)]) != place_of(other);) {
-      std::swap(other, records[place_of(other)]);
-    }
-  }
-}
-
 }  // namespace
 
 Collector::Collector(const SystemFacts& facts) : facts_(facts) {
-  records_.reserve(facts.requests);  // a vector that doubled would hold twice as many for a while
+  records_.reserve(facts.requests);
   cache_.enabled = facts.deployment.cache.enabled && serve::computes_prompts(facts.role);
   cache_.block_size = facts.deployment.cache.block_size;
   cache_.capacity_blocks = facts.cache_capacity_blocks;
@@ -161,7 +146,7 @@ Result Collector::result(Seconds run_end, const WindowSpec& spec) {
   result.steps = std::move(steps_);
   result.step_experts = std::move(step_experts_);
   result.rebalancings = std::move(rebalancings_);
-  order(result.records);
+  result.records.sort_by_id();
   result.requests = count(result.records);
   result.partial = result.requests.unfinished > 0;
   if (!begun_) on_queue({.at = run_end});

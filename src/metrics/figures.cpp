@@ -42,6 +42,15 @@ serve::LatencyLimits limits_of(const SystemFacts& facts, std::size_t request_cla
   return facts.classes[request_class].limits;
 }
 
+/// Of all requests in it.
+bool is_wait(std::string_view phase) {
+  return std::ranges::any_of(kWaitingPhases, [&](int i) { return kPhaseNames[i] == phase; });
+}
+
+Seconds sum_of(const PhaseResult& phase) {
+  return phase.ms.mean * 1e-3 * static_cast<double>(phase.ms.count);
+}
+
 class Part {
  public:
   Part(const Evidence& evidence, const SystemFacts& facts, Seconds from, Seconds to,
@@ -74,9 +83,14 @@ class Part {
   void add_rates();
   void add_ends();
   void add_latencies();
-  void add_phases(std::span<const RequestRecord* const> finished);
-  RoleResult role(std::span<const Iteration> iterations, double instances, int npus,
-                  double most) const;
+  /// From their sending to their end.
+  bool is_seen(const RequestRecord& record) const {
+    return record.outcome == Outcome::kFinished && record.initial_tokens == 0 &&
+           cohort_.has(record);
+  }
+  void add_phases();
+  void add_phases(std::size_t first, std::size_t last, double total);
+  RoleResult role(const Iterations& iterations, double instances, int npus, double most) const;
   /// Of the role, mean over the time.
   double instances(bool decodes) const;
   /// Where roles change, the KV space of all places, of which `mean` was there on average.
@@ -122,7 +136,6 @@ void Part::add_latencies() {
   const bool decoded = facts_.role != serve::Role::kPrefillOnly;
   std::vector<Latencies> by_class(std::max<std::size_t>(1, facts_.classes.size()));
   std::vector<double> e2es;
-  std::vector<const RequestRecord*> seen;  // from their sending to their end
   SloVerdict& verdict = figures_.slo;
   verdict.limits = facts_.slo;
   double judged = 0, finished = 0, good = 0;
@@ -135,7 +148,6 @@ void Part::add_latencies() {
     if (r.initial_tokens == 0) {
       of_class.ttfts.push_back(ttft(r));
       e2es.push_back(e2e(r));
-      seen.push_back(&r);
     }
     if (decoded && r.output_tokens > 1) of_class.tpots.push_back(tpot(r));
     const SloCheck check = check_slo(r, facts_);
@@ -158,34 +170,47 @@ void Part::add_latencies() {
   figures_.ttft_ms = summarize(std::move(all.ttfts), 1e3, facts_.arguments.percentiles);
   figures_.tpot_ms = summarize(std::move(all.tpots), 1e3, facts_.arguments.percentiles);
   figures_.e2el_ms = summarize(std::move(e2es), 1e3, facts_.arguments.percentiles);
-  add_phases(seen);
+  add_phases();
 }
 
-void Part::add_phases(std::span<const RequestRecord* const> finished) {
-  std::array<std::vector<double>, kPhases> samples;
+void Part::add_phases() {
   double total = 0;
-  for (const RequestRecord* r : finished) {
-    const auto phases = phases_of(*r);
-    for (int i = 0; i < kPhases; ++i) {
-      if (phases[i].happened()) samples[i].push_back(phases[i].duration());
-    }
-    total += r->finished - r->arrival;
+  for (const RequestRecord& r : evidence_.records) {
+    if (is_seen(r)) total += r.finished - r.arrival;
+  }
+  // Not all at once: each is a number a request.
+  constexpr std::size_t kAtOnce = kPhases / 2;
+  for (std::size_t first = 0; first < kPhases; first += kAtOnce) {
+    add_phases(first, first + kAtOnce, total);
   }
   double slowest = -1, longest_wait = 0;
-  for (int i = 0; i < kPhases; ++i) {
-    // An open loop has no wait at the client; a phase of a role not run has no sample.
-    if (samples[i].empty() || (i == 0 && std::ranges::max(samples[i]) == 0)) continue;
-    PhaseResult phase{std::string(kPhaseNames[i]), summarize(std::move(samples[i]), 1e3), 0};
-    const double sum = phase.ms.mean * 1e-3 * static_cast<double>(phase.ms.count);
-    phase.share = total > 0 ? sum / total : 0;
+  for (const PhaseResult& phase : figures_.phases) {
+    const double sum = sum_of(phase);
     if (sum > slowest) {
       slowest = sum;
       figures_.slowest_phase = phase.name;
     }
-    if (sum > longest_wait && std::ranges::find(kWaitingPhases, i) != kWaitingPhases.end()) {
+    if (sum > longest_wait && is_wait(phase.name)) {
       longest_wait = sum;
       figures_.longest_wait = phase.name;
     }
+  }
+}
+
+void Part::add_phases(std::size_t first, std::size_t last, double total) {
+  std::array<std::vector<double>, kPhases> samples;
+  for (const RequestRecord& r : evidence_.records) {
+    if (!is_seen(r)) continue;
+    const auto phases = phases_of(r);
+    for (std::size_t i = first; i < last; ++i) {
+      if (phases[i].happened()) samples[i].push_back(phases[i].duration());
+    }
+  }
+  for (std::size_t i = first; i < last; ++i) {
+    // An open loop has no wait at the client; a phase of a role not run has no sample.
+    if (samples[i].empty() || (i == 0 && std::ranges::max(samples[i]) == 0)) continue;
+    PhaseResult phase{std::string(kPhaseNames[i]), summarize(std::move(samples[i]), 1e3), 0};
+    phase.share = total > 0 ? sum_of(phase) / total : 0;
     figures_.phases.push_back(std::move(phase));
   }
 }
@@ -206,8 +231,7 @@ double Part::most_kv(double mean) const {
 }
 
 /// `most`: what occupancy is a share of, sequences or new tokens of an iteration.
-RoleResult Part::role(std::span<const Iteration> iterations, double instances, int npus,
-                      double most) const {
+RoleResult Part::role(const Iterations& iterations, double instances, int npus, double most) const {
   RoleResult role;
   role.instances = static_cast<int>(std::lround(instances));
   role.npus = static_cast<int>(std::lround(instances * npus));
@@ -283,9 +307,10 @@ double Part::prompt_rate() const {
 PromptResult Part::prompts() const {
   PromptResult result{.tokens_per_second = prompt_rate()};
   double steps = 0;
-  for (std::size_t i = 0; i < evidence_.steps.size(); ++i) {
-    if (!inside(evidence_.steps[i].end)) continue;
-    const StepPrompts& step = evidence_.prompts[i];
+  auto prompts = evidence_.prompts.begin();
+  for (const Iteration& iteration : evidence_.steps) {
+    const StepPrompts& step = *prompts++;
+    if (!inside(iteration.end)) continue;
     ++steps;
     result.mean_sequences += step.sequences;
     result.mean_tokens += step.tokens;
@@ -334,9 +359,9 @@ RebalancingResult Part::rebalancing() const {
     result.bytes += static_cast<double>(event.bytes);
   }
   double busy = 0, ended = 0, balancedness = 0, age = 0;
-  for (std::size_t i = 0; i < evidence_.steps.size(); ++i) {
-    const Iteration& step = evidence_.steps[i];
-    const StepExperts& experts = evidence_.step_experts[i];
+  auto of_steps = evidence_.step_experts.begin();
+  for (const Iteration& step : evidence_.steps) {
+    const StepExperts& experts = *of_steps++;
     const double part = share(step.start, step.end);
     busy += part * step.duration();
     result.paid += part * experts.moving;

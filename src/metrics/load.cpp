@@ -17,7 +17,7 @@ struct Sends {
   std::int64_t count = 0;
 };
 
-Sends sends_of(std::span<const RequestRecord> records) {
+Sends sends_of(const Records& records) {
   Sends sends;
   sends.last = last_open_send(records, 0);
   for (const RequestRecord& r : records) {

@@ -4,16 +4,23 @@
 
 namespace cmsim::metrics {
 
-std::vector<Seconds> output_gaps(const Result& result, const serve::RequestRecord& record) {
+OutputGaps::OutputGaps(const Result& result) {
+  for (const Iteration& step : result.steps) {
+    const auto instance = static_cast<std::size_t>(step.instance);
+    if (instance >= ends_.size()) ends_.resize(instance + 1);
+    ends_[instance].push_back(step.end);
+  }
+}
+
+std::vector<Seconds> OutputGaps::of(const serve::RequestRecord& record) const {
   std::vector<Seconds> gaps;
-  if (record.decode_start < 0) return gaps;
-  auto step = std::upper_bound(result.steps.begin(), result.steps.end(), record.first_token,
-                               [](Seconds time, const auto& sample) { return time < sample.end; });
+  const auto instance = static_cast<std::size_t>(record.decode_instance);
+  if (record.decode_start < 0 || instance >= ends_.size()) return gaps;
   Seconds previous = record.first_token;
-  for (; step != result.steps.end() && step->end <= record.finished; ++step) {
-    if (step->instance != record.decode_instance) continue;
-    gaps.push_back(step->end - previous);
-    previous = step->end;
+  for (auto end = std::ranges::upper_bound(ends_[instance], record.first_token);
+       end != ends_[instance].end() && *end <= record.finished; ++end) {
+    gaps.push_back(*end - previous);
+    previous = *end;
   }
   return gaps;
 }

@@ -28,9 +28,12 @@ std::array<Phase, kPhases> phases_of(const serve::RequestRecord& r) {
   return phases;
 }
 
-Seconds last_open_send(std::span<const serve::RequestRecord> records, Seconds begin) {
-  for (const serve::RequestRecord& r : records) {
-    if (r.after < 0) begin = std::max(begin, r.sent);
+Seconds last_open_send(const Records& records, Seconds begin) {
+  using serve::RequestRecord;
+  for (std::size_t i = 0; i < records.size(); ++i) {
+    if (records.get<&RequestRecord::after>(i) < 0) {
+      begin = std::max(begin, records.get<&RequestRecord::sent>(i));
+    }
   }
   return begin;
 }

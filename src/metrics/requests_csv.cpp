@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <cmath>
+#include <utility>
 
 #include "cmsim/metrics/figures.hpp"
 #include "cmsim/metrics/phases.hpp"
@@ -107,16 +108,21 @@ std::string requests_csv_header() {
   return header + ",ttft_s,tpot_s,e2el_s,slo_met,session,turn,after,think_s,swaps";
 }
 
-std::string requests_csv(std::span<const RequestRecord> records,
-                         std::span<const serve::RequestClass> classes, serve::Role role) {
-  fmt::memory_buffer out;
-  out.reserve(records.size() * 220 + 400);
-  out.append(requests_csv_header());
-  out.push_back('\n');
-  for (const RequestRecord& record : records) {
-    add_row(out, record, classes[static_cast<std::size_t>(record.request_class)], role);
+RequestsCsv::RequestsCsv(const Records& records, std::span<const serve::RequestClass> classes,
+                         serve::Role role)
+    : at_(records.begin()), classes_(classes), role_(role) {}
+
+std::string_view RequestsCsv::next() {
+  constexpr std::size_t kPiece = 256 * 1024;
+  piece_.clear();
+  if (std::exchange(at_start_, false)) {
+    piece_.append(requests_csv_header());
+    piece_.push_back('\n');
   }
-  return {out.data(), out.size()};
+  for (; piece_.size() < kPiece && at_ != std::default_sentinel; ++at_) {
+    add_row(piece_, *at_, classes_[static_cast<std::size_t>(at_->request_class)], role_);
+  }
+  return {piece_.data(), piece_.size()};
 }
 
 }  // namespace cmsim::metrics

@@ -387,10 +387,11 @@ Json to_json(const Provenance& p) {
 void add_lists(Json& json, const Result& result) {
   Json ttfts = Json::array(), itls = Json::array();
   Json inputs = Json::array(), outputs = Json::array();
+  const OutputGaps gaps(result);
   for (const serve::RequestRecord& r : result.records) {
     if (r.outcome != serve::Outcome::kFinished) continue;
     ttfts.push_back(ttft(r));
-    itls.push_back(output_gaps(result, r));
+    itls.push_back(gaps.of(r));
     inputs.push_back(r.prompt_tokens);
     outputs.push_back(r.output_tokens);
   }

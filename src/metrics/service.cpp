@@ -148,8 +148,7 @@ class Work {
 
 }  // namespace
 
-ServiceResult service_of(std::span<const RequestRecord> records, const SystemFacts& facts,
-                         const Cohort& cohort) {
+ServiceResult service_of(const Records& records, const SystemFacts& facts, const Cohort& cohort) {
   std::vector<Group> classes(std::max<std::size_t>(1, facts.classes.size()));
   std::vector<Group> lengths(kPromptBounds.size() + 1);
   Work work(facts);

@@ -22,7 +22,7 @@ struct Residence {
   Seconds mean = 0, p99 = 0;
 };
 
-Residence residence_of(std::span<const RequestRecord> records) {
+Residence residence_of(const Records& records) {
   std::vector<double> times;
   for (const RequestRecord& r : records) {
     if (r.outcome == serve::Outcome::kFinished && r.initial_tokens == 0) times.push_back(e2e(r));
@@ -106,8 +106,8 @@ Cohort Window::cohort() const {
   return {from, from + length() / 2};
 }
 
-Window find_window(const Timeline& timeline, std::span<const RequestRecord> records,
-                   Seconds run_end, const WindowSpec& spec) {
+Window find_window(const Timeline& timeline, const Records& records, Seconds run_end,
+                   const WindowSpec& spec) {
   const Seconds begin = timeline.begin();
   const Seconds last_send = last_open_send(records, begin);
   Window window;

@@ -101,6 +101,7 @@ DecodePipeline::DecodePipeline(const hw::Platform& platform, const Architecture&
     place.exchange = make_exchange(options_.exchange, platform_, operators_, places.network,
                                    {dies, options_.attention_dies}, received);
     place.busiest = std::make_shared<BusiestRankTables>();
+    place.token_times = std::make_shared<TokenTimesTable>();
     if (options_.attention_group.dies == 1) return place;  // nothing to collect
     const auto of_ranks = rank_dies(dies);
     place.collective = coll::even_cost(places.network, of_ranks);
@@ -139,6 +140,7 @@ DecodePipeline DecodePipeline::with_experts(std::shared_ptr<const ExpertLoad> ex
     if (own == nullptr) {
       own = std::make_shared<Place>(*place);
       own->busiest = std::make_shared<BusiestRankTables>();
+      own->token_times = std::make_shared<TokenTimesTable>();
     }
     place = own;
   }
@@ -283,10 +285,25 @@ DecodePlan DecodePipeline::tuned(const DecodeBatch& full, int microbatches) cons
   return plan;
 }
 
+DecodePipeline::Totals DecodePipeline::totals_of(const DecodeBatch& batch) {
+  const auto sequences = batch.sequences;
+  const auto kv_tokens = batch.kv_tokens;
+  Totals totals;
+  for (std::size_t r = 0; r < sequences.size(); ++r) {
+    totals.sequences += sequences[r];
+    totals.kv_tokens += kv_tokens[r];
+    totals.most_sequences = std::max(totals.most_sequences, sequences[r]);
+  }
+  return totals;
+}
+
 DecodePlan DecodePipeline::plan(const DecodeBatch& batch) const {
+  return plan(batch, totals_of(batch));
+}
+
+DecodePlan DecodePipeline::plan(const DecodeBatch& batch, const Totals& totals) const {
   const DecodePlan& plan = plans_[static_cast<std::size_t>(batch.plan)];
-  const bool fills = std::ranges::any_of(batch.sequences,
-                                         [&](std::int32_t n) { return n >= plan.microbatches; }) ||
+  const bool fills = totals.most_sequences >= plan.microbatches ||
                      std::ranges::any_of(batch.prompts, [&](const PromptLoad& prompts) {
                        return prompts.tokens >= plan.microbatches;
                      });
@@ -338,23 +355,19 @@ double DecodePipeline::expert_bytes(const MeanLoad& load) const {
   return (attending * attending_dies() + computing * layout_.ranks) / dies_ * load.microbatches;
 }
 
-DecodePipeline::MeanLoad DecodePipeline::mean_load(const DecodeBatch& batch,
+DecodePipeline::MeanLoad DecodePipeline::mean_load(const DecodeBatch& batch, const Totals& totals,
                                                    int microbatches) const {
-  std::int64_t total = 0, context = 0;
   PromptLoad prompts;
   double alike = 0;
-  for (std::size_t r = 0; r < batch.sequences.size(); ++r) {
-    total += batch.sequences[r];
-    context += batch.kv_tokens[r];
-  }
   for (const PromptLoad& of_rank : batch.prompts) {
     prompts += of_rank;
     if (of_rank.tokens > 0) alike += of_rank.tokens * of_rank.tokens / of_rank.sequences;
   }
   const auto ranks = static_cast<double>(batch.sequences.size());
-  const double drafted = 1.0 + options_.draft_tokens, tokens = static_cast<double>(total) * drafted;
-  MeanLoad load{static_cast<double>(total) / ranks,
-                static_cast<double>(context) / ranks,
+  const double drafted = 1.0 + options_.draft_tokens,
+               tokens = static_cast<double>(totals.sequences) * drafted;
+  MeanLoad load{static_cast<double>(totals.sequences) / ranks,
+                static_cast<double>(totals.kv_tokens) / ranks,
                 drafted,
                 microbatches,
                 prompts.part(1 / ranks),
@@ -365,10 +378,11 @@ DecodePipeline::MeanLoad DecodePipeline::mean_load(const DecodeBatch& batch,
 }
 
 DecodeIteration DecodePipeline::iteration(const DecodeBatch& batch) const {
-  const DecodePlan chosen = plan(batch);
+  const Totals totals = totals_of(batch);
+  const DecodePlan chosen = plan(batch, totals);
   DecodeIteration result;
   result.duration = duration(batch, chosen);
-  const MeanLoad load = mean_load(batch, chosen.microbatches);
+  const MeanLoad load = mean_load(batch, totals, chosen.microbatches);
   if (load.tokens() == 0) return result;
   const double group = options_.attention_group.dies, attending = attending_dies() / dies_;
   const auto moe_layers = static_cast<double>(architecture_.moe_layers());

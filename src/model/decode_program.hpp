@@ -16,8 +16,8 @@ struct Block {
   std::array<Stage, 3> stages{};
   int count = 0;
 
-  // Which of the stages that are not the rank's own it has.
-  bool dispatches = false, computes = false, combines = false;
+  // Whether it has stages that are the rank's own, and which of the others.
+  bool owns = false, dispatches = false, computes = false, combines = false;
 
   constexpr bool has(Stage stage) const {
     for (int i = 0; i < count; ++i) {
@@ -31,6 +31,7 @@ struct Block {
 template <class... Stages>
 constexpr Block block(int server, Stages... stages) {
   Block made{server, {stages...}, sizeof...(stages)};
+  made.owns = made.has(Stage::kAttention) || made.has(Stage::kGate) || made.has(Stage::kDenseFfn);
   made.dispatches = made.has(Stage::kDispatch);
   made.computes = made.has(Stage::kExperts);
   made.combines = made.has(Stage::kCombine);

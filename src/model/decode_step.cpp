@@ -7,6 +7,14 @@
 #include <stdexcept>
 
 namespace cmsim::model {
+namespace {
+
+template <class Values, class Drops>
+void drop_if(Values& values, const Drops& drops) {
+  values.erase(std::remove_if(values.begin(), values.end(), drops), values.end());
+}
+
+}  // namespace
 
 DecodeStep::DecodeStep(const DecodePipeline& pipeline, const DecodePlan& plan,
                        const StepVariant& variant)
@@ -111,6 +119,11 @@ BusiestRank DecodeStep::busiest_rank(int layer, double tokens) const {
   return {rows, received.dispatch, alone(mlp(rows, tokens)), received.combine};
 }
 
+bool DecodeStep::is_remembered() const {
+  return !variant_.balanced && !variant_.free_exchange && !variant_.free_launch &&
+         variant_.wire_stretch == 1;
+}
+
 std::shared_ptr<const BusiestRanks> DecodeStep::busiest_ranks(double tokens) const {
   const auto make = [&] {
     BusiestRanks ranks;
@@ -129,8 +142,7 @@ std::shared_ptr<const BusiestRanks> DecodeStep::busiest_ranks(double tokens) con
     ranks.median_layer = *median;
     return ranks;
   };
-  if (variant_.balanced || variant_.free_exchange || variant_.free_launch ||
-      variant_.wire_stretch != 1) {
+  if (!is_remembered()) {
     return std::make_shared<const BusiestRanks>(make());
   }
   return place_->busiest->get({plan_.microbatches, plan_.attention_aic, plan_.attention_aiv, tokens,
@@ -139,22 +151,30 @@ std::shared_ptr<const BusiestRanks> DecodeStep::busiest_ranks(double tokens) con
 }
 
 void DecodeStep::group(const DecodeBatch& batch) {
-  int largest = 0;
-  for (const std::int32_t n : batch.sequences) largest = std::max(largest, static_cast<int>(n));
-  std::vector<Group> by_sequences(static_cast<std::size_t>(largest) + 1);  // small integers
-  for (std::size_t r = 0; r < batch.sequences.size(); ++r) {
-    if (batch.sequences[r] == 0) continue;  // waits, but never paces
-    if (!batch.prompts.empty() && batch.prompts[r].tokens > 0) continue;
-    Group& group = by_sequences[static_cast<std::size_t>(batch.sequences[r])];
-    group.kv_tokens = std::max(group.kv_tokens, static_cast<double>(batch.kv_tokens[r]));
-    ++group.ranks;
+  struct Alike {  // ranks with the same number of sequences
+    std::int64_t ranks = 0, kv_tokens = 0;
+  };
+  boost::container::small_vector<Alike, 64> by_sequences(1);  // small integers
+  Alike* alike = by_sequences.data();
+  const bool has_prompts = !batch.prompts.empty();
+  const auto sequences = batch.sequences;
+  const auto kv_tokens = batch.kv_tokens;
+  for (std::size_t r = 0; r < sequences.size(); ++r) {
+    if (sequences[r] == 0) continue;  // waits, but never paces
+    if (has_prompts && batch.prompts[r].tokens > 0) continue;
+    const auto n = static_cast<std::size_t>(sequences[r]);
+    if (n >= by_sequences.size()) {
+      by_sequences.resize(n + 1);
+      alike = by_sequences.data();
+    }
+    alike[n].kv_tokens = std::max(alike[n].kv_tokens, kv_tokens[r]);
+    ++alike[n].ranks;
   }
   groups_.clear();
-  for (int n = 1; n <= largest; ++n) {
-    Group& group = by_sequences[static_cast<std::size_t>(n)];
-    if (group.ranks == 0) continue;
-    group.sequences = n;
-    groups_.push_back(group);
+  for (std::size_t n = 1; n < by_sequences.size(); ++n) {
+    const Alike& found = by_sequences[n];
+    if (found.ranks == 0) continue;
+    groups_.push_back({static_cast<int>(n), found.ranks, static_cast<double>(found.kv_tokens), {}});
   }
   add_prompts(batch);
 }
@@ -197,21 +217,22 @@ DecodeStep::Share DecodeStep::share(const Load& load, int microbatch, const Pass
   return share;
 }
 
-void DecodeStep::prepare(const Pass& pass) {
-  std::vector<const Group*> pacing;
+void DecodeStep::find_pacing_ranks(const Pass& pass) {
+  boost::container::small_vector<const Group*, 16> pacing;
   tokens_.fill(0);
   max_tokens_ = 0;
   for (const Group& group : groups_) {
     for (int m = 0; m < plan_.microbatches; ++m) {
-      tokens_[m] += static_cast<double>(group.ranks) * share(group, m, pass).tokens();
+      const double tokens = share(group, m, pass).tokens();
+      tokens_[m] += static_cast<double>(group.ranks) * tokens;
+      if (m == 0) max_tokens_ = std::max(max_tokens_, tokens / group_);
     }
-    max_tokens_ = std::max(max_tokens_, share(group, 0, pass).tokens() / group_);
     // A rank with less of everything cannot be slower in any part.
     if (group.prompts.tokens > 0) {
       if (std::ranges::any_of(pacing, [&](const Group* other) { return other->covers(group); })) {
         continue;
       }
-      std::erase_if(pacing, [&](const Group* other) { return group.covers(*other); });
+      drop_if(pacing, [&](const Group* other) { return group.covers(*other); });
     } else {
       while (!pacing.empty() && pacing.back()->kv_tokens <= group.kv_tokens) pacing.pop_back();
     }
@@ -219,46 +240,131 @@ void DecodeStep::prepare(const Pass& pass) {
   }
   ranks_.clear();
   for (const Group* group : pacing) {
-    Rank& rank = ranks_.emplace_back();
-    rank.sequences = group->sequences;
-    rank.kv_tokens = group->kv_tokens;
-    rank.prompts = group->prompts;
+    Rank& rank = ranks_.emplace_back(Rank{group->sequences, group->kv_tokens, group->prompts, {}});
     for (int m = 0; m < plan_.microbatches; ++m) {
-      const Share part = share(rank, m, pass);
-      const double tokens = part.tokens() / group_;  // of a die
-      rank.attention[m] = 0;
-      for (const Operator& op : attention(part, pass.mtp)) rank.attention[m] += alone(op.cost);
-      rank.gate[m] = alone(cost(pipeline_.operators_.gate(tokens), expert_share_));
-      rank.dispatch[m] = dispatch(tokens);
-      rank.dense[m] = alone(cost(pipeline_.operators_.dense_ffn(tokens), expert_share_));
-      for (std::size_t b = 0; b < LayerProgram::kMostBlocks; ++b) {
-        rank.own_moe[m][b] = own(program_.moe.blocks[b], rank, m);
-        rank.own_dense[m][b] = own(program_.dense.blocks[b], rank, m);
-      }
+      rank.times[m] = times_of(share(rank, m, pass), pass.mtp);
     }
   }
-  prune();
+}
+
+/// Of the ranks that may pace the step, whose sequences have the same tokens as in the pass before.
+void DecodeStep::add_mtp_projection(const Pass& pass) {
+  for (Rank& rank : ranks_) {
+    for (int m = 0; m < plan_.microbatches; ++m) {
+      const Share part = share(rank, m, pass);
+      RankTimes& times = rank.times[m];
+      if (!is_plain(part)) {
+        times = times_of(part, true);
+        continue;
+      }
+      TokenTimes made;
+      const TokenTimes& of_tokens = token_times(part, made);
+      times.attention = of_tokens.mtp_prolog + times.indexer + times.attending + of_tokens.o_proj;
+    }
+  }
+}
+
+/// Sequences alone, each rank on a die of its own.
+bool DecodeStep::is_plain(const Share& share) const {
+  return group_ == 1 && share.prompts.tokens == 0;
+}
+
+DecodeStep::RankTimes DecodeStep::times_of(const Share& share, bool mtp) const {
+  const OperatorList& list = pipeline_.operators_;
+  RankTimes times;
+  if (!is_plain(share)) {
+    const double tokens = share.tokens() / group_;  // of a die
+    for (const Operator& op : attention(share, mtp)) times.attention += alone(op.cost);
+    times.gate = alone(cost(list.gate(tokens), expert_share_));
+    times.dispatch = dispatch(tokens);
+    times.dense = alone(cost(list.dense_ffn(tokens), expert_share_));
+    return times;
+  }
+  // The same, the operators of attention in their order.
+  TokenTimes made;
+  const TokenTimes& of_tokens = token_times(share, made);
+  if (list.architecture().indexer) {
+    times.indexer =
+        alone(cost(list.indexer(share.sequences, share.kv_tokens, share.tokens_per_sequence),
+                   attention_share_));
+  }
+  times.attending =
+      alone(cost(list.attention(share.sequences, share.kv_tokens, share.tokens_per_sequence),
+                 attention_share_));
+  times.attention = (mtp ? of_tokens.mtp_prolog : of_tokens.prolog) + times.indexer +
+                    times.attending + of_tokens.o_proj;
+  times.gate = of_tokens.gate;
+  times.dispatch = of_tokens.dispatch;
+  times.dense = of_tokens.dense;
+  return times;
+}
+
+TokenTimes DecodeStep::token_times(double tokens) const {
+  const OperatorList& list = pipeline_.operators_;
+  OperatorWork prolog = list.attention_prolog(tokens);
+  TokenTimes times;
+  times.prolog = alone(cost(prolog, attention_share_));
+  prolog += list.mtp_projection(tokens);
+  times.mtp_prolog = alone(cost(prolog, attention_share_));
+  times.o_proj = alone(cost(list.o_proj(tokens), attention_share_));
+  times.gate = alone(cost(list.gate(tokens), expert_share_));
+  times.dispatch = dispatch(tokens);
+  times.dense = alone(cost(list.dense_ffn(tokens), expert_share_));
+  return times;
+}
+
+const TokenTimes& DecodeStep::token_times(const Share& share, TokenTimes& made) const {
+  constexpr double kMostRemembered = 4096;
+  const bool verifies = share.tokens_per_sequence == 1.0 + pipeline_.options_.draft_tokens;
+  if (!is_remembered() || !verifies || share.sequences >= kMostRemembered) {
+    made = token_times(share.tokens());
+    return made;
+  }
+  return place_->token_times->get(plan_, static_cast<std::size_t>(share.sequences),
+                                  [&] { return token_times(share.tokens()); });
 }
 
 void DecodeStep::prune() {
-  const auto dominated = [&](const Rank& a, const Rank& b) {
+  const auto covers = [&](const Rank& a, const Rank& b) {
     for (int m = 0; m < plan_.microbatches; ++m) {
-      if (a.attention[m] > b.attention[m] || a.gate[m] > b.gate[m] ||
-          a.dispatch[m] > b.dispatch[m] || a.dense[m] > b.dense[m]) {
+      const RankTimes &most = a.times[m], &less = b.times[m];
+      if (less.attention > most.attention || less.gate > most.gate ||
+          less.dispatch > most.dispatch || less.dense > most.dense) {
         return false;
       }
     }
     return true;
   };
-  std::vector<Rank> kept;
+  kept_.clear();
   for (const Rank& rank : ranks_) {
-    const bool covered = std::any_of(kept.begin(), kept.end(),
-                                     [&](const Rank& other) { return dominated(rank, other); });
-    if (covered) continue;
-    std::erase_if(kept, [&](const Rank& other) { return dominated(other, rank); });
-    kept.push_back(rank);
+    if (std::ranges::any_of(kept_, [&](const Rank* other) { return covers(*other, rank); })) {
+      continue;
+    }
+    drop_if(kept_, [&](const Rank* other) { return covers(rank, *other); });
+    kept_.push_back(&rank);
   }
-  ranks_ = std::move(kept);
+}
+
+/// What the recurrence reads of the ranks.
+void DecodeStep::lay_out() {
+  const std::size_t ranks = kept_.size();
+  own_.resize(static_cast<std::size_t>(plan_.microbatches) * kRows * ranks,
+              boost::container::default_init);
+  Seconds* row = own_.data();
+  const auto fill = [&](const auto& of_rank) {
+    for (std::size_t i = 0; i < ranks; ++i) row[i] = of_rank(*kept_[i]);
+    row += ranks;
+  };
+  for (int m = 0; m < plan_.microbatches; ++m) {
+    for (const LayerProgram* program : {&program_.moe, &program_.dense}) {
+      for (const Block& block : program->blocks) {
+        fill([&](const Rank& rank) { return own(block, rank.times[m]); });
+      }
+    }
+    fill([&](const Rank& rank) { return rank.times[m].dispatch; });
+  }
+  for (Dates& dates : free_) dates.by_rank.resize(ranks, boost::container::default_init);
+  for (Dates& dates : ready_) dates.by_rank.resize(ranks, boost::container::default_init);
 }
 
 Operator DecodeStep::collective(const char* name, double bytes) const {
@@ -313,9 +419,8 @@ DecodeStep::AttentionChain DecodeStep::attention(const Share& share, bool mtp) c
 
 /// The pacing rank's, with what sharing HBM costs its streams.
 void DecodeStep::find_typical_layer(const Pass& pass) {
-  const auto pacing = std::max_element(
-      ranks_.begin(), ranks_.end(),
-      [](const Rank& a, const Rank& b) { return a.attention[0] < b.attention[0]; });
+  const Rank* pacing = *std::ranges::max_element(
+      kept_, {}, [](const Rank* rank) { return rank->times[0].attention; });
   const Share pace = share(*pacing, 0, pass);
   const double tokens = pace.tokens() / group_;
   // The layer with the median straggler stands for all.
@@ -413,75 +518,123 @@ const BusiestRank* DecodeStep::busiest_of(int expert_layer, std::size_t microbat
   return &made;
 }
 
-Seconds DecodeStep::own(const Block& block, const Rank& rank, std::size_t microbatch) {
+Seconds DecodeStep::own(const Block& block, const RankTimes& times) {
   Seconds total = 0;
-  if (block.has(Stage::kAttention)) total += rank.attention[microbatch];
-  if (block.has(Stage::kGate)) total += rank.gate[microbatch];
-  if (block.has(Stage::kDenseFfn)) total += rank.dense[microbatch];
+  if (!block.owns) return total;
+  if (block.has(Stage::kAttention)) total += times.attention;
+  if (block.has(Stage::kGate)) total += times.gate;
+  if (block.has(Stage::kDenseFfn)) total += times.dense;
   return total;
 }
 
-void DecodeStep::run_block(const LayerProgram& program, std::size_t number, double stretch,
-                           int layer, int microbatch, const BusiestRank& busiest,
-                           SliceRecorder* recorder) {
-  const Block& block = program.blocks[number];
-  const auto server = static_cast<std::size_t>(block.server);
-  const auto m = static_cast<std::size_t>(microbatch);
-  const auto own = &program == &program_.dense ? &Rank::own_dense : &Rank::own_moe;
-  const Seconds of_all =
-      (block.computes ? busiest.mlp : 0) + (block.combines ? busiest.combine : 0);
-  const Seconds port = block.dispatches ? busiest.port : 0;
-  Seconds latest = 0, begun = 0;
-  for (Rank& rank : ranks_) {
-    Seconds length = (rank.*own)[m][number] + of_all;
-    if (block.dispatches) length += std::max(rank.dispatch[m], port);
-    const Seconds begin = std::max(rank.free[server], rank.ready[m]);
-    rank.free[server] = rank.ready[m] = begin + length * stretch;
-    latest = std::max(latest, rank.ready[m]);
-    if (&rank == ranks_.data()) begun = begin;
-  }
-  if (block.is_barrier()) {
-    for (Rank& rank : ranks_) rank.free[server] = rank.ready[m] = latest + jitter_;
-  }
-  if (recorder != nullptr) {
-    const bool is_dense = &program == &program_.dense;
-    recorder->block(block, is_dense, layer, microbatch, begun, ranks_.front().ready[m]);
-  }
-}
-
-void DecodeStep::run_layer(const LayerProgram& program, const Stretches& stretches, int layer,
-                           SliceRecorder* recorder) {
-  static constexpr BusiestRank kNobody{};
-  const int expert_layer = layer - pipeline_.architecture_.dense_layers;
-  std::array<const BusiestRank*, kMostMicrobatches> busiest;
-  for (std::size_t m = 0; m < static_cast<std::size_t>(plan_.microbatches); ++m) {
-    busiest[m] = expert_layer < 0 ? &kNobody : busiest_of(expert_layer, m, made_[m]);
-  }
-  const auto run_phase = [&](int first, int last) {
+/// In the order in which they are taken.
+DecodeStep::Turns DecodeStep::turns_of(const LayerProgram& program, const Stretches& stretches) {
+  Turns turns;
+  const std::size_t first_row = &program == &program_.dense ? LayerProgram::kMostBlocks : 0;
+  const auto add_phase = [&](int first, int last) {
     for (int m = 0; m < plan_.microbatches; ++m) {
       for (auto at = static_cast<std::size_t>(first); at < static_cast<std::size_t>(last); ++at) {
-        run_block(program, at, stretches[at], layer, m, *busiest[static_cast<std::size_t>(m)],
-                  recorder);
+        const Block& block = program.blocks[at];
+        const auto microbatch = static_cast<std::size_t>(m);
+        const Seconds* rows = own_.data() + microbatch * kRows * kept_.size();
+        turns.push_back({&block, microbatch, stretches[at], rows + (first_row + at) * kept_.size(),
+                         rows + (kRows - 1) * kept_.size(),
+                         &free_[static_cast<std::size_t>(block.server)], &ready_[microbatch]});
       }
     }
   };
-  run_phase(0, program.first);
-  run_phase(program.first, program.count);
+  add_phase(0, program.first);
+  add_phase(program.first, program.count);
+  return turns;
+}
+
+void DecodeStep::run(const Turn& turn, const BusiestRank& busiest) {
+  const Block& block = *turn.block;
+  Dates &server = *turn.server, &ready = *turn.ready;
+  const Seconds of_all =
+      (block.computes ? busiest.mlp : 0) + (block.combines ? busiest.combine : 0);
+  if (!block.owns && !block.dispatches && server.alike && ready.alike) {
+    Seconds end = std::max(server.all, ready.all) + of_all * turn.stretch;
+    if (block.is_barrier()) end += jitter_;
+    server.set_all(end);
+    ready.set_all(end);
+    return;
+  }
+  const std::size_t ranks = kept_.size();
+  const auto run_from = [&, stretch = turn.stretch](const auto& begin_of) {
+    Seconds latest = 0;
+    if (block.dispatches) {
+      for (std::size_t i = 0; i < ranks; ++i) {
+        const Seconds length = turn.own[i] + of_all + std::max(turn.dispatch[i], busiest.port);
+        latest = std::max(latest, begin_of(i) + length * stretch);
+      }
+    } else if (block.combines) {
+      for (std::size_t i = 0; i < ranks; ++i) {
+        latest = std::max(latest, begin_of(i) + (turn.own[i] + of_all) * stretch);
+      }
+    } else {
+      for (std::size_t i = 0; i < ranks; ++i) {
+        const Seconds end = begin_of(i) + (turn.own[i] + of_all) * stretch;
+        server.by_rank[i] = ready.by_rank[i] = end;
+      }
+      server.alike = ready.alike = false;
+      return;
+    }
+    server.set_all(latest + jitter_);
+    ready.set_all(latest + jitter_);
+  };
+  const Seconds *of_server = server.by_rank.data(), *of_ready = ready.by_rank.data();
+  if (server.alike && ready.alike) {
+    run_from([all = std::max(server.all, ready.all)](std::size_t) { return all; });
+  } else if (server.alike) {
+    run_from([=, all = server.all](std::size_t i) { return std::max(all, of_ready[i]); });
+  } else if (ready.alike) {
+    run_from([=, all = ready.all](std::size_t i) { return std::max(of_server[i], all); });
+  } else {
+    run_from([=](std::size_t i) { return std::max(of_server[i], of_ready[i]); });
+  }
+}
+
+void DecodeStep::run_layers(const LayerProgram& program, const Stretches& stretches, int first,
+                            int last, SliceRecorder* recorder) {
+  static constexpr BusiestRank kNobody{};
+  const Turns turns = turns_of(program, stretches);
+  std::array<const BusiestRank*, kMostMicrobatches> busiest;
+  busiest.fill(&kNobody);
+  for (int layer = first; layer < last; ++layer) {
+    const int expert_layer = layer - pipeline_.architecture_.dense_layers;
+    for (std::size_t m = 0; expert_layer >= 0 && m < static_cast<std::size_t>(plan_.microbatches);
+         ++m) {
+      busiest[m] = busiest_of(expert_layer, m, made_[m]);
+    }
+    for (const Turn& turn : turns) {
+      // Of the first rank, for who listens.
+      const Seconds begin = std::max(turn.server->of(0), turn.ready->of(0));
+      run(turn, *busiest[turn.microbatch]);
+      if (recorder != nullptr) {
+        recorder->block(*turn.block, &program == &program_.dense, layer,
+                        static_cast<int>(turn.microbatch), begin, turn.ready->of(0));
+      }
+    }
+  }
 }
 
 Seconds DecodeStep::front() const {
   Seconds latest = 0;
-  for (const Rank& rank : ranks_) {
-    for (int m = 0; m < plan_.microbatches; ++m) latest = std::max(latest, rank.ready[m]);
+  for (int m = 0; m < plan_.microbatches; ++m) {
+    const Dates& ready = ready_[m];
+    if (ready.alike) {
+      latest = std::max(latest, ready.all);
+    } else {
+      latest = std::max(latest, std::ranges::max(ready.by_rank));
+    }
   }
   return latest;
 }
 
 void DecodeStep::join(Seconds at) {
-  for (Rank& rank : ranks_) {
-    rank.free.fill(at);
-    rank.ready.fill(at);
-  }
+  for (Dates& dates : free_) dates.set_all(at);
+  for (Dates& dates : ready_) dates.set_all(at);
 }
 
 Seconds DecodeStep::head(double tokens) const {
@@ -514,17 +667,15 @@ Seconds DecodeStep::run(const DecodeBatch& batch, SliceRecorder* recorder) {
   mlp_base_ = cost(pipeline_.operators_.expert_ffn(0, 0), expert_share_);
   mlp_expert_bytes_ = pipeline_.operators_.expert_ffn(0, 1).hbm_bytes;
   mlp_per_row_ = cost(pipeline_.operators_.expert_ffn(1, 0), expert_share_);
-  prepare(verify);
+  find_pacing_ranks(verify);
+  prune();
+  lay_out();
   find_busiest_ranks();
   if (program_.shares_hbm || recorder != nullptr) find_typical_layer(verify);
   join(host_time_);
-  for (int layer = 0; layer < a.dense_layers; ++layer) {
-    run_layer(program_.dense, dense_stretches_, layer, recorder);
-  }
+  run_layers(program_.dense, dense_stretches_, 0, a.dense_layers, recorder);
   dense_time_ = front() - host_time_;
-  for (int layer = a.dense_layers; layer < a.layers; ++layer) {
-    run_layer(program_.moe, moe_stretches_, layer, recorder);
-  }
+  run_layers(program_.moe, moe_stretches_, a.dense_layers, a.layers, recorder);
   const Seconds layers_end = front();
   moe_time_ = layers_end - host_time_ - dense_time_;
   layer_time_ = a.moe_layers() > 0 ? moe_time_ / a.moe_layers() : dense_time_ / a.layers;
@@ -536,11 +687,18 @@ Seconds DecodeStep::run(const DecodeBatch& batch, SliceRecorder* recorder) {
   // tokens.
   for (int draft = 0; draft < drafts; ++draft) {
     const bool is_first = draft == 0;
-    prepare({.tokens_per_sequence = is_first ? 1.0 + drafts : 1.0,
-             .mtp = true,
-             .computes_prompts = is_first});
+    const Pass pass{.tokens_per_sequence = is_first ? 1.0 + drafts : 1.0,
+                    .mtp = true,
+                    .computes_prompts = is_first};
+    if (is_first) {
+      add_mtp_projection(pass);
+    } else {
+      find_pacing_ranks(pass);
+    }
+    prune();
+    lay_out();
     join(now);
-    run_layer(program_.moe, moe_stretches_, a.layers, recorder);
+    run_layers(program_.moe, moe_stretches_, a.layers, a.layers + 1, recorder);
     const Seconds end = front();
     const Seconds head_of_draft = head(1);
     if (recorder != nullptr) recorder->whole("LMHead", end, head_of_draft);

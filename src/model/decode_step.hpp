@@ -5,6 +5,8 @@
 #pragma once
 
 #include <array>
+#include <boost/container/small_vector.hpp>
+#include <boost/container/static_vector.hpp>
 #include <memory>
 #include <vector>
 
@@ -12,6 +14,7 @@
 #include "cmsim/model/decode_model.hpp"
 #include "decode_program.hpp"
 #include "task_schedule.hpp"
+#include "token_times.hpp"
 
 namespace cmsim::model {
 
@@ -53,17 +56,40 @@ class DecodeStep {
   Seconds host_time() const { return host_time_; }
 
  private:
+  /// Of a rank in a microbatch, alone.
+  struct RankTimes {
+    Seconds indexer = 0, attending = 0;  // of `attention`, what depends on the KV
+    Seconds attention = 0, gate = 0, dispatch = 0, dense = 0;
+  };
   struct Rank {  // a rank that may pace the step
     int sequences = 0;
     double kv_tokens = 0;
     PromptLoad prompts;
-    std::array<Seconds, kMostMicrobatches> attention{}, gate{}, dispatch{}, dense{};
-    // Of a block what is the rank's own: all but the exchanges and the experts.
-    using OfBlocks = std::array<Seconds, LayerProgram::kMostBlocks>;
-    std::array<OfBlocks, kMostMicrobatches> own_moe{}, own_dense{};
-    std::array<Seconds, kMostServers> free{};        // from when on, by server
-    std::array<Seconds, kMostMicrobatches> ready{};  // end of what a microbatch ran last
+    std::array<RankTimes, kMostMicrobatches> times;
   };
+
+  /// From when on a server, or a microbatch, of every rank is free: one date for all where they
+  /// have waited for each other.
+  struct Dates {
+    bool alike = true;
+    Seconds all = 0;
+    boost::container::small_vector<Seconds, 16> by_rank;
+    Seconds of(std::size_t rank) const { return alike ? all : by_rank[rank]; }
+    void set_all(Seconds at) {
+      alike = true;
+      all = at;
+    }
+  };
+  /// Of a microbatch at a block.
+  struct Turn {
+    const Block* block = nullptr;
+    std::size_t microbatch = 0;
+    double stretch = 1;
+    const Seconds *own = nullptr, *dispatch = nullptr;  // by rank
+    Dates *server = nullptr, *ready = nullptr;
+  };
+  using Turns =
+      boost::container::static_vector<Turn, kMostMicrobatches * LayerProgram::kMostBlocks>;
 
   struct Group {  // ranks with the same number of sequences; one that computes prompts is alone
     int sequences = 0;
@@ -111,8 +137,17 @@ class DecodeStep {
   std::shared_ptr<const BusiestRanks> busiest_ranks(double tokens) const;
   void group(const DecodeBatch& batch);
   void add_prompts(const DecodeBatch& batch);
-  void prepare(const Pass& pass);
+  void find_pacing_ranks(const Pass& pass);
+  RankTimes times_of(const Share& share, bool mtp) const;
+  /// Of an MTP module: the same but for its projection.
+  void add_mtp_projection(const Pass& pass);
+  TokenTimes token_times(double tokens) const;
+  /// Remembered where nothing is changed to see what it costs.
+  const TokenTimes& token_times(const Share& share, TokenTimes& made) const;
+  bool is_remembered() const;
+  bool is_plain(const Share& share) const;
   void prune();
+  void lay_out();
   void find_typical_layer(const Pass& pass);
   using AttentionChain = boost::container::static_vector<Operator, 16>;
   /// Of a rank, on each of its dies; collectives between them where there are several.
@@ -120,12 +155,12 @@ class DecodeStep {
   Operator collective(const char* name, double bytes) const;
   /// What an operator of the layer takes beside those of the other server.
   Stretches share_hbm(TypicalLayer& layer, const LayerProgram& program) const;
-  void run_layer(const LayerProgram& program, const Stretches& stretches, int layer,
-                 SliceRecorder* recorder);
-  void run_block(const LayerProgram& program, std::size_t block, double stretch, int layer,
-                 int microbatch, const BusiestRank& busiest, SliceRecorder* recorder);
+  Turns turns_of(const LayerProgram& program, const Stretches& stretches);
+  void run_layers(const LayerProgram& program, const Stretches& stretches, int first, int last,
+                  SliceRecorder* recorder);
+  void run(const Turn& turn, const BusiestRank& busiest);
   /// What of a block is the rank's own.
-  static Seconds own(const Block& block, const Rank& rank, std::size_t microbatch);
+  static Seconds own(const Block& block, const RankTimes& times);
   /// In the table of the first microbatch's tokens, or `made` of others.
   void find_busiest_ranks();
   /// Of the microbatch, as its tokens are now; `made` keeps it where no table has it.
@@ -146,9 +181,15 @@ class DecodeStep {
   const DecodeProgram& program_;
   double attention_share_ = 1, expert_share_ = 1, exchange_aiv_ = 1;
   std::vector<Group> groups_;  // by rising number of sequences, then those that compute prompts
-  std::vector<Rank> ranks_;
-  OperatorCost mlp_base_, mlp_per_row_;  // linear in the rows
-  double mlp_expert_bytes_ = 0;          // and in the experts that have some
+  boost::container::small_vector<Rank, 16> ranks_;
+  boost::container::small_vector<const Rank*, 16> kept_;  // of them
+  // By microbatch and row (blocks of MoE layers, of dense layers, dispatch), those of all ranks.
+  static constexpr std::size_t kRows = 2 * LayerProgram::kMostBlocks + 1;
+  boost::container::small_vector<Seconds, 256> own_;
+  std::array<Dates, kMostServers> free_;
+  std::array<Dates, kMostMicrobatches> ready_;  // end of what a microbatch ran last
+  OperatorCost mlp_base_, mlp_per_row_;         // linear in the rows
+  double mlp_expert_bytes_ = 0;                 // and in the experts that have some
   // Of the tokens of each microbatch that a pass verifies.
   std::array<std::shared_ptr<const BusiestRanks>, kMostMicrobatches> busiest_;
   std::array<double, kMostMicrobatches> busiest_tokens_{};

@@ -27,11 +27,24 @@ constexpr const char* kProfileExport = "profile_export.jsonl";
 constexpr const char* kTimeSeries = "timeseries.csv";
 constexpr std::array<std::string_view, 3> kBeside = {kRequests, kProfileExport, kTimeSeries};
 
-nlohmann::ordered_json named(const char* name, const std::string& content) {
-  Digest digest;
-  digest.add(content);
-  return {{"name", name}, {"bytes", content.size()}, {"fnv1a64", digest.hex()}};
-}
+/// Tells a file by its size and digest while it is written.
+class Seal {
+ public:
+  explicit Seal(std::string_view name) : name_(name) {}
+  std::string_view pass(std::string_view piece) {
+    digest_.add(piece);
+    bytes_ += piece.size();
+    return piece;
+  }
+  nlohmann::ordered_json json() const {
+    return {{"name", name_}, {"bytes", bytes_}, {"fnv1a64", digest_.hex()}};
+  }
+
+ private:
+  std::string_view name_;
+  Digest digest_;
+  std::size_t bytes_ = 0;
+};
 
 /// Reads a result.json up to what tells it from others and which files belong to it, which comes
 /// before its long lists.
@@ -148,33 +161,42 @@ void check_output_directory(const fs::path& directory) {
   }
 }
 
-OutputFiles output_files(const Scenario& scenario, const metrics::Result& result,
-                         metrics::Detail detail, RequestFormats formats) {
-  OutputFiles files;
-  files.requests_csv = metrics::requests_csv(result.records, result.classes, scenario.role);
-  auto list = nlohmann::ordered_json::array({named(kRequests, files.requests_csv)});
+Written write_outputs(const fs::path& directory, const Scenario& scenario,
+                      const metrics::Result& result, metrics::Detail detail,
+                      RequestFormats formats) {
+  std::vector<NamedContent> unit;
+  std::vector<Seal> seals;
+  seals.reserve(kBeside.size());  // they are referred to
+  const auto add = [&](const char* name, auto next) {
+    Seal& seal = seals.emplace_back(name);
+    unit.push_back({name, {}, [&seal, next]() mutable { return seal.pass(next()); }});
+  };
+  const auto whole = [](auto make) {  // in one piece, made when it is asked for
+    return [make, text = std::string(), is_made = false]() mutable -> std::string_view {
+      text = std::exchange(is_made, true) ? "" : make();
+      return text;
+    };
+  };
+  metrics::RequestsCsv csv(result.records, result.classes, scenario.role);
+  add(kRequests, [&csv] { return csv.next(); });
   if (formats == RequestFormats::kCsvAndAiperf) {
-    files.profile_export = metrics::aiperf_jsonl(result, scenario.role, detail);
-    list.push_back(named(kProfileExport, *files.profile_export));
+    add(kProfileExport,
+        whole([&] { return metrics::aiperf_jsonl(result, scenario.role, detail); }));
   }
-  if (result.time_series) {
-    files.time_series = result.time_series;
-    list.push_back(named(kTimeSeries, *files.time_series));
-  }
-  files.result_json =
-      json_text(with_files(metrics::to_json(result, detail), std::move(list))) + "\n";
-  return files;
-}
-
-std::vector<fs::path> write_outputs(const fs::path& directory, const OutputFiles& files) {
-  std::vector<NamedContent> unit{{kRequests, files.requests_csv}};
-  if (files.profile_export) unit.push_back({kProfileExport, *files.profile_export});
-  if (files.time_series) unit.push_back({kTimeSeries, *files.time_series});
-  unit.push_back({kResult, files.result_json});  // the seal
+  if (result.time_series) add(kTimeSeries, whole([&] { return *result.time_series; }));
+  Written written;
+  unit.push_back({kResult, {}, [&]() -> std::string_view {  // the seal
+                    if (!written.result_json.empty()) return {};
+                    auto files = nlohmann::ordered_json::array();
+                    for (const Seal& seal : seals) files.push_back(seal.json());
+                    written.result_json =
+                        json_text(with_files(metrics::to_json(result, detail), std::move(files))) +
+                        "\n";
+                    return written.result_json;
+                  }});
   write_unit(directory, unit, left_by_the_result_before(directory, unit));
-  std::vector<fs::path> written;
   for (auto file = unit.rbegin(); file != unit.rend(); ++file) {
-    written.push_back(directory / file->name);
+    written.files.push_back(directory / file->name);
   }
   return written;
 }

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <limits>
 #include <string>
+#include <utility>
 
 #include "breakdowns.hpp"
 #include "cmsim/base/version.hpp"
@@ -236,11 +237,11 @@ double prompt_per_output(const work::Trace& trace) {
 }
 
 /// What the listeners were told must be what happened (docs/invariants.md).
-void check_result(const Result& result, const work::Trace& trace) {
+void check_result(const Result& result, std::size_t rows) {
   const auto require = [](bool holds, const char* what) {
     if (!holds) throw serve::InvariantError(std::string("broken invariant: ") + what);
   };
-  require(result.records.size() == trace.rows.size(), "every row of the trace has one record");
+  require(result.records.size() == rows, "every row of the trace has one record");
   if (result.partial || result.requests.failed > 0 || !result.whole_run.decode) return;
   std::int64_t emitted = 0;
   for (const metrics::Iteration& step : result.steps) emitted += step.tokens;
@@ -292,11 +293,14 @@ Result run(const Scenario& scenario, const RunOptions& options) {
   cluster.finish(cut ? serve::RunEnd::kInterrupted : serve::RunEnd::kDrained);
   if (!cut) runtime.check_bytes_conserved();
 
+  metrics::Provenance provenance = provenance_of(scenario, trace, runtime, models, options);
+  const std::size_t rows = trace.rows.size();
+  trace = {};  // has been asked for the last time, and is as large as the samples of the figures
   Result result = collector.result(runtime.now(),
                                    {scenario.window.warmup, scenario.start == Start::kStationary});
-  check_result(result, trace);
+  check_result(result, rows);
   result.classes = config.classes;
-  result.provenance = provenance_of(scenario, trace, runtime, models, options);
+  result.provenance = std::move(provenance);
   if (series) result.time_series = series->csv(runtime.now());
   add_links(result.measured, meter, fabric, models, scenario.deployment);
   add_links(result.whole_run, meter, fabric, models, scenario.deployment);

@@ -89,10 +89,11 @@ std::vector<CacheTiers::Part> CacheTraffic::on_ssd(RequestIndex index, std::int3
 }
 
 CacheHit CacheTraffic::look_up(RequestIndex index, std::int32_t instance) const {
-  const Request& request = state_.request(index);
   const CacheSpec& spec = state_.config.deployment.cache;
   CacheHit hit;
-  if (!spec.enabled) return hit;
+  // A policy may ask for one that it has kept the view of.
+  if (!spec.enabled || !state_.requests.is_open(static_cast<std::size_t>(index))) return hit;
+  const Request& request = state_.request(index);
   if (imposed()) {
     hit.tokens = static_cast<Tokens>(spec.reuse * static_cast<double>(request.context));
     hit.tokens = std::min(hit.tokens, request.context - 1);

@@ -84,6 +84,7 @@ class Cluster::Impl : private SupernodeForecast {
   // The client.
   void wait_for_next_arrival();
   void send_due();
+  Request& open(RequestIndex index);
   void send(RequestIndex index);
   void plan_output(Request& request);
   void draw_iterations_of(Request& request, Tokens to_decode);
@@ -121,7 +122,7 @@ Cluster::Impl::Impl(coll::Runtime& runtime, const hw::Platform& platform,
             .supernodes = supernodes_of(place(config.deployment, platform, config.role)),
             .listeners = {},
             .totals = {},
-            .requests = {},
+            .requests = RequestStore<Request>(trace.rows.size()),
             .last_queue = {}},
       decodes_(has_decode_instances(config.role)),
       policies_(std::move(policies)),
@@ -129,24 +130,29 @@ Cluster::Impl::Impl(coll::Runtime& runtime, const hw::Platform& platform,
       due_(trace) {
   require(policies_.size() == state.supernodes.size(), "every supernode has its policies");
   for (std::size_t i = 0; i < state.supernodes.size(); ++i) add_part(i, models);
-  state.requests.resize(trace.rows.size());
   state.totals.requests = static_cast<std::int64_t>(trace.rows.size());
-  for (std::size_t row = 0; row < trace.rows.size(); ++row) {
-    RequestRecord& record = state.requests[row].record;
-    record.id = static_cast<std::int64_t>(row);
-    record.prompt_tokens = trace.rows[row].prompt_tokens;
-    record.output_tokens = trace.rows[row].output_tokens;
-    record.arrival = trace.rows[row].arrival;
-    record.request_class = trace.rows[row].request_class;
-    record.session = trace.rows[row].session;
-    record.turn = trace.rows[row].turn;
-    if (!trace.waits.empty() && trace.waits[row].after >= 0) {
-      record.after = trace.waits[row].after;
-      record.think = trace.waits[row].think;
-      record.arrival = -1;
-    }
-    record.sent = -1;
+}
+
+/// As its row of the trace has it.
+Request& Cluster::Impl::open(RequestIndex index) {
+  const auto row = static_cast<std::size_t>(index);
+  const work::TraceRow& asked = state.trace.rows[row];
+  Request& request = state.requests.open(row);
+  RequestRecord& record = request.record;
+  record.id = index;
+  record.prompt_tokens = asked.prompt_tokens;
+  record.output_tokens = asked.output_tokens;
+  record.arrival = asked.arrival;
+  record.request_class = asked.request_class;
+  record.session = asked.session;
+  record.turn = asked.turn;
+  if (!state.trace.waits.empty() && state.trace.waits[row].after >= 0) {
+    record.after = state.trace.waits[row].after;
+    record.think = state.trace.waits[row].think;
+    record.arrival = -1;
   }
+  record.sent = -1;
+  return request;
 }
 
 void Cluster::Impl::add_part(std::size_t number, const StepModels& models) {
@@ -218,7 +224,7 @@ void Cluster::Impl::send_due() {
   if (std::exchange(sending_, true)) return;  // a request rejected at once ends while we send
   while (due_.next_date() <= state.now() && (!limited() || in_system_ < state.config.concurrency)) {
     const DueRequests::Due next = due_.take();
-    state.request(next.index).record.arrival = next.at;
+    open(next.index).record.arrival = next.at;
     send(next.index);
   }
   sending_ = false;
@@ -308,10 +314,9 @@ void Cluster::Impl::preempted(RequestIndex index) {
 }
 
 void Cluster::Impl::end(RequestIndex index, Outcome outcome, Reason reason) {
+  require(state.requests.is_open(static_cast<std::size_t>(index)), "a request ends once");
   Request& request = state.request(index);
   RequestRecord& record = request.record;
-  require(request.stage != Stage::kEnded, "a request ends once");
-  request.stage = Stage::kEnded;
   record.outcome = outcome;
   record.reason = reason;
   if (outcome != Outcome::kUnfinished) {
@@ -337,6 +342,7 @@ void Cluster::Impl::end(RequestIndex index, Outcome outcome, Reason reason) {
   if (in_system_ == 0 && !due_.left()) {
     for (const auto& roles : role_switching_) roles->stop();
   }
+  state.requests.close(static_cast<std::size_t>(index));
   if (outcome == Outcome::kUnfinished) return;
   due_.ended(index, state.now());
   limited() ? send_due() : wait_for_next_arrival();
@@ -353,11 +359,14 @@ void Cluster::Impl::finish(RunEnd run_end) {
   }
   require(totals.prefill_kv_reserved - totals.prefill_kv_released == held,
           "prefill KV reserved = released + held");
-  for (std::size_t row = 0; row < state.requests.size(); ++row) {
-    const Request& request = state.requests[row];
-    if (request.stage == Stage::kEnded) continue;
-    end(static_cast<RequestIndex>(row), Outcome::kUnfinished,
-        request.stage == Stage::kNotSent ? Reason::kNotSent : Reason::kInterrupted);
+  for (std::size_t row = 0; row < state.requests.rows(); ++row) {
+    const auto index = static_cast<RequestIndex>(row);
+    if (state.requests.is_new(row)) {
+      open(index);
+      end(index, Outcome::kUnfinished, Reason::kNotSent);
+    } else if (state.requests.is_open(row)) {
+      end(index, Outcome::kUnfinished, Reason::kInterrupted);
+    }
   }
   check_totals(run_end);
 }
@@ -366,8 +375,11 @@ void Cluster::Impl::finish(RunEnd run_end) {
 /// for.
 void Cluster::Impl::complain_of_waiting() const {
   const auto in_stage = [this](Stage stage) {
-    return std::count_if(state.requests.begin(), state.requests.end(),
-                         [stage](const Request& request) { return request.stage == stage; });
+    std::int64_t count = 0;
+    for (std::size_t row = 0; row < state.requests.rows(); ++row) {
+      count += state.requests.is_open(row) && state.requests[row].stage == stage ? 1 : 0;
+    }
+    return count;
   };
   const auto to_prefill = in_stage(Stage::kPrefillQueue), to_decode = in_stage(Stage::kDecodeQueue);
   require(to_prefill + to_decode > 0, "a request that is left over waits for a policy");
@@ -381,9 +393,11 @@ void Cluster::Impl::complain_of_waiting() const {
                            title(policies_.front().get<DecodeAdmission>()),
                            title(policies_.front().get<DecodeRouting>()));
   }
-  const auto left = state.requests.size() - static_cast<std::size_t>(in_stage(Stage::kEnded));
+  const ClusterTotals& totals = state.totals;
   throw SimulationError(
-      fmt::format("{} of {} {} at {:.9g} s", left, state.requests.size(), message, state.now()));
+      fmt::format("{} of {} {} at {:.9g} s",
+                  totals.requests - totals.finished - totals.rejected - totals.failed,
+                  totals.requests, message, state.now()));
 }
 
 void Cluster::Impl::check_totals(RunEnd run_end) const {

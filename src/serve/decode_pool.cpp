@@ -73,6 +73,7 @@ DecodePool::DecodePool(ClusterState& state, Supernode& supernode, const model::D
   reserved_kv_.assign(ranks, 0);
   kv_tokens_.assign(ranks, 0);
   newest_.assign(ranks, kNoRequest);
+  place_in_active_.assign(ranks, 0);
 }
 
 void DecodePool::open(std::int32_t number, bool takes) {
@@ -376,7 +377,10 @@ void DecodePool::join(Instance& inst, RequestIndex index) {
   request.newer = kNoRequest;
   if (request.older != kNoRequest) state_.request(request.older).newer = index;
   newest_[rank] = index;
-  ++sequences_[rank];
+  if (++sequences_[rank] == 1) {
+    place_in_active_[rank] = inst.active.size();
+    inst.active.push_back(rank);
+  }
   rank_growth_[rank] += request.growth;
   running_kv_[rank] += kv;
   pending_kv_[rank] -= request.context;
@@ -411,7 +415,7 @@ void DecodePool::start_step(std::int32_t number) {
   }
   if (inst.running == 0 && event.prompts == 0) return;
   Tokens total = 0;
-  for (std::size_t rank = first; rank < first + ranks_per_instance_; ++rank) {
+  for (const std::size_t rank : inst.active) {
     kv_tokens_[rank] = whole_tokens(running_kv_[rank]);
     total += kv_tokens_[rank];
   }
@@ -453,11 +457,10 @@ model::DecodeBatch DecodePool::batch_of(std::int32_t number) const {
   return batch;
 }
 
-/// One step of KV growth on every rank; true when a rank now exceeds its space.
+/// One step of KV growth on every rank that runs requests; true when one now exceeds its space.
 bool DecodePool::grow(const Instance& inst) {
-  const std::size_t first = inst.first_rank, last = first + ranks_per_instance_;
   Tokens total = 0, before = 0, most = 0;
-  for (std::size_t rank = first; rank < last; ++rank) {
+  for (const std::size_t rank : inst.active) {
     running_kv_[rank] += rank_growth_[rank];
     const Tokens reserved = whole_tokens(running_kv_[rank]) + pending_kv_[rank];
     before += reserved_kv_[rank];
@@ -485,6 +488,7 @@ void DecodePool::finish_step(std::int32_t number) {
     const Finish finish = inst.finishes.front();
     std::pop_heap(inst.finishes.begin(), inst.finishes.end(), later);
     inst.finishes.pop_back();
+    if (!state_.requests.is_open(static_cast<std::size_t>(finish.request))) continue;
     Request& request = state_.request(finish.request);
     if (request.stage != Stage::kDecode || request.record.preemptions != finish.epoch) continue;
     leave(inst, finish.request, request.iterations);
@@ -533,7 +537,12 @@ void DecodePool::leave(Instance& inst, RequestIndex index, std::int64_t iteratio
     newest_[rank] = request.older;
   }
   if (request.older != kNoRequest) state_.request(request.older).newer = request.newer;
-  --sequences_[rank];
+  if (--sequences_[rank] == 0) {
+    const std::size_t moved = inst.active[place_in_active_[rank]] = inst.active.back();
+    place_in_active_[moved] = place_in_active_[rank];
+    inst.active.pop_back();
+    kv_tokens_[rank] = 0;
+  }
   --inst.running;
   --state_.decode_running;
   inst.growth -= request.growth;

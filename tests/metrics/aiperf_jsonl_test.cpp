@@ -67,8 +67,9 @@ TEST(AiperfJsonl, OneThatDidNotFinishHasAnError) {
 
 TEST(AiperfJsonl, AFirstPopulationIsWarmUp) {
   Result result;
-  result.records = {finished(0, 0, 10, 1)};
-  result.records[0].initial_tokens = 3;
+  serve::RequestRecord record = finished(0, 0, 10, 1);
+  record.initial_tokens = 3;
+  result.records = {record};
   EXPECT_EQ(lines_of(result)[0]["metadata"]["benchmark_phase"], "warmup");
 }
 
@@ -77,9 +78,7 @@ TEST(AiperfJsonl, GapsComeWithTheDetails) {
   Result result;
   result.records = {finished(0, 0, 3, 1)};
   for (const auto& [end, instance] : {std::pair{4.0, 0}, {4.25, 0}, {4.5, 1}, {5.0, 0}}) {
-    auto& step = result.steps.emplace_back();
-    step.end = end;
-    step.instance = instance;
+    result.steps.push_back({.end = end, .instance = instance});
   }
   EXPECT_FALSE(lines_of(result)[0]["metrics"].contains("inter_chunk_latency"));
   const json line = lines_of(result, serve::Role::kAll, Detail::kPerRequest)[0];

@@ -8,9 +8,7 @@ namespace cmsim::metrics {
 namespace {
 
 void add_step(Result& result, Seconds end, int tokens) {
-  auto& step = result.steps.emplace_back();
-  step.end = end;
-  step.tokens = tokens;
+  result.steps.push_back({.end = end, .tokens = tokens});
 }
 
 TEST(Peaks, AreOfTheSecondsSinceTheFirstSend) {
@@ -29,7 +27,9 @@ TEST(Peaks, ARequestCountsInEverySecondItTouches) {
   Result result;
   result.records = {finished(0, 0, 10, 1), finished(1, 5.5, 10, 1), finished(2, 20, 10, 1)};
   EXPECT_EQ(peaks_of(result, serve::Role::kAll).concurrent_requests, 2);
-  result.records[1].sent = 6;  // second 6, when the first is gone
+  serve::RequestRecord later = finished(1, 5.5, 10, 1);
+  later.sent = 6;  // second 6, when the first is gone
+  result.records = {finished(0, 0, 10, 1), later, finished(2, 20, 10, 1)};
   EXPECT_EQ(peaks_of(result, serve::Role::kAll).concurrent_requests, 1);
 }
 

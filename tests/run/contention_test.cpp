@@ -23,8 +23,10 @@ TEST(Contention, IsNoneWhereTransfersUseOtherLinks) {
           "arrivals": {"kind": "all_at_once"}})";
   const Result alone = run_with(kDecode), together = run_with(kDecode, {"/network=hose"});
   ASSERT_EQ(alone.steps.size(), together.steps.size());
-  for (std::size_t i = 0; i < alone.steps.size(); ++i) {
-    EXPECT_EQ(alone.steps[i].end, together.steps[i].end);
+  auto other = together.steps.begin();
+  for (const metrics::Iteration& step : alone.steps) {
+    EXPECT_EQ(step.end, other->end);
+    ++other;
   }
   EXPECT_EQ(together.whole_run.decode->contention, 0);
 }

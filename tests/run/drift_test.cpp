@@ -57,11 +57,12 @@ TEST(Drift, MovesAreCountedAndPaid) {
   Seconds paid = 0;
   int waiting = 0;
   ASSERT_EQ(moved.step_experts.size(), moved.steps.size());
-  for (std::size_t i = 0; i < moved.steps.size(); ++i) {
-    const Seconds moving = moved.step_experts[i].moving;
+  auto experts = moved.step_experts.begin();
+  for (const metrics::Iteration& step : moved.steps) {
+    const Seconds moving = (experts++)->moving;
     paid += moving;
     waiting += moving > 0;
-    EXPECT_GE(moved.steps[i].duration(), moving);
+    EXPECT_GE(step.duration(), moving);
   }
   EXPECT_NEAR(r.paid, paid, 1e-9);
   // 59 layers are three steps of 20; the last move may be cut by the end of the run.

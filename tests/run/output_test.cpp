@@ -7,6 +7,7 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 
+#include "cmsim/base/json_text.hpp"
 #include "cmsim/metrics/requests_csv.hpp"
 #include "tests/run/runs.hpp"
 
@@ -31,40 +32,45 @@ TEST_F(Output, WritesBothFilesAndNothingElse) {
   const Scenario scenario = load_scenario(default_scenario());
   check_output_directory(directory_ / "a/b");
   EXPECT_FALSE(fs::exists(directory_));
-  const OutputFiles files = output_files(scenario, {}, metrics::Detail::kSummary);
-  const auto written = write_outputs(directory_ / "a/b", files);
-  EXPECT_EQ(written.size(), 2u);
+  const Written written =
+      write_outputs(directory_ / "a/b", scenario, {}, metrics::Detail::kSummary);
+  EXPECT_EQ(written.files.size(), 2u);
   EXPECT_EQ(std::distance(fs::directory_iterator(directory_ / "a/b"), {}), 2);
-  EXPECT_EQ(content(directory_ / "a/b/result.json"), files.result_json);
+  EXPECT_EQ(content(directory_ / "a/b/result.json"), written.result_json);
   EXPECT_EQ(content(directory_ / "a/b/requests.csv"), metrics::requests_csv_header() + "\n");
 }
 
 TEST_F(Output, TheResultNamesItsRequests) {
   const Scenario scenario = load_scenario(default_scenario());
-  const OutputFiles files = output_files(scenario, {}, metrics::Detail::kSummary);
+  Result result;
+  for (int id = 0; id < 5000; ++id) {  // several pieces
+    result.records.push_back({.id = id, .arrival = 1.0 * id, .sent = 1.0 * id});
+  }
+  const Written written = write_outputs(directory_, scenario, result, metrics::Detail::kSummary);
+  const std::string requests = content(directory_ / "requests.csv");
+  EXPECT_EQ(std::count(requests.begin(), requests.end(), '\n'), 5001);
   std::uint64_t hash = 0xcbf29ce484222325;  // FNV-1a, written out
-  for (const char c : files.requests_csv) {
+  for (const char c : requests) {
     hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3;
   }
-  const auto named = nlohmann::json::parse(files.result_json)["files"];
+  const auto named = nlohmann::json::parse(written.result_json)["files"];
   ASSERT_EQ(named.size(), 1u);
   EXPECT_EQ(named[0]["name"], "requests.csv");
-  EXPECT_EQ(named[0]["bytes"], files.requests_csv.size());
+  EXPECT_EQ(named[0]["bytes"], requests.size());
   EXPECT_EQ(std::stoull(named[0]["fnv1a64"].get<std::string>(), nullptr, 16), hash);
 }
 
 TEST_F(Output, AiperfsRecordsAreAThirdFileOfTheUnit) {
   const Scenario scenario = load_scenario(default_scenario());
   Result result;
-  result.records.emplace_back().id = 1;
-  const OutputFiles files =
-      output_files(scenario, result, metrics::Detail::kSummary, RequestFormats::kCsvAndAiperf);
-  const auto written = write_outputs(directory_, files);
-  ASSERT_EQ(written.size(), 3u);
-  EXPECT_EQ(written.front(), directory_ / "result.json");
+  result.records.push_back({.id = 1});
+  const Written written = write_outputs(directory_, scenario, result, metrics::Detail::kSummary,
+                                        RequestFormats::kCsvAndAiperf);
+  ASSERT_EQ(written.files.size(), 3u);
+  EXPECT_EQ(written.files.front(), directory_ / "result.json");
   const std::string records = content(directory_ / "profile_export.jsonl");
   EXPECT_EQ(std::count(records.begin(), records.end(), '\n'), 1);
-  const auto named = nlohmann::json::parse(files.result_json)["files"];
+  const auto named = nlohmann::json::parse(written.result_json)["files"];
   ASSERT_EQ(named.size(), 2u);
   EXPECT_EQ(named[1]["name"], "profile_export.jsonl");
   EXPECT_EQ(named[1]["bytes"], records.size());
@@ -75,8 +81,7 @@ TEST_F(Output, AResultTakesTheFilesOfTheOneBeforeAwayAndNobodyElses) {
   Result full;
   full.time_series = "t\n";
   const auto write = [&](const Result& result, RequestFormats formats) {
-    write_outputs(directory_,
-                  output_files(scenario, result, metrics::Detail::kPerRequest, formats));
+    write_outputs(directory_, scenario, result, metrics::Detail::kPerRequest, formats);
   };
   fs::create_directory(directory_);
   std::ofstream(directory_ / "profile_export.jsonl") << "measured";
@@ -131,8 +136,9 @@ TEST(OutputDocument, NamesEveryKeyAndColumn) {
       {"/deployment/cache/reuse=0.5"});
   std::vector<std::string> keys;
   const Scenario scenario = load_scenario(default_scenario());
-  const OutputFiles files = output_files(scenario, result, metrics::Detail::kPerRequest);
-  collect(nlohmann::ordered_json::parse(files.result_json), keys);
+  collect(nlohmann::ordered_json::parse(
+              json_text(metrics::to_json(result, metrics::Detail::kPerRequest))),
+          keys);
   EXPECT_GE(keys.size(), 100u);
   for (const std::string& key : keys) {
     EXPECT_NE(document.find("`" + key + "`"), std::string::npos) << "key " << key;

@@ -8,6 +8,7 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <span>
 #include <string_view>
 
@@ -18,12 +19,14 @@ inline constexpr std::string_view kStagedPrefix = ".cmsim-";
 struct NamedContent {
   std::string_view name;  // in the directory
   std::string_view content;
+  /// What follows it: asked for when the files before are staged, and again until it is empty.
+  std::function<std::string_view()> next = {};
 };
 
 /// Makes the directory when it is missing and writes the files into it. The last one seals the
 /// unit: it is taken away before any of the others changes and appears after all of them, so that
 /// files of two units are never seen together with it. Never holds the lock for longer than the
-/// writing takes; gives up when another holds it for 60 s. Where the directory cannot be locked (a
+/// making and writing takes; gives up when another holds it for 60 s. Where the directory cannot be locked (a
 /// file system without flock, a directory that may not be read), writers do not exclude each other:
 /// each file is still whole, and only what a seal says of the others tells whether they belong to
 /// it. `gone` names files of the unit before that this one does not have: they are taken away while

@@ -35,8 +35,8 @@ class Collector : public serve::Listener {
 
  private:
   SystemFacts facts_;
-  std::vector<serve::RequestRecord> records_;
-  std::vector<Iteration> batches_, steps_;
+  Records records_;
+  Iterations batches_, steps_;
   std::vector<StepPrompts> prompts_;  // of the steps of mixed instances
   std::vector<serve::RoleEvent> roles_;
   std::vector<StepExperts> step_experts_;

@@ -37,8 +37,8 @@ struct SystemFacts {
 };
 
 struct Evidence {
-  std::span<const serve::RequestRecord> records;
-  std::span<const Iteration> batches, steps;
+  const Records& records;
+  const Iterations &batches, &steps;
   const Timeline& timeline;
   std::span<const StepPrompts> prompts = {};       // of each step, where instances are mixed
   std::span<const serve::RoleEvent> roles = {};    // where they can change

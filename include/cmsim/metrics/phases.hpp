@@ -8,6 +8,7 @@
 #include <span>
 #include <string_view>
 
+#include "cmsim/metrics/records.hpp"
 #include "cmsim/serve/events.hpp"
 
 namespace cmsim::metrics {
@@ -29,7 +30,7 @@ std::array<Phase, kPhases> phases_of(const serve::RequestRecord& record);
 
 /// When the stream of arrivals ends: the last send of a request that waits for no other; `begin` at
 /// the earliest. Turns that wait go on coming, ever fewer.
-Seconds last_open_send(std::span<const serve::RequestRecord> records, Seconds begin);
+Seconds last_open_send(const Records& records, Seconds begin);
 
 /// Of a request that finished: sent -> first output token, sent -> last.
 inline Seconds ttft(const serve::RequestRecord& record) { return record.first_token - record.sent; }

@@ -5,17 +5,35 @@
 // What did not happen is an empty cell. Columns: docs/output.md.
 #pragma once
 
+#include <fmt/format.h>
+
 #include <span>
 #include <string>
+#include <string_view>
 
+#include "cmsim/metrics/records.hpp"
 #include "cmsim/serve/cluster.hpp"
 #include "cmsim/serve/deployment.hpp"
 #include "cmsim/serve/events.hpp"
 
 namespace cmsim::metrics {
 
-std::string requests_csv(std::span<const serve::RequestRecord> records,
-                         std::span<const serve::RequestClass> classes, serve::Role role);
+/// Piece by piece; the records and classes must outlive it.
+class RequestsCsv {
+ public:
+  RequestsCsv(const Records& records, std::span<const serve::RequestClass> classes,
+              serve::Role role);
+  /// The next whole lines, the header before the first; empty at the end. Valid until the next.
+  std::string_view next();
+
+ private:
+  Records::Iterator at_;
+  std::span<const serve::RequestClass> classes_;
+  serve::Role role_;
+  bool at_start_ = true;
+  fmt::memory_buffer piece_;
+};
+
 /// The header line, without its end of line.
 std::string requests_csv_header();
 

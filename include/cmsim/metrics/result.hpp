@@ -13,7 +13,9 @@
 #include <string>
 #include <vector>
 
+#include "cmsim/metrics/iterations.hpp"
 #include "cmsim/metrics/phases.hpp"
+#include "cmsim/metrics/records.hpp"
 #include "cmsim/metrics/slo.hpp"
 #include "cmsim/metrics/statistics.hpp"
 #include "cmsim/model/breakdown.hpp"
@@ -274,19 +276,6 @@ struct Provenance {
   std::vector<std::string> simgrid;
 };
 
-/// One prefill batch or decode step.
-struct Iteration {
-  Seconds start = 0, end = 0;
-  std::int32_t instance = 0, sequences = 0;
-  std::int32_t continuing = 0;  // decode: sequences that have a gap between tokens of its duration
-  std::int32_t tokens = 0;      // new prompt tokens or output tokens
-  Tokens context = 0;           // prefill: cached, decode: held
-  model::IterationBytes bytes_per_die{};
-  Seconds late = 0;                // how much longer than with the links to itself
-  std::int64_t cached_blocks = 0;  // prefill: read from the context cache for it
-  Seconds duration() const { return end - start; }
-};
-
 /// What a step of a mixed instance computes of prompts, as DecodeStepEvent has it.
 struct StepPrompts {
   std::int32_t sequences = 0, tokens = 0;
@@ -370,8 +359,8 @@ struct Result {
 
   std::vector<serve::RequestClass> classes = {serve::RequestClass()};  // by request_class
   // In requests.csv, and in JSON on request.
-  std::vector<serve::RequestRecord> records;          // by id
-  std::vector<Iteration> batches, steps;              // by end
+  Records records;                                    // by id
+  Iterations batches, steps;                          // by end
   std::vector<StepExperts> step_experts;              // by step; none where nothing drifts
   std::vector<serve::RebalancingEvent> rebalancings;  // by end
   std::optional<std::string> time_series;             // timeseries.csv, when asked for

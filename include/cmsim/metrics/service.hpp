@@ -9,7 +9,6 @@
 
 namespace cmsim::metrics {
 
-ServiceResult service_of(std::span<const serve::RequestRecord> records, const SystemFacts& facts,
-                         const Cohort& cohort);
+ServiceResult service_of(const Records& records, const SystemFacts& facts, const Cohort& cohort);
 
 }  // namespace cmsim::metrics

@@ -30,8 +30,8 @@ struct WindowSpec {
 /// that end within a 20th of the run it is all of it. A window is also not steady when it is
 /// shorter than the mean request is in the system, because then none of those measured has met the
 /// state of the end.
-Window find_window(const Timeline& timeline, std::span<const serve::RequestRecord> records,
-                   Seconds run_end, const WindowSpec& spec);
+Window find_window(const Timeline& timeline, const Records& records, Seconds run_end,
+                   const WindowSpec& spec);
 
 /// The same when it is known how the system keeps up: where it does not, no stream of arrivals is
 /// long enough for a steady state.

@@ -21,6 +21,7 @@
 namespace cmsim::model {
 
 class BusiestRankTables;
+class TokenTimesTable;
 
 class DecodePipeline : public DecodeModel {
  public:
@@ -68,6 +69,7 @@ class DecodePipeline : public DecodeModel {
     double collective_leaves = 0;   // of their bytes, what leaves its package
     // Filled as they are met: a cache of a pure function.
     std::shared_ptr<BusiestRankTables> busiest;
+    std::shared_ptr<TokenTimesTable> token_times;
   };
   Place& place_of(const DecodeBatch& batch) const {
     return *places_[static_cast<std::size_t>(batch.instance)];
@@ -85,7 +87,13 @@ class DecodePipeline : public DecodeModel {
     double tokens() const { return sequences * tokens_per_sequence + prompts.tokens; }
     double sampled() const { return sequences * tokens_per_sequence + prompts.sequences; }
   };
-  MeanLoad mean_load(const DecodeBatch& batch, int microbatches) const;
+  struct Totals {  // of all ranks
+    std::int64_t sequences = 0, kv_tokens = 0;
+    std::int32_t most_sequences = 0;  // of one
+  };
+  static Totals totals_of(const DecodeBatch& batch);
+  DecodePlan plan(const DecodeBatch& batch, const Totals& totals) const;
+  MeanLoad mean_load(const DecodeBatch& batch, const Totals& totals, int microbatches) const;
   double collective_bytes(const MeanLoad& load) const;  // of a layer, on a die
   double attention_bytes(const MeanLoad& load, bool mtp) const;
   double expert_bytes(const MeanLoad& load) const;

@@ -21,6 +21,7 @@ struct IterationBytes {
   Bytes ub = 0;          // sent out of the package by the two below
   Bytes exchange = 0;    // sent by dispatch and combine, what stays in the die included
   Bytes collective = 0;  // by all-gather and all-to-all, likewise
+  bool operator==(const IterationBytes&) const = default;
 };
 
 /// What an iteration of an instance puts on the wires, and how often.

@@ -44,17 +44,15 @@ void check_output_directory(const std::filesystem::path& directory);
 /// In which formats the requests are written.
 enum class RequestFormats { kCsv, kCsvAndAiperf };
 
-struct OutputFiles {
-  std::string requests_csv, result_json;
-  std::optional<std::string> profile_export;  // AIPerf's
-  std::optional<std::string> time_series;
+struct Written {
+  std::vector<std::filesystem::path> files;
+  std::string result_json;  // the text of the file
 };
-OutputFiles output_files(const Scenario& scenario, const metrics::Result& result,
-                         metrics::Detail detail, RequestFormats formats = RequestFormats::kCsv);
-
-/// Returns the files written; those of the result before that this one does not have are taken
-/// away. Throws OutputError; what was there is then left as write_unit() says.
-std::vector<std::filesystem::path> write_outputs(const std::filesystem::path& directory,
-                                                 const OutputFiles& files);
+/// Requests are written as they are made into lines, not held as a text. Files of the result before
+/// that this one does not have are taken away. Throws OutputError; what was there is then left as
+/// write_unit() says.
+Written write_outputs(const std::filesystem::path& directory, const Scenario& scenario,
+                      const metrics::Result& result, metrics::Detail detail,
+                      RequestFormats formats = RequestFormats::kCsv);
 
 }  // namespace cmsim::run

@@ -13,6 +13,7 @@
 #include "cmsim/serve/events.hpp"
 #include "cmsim/serve/placement.hpp"
 #include "cmsim/serve/policy_slots.hpp"
+#include "cmsim/serve/request_store.hpp"
 
 namespace cmsim::serve {
 
@@ -35,8 +36,7 @@ enum class Stage : std::uint8_t {
   kPull,
   kReady,
   kDecode,
-  kSwapOut,
-  kEnded
+  kSwapOut
 };
 
 struct Request {
@@ -89,7 +89,7 @@ struct ClusterState {
   std::vector<Supernode> supernodes;
   Listeners listeners;
   ClusterTotals totals;
-  std::vector<Request> requests;
+  RequestStore<Request> requests;
 
   // Behind QueueEvent; emitted by flush_queue() when changed.
   std::int64_t in_prefill = 0;       // arrived, not prefilled

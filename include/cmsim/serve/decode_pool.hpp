@@ -1,15 +1,15 @@
 // The decode instances: admission, KV pull, continuous batching, preemption; of mixed ones prompts
 // too, which are computed instead of pulled. Internal to serve/.
 //
-// All data-parallel ranks (dies) of an instance step together. A step costs O(ranks) additions on
-// flat arrays and O(requests that join or leave): how many iterations a request takes is drawn
-// before, and its output is spread evenly over them, so that a rank's KV grows by one known amount
-// a step. A request joins at the first step boundary after its pull. Its KV space is reserved from
-// admission on (context first, then growth); when a rank's space is exceeded, a request that
-// the policy names is preempted: its KV is dropped and recomputed by prefill, over prompt and
-// generated tokens, or copied to DRAM and back. Its space is free at once, for the instance waits
-// for the copy. Invariant: reserved KV of a rank = whole_tokens(running_kv_) + pending_kv_ <=
-// capacity after a step.
+// All data-parallel ranks (dies) of an instance step together. A step costs O(ranks that run
+// requests) additions on flat arrays and O(requests that join or leave): how many iterations a
+// request takes is drawn before, and its output is spread evenly over them, so that a rank's KV
+// grows by one known amount a step. A request joins at the first step boundary after its pull. Its
+// KV space is reserved from admission on (context first, then growth); when a rank's space is
+// exceeded, a request that the policy names is preempted: its KV is dropped and recomputed by
+// prefill, over prompt and generated tokens, or copied to DRAM and back. Its space is free at once,
+// for the instance waits for the copy. Invariant: reserved KV of a rank =
+// whole_tokens(running_kv_) + pending_kv_ <= capacity after a step.
 #pragma once
 
 #include <cstdint>
@@ -77,6 +77,7 @@ class DecodePool : private DecodeForecast {
     FixedTokens growth = 0;   // output tokens of one step, all ranks
     FixedTokens emitted = 0;  // so far
     Tokens emitted_reported = 0;
+    std::vector<std::size_t> active;  // ranks that run requests, in no order
     std::vector<RequestIndex> ready;  // join at the next boundary
     std::vector<RequestIndex> fresh;  // their first iteration is the running one
     std::vector<RequestIndex> done;   // scratch: finished in this step
@@ -169,7 +170,8 @@ class DecodePool : private DecodeForecast {
   std::vector<Tokens> pending_kv_;           // context of those not running yet
   std::vector<Tokens> reserved_kv_;          // both: what a router sees
   std::vector<Tokens> kv_tokens_;            // running_kv_ in whole tokens, for the model
-  std::vector<RequestIndex> newest_;         // of the running ones by date of joining
+  std::vector<std::size_t> place_in_active_;
+  std::vector<RequestIndex> newest_;  // of the running ones by date of joining
 
   std::vector<std::int64_t> instance_occupied_, instance_slots_;
   std::int64_t open_slots_ = 0;  // of all
