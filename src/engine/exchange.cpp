@@ -1,6 +1,10 @@
 #include "cmsim/engine/exchange.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
+
+#include "cmsim/base/error.hpp"
 
 namespace cmsim::engine {
 namespace {
@@ -8,6 +12,14 @@ namespace {
 coll::ExchangeResult result_of(const coll::Fabric& fabric, const coll::PortLoads& loads,
                                Seconds duration) {
   return {duration, loads.latency, coll::busiest_links(fabric, loads, duration)};
+}
+
+/// How long it took, where all of it arrived.
+Seconds time_of(const char* what, const coll::Outcome& end, Seconds start) {
+  if (end.end == coll::Outcome::End::kDone) return end.at - start;
+  throw SimulationError(
+      fmt::format("{} was cut off after {} B, {:.6g} s from its start: a link of its path was lost",
+                  what, end.delivered, end.at - start));
 }
 
 }  // namespace
@@ -19,15 +31,15 @@ LoadedExchange run_exchange(SimGridRuntime& runtime, const coll::PairTraffic& tr
   const Seconds start = runtime.now();
   LoadedExchange result;
   result.background.resize(background.size());
+  std::vector<coll::Outcome> in_background(background.size());
   for (std::size_t i = 0; i < background.size(); ++i) {
-    runtime.transfer(background[i],
-                     [&, i](const coll::Outcome& end) { result.background[i] = end.at - start; });
+    runtime.transfer(background[i], [&, i](const coll::Outcome& end) { in_background[i] = end; });
   }
-  Seconds duration = 0;
-  const auto done = [&](const coll::Outcome& end) { duration = end.at - start; };
+  coll::Outcome whole;
+  const auto done = [&](const coll::Outcome& end) { whole = end; };
   switch (network) {
     case coll::Network::kAnalytic:
-      duration = coll::analytic_exchange(fabric, loads).duration;
+      whole.at = start + coll::analytic_exchange(fabric, loads).duration;
       break;
     case coll::Network::kHose:
       runtime.exchange(loads, done);
@@ -37,7 +49,10 @@ LoadedExchange run_exchange(SimGridRuntime& runtime, const coll::PairTraffic& tr
       break;
   }
   runtime.run();
-  result.exchange = result_of(fabric, loads, duration);
+  for (std::size_t i = 0; i < background.size(); ++i) {
+    result.background[i] = time_of("a transfer beside an exchange", in_background[i], start);
+  }
+  result.exchange = result_of(fabric, loads, time_of("an exchange", whole, start));
   return result;
 }
 

@@ -1,5 +1,6 @@
 #include "cmsim/engine/p2p.hpp"
 
+#include "cmsim/base/error.hpp"
 #include "cmsim/engine/runtime.hpp"
 
 namespace cmsim::engine {
@@ -9,10 +10,11 @@ constexpr Bytes kLatencyProbe = 512;  // the size at which P Table 1 states late
 
 Seconds time_alone(SimGridRuntime& runtime, const coll::Transfer& transfer) {
   const Seconds start = runtime.now();
-  Seconds end = start;
-  runtime.transfer(transfer, [&](const coll::Outcome& outcome) { end = outcome.at; });
+  coll::Outcome outcome{.at = start};
+  runtime.transfer(transfer, [&](const coll::Outcome& end) { outcome = end; });
   runtime.run();
-  return end - start;
+  if (outcome.end != coll::Outcome::End::kDone) throw SimulationError("a transfer was cut off");
+  return outcome.at - start;
 }
 
 }  // namespace

@@ -8,6 +8,7 @@
 
 #include "cmsim/base/error.hpp"
 #include "cmsim/base/random.hpp"
+#include "cmsim/engine/exchange.hpp"
 #include "cmsim/engine/runtime.hpp"
 #include "cmsim/hw/fault.hpp"
 #include "tests/engine/plain.hpp"
@@ -226,6 +227,20 @@ TEST_P(Faults, ALostDieFailsItsTransfersAndNoOthers) {
   EXPECT_NEAR(again[0].at, 3.001e-3, 1e-12);
   EXPECT_EQ(runtime.open_flows(), 0);
   EXPECT_NO_THROW(runtime.check_bytes_conserved());
+}
+
+// What measures an exchange has no time for one that was cut off, nor for a transfer beside it.
+TEST_P(Faults, AnExchangeThatIsCutOffHasNoDuration) {
+  const coll::PairTraffic traffic{.pairs = {{0, 16, 196e6}, {2, 32, 196e6}}};
+  const std::vector<coll::Transfer> beside{write(4, 48, 196'000'000)};
+  for (const coll::Network network : {coll::Network::kHose, coll::Network::kFlow}) {
+    for (const int die : {16, 48}) {
+      SimGridRuntime runtime(plain(), {.sharing = GetParam(), .simgrid_options = {}});
+      EXPECT_NO_THROW(run_exchange(runtime, traffic, network, beside));
+      at(runtime, runtime.now() + 0.5e-3, [&] { runtime.apply(fault(Kind::kDie, die, 0)); });
+      EXPECT_THROW(run_exchange(runtime, traffic, network, beside), SimulationError);
+    }
+  }
 }
 
 TEST_P(Faults, ASlowPlaneSlowsWhatIsUnderWay) {

@@ -18,6 +18,7 @@ struct LoadedExchange {
 };
 
 /// Runs the exchange and the background transfers, all started at once, on a runtime that is idle.
+/// Throws SimulationError where one of them is cut off.
 LoadedExchange run_exchange(SimGridRuntime& runtime, const coll::PairTraffic& traffic,
                             coll::Network network, std::span<const coll::Transfer> background = {});
 

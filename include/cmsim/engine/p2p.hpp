@@ -13,7 +13,8 @@ struct P2pResult {
 };
 
 /// `from` initiates: a read brings `bytes` from `to` to `from`, a write sends them there. Runs on
-/// SimGrid. Throws std::invalid_argument for endpoints that the platform has not.
+/// SimGrid. Throws std::invalid_argument for endpoints that the platform has not, SimulationError
+/// where the transfer is cut off.
 P2pResult measure_p2p(const hw::Platform& platform, hw::Endpoint from, hw::Endpoint to, Bytes bytes,
                       coll::Op op, coll::Plane plane = coll::Plane::kUb);
 
