@@ -21,12 +21,13 @@ constexpr double kKi = 1024.0, kMi = kKi * 1024, kGi = kMi * 1024, kTi = kGi * 1
 constexpr Unit kTimeUnits[] = {{"ns", 1e-9}, {"us", 1e-6},  {"µs", 1e-6}, {"ms", 1e-3},
                                {"s", 1},     {"min", 60.0}, {"h", 3600.0}};
 constexpr Unit kByteUnits[] = {{"B", 1},     {"kB", 1e3},  {"KB", 1e3},  {"MB", 1e6},
-                               {"GB", 1e9},  {"TB", 1e12}, {"KiB", kKi}, {"MiB", kMi},
-                               {"GiB", kGi}, {"TiB", kTi}};
+                               {"GB", 1e9},  {"TB", 1e12}, {"PB", 1e15}, {"KiB", kKi},
+                               {"MiB", kMi}, {"GiB", kGi}, {"TiB", kTi}};
 constexpr Unit kBandwidthUnits[] = {
-    {"B/s", 1},      {"kB/s", 1e3},     {"KB/s", 1e3},     {"MB/s", 1e6},     {"GB/s", 1e9},
-    {"TB/s", 1e12},  {"KiB/s", kKi},    {"MiB/s", kMi},    {"GiB/s", kGi},    {"TiB/s", kTi},
-    {"bps", 1 / 8.}, {"kbps", 1e3 / 8}, {"Mbps", 1e6 / 8}, {"Gbps", 1e9 / 8}, {"Tbps", 1e12 / 8}};
+    {"B/s", 1},        {"kB/s", 1e3},     {"KB/s", 1e3},     {"MB/s", 1e6},
+    {"GB/s", 1e9},     {"TB/s", 1e12},    {"PB/s", 1e15},    {"KiB/s", kKi},
+    {"MiB/s", kMi},    {"GiB/s", kGi},    {"TiB/s", kTi},    {"bps", 1 / 8.},
+    {"kbps", 1e3 / 8}, {"Mbps", 1e6 / 8}, {"Gbps", 1e9 / 8}, {"Tbps", 1e12 / 8}};
 constexpr Unit kOpsUnits[] = {{"FLOPS", 1},     {"OPS", 1},     {"GFLOPS", 1e9},  {"GOPS", 1e9},
                               {"TFLOPS", 1e12}, {"TOPS", 1e12}, {"PFLOPS", 1e15}, {"POPS", 1e15}};
 constexpr Unit kRateUnits[] = {{"/s", 1}, {"/min", 1 / 60.0}, {"/h", 1 / 3600.0}};

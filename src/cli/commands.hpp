@@ -70,7 +70,9 @@ inline CLI::Validator whole_from(std::int64_t least, std::int64_t most = INT64_M
               return std::string();
             }
             return fmt::format("found \"{}\", allowed is a whole number from {}{}", text, least,
-                               most == INT64_MAX ? "" : fmt::format(" to {}", most));
+                               most == INT64_MAX && error != std::errc::result_out_of_range
+                                   ? ""
+                                   : fmt::format(" to {}", most));
           },
           ""};
 }

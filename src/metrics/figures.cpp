@@ -15,17 +15,26 @@ namespace {
 using serve::Outcome;
 using serve::RequestRecord;
 
-/// Holds the latencies of one class against its limits; changes the order of the samples.
-void judge(std::vector<double>& samples, Seconds limit, SloVerdict& verdict) {
-  if (samples.empty()) return;
-  const double sum = std::accumulate(samples.begin(), samples.end(), 0.0);
-  verdict.met_at_p99 = verdict.met_at_p99 && nearest_rank(samples, 0.99) <= limit;
-  verdict.met_on_mean = verdict.met_on_mean && sum / static_cast<double>(samples.size()) <= limit;
-}
+constexpr double kMostLost = 0.01;  // share of a class, of which no mean speaks
 
 struct Latencies {
   std::vector<double> ttfts, tpots;
+  std::size_t lost = 0;  // rejected or failed: as late as can be
 };
+
+/// Holds the latencies of one class against its limits; changes the order of the samples.
+void judge(std::vector<double>& samples, std::size_t lost, Seconds limit, SloVerdict& verdict) {
+  const std::size_t finished = samples.size();
+  const double all = static_cast<double>(finished + lost);
+  if (all == 0) return;
+  const double sum = std::accumulate(samples.begin(), samples.end(), 0.0);
+  verdict.met_on_mean = verdict.met_on_mean && static_cast<double>(lost) <= kMostLost * all &&
+                        sum / static_cast<double>(finished) <= limit;
+  samples.resize(finished + lost, std::numeric_limits<double>::infinity());
+  verdict.met_at_p99 = verdict.met_at_p99 && nearest_rank(samples, 0.99) <= limit &&
+                       static_cast<double>(lost) <= kMostLost * all;
+  std::erase(samples, std::numeric_limits<double>::infinity());
+}
 
 /// All classes in one.
 Latencies joined(std::vector<Latencies> classes) {
@@ -142,9 +151,12 @@ void Part::add_latencies() {
   for (const RequestRecord& r : evidence_.records) {
     if (r.outcome == Outcome::kUnfinished || !cohort_.has(r)) continue;
     ++judged;
-    if (r.outcome != Outcome::kFinished) continue;
-    ++finished;
     Latencies& of_class = by_class[static_cast<std::size_t>(r.request_class)];
+    if (r.outcome != Outcome::kFinished) {
+      ++of_class.lost;
+      continue;
+    }
+    ++finished;
     if (r.initial_tokens == 0) {
       of_class.ttfts.push_back(ttft(r));
       e2es.push_back(e2e(r));
@@ -163,8 +175,8 @@ void Part::add_latencies() {
   verdict.met_at_p99 = verdict.met_on_mean = finished > 0;
   for (std::size_t i = 0; i < by_class.size(); ++i) {
     const serve::LatencyLimits limits = limits_of(facts_, i);
-    judge(by_class[i].ttfts, limits.ttft, verdict);
-    judge(by_class[i].tpots, limits.tpot, verdict);
+    judge(by_class[i].ttfts, by_class[i].lost, limits.ttft, verdict);
+    judge(by_class[i].tpots, by_class[i].lost, limits.tpot, verdict);
   }
   Latencies all = joined(std::move(by_class));
   figures_.ttft_ms = summarize(std::move(all.ttfts), 1e3, facts_.arguments.percentiles);

@@ -96,11 +96,13 @@ LoadVerdict judge_load(const Result& result, const Offer& offer) {
   }
 
   double waiting = 0, in_system = 0;
-  bool served = false;
+  bool came = false, serves_new = false, serves_old = false;  // old: under way at the start
   std::array<double, 3> area{};
   for (const RequestRecord& r : result.records) {
     if (r.sent < 0) continue;
-    served = served || r.outcome == Outcome::kFinished;
+    const bool is_new = r.initial_tokens == 0;
+    came = came || is_new;
+    if (r.outcome == Outcome::kFinished) (is_new ? serves_new : serves_old) = true;
     in_system += overlap(r.sent, r.finished >= 0 ? r.finished : run_end, window.from, window.to);
     for_each_wait(r, run_end, [&](Seconds from, Seconds to) {
       waiting += overlap(from, to, window.from, window.to);
@@ -128,7 +130,7 @@ LoadVerdict judge_load(const Result& result, const Offer& offer) {
     verdict.load = Load::kOverloaded;
   } else if (verdict.waiting_share > 0.5 || exceeds(decode, &RoleLoad::within_slo)) {
     verdict.load = Load::kSaturated;
-  } else if (served) {
+  } else if (came ? serves_new : serves_old) {
     verdict.load = Load::kStable;
   }
   return verdict;

@@ -56,7 +56,7 @@ DecodeOptions read_streams(const ConfigNode& node, const hw::Platform& platform)
       node.fail("microbatches",
                 fmt::format("found {}, allowed is 1 or auto{}", options.microbatches, reason));
     }
-    if (options.auto_split) split.fail("fastest", "found true, allowed is false" + reason);
+    if (options.auto_split) split.fail("auto", "found true, allowed is false" + reason);
     for (const char* key : {"attention_aic", "attention_aiv"}) {
       if (split.has(key)) split.fail(key, "allowed is to leave it out" + reason);
     }

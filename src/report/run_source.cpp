@@ -20,11 +20,11 @@ namespace {
 namespace fs = std::filesystem;
 using Json = nlohmann::ordered_json;
 
-constexpr std::size_t kMostBytes = 4'000'000'000;
+constexpr std::size_t kMostResult = 1'000'000'000, kMostBytes = 4'000'000'000;
 constexpr std::size_t kLargestDrawing = 4'000'000;
 
 Json read_result(const fs::path& file) {
-  Json result = Json::parse(read_whole(file, kMostBytes), nullptr, false);
+  Json result = Json::parse(read_whole(file, kMostResult), nullptr, false);
   if (result.is_discarded()) {
     throw ConfigError(
         {file.string(), 0, ""},

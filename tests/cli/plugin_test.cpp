@@ -44,8 +44,10 @@ std::string plugin(const std::string& name) {
 
 /// What a policy of the slot is asked for.
 std::vector<std::string> settings_for(const std::string& slot) {
-  if (slot == "preemption") {
-    return {kCrowded, "/platform/operators/hbm_reserved=42GB"};
+  if (slot == "preemption" || slot == "preempted_kv") {
+    std::vector<std::string> crowded{kCrowded, "/platform/operators/hbm_reserved=42GB"};
+    if (slot == "preempted_kv") crowded.emplace_back("/deployment/swap/dram_per_node=100GB");
+    return crowded;
   }
   if (slot == "cache_prefetch" || slot == "cache_placement") {
     return {kShared, "/deployment/cache/dram_per_node=1MB",
@@ -68,9 +70,12 @@ std::vector<std::string> run_with(const std::string& slot, const std::string& po
   for (const std::string& setting : settings_for(slot)) {
     command.insert(command.end(), {"--set", setting});
   }
+  // Whoever comes back, however late on a machine that is busy, is not to be taken for one that
+  // hangs.
+  const bool stays = policy.ends_with("hangs") || policy.ends_with("spins");
   command.insert(command.end(),
                  {"--set", "/policies/" + slot + "=" + policy, "--out", "o", "--json", "--network",
-                  "analytic", "--plugin", plugin("zoo"), "--policy-timeout", "0.5"});
+                  "analytic", "--plugin", plugin("zoo"), "--policy-timeout", stays ? "0.5" : "60"});
   return command;
 }
 
@@ -153,8 +158,8 @@ INSTANTIATE_TEST_SUITE_P(Slots, Zoo,
                          testing::Values("supernode_routing", "prefill_routing",
                                          "prefill_admission", "cache_prefetch", "prefill_batching",
                                          "cache_placement", "cache_eviction", "decode_admission",
-                                         "decode_routing", "preemption", "proportion",
-                                         "expert_placement"),
+                                         "decode_routing", "preemption", "preempted_kv",
+                                         "proportion", "pipeline_plan", "expert_placement"),
                          [](const auto& slot) { return slot.param; });
 
 TEST(ZooDecisions, OneOutsideItsDomainIsNamed) {
@@ -165,6 +170,7 @@ TEST(ZooDecisions, OneOutsideItsDomainIsNamed) {
   const Case cases[] = {
       {"supernode_routing", "out_of_range", "chose supernode 2 of 2"},
       {"proportion", "out_of_range", "chose 3 of 2 blocks for decode, allowed are 1 to 1"},
+      {"pipeline_plan", "out_of_range", "chose plan "},
       {"proportion", "at_once_again", "wants to be asked again after 0 s"},
       {"prefill_routing", "out_of_range", "chose instance 99 of 6"},
       {"prefill_routing", "negative", "chose instance -1 of 6"},

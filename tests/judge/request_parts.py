@@ -86,19 +86,22 @@ class RequestParts(View):
             ledger.near(self.field(f"slo.{key}"), (least + most) / 2, (most - least) / 2)
         ledger.near(self.field("slo.share_both"), ratio(sum(r.slo_met for r in self.cohort), judged))
         samples = [sample for name in facts.classes for sample in self.samples(name)]
-        for key, figure in (("met_on_mean", mean),
-                            ("met_at_p99", lambda values: nearest_rank(values, 0.99))):
-            values = [(figure(v), most) for v, most in samples if v]
+        for key, figure in (("met_on_mean", lambda kept, lost: mean(kept) if kept else math.inf),
+                            ("met_at_p99", lambda kept, lost: nearest_rank(kept + [math.inf] * lost, 0.99))):
+            values = [(figure(kept, lost) if lost <= 0.01 * (len(kept) + lost) else math.inf, most)
+                      for kept, most, lost in samples if kept or lost]
             ledger.same(self.field(f"slo.{key}"),
-                        bool(self.cohort) and all(value <= most for value, most in values),
+                        bool(self.cohort) and all(value <= most and value < math.inf for value, most in values),
                         unless=any(abs(value - most) <= 1 for value, most in values))
 
-    def samples(self, name: str) -> list[tuple[list[float], float]]:
-        """The latencies of a class with their limits, µs."""
+    def samples(self, name: str) -> list[tuple[list[float], float, int]]:
+        """The latencies of a class with their limits, µs, and how many have none."""
         ttft_limit, tpot_limit = self.facts.classes[name]
         rows = [r for r in self.cohort if r.request_class == name]
         tpots = [r.tpot_exact for r in rows if self.decoded and r.output > 1]
-        return [([r.ttft for r in rows if not r.initial], ttft_limit * 1e6), (tpots, tpot_limit * 1e6)]
+        lost = sum(r.outcome in ("rejected", "failed") and r.request_class == name and self.part.counts(r)
+                   for r in self.rows)
+        return [([r.ttft for r in rows if not r.initial], ttft_limit * 1e6, lost), (tpots, tpot_limit * 1e6, lost)]
 
     def phases(self) -> None:
         rows: Sequence[Row] = self.seen

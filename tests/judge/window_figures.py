@@ -253,7 +253,9 @@ class WindowFigures(View):
         grows = first < second < third and (growth > 0.1 or (growth > 0.02 and waits > served))
         exceeds = lambda role, most: load[role] is not None and (
             load[role]["offered_tokens_per_second"] > load[role][f"{most}_tokens_per_second"])
-        verdict = "stable" if self.done else "unserved"
+        came = [r for r in self.rows if not r.initial and r.sent is not None]
+        served = any(r.done for r in came) if came else bool(self.done)
+        verdict = "stable" if served else "unserved"
         if load["waiting_share"] > 0.5 or exceeds("decode", "within_slo"):
             verdict = "saturated"
         if grows or exceeds("prefill", "sustained") or exceeds("decode", "sustained"):

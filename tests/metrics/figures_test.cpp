@@ -143,6 +143,21 @@ TEST(Figures, RejectedRequestsCountAgainstTheSlo) {
   EXPECT_DOUBLE_EQ(run.figures(0, 5, facts_with({"", 5, 1}), {0, 2.5}).slo.share_both, 1);
 }
 
+TEST(Figures, WhatWasRejectedIsLaterThanAnyLimit) {
+  // 99 that keep 5 s and 1 s; one that is rejected beside them is 1 % of 100, a second is more.
+  Made run;
+  run.timeline.set({.at = 0});
+  for (int i = 0; i < 99; ++i) run.records.push_back(finished(i, 0, 11, 1));
+  run.records.push_back(rejected(99, 0));
+  const SystemFacts facts = facts_with({"", 5, 1});
+  EXPECT_TRUE(run.figures(0, 10, facts).slo.met_at_p99);  // the 99th of 100
+  EXPECT_TRUE(run.figures(0, 10, facts).slo.met_on_mean);
+  run.records.push_back(rejected(100, 0));
+  EXPECT_FALSE(run.figures(0, 10, facts).slo.met_at_p99);
+  EXPECT_FALSE(run.figures(0, 10, facts).slo.met_on_mean);
+  EXPECT_EQ(run.figures(0, 10, facts).ttft_ms.count, 99);
+}
+
 TEST(Figures, WhoWasUnderWayHasATpotAlone) {
   // Its decode begins at 3.9375 and ends at 9: 7 of 11 tokens in 5.0625 s.
   Made run;

@@ -128,6 +128,11 @@ TEST(Load, WhereNothingFinishedNothingIsStable) {
     r.outcome = serve::Outcome::kRejected;
   }
   EXPECT_EQ(judged(records, 90).load, Load::kUnserved);
+  records.front() = finished(0, 0, 11, 1);
+  records.front().initial_tokens = 4;  // it was under way: of those that came none finished
+  EXPECT_EQ(judged(records, 90).load, Load::kUnserved);
+  records.front().initial_tokens = 0;
+  EXPECT_EQ(judged(records, 90).load, Load::kStable);
 }
 
 TEST(Load, AllAtOnceIsNeverOverloaded) {

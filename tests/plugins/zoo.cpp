@@ -192,6 +192,12 @@ CMSIM_POLICY_PLUGIN(registry) {
   add_deeds<Victim>(registry, [](const auto&) { return std::size_t{0}; });
   add<Victim>(registry, "out_of_range", [](const auto& view) { return view.running.size(); });
 
+  add_deeds<serve::PreemptedKv>(registry, [](const auto&) { return true; });
+
+  using Plan = serve::PipelinePlan;
+  add_deeds<Plan>(registry, [](const auto&) { return std::size_t{0}; });
+  add<Plan>(registry, "out_of_range", [](const auto& view) { return view.plans.size(); });
+
   using Experts = serve::ExpertPlacement;
   add_deeds<Experts>(registry, [](const auto&) { return serve::Rebalancing::kKeep; });
   add<Experts>(registry, "out_of_range",

@@ -32,7 +32,7 @@ LoadSpan load_span(const Result& result);
 ///               Little) than the mean request is served in the window;
 ///   saturated:  not so, but decode is offered more than it can sustain with a step that keeps the
 ///               TPOT limit, or requests wait for more than half of their time in the window;
-///   unserved:   neither, and no request finished;
+///   unserved:   neither, and no request that came finished;
 ///   stable:     otherwise.
 /// What is offered goes before all that is seen: a stream too short to be watched, whose window is
 /// the whole run, is judged by it all the same. All at once there is no rate to judge.

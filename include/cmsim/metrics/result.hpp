@@ -86,8 +86,9 @@ struct RequestCounts {
 struct SloVerdict {
   SloSpec limits;
   double share_ttft = 0, share_tpot = 0, share_both = 0;  // of the cohort, as far as it ended
-  bool met_on_mean = false;  // mean TTFT and mean TPOT within the limits
-  bool met_at_p99 = false;   // nearest-rank p99 of both within the limits (MLPerf's rule)
+  // Mean, and nearest-rank p99 (MLPerf's rule), of TTFT and TPOT within the limits; what was
+  // rejected or failed is later than any.
+  bool met_on_mean = false, met_at_p99 = false;
 };
 
 struct PhaseResult {
