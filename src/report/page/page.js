@@ -545,6 +545,7 @@
                (sub) => sub instanceof Node ? sub : el('div', {class: 'sub'}, sub)));
     const latency = (key, band) => {
       const of = part[key], limit = slo[key];
+      if (!of) return null;
       return card(`${kNames[key]}, mean`, of.mean, 'ms', [
         `p50 ${figure(of.median)} · p99 ${figure(of.p99)} ms`,
         isNumber(limit) &&
@@ -567,8 +568,10 @@
       latency('tpot_ms', 'tpot'),
       latency('itl_ms', ''),
       card(
-          'E2E, mean', part.e2el_ms.mean / 1e3, 's',
-          [`p50 ${figure(part.e2el_ms.median / 1e3)} · p99 ${figure(part.e2el_ms.p99 / 1e3)} s`]),
+          'E2E, mean', part.e2el_ms && part.e2el_ms.mean / 1e3, 's',
+          part.e2el_ms ? [`p50 ${figure(part.e2el_ms.median / 1e3)} · p99 ${
+                             figure(part.e2el_ms.p99 / 1e3)} s`] :
+                         []),
       card(
           part.decode?.prompts ? 'Mixed instances' : 'Decode',
           part.decode_tokens_per_second_per_npu, 'tok/s per NPU',
@@ -612,7 +615,7 @@
 
   function bullet(key, result) {
     const limit = result.window.slo[key], of = result.window[key];
-    if (!isNumber(limit) || !isNumber(of.mean)) return null;
+    if (!isNumber(limit) || !isNumber(of?.mean)) return null;
     const most = 1.15 * Math.max(limit, of.p99), at = (value) => `${100 * value / most}%`;
     const right = limit / most > 0.7;
     return el(
@@ -714,7 +717,7 @@
     if (!spread) return null;
     const {histogram, quantiles, count} = spread,
                                  width = (histogram.to - histogram.from) / histogram.counts.length;
-    const limit = run.result.window.slo[key], figures = run.result[of][key];
+    const limit = run.result.window.slo[key], figures = run.result[of][key] ?? {};
     const scale = key === 'e2el_ms' ? 1e-3 : 1, unit = key === 'e2el_ms' ? 's' : 'ms';
     const lineAt = (value, label, tint) =>
         isNumber(value) ? {axis: 'x', value: value * scale, label, colour: tint} : null;
@@ -887,7 +890,7 @@
     const rows = () => Object.keys(kNames).flatMap((key) => ['window', 'whole_run'].map((part) => {
       const of = result[part][key];
       return [
-        `${kNames[key]}, ${words(part)}`, of.count, of.mean, of.median, of.p99, of.max, of.std
+        `${kNames[key]}, ${words(part)}`, of?.count, of?.mean, of?.median, of?.p99, of?.max, of?.std
       ];
     }));
     return el('div', {class: 'card'}, plainTable({
