@@ -53,8 +53,13 @@ report::Machine machine_of(const nlohmann::ordered_json& provenance,
   }
   const std::vector<serve::Placement> supernodes =
       serve::place(scenario.deployment, scenario.platform, scenario.role);
-  return {scenario.platform, serve::dies_of(supernodes, &serve::Placement::prefill),
-          serve::dies_of(supernodes, &serve::Placement::decode)};
+  report::Machine machine{scenario.platform, serve::dies_of(supernodes, &serve::Placement::prefill),
+                          serve::dies_of(supernodes, &serve::Placement::decode)};
+  for (const serve::Placement& supernode : supernodes) {
+    machine.prefill_of.push_back(supernode.prefill.size());
+    machine.decode_of.push_back(supernode.decode.size());
+  }
+  return machine;
 }
 
 int execute(const ReportCommand& command, const serve::PolicyRegistry& registry) {

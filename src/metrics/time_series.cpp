@@ -8,6 +8,15 @@
 #include "cmsim/base/error.hpp"
 
 namespace cmsim::metrics {
+namespace {
+
+/// The level that a block's NPUs belong to; what is being drained still serves.
+std::size_t level_of(const serve::RoleEvent& event) {
+  if (event.state == serve::InstanceState::kLoading) return 7;
+  return event.decodes ? 6 : 5;
+}
+
+}  // namespace
 
 TimeSeries::TimeSeries(Seconds interval, const SystemFacts& facts)
     : interval_(interval), facts_(facts) {}
@@ -42,7 +51,7 @@ void TimeSeries::spread(Seconds from, Seconds to, const Visit& visit) {
 void TimeSeries::reach(Seconds time) {
   at(time);
   spread(since_, time, [&](Interval& interval, double share) {
-    for (std::size_t i = 0; i < kQueueLevels; ++i) {
+    for (std::size_t i = 0; i < kLevels; ++i) {
       interval.level_seconds[i] += level_[i] * share * (time - since_);
     }
   });
@@ -79,15 +88,27 @@ void TimeSeries::on_decode_step(const serve::DecodeStepEvent& event) {
 
 void TimeSeries::on_queue(const serve::QueueEvent& event) {
   reach(event.at);
-  level_ = {static_cast<double>(event.prefill_waiting), static_cast<double>(event.prefill_running),
-            static_cast<double>(event.decode_waiting), static_cast<double>(event.decode_running),
-            static_cast<double>(event.decode_kv_reserved)};
+  const std::array<double, kQueueLevels> queues{
+      static_cast<double>(event.prefill_waiting), static_cast<double>(event.prefill_running),
+      static_cast<double>(event.decode_waiting), static_cast<double>(event.decode_running),
+      static_cast<double>(event.decode_kv_reserved)};
+  std::ranges::copy(queues, level_.begin());
 }
 
 void TimeSeries::on_cache(const serve::CacheEvent& event) {
   Interval& interval = at(event.at);
   interval.lookup_tokens += static_cast<double>(event.lookup_tokens);
   interval.hit_tokens += static_cast<double>(event.hit_tokens);
+  interval.ssd_hit_tokens += static_cast<double>(event.ssd_hit_tokens);
+}
+
+/// Roles are known before the first request is sent.
+void TimeSeries::on_role(const serve::RoleEvent& event) {
+  if (begun_) reach(event.at);
+  const auto [block, is_new] = blocks_.try_emplace({event.supernode, event.block}, event);
+  if (!is_new) level_[level_of(block->second)] -= block->second.npus;
+  block->second = event;
+  level_[level_of(event)] += event.npus;
 }
 
 std::string TimeSeries::csv(Seconds run_end) {
@@ -101,7 +122,7 @@ std::string TimeSeries::csv(Seconds run_end) {
       "from_s,sent,finished,prefill_waiting,prefill_running,decode_waiting,decode_running,"
       "kv_occupancy,prefill_utilisation,prefill_batch_tokens,prefill_tokens_per_s,"
       "decode_utilisation,decode_sequences,decode_iteration_ms,output_tokens_per_s,"
-      "cache_hit_rate\n";
+      "cache_hit_rate,ssd_hit_rate,prefill_npus,decode_npus,loading_npus\n";
   const auto out = std::back_inserter(text);
   const auto cell = [&](double amount, double of) {
     text += ',';
@@ -128,6 +149,10 @@ std::string TimeSeries::csv(Seconds run_end) {
     cell(row.decode_busy * 1e3, row.steps);
     cell(row.output_tokens, decodes > 0 ? length : 0);
     cell(row.hit_tokens, row.lookup_tokens);
+    cell(row.ssd_hit_tokens, row.lookup_tokens);
+    for (std::size_t level = kQueueLevels; level < kLevels; ++level) {
+      cell(row.level_seconds[level], blocks_.empty() ? 0 : length);
+    }
     text += '\n';
   }
   return text;

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <functional>
 #include <map>
+#include <numeric>
 
 #include "csv_columns.hpp"
 #include "rounded.hpp"
@@ -13,7 +14,8 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-constexpr std::size_t kMostRows = 4'000;  // of the sample
+constexpr std::size_t kMostRows = 4'000;                      // of the sample
+constexpr std::size_t kMostTurns = 12, kMostInstances = 512;  // the last stands for all beyond
 constexpr std::size_t kBins = 60;
 constexpr double kMostBinned = 0.995;  // what is above this quantile is counted, not drawn
 constexpr double kHalfMicrosecond = 5e-7;
@@ -81,7 +83,10 @@ class Requests {
             {"window", distributions(cohort)},
             {"whole_run", distributions(all)},
             {"sample", sample()},
-            {"ranks", ranks()}};
+            {"ranks", ranks()},
+            {"turns", groups("turn", kMostTurns)},
+            {"prefill_instances", groups("prefill_instance", kMostInstances)},
+            {"decode_instances", groups("decode_instance", kMostInstances)}};
   }
 
  private:
@@ -168,6 +173,49 @@ class Requests {
     return instances;
   }
 
+  /// Of the finished requests of the whole run that were not under way at the start, by a column
+  /// of whole numbers.
+  Json groups(std::string_view column, std::size_t most) const {
+    std::map<double, std::vector<std::size_t>> rows;
+    for (std::size_t row = 0; row < columns_.rows(); ++row) {
+      const double key = at(column, row);
+      if (std::isnan(key) || std::isnan(at("e2el_s", row)) || was_under_way(row)) continue;
+      rows[std::min(key, static_cast<double>(most))].push_back(row);
+    }
+    Json all = Json::array();
+    for (const auto& [key, of_group] : rows) all.push_back(group(key, of_group));
+    return all;
+  }
+
+  Json group(double key, const std::vector<std::size_t>& rows) const {
+    const auto sum = [&](std::string_view column) {
+      double total = 0;
+      for (const std::size_t row : rows) total += at(column, row);
+      return total;
+    };
+    const auto latency = [&](std::string_view column) -> Json {
+      std::vector<double> values;
+      for (const std::size_t row : rows) values.push_back(at(column, row) * 1e3);
+      std::erase_if(values, [](double value) { return std::isnan(value); });
+      if (values.empty()) return nullptr;
+      std::ranges::sort(values);
+      const double mean =
+          std::accumulate(values.begin(), values.end(), 0.0) / static_cast<double>(values.size());
+      return {{"mean", rounded(mean)},
+              {"p50", rounded(quantile(values, 0.5))},
+              {"p99", rounded(quantile(values, 0.99))}};
+    };
+    return {{"key", key},
+            {"count", rows.size()},
+            {"prompt_tokens", sum("prompt_tokens")},
+            {"cached_tokens", sum("cached_tokens")},
+            {"ssd_tokens", sum("ssd_tokens")},
+            {"output_tokens", sum("output_tokens")},
+            {"slo_met", sum("slo_met")},
+            {"ttft_ms", latency("ttft_s")},
+            {"tpot_ms", latency("tpot_s")}};
+  }
+
   CsvColumns columns_;
   double from_, to_;
 };
@@ -176,9 +224,10 @@ class Requests {
 
 Json requests_json(std::string_view csv, const std::string& file, const Json& window) {
   return Requests(read_columns(csv, file,
-                               {"prompt_tokens", "output_tokens", "initial_tokens",
-                                "decode_instance", "decode_rank", "iterations", "sent_s",
-                                "decode_s", "ttft_s", "tpot_s", "e2el_s", "slo_met"}),
+                               {"prompt_tokens", "cached_tokens", "ssd_tokens", "output_tokens",
+                                "initial_tokens", "prefill_instance", "decode_instance",
+                                "decode_rank", "iterations", "sent_s", "decode_s", "ttft_s",
+                                "tpot_s", "e2el_s", "slo_met", "turn"}),
                   window)
       .json();
 }

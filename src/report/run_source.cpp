@@ -67,8 +67,10 @@ std::optional<std::string> read_beside(const fs::path& result_file, const Json& 
 
 void add_drawing(Source& source, const Json& result, const FindMachine& find_machine) {
   std::string why;
+  Machine machine;
   try {
-    source.drawing = draw(find_machine(result.at("provenance")), result);
+    machine = find_machine(result.at("provenance"));
+    source.drawing = draw(machine, result);
   } catch (const ConfigError& error) {
     why = error.what();
   }
@@ -79,6 +81,10 @@ void add_drawing(Source& source, const Json& result, const FindMachine& find_mac
     source.drawing.clear();
   }
   source.data["machine"] = {{"drawn", !source.drawing.empty()}, {"why_not", why}};
+  if (machine.prefill_of.size() > 1) {
+    source.data["machine"]["prefill_of"] = machine.prefill_of;
+    source.data["machine"]["decode_of"] = machine.decode_of;
+  }
 }
 
 /// Has all that the page reads unasked: a result by hand or cut short is none.

@@ -68,7 +68,7 @@ def main():
         run([cmsim, "report", "study", "-o", "study.html"], cwd=here)
 
         found = used(chromium, here / "run.html", 1024)
-        check(found, ["overview", "latency", "time", "steps", "machine", "provenance"])
+        check(found, ["overview", "latency", "groups", "time", "steps", "machine", "provenance"])
         assert found["title"] == NAME, found["title"]
         charts = {name: view["charts"] for name, view in found["views"].items()}
         assert charts["latency"] == 5 and charts["time"] >= 7 and charts["steps"] == 4, charts

@@ -52,7 +52,7 @@ TEST(Requests, TokensOfARankAreThoseMadeInTheRun) {
 TEST(Requests, WhatIsLeftOutOfALargeRunIsCounted) {
   std::string csv = kRequests.substr(0, kRequests.find('\n') + 1);
   for (int i = 0; i < 100'000; ++i) {
-    csv += fmt::format("{},100,11,0,0,0,6,{}.0,0.5,0.1,0.05,0.6,1\n", i, i);
+    csv += fmt::format("{},100,11,0,0,0,6,{}.0,0.5,0.1,0.05,0.6,1,0,0,0,\n", i, i);
   }
   const Json requests = requests_json(csv, "requests.csv", small_result()["window"]);
   EXPECT_EQ(requests["rows"], 100'000);
@@ -61,6 +61,19 @@ TEST(Requests, WhatIsLeftOutOfALargeRunIsCounted) {
   EXPECT_EQ(requests["sample"]["sent_s"].size(), 4'000u);
   EXPECT_EQ(requests["whole_run"]["ttft_ms"]["count"], 100'000);
   EXPECT_LT(requests.dump().size(), 1'000'000u);
+}
+
+TEST(Requests, TurnsAndInstancesHaveTheirOwnFigures) {
+  const Json requests = requests_of(small_result()["window"]);
+  // The first turns are of the requests 0 and 3, of 100 and 200 ms; request 1 was under way.
+  ASSERT_EQ(requests["turns"].size(), 2u);
+  EXPECT_EQ(requests["turns"][0]["count"], 2);
+  EXPECT_EQ(requests["turns"][0]["ttft_ms"]["mean"], 150);
+  EXPECT_EQ(requests["turns"][1]["cached_tokens"], 50);
+  EXPECT_EQ(requests["turns"][1]["ssd_tokens"], 20);
+  ASSERT_EQ(requests["prefill_instances"].size(), 2u);
+  EXPECT_EQ(requests["prefill_instances"][0]["slo_met"], 1);  // of two
+  EXPECT_EQ(requests["prefill_instances"][1]["ttft_ms"]["p99"], 200);
 }
 
 TEST(Series, NeighbouringIntervalsAreAveraged) {

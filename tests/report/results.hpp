@@ -37,11 +37,11 @@ inline nlohmann::ordered_json small_result() {
 /// Four requests sent at 0, 1, 4 and 5 s; the second had begun before the run.
 inline const std::string kRequests =
     "id,prompt_tokens,output_tokens,initial_tokens,decode_instance,decode_rank,iterations,sent_s,"
-    "decode_s,ttft_s,tpot_s,e2el_s,slo_met\n"
-    "0,100,11,0,0,0,6,0.000000,0.500000,0.100000,0.050000,0.600000,1\n"
-    "1,100,21,10,0,1,6,1.000000,0.500000,0.100000,0.050000,0.600000,1\n"
-    "2,100,11,0,0,0,6,4.000000,0.600000,0.300000,0.060000,0.900000,0\n"
-    "3,100,11,0,0,2,6,5.000000,0.500000,0.200000,0.050000,0.700000,1\n";
+    "decode_s,ttft_s,tpot_s,e2el_s,slo_met,prefill_instance,cached_tokens,ssd_tokens,turn\n"
+    "0,100,11,0,0,0,6,0.000000,0.500000,0.100000,0.050000,0.600000,1,0,0,0,1\n"
+    "1,100,21,10,0,1,6,1.000000,0.500000,0.100000,0.050000,0.600000,1,,0,0,\n"
+    "2,100,11,0,0,0,6,4.000000,0.600000,0.300000,0.060000,0.900000,0,0,50,20,2\n"
+    "3,100,11,0,0,2,6,5.000000,0.500000,0.200000,0.050000,0.700000,1,1,0,0,1\n";
 
 inline Machine no_machine(const nlohmann::ordered_json&) { throw ConfigError("it lies elsewhere"); }
 

@@ -7,7 +7,9 @@
 
 #include <array>
 #include <cstdint>
+#include <map>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "cmsim/metrics/figures.hpp"
@@ -28,20 +30,22 @@ class TimeSeries : public serve::Listener {
   void on_decode_step(const serve::DecodeStepEvent& event) override;
   void on_queue(const serve::QueueEvent& event) override;
   void on_cache(const serve::CacheEvent& event) override;
+  void on_role(const serve::RoleEvent& event) override;
 
   /// With its header line. `run_end` is the clock at the end of the run. Throws ConfigError when
   /// the run was longer than kMostIntervals of them.
   std::string csv(Seconds run_end);
 
  private:
-  static constexpr std::size_t kQueueLevels = 5;
+  /// Of queues and KV space, then of NPUs: in prefill, in decode, loading.
+  static constexpr std::size_t kQueueLevels = 5, kLevels = 8;
   struct Interval {
     std::int64_t sent = 0, finished = 0;
-    std::array<double, kQueueLevels> level_seconds{};
+    std::array<double, kLevels> level_seconds{};
     double prefill_busy = 0, batches = 0, batch_tokens = 0;
     double prompt_tokens = 0;  // computed, in batches or beside the sequences of mixed instances
     double decode_busy = 0, steps = 0, sequences = 0, output_tokens = 0;
-    double lookup_tokens = 0, hit_tokens = 0;
+    double lookup_tokens = 0, hit_tokens = 0, ssd_hit_tokens = 0;
   };
   Interval& at(Seconds time);
   /// Calls visit(interval, share) for every interval that [from, to] has a part in.
@@ -53,7 +57,8 @@ class TimeSeries : public serve::Listener {
   SystemFacts facts_;
   bool begun_ = false, too_long_ = false;
   Seconds begin_ = 0, since_ = 0;
-  std::array<double, kQueueLevels> level_{};
+  std::array<double, kLevels> level_{};
+  std::map<std::pair<std::int32_t, std::int32_t>, serve::RoleEvent> blocks_;  // as they last were
   std::vector<Interval> intervals_;
 };
 

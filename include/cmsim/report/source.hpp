@@ -20,6 +20,8 @@ namespace cmsim::report {
 struct Machine {
   hw::Platform platform;
   std::vector<std::vector<std::int32_t>> prefill, decode;
+  /// By supernode, how many instances it has of each; they are numbered on over the supernodes.
+  std::vector<std::size_t> prefill_of = {}, decode_of = {};
 };
 
 /// The machine of a result, made again from its provenance: a result does not carry it. Throws

@@ -545,6 +545,7 @@
                (sub) => sub instanceof Node ? sub : el('div', {class: 'sub'}, sub)));
     const latency = (key, band) => {
       const of = part[key], limit = slo[key];
+      if (!of) return null;
       return card(`${kNames[key]}, mean`, of.mean, 'ms', [
         `p50 ${figure(of.median)} · p99 ${figure(of.p99)} ms`,
         isNumber(limit) &&
@@ -567,11 +568,18 @@
       latency('tpot_ms', 'tpot'),
       latency('itl_ms', ''),
       card(
-          'E2E, mean', part.e2el_ms.mean / 1e3, 's',
-          [`p50 ${figure(part.e2el_ms.median / 1e3)} · p99 ${figure(part.e2el_ms.p99 / 1e3)} s`]),
+          'E2E, mean', part.e2el_ms && part.e2el_ms.mean / 1e3, 's',
+          part.e2el_ms ? [`p50 ${figure(part.e2el_ms.median / 1e3)} · p99 ${
+                             figure(part.e2el_ms.p99 / 1e3)} s`] :
+                         []),
       card(
-          'Decode', part.decode_tokens_per_second_per_npu, 'tok/s per NPU',
+          part.decode?.prompts ? 'Mixed instances' : 'Decode',
+          part.decode_tokens_per_second_per_npu, 'tok/s per NPU',
           [
+            part.decode?.prompts &&
+                `output; beside them ${
+                    figure(part.decode.prompts.tokens_per_second)} prompt tok/s, ${
+                    figure(part.decode.prompts.mean_tokens)} a step`,
             part.decode &&
                 `${figure(part.decode.npus)} NPUs, ${percent(part.decode.utilisation)} busy`,
             bandText(result, 'tokens_per_s_per_npu', 'tok/s')
@@ -583,12 +591,31 @@
                 `${figure(part.prefill.npus)} NPUs, ${percent(part.prefill.utilisation)} busy`,
             bandText(result, 'prefill_tokens_per_s_per_npu', 'tok/s')
           ]),
+      card(
+          'NPUs that compute prompts', part.proportion?.prefill_npus, 'NPUs',
+          [
+            part.proportion &&
+                `${figure(part.proportion.decode_npus)} decode, ${
+                    figure(part.proportion.loading_npus)} load on average`,
+            part.proportion && `${figure(part.proportion.changes)} changes of role in the window`
+          ]),
+      card(
+          'Cache hits', result.cache?.enabled ? 100 * result.cache.hit_rate_by_token : null, '%',
+          [
+            'of prompt tokens, whole run',
+            result.cache?.tiers &&
+                ['dram', 'ssd']
+                    .map(
+                        (tier) => `${tier.toUpperCase()} ${
+                            percent(result.cache.tiers[tier].hit_rate_by_token)}`)
+                    .join(' · ')
+          ]),
     ].filter(Boolean));
   }
 
   function bullet(key, result) {
     const limit = result.window.slo[key], of = result.window[key];
-    if (!isNumber(limit) || !isNumber(of.mean)) return null;
+    if (!isNumber(limit) || !isNumber(of?.mean)) return null;
     const most = 1.15 * Math.max(limit, of.p99), at = (value) => `${100 * value / most}%`;
     const right = limit / most > 0.7;
     return el(
@@ -690,7 +717,7 @@
     if (!spread) return null;
     const {histogram, quantiles, count} = spread,
                                  width = (histogram.to - histogram.from) / histogram.counts.length;
-    const limit = run.result.window.slo[key], figures = run.result[of][key];
+    const limit = run.result.window.slo[key], figures = run.result[of][key] ?? {};
     const scale = key === 'e2el_ms' ? 1e-3 : 1, unit = key === 'e2el_ms' ? 's' : 'ms';
     const lineAt = (value, label, tint) =>
         isNumber(value) ? {axis: 'x', value: value * scale, label, colour: tint} : null;
@@ -863,7 +890,7 @@
     const rows = () => Object.keys(kNames).flatMap((key) => ['window', 'whole_run'].map((part) => {
       const of = result[part][key];
       return [
-        `${kNames[key]}, ${words(part)}`, of.count, of.mean, of.median, of.p99, of.max, of.std
+        `${kNames[key]}, ${words(part)}`, of?.count, of?.mean, of?.median, of?.p99, of?.max, of?.std
       ];
     }));
     return el('div', {class: 'card'}, plainTable({
@@ -871,6 +898,177 @@
                 head: ['ms', 'count', 'mean', 'p50', 'p99', 'max', 'std'],
                 rows
               }));
+  }
+
+  /** Bars of a latency's mean and p99, a pair a row. */
+  function latencyBars(title, note, rows, key) {
+    const short = kNames[key], drawn = rows.filter((row) => row[key]);
+    return drawn.length && chart({
+             title,
+             note,
+             config: () => ({
+               type: 'bar',
+               data: {
+                 labels: drawn.map(({name}) => name),
+                 datasets: [['mean', 0], ['p99', 5]].map(([of, c]) => ({
+                                                           label: `${short} ${of}`,
+                                                           data: drawn.map((row) => row[key][of]),
+                                                           backgroundColor: series(c)
+                                                         }))
+               },
+               options: {
+                 scales: {
+                   x: axis('', {type: 'category', grid: {display: false}}),
+                   y: axis('ms', {min: 0})
+                 },
+                 plugins: {
+                   tooltip: {
+                     callbacks: {label: (item) => `${item.dataset.label}: ${figure(item.raw)} ms`}
+                   }
+                 }
+               }
+             }),
+             table: {
+               head:
+                   ['group', 'requests', `${short} mean ms`, `${short} p50 ms`, `${short} p99 ms`],
+               rows: () => drawn.map(
+                   (row) => [row.name, row.count, row[key].mean, row[key].p50, row[key].p99])
+             }
+           });
+  }
+  /** Where the prompt tokens of a group came from. */
+  function tierBars(title, note, rows, tiers) {
+    const share = (tokens) => rows.map((row, i) => tokens(row, i) / row.prompt_tokens);
+    const parts = [
+      [tiers ? 'DRAM' : 'cache', share((row) => row.cached_tokens - row.ssd_tokens), 2],
+      ...(tiers ? [['SSD', share((row) => row.ssd_tokens), 4]] : []),
+      ['computed', share((row) => row.prompt_tokens - row.cached_tokens), 0]
+    ];
+    return chart({
+      title,
+      note,
+      config: () => ({
+        type: 'bar',
+        data: {
+          labels: rows.map(({name}) => name),
+          datasets: parts.map(
+              ([label, data, c]) => ({label, data, backgroundColor: series(c), stack: 'one'}))
+        },
+        options: {
+          scales: {
+            x: axis('', {type: 'category', stacked: true, grid: {display: false}}),
+            y: axis('share of prompt tokens', {stacked: true, max: 1, ...percentTick})
+          },
+          plugins: {
+            tooltip: {callbacks: {label: (item) => `${item.dataset.label}: ${percent(item.raw)}`}}
+          }
+        }
+      }),
+      table: {
+        head: ['group', ...parts.map(([label]) => label)],
+        rows: () => rows.map((row, i) => [row.name, ...parts.map(([, data]) => data[i])])
+      }
+    });
+  }
+  /** Headlines of each supernode: its instances have the next numbers after those before it. */
+  function supernodeRows(run) {
+    const counts = [['prefill_of', 'prefill_instances'], ['decode_of', 'decode_instances']].map(
+        ([of, groups]) => [run.machine[of] ?? [], run.requests[groups]]);
+    if (counts[0][0].length < 2 || run.result.window.proportion)
+      return [];  // blocks have other numbers
+    return counts[0][0].map((_, i) => {
+      const [prefill, decode] = counts.map(([of, groups]) => {
+        const first = of.slice(0, i).reduce((sum, n) => sum + n, 0);
+        return groups.filter(({key}) => key >= first && key < first + of[i]);
+      });
+      const lead = prefill.length ? prefill : decode;
+      const sum = (groups, key) => groups.reduce((total, group) => total + group[key], 0);
+      const mean = (groups, key) => {
+        const with_figures = groups.filter((group) => group[key]);
+        return with_figures.reduce((total, group) => total + group[key].mean * group.count, 0) /
+            sum(with_figures, 'count');
+      };
+      return [
+        `supernode ${i}`, sum(lead, 'count'), mean(lead, 'ttft_ms'), mean(decode, 'tpot_ms'),
+        sum(lead, 'slo_met') / sum(lead, 'count'),
+        sum(lead, 'cached_tokens') / sum(lead, 'prompt_tokens'), sum(decode, 'output_tokens')
+      ];
+    });
+  }
+  const serviceTable = (title, groups) =>
+      el('div', {class: 'card'}, el('h3', {}, title), plainTable({
+           caption: title,
+           head: [
+             'group', 'requests', 'finished', 'within the SLO', 'TTFT mean ms', 'TTFT p99 ms',
+             'TPOT mean ms', 'TPOT p99 ms', 'longest wait s'
+           ],
+           rows: () => Object.entries(groups).map(
+               ([name, of]) =>
+                   [name, of.requests, of.finished, percent(of.share_slo), of.ttft_ms?.mean,
+                    of.ttft_ms?.p99, of.tpot_ms?.mean, of.tpot_ms?.p99, of.longest_wait_s])
+         }));
+  function groups(run) {
+    const {service} = run.result.window, {requests} = run;
+    const tables = service ?
+        [
+          el('h2', {}, 'In the window, by class and by length'),
+          el('div', {class: 'stack'}, serviceTable('By class', service.classes),
+             serviceTable('By prompt tokens', service.prompt_lengths),
+             el('div', {class: 'card'}, el('h3', {}, 'How even the service is'), facts([
+                  ['longest wait', withUnit(service.longest_wait_s, 's')],
+                  ['Jain index of the rate of tokens', service.jain_index],
+                  ...Object.entries(service.imbalance ?? {})
+                      .map(([of, value]) => [`most loaded of ${words(of)} / mean`, value])
+                ])))
+        ] :
+        [];
+    if (!requests)
+      return [
+        ...tables,
+        el('p', {class: 'note'},
+           'requests.csv does not lie beside this result: turns and instances are in it.')
+      ];
+    const named = (list) => list.map((group) => ({...group, name: String(group.key)}));
+    const turns = named(requests.turns)
+                      .map((group) => group.key === 12 ? {...group, name: '12 on'} : group),
+          tiers = run.result.cache?.tiers;
+    const note = 'Finished requests of the whole run but those under way at its start';
+    const instances = [['prefill', 'ttft_ms'], ['decode', 'tpot_ms']]
+                          .map(([role, key]) => [role, key, named(requests[`${role}_instances`])])
+                          .filter(([, , rows]) => rows.length > 1)
+                          .map(
+                              ([role, key, rows]) => latencyBars(
+                                  `${kNames[key]} by ${role} instance`, `${note}.`, rows, key))
+                          .filter(Boolean);
+    const supernodes = supernodeRows(run);
+    return [
+      supernodes.length ?
+          [
+            el('h2', {}, 'By supernode'),
+            el('div', {class: 'card'}, el('p', {class: 'note'}, `${note}, by where they ran.`),
+               plainTable({
+                 head: [
+                   'supernode', 'requests', 'TTFT mean ms', 'TPOT mean ms', 'within the SLO',
+                   'prompt tokens hit', 'output tokens'
+                 ],
+                 rows: () => supernodes.map(
+                     (row) => row.map((cell, i) => i === 4 || i === 5 ? percent(cell) : cell))
+               }))
+          ] :
+          null,
+      turns.length > 1 ?
+          [
+            el('h2', {}, 'By turn of a session'),
+            el('div', {class: 'grid'}, latencyBars('TTFT by turn', `${note}.`, turns, 'ttft_ms'),
+               tierBars(
+                   'Prompt tokens by turn',
+                   'Found in the cache when a request joined its batch, or computed.', turns,
+                   tiers))
+          ] :
+          null,
+      tables,
+      instances.length ? [el('h2', {}, 'By instance'), el('div', {class: 'grid'}, instances)] : null
+    ].filter(Boolean);
   }
 
   const kSeries = [
@@ -894,6 +1092,14 @@
       ],
       'share'
     ],
+    [
+      'NPUs by role', 'NPUs',
+      [['prefill_npus', 'prefill'], ['decode_npus', 'decode'], ['loading_npus', 'loading']]
+    ],
+    [
+      'Cache hits by tier', 'share',
+      [['cache_hit_rate', 'in any tier'], ['ssd_hit_rate', 'of them on SSD']], 'tiers'
+    ],
     ['Requests per second', 'requests/s', [['sent', 'sent'], ['finished', 'finished']], 'rate'],
     ['Size of a decode step', 'sequences', [['decode_sequences', 'sequences of a step']]],
     ['Duration of a decode step', 'ms', [['decode_iteration_ms', 'decode step']]],
@@ -914,6 +1120,7 @@
                              `Intervals of ${figure(interval)} s`;
     const charts =
         kSeries.filter(([, , wanted]) => wanted.some(([key]) => columns[key]?.some(isNumber)))
+            .filter(([, , , kind]) => kind !== 'tiers' || run.result.cache?.tiers)
             .map(([title, unit, wanted, kind]) => chart({
                    title,
                    zoom: true,
@@ -935,13 +1142,13 @@
                        {
                          x: 'time, s',
                          y: unit,
-                         ys: kind === 'share' ? {...percentTick, max: 1} : {},
+                         ys: unit === 'share' ? {...percentTick, max: 1} : {},
                          marks: {band: {from: part.from_s, to: part.to_s}},
                          tooltip: {
                            callbacks: {
                              title: ([item]) => `at ${figure(item.parsed.x)} s`,
                              label: (item) => `${item.dataset.label}: ${
-                                 kind === 'share' ? percent(item.parsed.y) :
+                                 unit === 'share' ? percent(item.parsed.y) :
                                                     withUnit(item.parsed.y, unit)}`
                            }
                          }
@@ -1254,6 +1461,16 @@
                                         figure(cache.capacity_blocks)} blocks held, ${
                                         figure(cache.evicted_blocks)} evicted` :
                                     'off'
+                 ],
+                 [
+                   'SSDs behind it',
+                   cache?.tiers &&
+                       `${percent(cache.tiers.ssd.hit_rate_by_token)} of prompt tokens hit, DRAM ${
+                           percent(cache.tiers.dram.hit_rate_by_token)}; ${
+                           figure(cache.tiers.ssd.stored_blocks)} of ${
+                           figure(cache.tiers.ssd.capacity_blocks)} blocks held; ${
+                           figure(cache.tiers.ssd.demoted_blocks)} came from DRAM, ${
+                           figure(cache.tiers.ssd.placed_blocks)} were written at once`
                  ]
                ]),
                el('h3', {style: {marginTop: '1rem'}}, 'HBM bandwidth while busy'),
@@ -2159,7 +2376,7 @@
       return [
         ...(runs.length > 1 ? [['compare', 'Side by side', compare]] : []),
         ['overview', 'Overview', overview], ['latency', 'Latency', latency],
-        ['time', 'Over time', timeSeries], ['steps', 'Steps', step],
+        ['groups', 'Groups', groups], ['time', 'Over time', timeSeries], ['steps', 'Steps', step],
         ['machine', 'Machine', machine], ['provenance', 'Provenance', provenance]
       ];
     }
