@@ -9,6 +9,7 @@ import collections
 import json
 import os
 import pathlib
+import shutil
 import subprocess
 
 SCENARIO = pathlib.Path(__file__).with_name("small.json")
@@ -52,7 +53,10 @@ def lay(directory, files):
     """Makes a directory hold these files and the bystander, and nothing else."""
     directory.mkdir(parents=True, exist_ok=True)
     for entry in directory.iterdir():
-        entry.unlink()
+        if entry.is_dir():
+            shutil.rmtree(entry)
+        else:
+            entry.unlink()
     for name, content in {**files, **BYSTANDER}.items():
         (directory / name).write_bytes(content)
 

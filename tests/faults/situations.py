@@ -120,9 +120,13 @@ def signals(report, cmsim, work, old):
         report.case(f"signals: {name}", label, f"signals {name} {label}", run)
 
     def partial(code, files):
+        """The whole result before it is still there, and the partial one beside it."""
         problems = [] if code == 3 else [f"exit code {code}, not 3"]
-        whole = b'"partial": true' not in files.get("result.json", b"")
-        return problems + (["the result is not partial"] if whole else []) + mismatch(files)
+        files.pop("partial", None)
+        problems += [] if files == before else [f"left {sorted(files)} of the result before"]
+        found = look(out / "partial")
+        whole = b'"partial": true' not in found.get("result.json", b"")
+        return problems + (["the result is not partial"] if whole else []) + mismatch(found)
 
     def killed_by(number, kept):
         def judge(code, files):
