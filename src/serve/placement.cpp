@@ -229,14 +229,15 @@ CacheStore local_cache(const CacheSpec& spec, const hw::Platform& platform, cons
 /// CPUs of its node that are left, taken in turn by the ranks.
 std::vector<std::int32_t> cpus_beside(const InstancePlace& place, const hw::Platform& platform,
                                       std::span<const std::int32_t> cpus) {
+  std::map<std::int32_t, std::vector<std::int32_t>> of_node;
+  for (const std::int32_t cpu : cpus) of_node[platform.node_of_cpu(cpu)].push_back(cpu);
   std::vector<std::int32_t> beside;
   std::map<std::int32_t, std::size_t> turn;  // by node
   for (std::size_t first = 0; first < place.dies.size();
        first += static_cast<std::size_t>(place.dies_per_rank)) {
     const std::int32_t node = platform.node_of_die(place.dies[first]);
-    const auto of_node = std::ranges::equal_range(
-        cpus, node, {}, [&](std::int32_t cpu) { return platform.node_of_cpu(cpu); });
-    beside.push_back(of_node.empty() ? -1 : of_node[turn[node]++ % of_node.size()]);
+    const std::vector<std::int32_t>& own = of_node[node];
+    beside.push_back(own.empty() ? -1 : own[turn[node]++ % own.size()]);
   }
   return beside;
 }
