@@ -26,11 +26,11 @@ struct NamedContent {
 /// Makes the directory when it is missing and writes the files into it. The last one seals the
 /// unit: it is taken away before any of the others changes and appears after all of them, so that
 /// files of two units are never seen together with it. Never holds the lock for longer than the
-/// making and writing takes; gives up when another holds it for 60 s. Where the directory cannot be locked (a
-/// file system without flock, a directory that may not be read), writers do not exclude each other:
-/// each file is still whole, and only what a seal says of the others tells whether they belong to
-/// it. `gone` names files of the unit before that this one does not have: they are taken away while
-/// there is no seal.
+/// making and writing takes; gives up when another holds it for 60 s. Where the directory cannot be
+/// locked (a file system without flock, a directory that may not be read), writers do not exclude
+/// each other: each file is still whole, and only what a seal says of the others tells whether they
+/// belong to it. `gone` names files of the unit before that this one does not have: they are taken
+/// away while there is no seal.
 void write_unit(const std::filesystem::path& directory, std::span<const NamedContent> files,
                 std::span<const std::string_view> gone = {});
 
