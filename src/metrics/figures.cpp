@@ -27,12 +27,12 @@ void judge(std::vector<double>& samples, std::size_t lost, Seconds limit, SloVer
   const std::size_t finished = samples.size();
   const double all = static_cast<double>(finished + lost);
   if (all == 0) return;
+  const bool few_lost = static_cast<double>(lost) <= kMostLost * all;
   const double sum = std::accumulate(samples.begin(), samples.end(), 0.0);
-  verdict.met_on_mean = verdict.met_on_mean && static_cast<double>(lost) <= kMostLost * all &&
-                        sum / static_cast<double>(finished) <= limit;
+  verdict.met_on_mean =
+      verdict.met_on_mean && few_lost && sum / static_cast<double>(finished) <= limit;
   samples.resize(finished + lost, std::numeric_limits<double>::infinity());
-  verdict.met_at_p99 = verdict.met_at_p99 && nearest_rank(samples, 0.99) <= limit &&
-                       static_cast<double>(lost) <= kMostLost * all;
+  verdict.met_at_p99 = verdict.met_at_p99 && few_lost && nearest_rank(samples, 0.99) <= limit;
   std::erase(samples, std::numeric_limits<double>::infinity());
 }
 
