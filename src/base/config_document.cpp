@@ -214,6 +214,7 @@ void ConfigDocument::apply_set(const std::string& assignment, const std::string&
     // Walk by hand: a scalar on the way is an error, a missing object is made.
     json* node = &value_;
     std::string walked;
+    std::vector<std::string> made;
     const json::json_pointer path(pointer);
     std::vector<std::string> parts;
     for (json::json_pointer p = path; !p.empty(); p.pop_back()) parts.push_back(p.back());
@@ -230,6 +231,7 @@ void ConfigDocument::apply_set(const std::string& assignment, const std::string&
           origins_[pointer] = {{origin.file, 0, pointer}, layer_};
           return;
         }
+        if (!node->contains(part)) made.push_back(below(walked, part));
         node = &(*node)[part];
       } else if (node->is_array()) {
         node = &node->at(json::json_pointer("/" + part));
@@ -242,6 +244,7 @@ void ConfigDocument::apply_set(const std::string& assignment, const std::string&
     *node = std::move(value);
     // The range of a parameter was that of the value it had.
     if (parts.back() == "value") erase(path.parent_pointer().to_string() + "/range");
+    for (const std::string& at : made) origins_[at] = {{origin.file, 0, at}, layer_};
   } catch (const json::exception& error) {
     throw ConfigError(origin, fmt::format("not a place in the document: {}", error.what()));
   }

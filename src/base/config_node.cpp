@@ -317,9 +317,10 @@ void ConfigNode::close() const {
     if (known_->contains(name)) continue;
     const std::vector<std::string> allowed(known_->begin(), known_->end());
     const std::string close_one = closest_match(name, allowed);
-    fail(name, close_one.empty()
-                   ? fmt::format("unknown key, allowed are {}", fmt::join(allowed, ", "))
-                   : fmt::format("unknown key, did you mean \"{}\"?", close_one));
+    throw ConfigError(document_->location(below(pointer_, name)),
+                      close_one.empty()
+                          ? fmt::format("unknown key, allowed are {}", fmt::join(allowed, ", "))
+                          : fmt::format("unknown key, did you mean \"{}\"?", close_one));
   }
 }
 

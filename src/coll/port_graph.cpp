@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <boost/range/iterator_range.hpp>
+#include <cmath>
 #include <map>
 #include <numeric>
 #include <tuple>
@@ -23,6 +24,11 @@ bool is_endpoint(const Vertex& v) {
 int height(const Vertex& v) {
   if (is_endpoint(v)) return -1;
   return is_switch(v) ? v.tier : 0;
+}
+/// In [0, 1), other for every pair (multiples of the golden ratio lie apart).
+double offset_of(std::int32_t from, std::int32_t to) {
+  const double turns = (from + 1.0) * 0.6180339887498949 + (to + 1.0) * 0.7548776662466927;
+  return turns - std::floor(turns);
 }
 
 }  // namespace
@@ -331,21 +337,60 @@ void PortGraph::for_each_nearer(const PlaneGraph& graph, const std::vector<Dista
   }
 }
 
-void PortGraph::walk(const PlaneGraph& graph, const std::vector<Distance>& distances,
+bool PortGraph::walk(const PlaneGraph& graph, const std::vector<Distance>& distances,
                      std::int32_t at, std::int32_t to, std::vector<PortId>& way, Path& path,
                      int& count) const {
-  if (count == kMostWays) return;
   if (at == to) {
+    if (count == kMostWays) return false;
     if (count++ > 0) path.later_ways.push_back(static_cast<std::uint32_t>(path.ports.size()));
     path.ports.insert(path.ports.end(), way.begin(), way.end());
-    return;
+    return true;
   }
+  bool all = true;
   for_each_nearer(graph, distances, at, to, [&](const Edge& edge) {
+    if (!all) return;
     const bool named = ports_[static_cast<std::size_t>(edge.port)].in_paths;
     if (named) way.push_back(edge.port);
-    walk(graph, distances, edge.end, to, way, path, count);
+    all = walk(graph, distances, edge.end, to, way, path, count);
     if (named) way.pop_back();
   });
+  return all;
+}
+
+double PortGraph::count_ways(const PlaneGraph& graph, const std::vector<Distance>& distances,
+                             std::int32_t at, std::int32_t to, WayCounts& counts) const {
+  if (at == to) return 1;
+  if (const auto known = counts.find(at); known != counts.end()) return known->second;
+  double ways = 0;
+  for_each_nearer(graph, distances, at, to, [&](const Edge& edge) {
+    ways += count_ways(graph, distances, edge.end, to, counts);
+  });
+  return counts[at] = ways;
+}
+
+/// All ways in their order are cut into kMostWays equal parts, and of each the one at `offset` of
+/// its length is taken.
+void PortGraph::sample_ways(const PlaneGraph& graph, const std::vector<Distance>& distances,
+                            std::int32_t from, std::int32_t to, double offset, Path& path) const {
+  WayCounts counts;
+  const double all = count_ways(graph, distances, from, to, counts);
+  for (int i = 0; i < kMostWays; ++i) {
+    if (i > 0) path.later_ways.push_back(static_cast<std::uint32_t>(path.ports.size()));
+    double before = (i + offset) / kMostWays * all;  // ways ahead of the one that is looked for
+    for (std::int32_t at = from; at != to;) {
+      Edge chosen;  // the last one, should rounding leave none
+      bool found = false;
+      for_each_nearer(graph, distances, at, to, [&](const Edge& edge) {
+        if (found) return;
+        chosen = edge;
+        const double ways = count_ways(graph, distances, edge.end, to, counts);
+        found = before < ways;
+        if (!found) before -= ways;
+      });
+      if (ports_[static_cast<std::size_t>(chosen.port)].in_paths) path.ports.push_back(chosen.port);
+      at = chosen.end;
+    }
+  }
 }
 
 void PortGraph::hashed_way(const PlaneGraph& graph, const std::vector<Distance>& distances,
@@ -429,7 +474,11 @@ std::optional<int> PortGraph::find_ways(Plane plane, std::int32_t from, std::int
   } else {
     std::vector<PortId> way;
     int count = 0;
-    walk(graph, *distances, from, to, way, path, count);
+    if (!walk(graph, *distances, from, to, way, path, count)) {
+      path.ports.clear();
+      path.later_ways.clear();
+      sample_ways(graph, *distances, from, to, offset_of(from, to), path);
+    }
   }
   return 0;
 }

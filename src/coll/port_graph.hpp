@@ -4,6 +4,7 @@
 
 #include <memory>
 #include <optional>
+#include <unordered_map>
 #include <vector>
 
 #include "cmsim/coll/fabric.hpp"
@@ -22,9 +23,9 @@ class PortGraph {
   std::optional<PortId> left_out_but_binding(std::span<const BytesPerSecond> capacities) const;
   /// From now on no way goes over a port that carries nothing.
   void drop_lost(std::span<const BytesPerSecond> capacities);
-  /// Fills in the ways from one endpoint to another, of shortest ones at most kMostWays; with a
-  /// hash, the one that it chooses. Returns how many links the longest of them has more than a
-  /// shortest way; nullopt when there is none.
+  /// Fills in the ways from one endpoint to another; of more than kMostWays shortest ones as many,
+  /// chosen evenly among all. With a hash, the one that it chooses. Returns how many links the
+  /// longest of them has more than a shortest way; nullopt when there is none.
   std::optional<int> find_ways(Plane plane, std::int32_t from, std::int32_t to,
                                std::optional<std::uint64_t> hash, Path& path) const;
 
@@ -63,8 +64,14 @@ class PortGraph {
   template <class Use>
   void for_each_nearer(const PlaneGraph& graph, const std::vector<Distance>& distances,
                        std::int32_t at, std::int32_t to, const Use& use) const;
-  void walk(const PlaneGraph& graph, const std::vector<Distance>& distances, std::int32_t at,
+  /// False when there are more than kMostWays.
+  bool walk(const PlaneGraph& graph, const std::vector<Distance>& distances, std::int32_t at,
             std::int32_t to, std::vector<PortId>& way, Path& path, int& count) const;
+  using WayCounts = std::unordered_map<std::int32_t, double>;  // by vertex; there may be 10^20
+  double count_ways(const PlaneGraph& graph, const std::vector<Distance>& distances,
+                    std::int32_t at, std::int32_t to, WayCounts& counts) const;
+  void sample_ways(const PlaneGraph& graph, const std::vector<Distance>& distances,
+                   std::int32_t from, std::int32_t to, double offset, Path& path) const;
   int links_of_shortest(const PlaneGraph& graph, const std::vector<Distance>& distances,
                         std::int32_t from, std::int32_t to) const;
   void hashed_way(const PlaneGraph& graph, const std::vector<Distance>& distances,

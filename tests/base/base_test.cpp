@@ -77,6 +77,12 @@ TEST(Config, WhatIsSetIsHeldToTheRulesOfAFile) {
   for (int level = 0; level < 70; ++level) pointer += "/a";
   EXPECT_THAT(error_of([&] { document.apply_set(pointer + "=1"); }),
               HasSubstr("nested deeper than 64 levels"));
+  for (const auto& [set, at] : {std::pair{"/seed/a=1", "/seed"}, {"//a=1", "/"}, {"/=1", "/"}}) {
+    auto other = ConfigDocument::from_text("{}", "s.json");
+    other.apply_set(set, "--set");  // what it makes on its way is its own, too
+    EXPECT_THAT(error_of([&] { ConfigNode(other).close(); }),
+                ::testing::StartsWith(std::string("--set: ") + at + ": unknown key"));
+  }
   document.apply_set("/a=1e999");  // no JSON number: a text, which no getter of numbers takes
   EXPECT_EQ(document.value()["a"], "1e999");
 }

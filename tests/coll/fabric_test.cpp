@@ -2,11 +2,14 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <map>
 #include <set>
 #include <stdexcept>
 #include <string>
 #include <vector>
 
+#include "cmsim/coll/group_routes.hpp"
 #include "cmsim/hw/fault.hpp"
 #include "tests/hw/machines.hpp"
 #include "tests/hw/small_machines.hpp"
@@ -85,6 +88,58 @@ TEST(Fabric, CpusPassNothingOn) {
     EXPECT_EQ(fabric.ports()[static_cast<std::size_t>(port)].kind, Port::Owner::kDie);
     EXPECT_EQ(fabric.classes()[fabric.ports()[static_cast<std::size_t>(port)].cls].name, "torus_1");
   }
+}
+
+// Two links on in each of three dimensions are 6! / (2! 2! 2!) = 90 ways, a third of which begins
+// in each dimension.
+TEST(Fabric, OfManyWaysSomeAreTakenEvenly) {
+  const Fabric fabric(hw::of_small_nodes(54, R"({"builder": "torus", "dimensions": [
+      {"size": 6, "bandwidth": "50GB/s"}, {"size": 6, "bandwidth": "50GB/s"},
+      {"size": 6, "bandwidth": "50GB/s"}]})"));
+  const Path path = fabric.path(hw::die(0), hw::die(2 + 2 * 6 + 2 * 36), Plane::kUb, Op::kWrite);
+  EXPECT_EQ(path.stripes(), 24);
+  EXPECT_EQ(path.ports.size(), 24u * 6);
+  std::map<PortId, int> first, last;
+  std::set<std::vector<PortId>> ways;
+  for (std::size_t way = 0; way < 24; ++way) {
+    const auto begin = path.ports.begin() + static_cast<std::ptrdiff_t>(way * 6);
+    ways.emplace(begin, begin + 6);
+    ++first[*begin];
+    ++last[begin[5]];
+  }
+  EXPECT_EQ(ways.size(), 24u);
+  ASSERT_EQ(first.size(), 3u);
+  for (const auto& [port, count] : first) EXPECT_EQ(count, 8) << fabric.name_of(port);
+  ASSERT_EQ(last.size(), 3u);
+  for (const auto& [port, count] : last) EXPECT_NEAR(count, 8, 3) << fabric.name_of(port);
+}
+
+// In an exchange of all with all, all ports of a torus carry alike.
+TEST(Fabric, ManyWaysLoadATorusEvenly) {
+  const Fabric fabric(hw::of_small_nodes(54, R"({"builder": "torus", "dimensions": [
+      {"size": 6, "bandwidth": "50GB/s"}, {"size": 6, "bandwidth": "50GB/s"},
+      {"size": 6, "bandwidth": "50GB/s"}]})"));
+  PortLoads loads = no_loads(fabric);
+  double all = 0;
+  for (int from = 0; from < 216; ++from) {
+    for (int to = 0; to < 216; ++to) {
+      if (from == to) continue;
+      const Path path = fabric.path(hw::die(from), hw::die(to), Plane::kUb, Op::kWrite);
+      add_path(loads, path, path.efficiency);
+    }
+  }
+  int ports = 0;
+  double most = 0;
+  for (std::size_t port = 0; port < loads.wire_bytes.size(); ++port) {
+    if (loads.wire_bytes[port] == 0) continue;
+    ++ports;
+    all += loads.wire_bytes[port];
+    most = std::max(most, loads.wire_bytes[port]);
+  }
+  EXPECT_EQ(ports, 216 * 6);
+  // A pair is 1.5 links apart in each dimension: (1 + 2 + 3 + 2 + 1) / 6.
+  EXPECT_NEAR(all, 216 * 216 * 3 * 1.5, 1e-6);
+  EXPECT_LT(most, 1.03 * all / ports) << most * ports / all;
 }
 
 TEST(Fabric, RefusesEndpointsItHasNot) {
