@@ -182,14 +182,8 @@ void ConfigDocument::include_file(const std::string& pointer,
   if (!value_.contains(where) || !value_.at(where).is_string()) return;
   const auto named = value_.at(where).get<std::string>();
   if (named.empty()) throw ConfigError(location(pointer), "is empty, expected a path or an object");
-  const std::filesystem::path path = directory / named;
-  std::string text;
-  try {
-    text = read_whole(path, kMostBytes);
-  } catch (const ConfigError& error) {
-    throw ConfigError(location(pointer), error.what());
-  }
-  ConfigDocument included = from_text(text, path.string());
+  ConfigDocument included =
+      open_named(pointer, [&](const std::string& file) { return from_file(directory / file); });
   const int layer = this->layer(pointer);
   value_[where] = included.value_;
   for (auto& [inner, origin] : included.origins_) {

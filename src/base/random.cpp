@@ -4,7 +4,6 @@
 #include <boost/random/gamma_distribution.hpp>
 #include <boost/random/lognormal_distribution.hpp>
 #include <boost/random/normal_distribution.hpp>
-#include <boost/random/poisson_distribution.hpp>
 #include <boost/random/uniform_01.hpp>
 #include <boost/random/uniform_int_distribution.hpp>
 #include <boost/random/weibull_distribution.hpp>
@@ -57,10 +56,6 @@ double RandomStream::gamma(double shape, double scale) {
 
 double RandomStream::weibull(double shape, double scale) {
   return boost::random::weibull_distribution<double>(shape, scale)(engine_);
-}
-
-std::int64_t RandomStream::poisson(double mean) {
-  return boost::random::poisson_distribution<std::int64_t>(mean)(engine_);
 }
 
 }  // namespace cmsim

@@ -10,6 +10,7 @@
 #include <sstream>
 #include <tuple>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "cmsim/base/input_file.hpp"
@@ -38,8 +39,8 @@ struct GraphNode {
 
 class GraphmlReader {
  public:
-  GraphmlReader(const std::filesystem::path& file, Plane plane)
-      : file_(file.string()), plane_(to_string(plane)), text_(read_whole(file, kMostBytes)) {}
+  GraphmlReader(std::string text, const std::string& file, Plane plane)
+      : file_(file), plane_(to_string(plane)), text_(std::move(text)) {}
 
   ConfigDocument read() {
     const ptree graph = open();
@@ -281,7 +282,11 @@ class GraphmlReader {
 }  // namespace
 
 ConfigDocument read_graphml(const std::filesystem::path& file, Plane plane) {
-  return GraphmlReader(file, plane).read();
+  return read_graphml_text(read_whole(file, kMostBytes), file.string(), plane);
+}
+
+ConfigDocument read_graphml_text(std::string text, const std::string& name, Plane plane) {
+  return GraphmlReader(std::move(text), name, plane).read();
 }
 
 }  // namespace cmsim::hw

@@ -29,18 +29,6 @@ void anchor(ConfigDocument& document, const std::string& pointer, const fs::path
   document.replace_text(pointer, (directory / named).lexically_normal().string());
 }
 
-/// Reads what `pointer` names; that it cannot be opened is said where it is named.
-template <class Read>
-ConfigDocument open_named(const ConfigDocument& document, const std::string& pointer,
-                          const Read& read) {
-  try {
-    return read(document.text_at(pointer));
-  } catch (const ConfigError& error) {
-    if (error.where().line > 0) throw;
-    throw ConfigError(document.location(pointer), error.what());
-  }
-}
-
 void check_device(const ConfigDocument& device) {
   const ConfigNode root(device);
   root.text("name");
@@ -51,7 +39,7 @@ void check_device(const ConfigDocument& device) {
 void include_device(ConfigDocument& document, const std::string& platform) {
   const std::string pointer = platform + kDevice;
   if (document.text_at(pointer).empty()) return;
-  ConfigDocument device = open_named(document, pointer, ConfigDocument::from_file);
+  ConfigDocument device = document.open_named(pointer, ConfigDocument::from_file);
   check_device(device);
   device.erase("/name");
   document.underlay(platform, device, document.layer(pointer));
@@ -64,8 +52,8 @@ void include_graph(ConfigDocument& document, const std::string& fabric, Plane pl
   if (document.has(fabric + "/edges")) {
     throw ConfigError(document.location(pointer), "has no place beside edges");
   }
-  const ConfigDocument graph = open_named(
-      document, pointer, [&](const std::string& file) { return read_graphml(file, plane); });
+  const ConfigDocument graph = document.open_named(
+      pointer, [&](const std::string& file) { return read_graphml(file, plane); });
   document.underlay(fabric, graph, document.layer(pointer));
   document.erase(pointer);
 }

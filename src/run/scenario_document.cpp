@@ -132,7 +132,9 @@ void retire_settings_of_the_trace(ConfigDocument& document, int layer) {
 void find_platform_set(ConfigDocument& document, const fs::path& directory) {
   const std::string named = document.text_at(kPlatform);
   const bool there = named.empty() || is_there(named) || is_there(directory / named);
-  if (!there) document.replace_text(kPlatform, find_platform(named).string());
+  if (!there) {
+    document.replace_text(kPlatform, document.open_named(kPlatform, find_platform).string());
+  }
   include_platform(document, base_of(document.text_at(kPlatform), directory));
 }
 

@@ -71,8 +71,10 @@ void find_device(ConfigDocument& document, const std::string& platform, const fs
   std::error_code error;
   if (named.empty() || fs::exists(named, error)) return;
   const bool beside = fs::exists(directory / named, error);
-  const fs::path file =
-      beside ? directory / named : find_shipped(named, fs::path("platforms") / "devices", "device");
+  const auto shipped = [](const std::string& name) {
+    return find_shipped(name, fs::path("platforms") / "devices", "device");
+  };
+  const fs::path file = beside ? directory / named : document.open_named(pointer, shipped);
   document.replace_text(pointer, file.string());
 }
 

@@ -19,8 +19,6 @@ class ClippedLognormal {
   ClippedLognormal(const LengthSpec& spec, const std::string& where);
 
   std::int64_t draw(RandomStream& random) const;
-  double mu() const { return mu_; }
-  double sigma() const { return sigma_; }
 
  private:
   double moment(int order) const;

@@ -1,23 +1,15 @@
 // A platform document is a Platform within the bounds of docs/scenario.schema.json, or a
 // ConfigError; the fabric of a small one has ports and paths that carry something.
-#include <cmath>
 #include <cstdint>
 
-#include "cmsim/coll/fabric.hpp"
-#include "cmsim/hw/platform.hpp"
-#include "cmsim/hw/topology.hpp"
+#include "fabric_checks.hpp"
 #include "formats.hpp"
-#include "oracle.hpp"
 
 namespace {
 
+using cmsim::fuzz::positive;
 using cmsim::fuzz::require;
-namespace coll = cmsim::coll;
 namespace hw = cmsim::hw;
-
-constexpr int kSmall = 64;  // dies; larger fabrics cost time and show nothing new
-
-bool positive(double value) { return value > 0 && std::isfinite(value); }
 
 void check_bounds(const hw::Platform& p) {
   const std::int64_t dies = std::int64_t{p.nodes} * p.npus_per_node * p.dies_per_npu;
@@ -43,29 +35,6 @@ void check_bounds(const hw::Platform& p) {
   }
 }
 
-void check_path(const coll::Fabric& fabric, hw::Endpoint from, hw::Endpoint to, coll::Plane plane) {
-  const coll::Path path = fabric.path(from, to, plane, coll::Op::kWrite);
-  require(positive(path.stripes()) && positive(path.efficiency) && path.latency >= 0,
-          "a path carries something");
-  for (const coll::PortId port : path.ports) {
-    require(port >= 0 && static_cast<std::size_t>(port) < fabric.ports().size(),
-            "a path goes over ports that exist");
-  }
-}
-
-void check_fabric(const hw::Platform& platform) {
-  if (platform.dies() > kSmall || hw::links_in(platform) > 16 * kSmall) return;
-  const coll::Fabric fabric(platform);
-  for (const coll::Port& port : fabric.ports()) {
-    require(port.capacity >= 0 && std::isfinite(port.capacity), "a port has a finite capacity");
-  }
-  const hw::Endpoint first = hw::die(0), last = hw::die(platform.dies() - 1);
-  check_path(fabric, first, last, coll::Plane::kUb);
-  check_path(fabric, first, last, coll::Plane::kRdma);
-  check_path(fabric, hw::cpu(platform.cpus() - 1), first, coll::Plane::kUb);
-  check_path(fabric, hw::cpu(0), last, coll::Plane::kVpc);
-}
-
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
@@ -75,7 +44,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     const hw::Platform platform = hw::read_platform(cmsim::ConfigNode(document));
     cmsim::fuzz::require_valid(document.value(), cmsim::fuzz::definition("platform"));
     check_bounds(platform);
-    check_fabric(platform);
+    cmsim::fuzz::check_fabric(platform);
   } catch (const cmsim::ConfigError& error) {
     cmsim::fuzz::check_message(error);
   }

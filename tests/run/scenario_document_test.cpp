@@ -196,6 +196,15 @@ TEST(OpenScenario, FindsWhatComesWithTheProgramByName) {
     EXPECT_THAT(error.what(), testing::StartsWith("paper-dekode: no such file, and no scenario"));
     EXPECT_THAT(error.what(), testing::EndsWith("; did you mean paper-decode?"));
   }
+  for (const std::string key : {"/platform", "/platform/device", "/model"}) {
+    const std::string set = key + "=nonsense";
+    try {
+      open_scenario("paper-decode", {{set, "--set " + set}}, serve::builtin_policies());
+      FAIL() << key;
+    } catch (const ConfigError& error) {
+      EXPECT_THAT(error.what(), testing::StartsWith("--set " + set + ": " + key + ": "));
+    }
+  }
   fs::current_path(before);
 }
 

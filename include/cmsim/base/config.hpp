@@ -80,6 +80,17 @@ class ConfigDocument {
   std::vector<std::string> parameters(const std::string& pointer) const;
 
   SourceLocation location(const std::string& pointer) const;
+  /// What `open` makes of the file that is named at `pointer`; an error that has no line of that
+  /// file is said where it is named.
+  template <class Open>
+  auto open_named(const std::string& pointer, const Open& open) const {
+    try {
+      return open(text_at(pointer));
+    } catch (const ConfigError& error) {
+      if (error.where().line > 0) throw;
+      throw ConfigError(location(pointer), error.what());
+    }
+  }
 
  private:
   struct Origin {

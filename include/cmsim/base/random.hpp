@@ -21,7 +21,6 @@ class RandomStream {
   double lognormal(double log_mean, double log_deviation);
   double gamma(double shape, double scale);
   double weibull(double shape, double scale);
-  std::int64_t poisson(double mean);
 
   std::mt19937_64& engine() { return engine_; }
 
