@@ -209,9 +209,9 @@ DecodePlan DecodePipeline::planned(double sequences_per_rank) const {
   if (!options_.auto_split && options_.attention_aic > 0 && options_.attention_aiv > 0) {
     return {microbatches, options_.attention_aic, options_.attention_aiv};
   }
+  if (!options_.auto_split) return tuned(microbatches);
   const FullBatch full = full_batch(std::max<double>(microbatches, sequences_per_rank));
-  return options_.auto_split ? fastest(full.batch(), splits_of(platform_.die, microbatches), {})
-                             : tuned(full.batch(), microbatches);
+  return fastest(full.batch(), splits_of(platform_.die, microbatches), {});
 }
 
 std::vector<DecodePlan> DecodePipeline::possible() const {
@@ -237,7 +237,10 @@ DecodePipeline::FullBatch DecodePipeline::full_batch(double sequences_per_rank) 
   FullBatch full{std::vector<std::int32_t>(ranks, sequences),
                  std::vector<std::int64_t>(ranks, std::llround(sequences * context)),
                  {}};
-  if (const auto tokens = static_cast<Tokens>(options_.planned_prompt_tokens); tokens > 0) {
+  const double batches =  // that the prompts are planned beside
+      options_.planned_sequences > 0 ? sequences_per_rank / options_.planned_sequences : 1;
+  const auto tokens = static_cast<Tokens>(batches * options_.planned_prompt_tokens);
+  if (tokens > 0) {
     full.prompts.assign(ranks, prompt_load(std::array{PrefillSequence{tokens, 0}}));
   }
   return full;
@@ -272,12 +275,13 @@ DecodePlan DecodePipeline::fastest(const DecodeBatch& full, const std::vector<De
 
 /// Tuned on balanced experts; what their load is skewed by gets a pair of cores. Cores that are
 /// given stay.
-DecodePlan DecodePipeline::tuned(const DecodeBatch& full, int microbatches) const {
+DecodePlan DecodePipeline::tuned(int microbatches) const {
   const hw::DieSpec& die = platform_.die;
   int attention_aic = options_.attention_aic;
   if (attention_aic == 0) {
     const auto splits = splits_in_pairs(die, microbatches);
-    attention_aic = fastest(full, splits, {.balanced = true}).attention_aic;
+    const FullBatch full = full_batch(kTunedSequences);
+    attention_aic = fastest(full.batch(), splits, {.balanced = true}).attention_aic;
     if (experts_->is_drawn() && attention_aic > kPair) attention_aic -= kPair;
   }
   DecodePlan plan = with_cores(die, microbatches, attention_aic);

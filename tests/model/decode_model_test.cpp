@@ -285,13 +285,33 @@ TEST(DecodePlan, DividesADieByTheContextOfTheDeployment) {
   EXPECT_EQ(planned(8, 4224).microbatches, 2);
 }
 
+// A deployment of one sequence more is divided alike: its full batch takes little longer, and never
+// less.
+TEST(DecodePlan, DoesNotJumpWithTheBatchOfTheDeployment) {
+  const auto full = [](int sequences) {
+    ModelOptions options;
+    options.decode.planned_sequences = sequences;
+    options.decode.planned_context = 4224;
+    const DecodePipeline model = pipeline(options);
+    const Batch batch = even(320, sequences);
+    return model.duration(batch, model.plan(batch));
+  };
+  Seconds before = full(8);
+  for (int sequences = 10; sequences <= 80; sequences += 2) {
+    const Seconds now = full(sequences);
+    EXPECT_GT(now, before) << sequences;
+    EXPECT_LT(now, 1.05 * before) << sequences;
+    before = now;
+  }
+}
+
 // Tuned on balanced experts: no division in pairs is faster then, and skewed experts get a pair
 // more.
 TEST(DecodePlan, IsTunedOnBalancedExperts) {
   ModelOptions options;
   options.experts.placement = Placement::kBalanced;
   const DecodePipeline balanced = pipeline(options), skewed = pipeline();
-  const Batch full = even(320, kMostSequences);
+  const Batch full = even(320, static_cast<int>(kTunedSequences));
   const DecodePlan plan = balanced.plan(full);
   for (int aic = 2; aic < 24; aic += 2) {
     EXPECT_LE(balanced.duration(full, plan), balanced.duration(full, {2, aic, 2 * aic})) << aic;

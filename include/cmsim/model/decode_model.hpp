@@ -110,7 +110,7 @@ class DecodePipeline : public DecodeModel {
   DecodePlan planned(double sequences_per_rank) const;
   /// What the die, or the two groups of dies, could run.
   std::vector<DecodePlan> possible() const;
-  DecodePlan tuned(const DecodeBatch& full, int microbatches) const;
+  DecodePlan tuned(int microbatches) const;
   DecodePlan fastest(const DecodeBatch& full, const std::vector<DecodePlan>& splits,
                      const StepVariant& variant) const;
 
