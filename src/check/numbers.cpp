@@ -22,9 +22,9 @@ std::string with_commas(std::string text) {
 }  // namespace
 
 std::string grouped(double value, int digits) {
+  if (!std::isfinite(value)) return fmt::format("{}", value);
   const int whole = value == 0 ? 1 : static_cast<int>(std::floor(std::log10(std::fabs(value)))) + 1;
-  if (!std::isfinite(value) || whole < -3 || whole > 8)
-    return fmt::format("{:.{}g}", value, digits);
+  if (whole < -3 || whole > 8) return fmt::format("{:.{}g}", value, digits);
   const bool integer = value == std::floor(value);
   return with_commas(fmt::format("{:.{}f}", value, integer ? 0 : std::max(0, digits - whole)));
 }

@@ -206,5 +206,12 @@ TEST(DifferenceText, ShowsEnoughDigitsToTellOldFromNew) {
   EXPECT_NE(text.find("+1e-06 %"), std::string::npos) << text;
 }
 
+TEST(DifferenceText, PartsMayAddUpToInfinity) {
+  json now = step_result();
+  for (json& part : now["critical_path_us"]) part = 1e308;
+  const std::string text = difference_text(between(step_result(), now));
+  EXPECT_NE(text.find(" inf"), std::string::npos) << text;
+}
+
 }  // namespace
 }  // namespace cmsim::check

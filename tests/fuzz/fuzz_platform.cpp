@@ -16,11 +16,12 @@ void check_bounds(const hw::Platform& p) {
   require(p.dies() == dies && dies >= 1 && p.npus() >= 1 && p.cpus() >= 1, "counts are positive");
   require(p.dram_per_node >= 0 && p.die.hbm_capacity >= 0, "capacities are not negative");
   require(p.die.aic_cores >= 1 && p.die.aiv_cores >= 1, "a die has cores");
-  for (const double rate :
-       {p.die.bf16_peak, p.die.int8_peak, p.die.hbm_bandwidth, p.die.die_to_die_bandwidth,
-        p.ub.cpu_bandwidth, p.vpc.bandwidth_per_node}) {
+  for (const double rate : {p.die.bf16_peak, p.die.int8_peak, p.die.hbm_bandwidth,
+                            p.ub.cpu_bandwidth, p.vpc.bandwidth_per_node}) {
     require(positive(rate), "a rate is positive and finite");
   }
+  require(p.dies_per_npu == 1 || positive(p.die.die_to_die_bandwidth),
+          "dies of a package are joined");
   for (const double share :
        {p.operators.hbm_efficiency, p.operators.attention_efficiency,
         p.operators.gemm_int8_efficiency, p.operators.gemm_bf16_efficiency, p.rdma.efficiency,
