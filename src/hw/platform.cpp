@@ -315,7 +315,7 @@ Platform read_platform(const ConfigNode& node) {
   platform.rdma = read_rdma(node.child("rdma"));
   platform.vpc = read_vpc(node.child("vpc"));
   platform.operators = read_operators(node.child("operators"));
-  platform.token_exchange = read_token_exchange(node.child("token_exchange"));
+  platform.token_exchange = read_token_exchange(node.child("token_exchange"), platform.die);
   platform.host = read_host(node.child_or_empty("host"));
   platform.costs = read_costs(node.child_or_empty("costs"));
   const ConfigNode faults = node.child_or_empty("faults");

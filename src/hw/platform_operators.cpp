@@ -48,7 +48,7 @@ CostSpec read_costs(const ConfigNode& node) {
   return spec;
 }
 
-TokenExchangeSpec read_token_exchange(const ConfigNode& node) {
+TokenExchangeSpec read_token_exchange(const ConfigNode& node, const DieSpec& die) {
   const auto time = [&](std::string_view key) {
     return node.quantity(key, Dimension::kTime, 0, kLongestOverhead);
   };
@@ -58,6 +58,7 @@ TokenExchangeSpec read_token_exchange(const ConfigNode& node) {
   spec.saturating_aiv_cores = static_cast<int>(node.integer("saturating_aiv_cores", 1, kMostCores));
   spec.sdma_startup = time("sdma_startup");
   spec.holds_cores = node.boolean_or("holds_cores", true);
+  spec.prefill_cores = static_cast<int>(node.integer_or("prefill_cores", 0, 0, die.aic_cores - 1));
   spec.jitter = node.quantity_or("jitter", Dimension::kTime, 0, 0, kLongestOverhead);
   node.close();
   return spec;

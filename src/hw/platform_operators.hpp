@@ -7,7 +7,7 @@ namespace cmsim::hw {
 
 OperatorSpec read_operators(const ConfigNode& node);
 CostSpec read_costs(const ConfigNode& node);
-TokenExchangeSpec read_token_exchange(const ConfigNode& node);
+TokenExchangeSpec read_token_exchange(const ConfigNode& node, const DieSpec& die);
 HostSpec read_host(const ConfigNode& node);
 
 }  // namespace cmsim::hw

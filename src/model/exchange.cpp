@@ -1,34 +1,15 @@
 #include "cmsim/model/exchange.hpp"
 
 #include <algorithm>
-#include <cmath>
 #include <map>
+
+#include "cmsim/model/relay.hpp"
 
 namespace cmsim::model {
 namespace {
 
 using coll::ExchangeCost;
 using coll::PortLoads;
-using Subgroups = coll::ExchangeNetwork::Subgroups;
-
-/// The n-th ranks of all nodes, for every n.
-Subgroups ranks_by_place(const Subgroups& by_node) {
-  Subgroups ranks;
-  for (const std::vector<std::int32_t>& node : by_node) {
-    ranks.resize(std::max(ranks.size(), node.size()));
-    for (std::size_t i = 0; i < node.size(); ++i) ranks[i].push_back(node[i]);
-  }
-  return ranks;
-}
-
-/// The ranks of each node.
-Subgroups ranks_by_node(const hw::Platform& platform, const std::vector<std::int32_t>& dies) {
-  std::map<int, std::vector<std::int32_t>> nodes;
-  for (const std::int32_t die : dies) nodes[platform.node_of_die(die)].push_back(die);
-  Subgroups ranks;
-  for (auto& [node, of_node] : nodes) ranks.push_back(std::move(of_node));
-  return ranks;
-}
 
 double messages(const OperatorList& operators) {
   return operators.dispatch_message_bytes() + operators.combine_message_bytes();
@@ -153,31 +134,20 @@ class BasicExchange : public ExchangeBase {
   Seconds all_to_all_start() const { return startup() + platform_.token_exchange.sdma_startup; }
 };
 
-/// Node-limited routing: a token is sent once to each of its (at most groups_per_token) nodes, to
-/// the rank there that has the sender's place, and forwarded inside; combine sums inside the node
-/// first.
+/// Each token once to each of its domains, and forwarded there (model/relay.hpp).
 class TwoLevelExchange : public ExchangeBase {
  public:
   TwoLevelExchange(const hw::Platform& platform, const OperatorList& operators,
                    const coll::ExchangeNetwork& network, const ExchangeRanks& ranks,
                    const RowShares& received)
-      : ExchangeBase(platform, operators, network, ranks, received) {
-    const std::vector<std::int32_t>& dies = ranks.dies;
-    const Subgroups by_node = ranks_by_node(platform, dies);
-    nodes_ = static_cast<int>(by_node.size());
-    const Subgroups by_place = ranks_by_place(by_node);
-    kept_by_place_ = static_cast<double>(by_place.size()) / static_cast<double>(dies.size());
-    forward_share_ = leaving_package(platform, by_node);
-    inside_ = coll::even_cost(network, by_node);
-    between_ = coll::even_cost(network, by_place);
-  }
+      : ExchangeBase(platform, operators, network, ranks, received),
+        relay_(platform, network, ranks.dies, operators.architecture()) {}
 
   ExchangeTime dispatch(const ExchangeLoad& load) const override {
-    const double remote_rows = load.tokens * nodes_per_token(load.copies);
     ExchangeTime time;
     time.startup = hops() * startup();
-    time.issue = issue(remote_rows, load.aiv_cores, 0, 1) +
-                 issue(load.tokens * load.copies, load.aiv_cores, forward_share_, 0);
+    time.issue = issue(load.tokens * relay_.remote(load.copies), load.aiv_cores, 0, 1) +
+                 issue(load.tokens * relay_.forwarded(load.copies), load.aiv_cores, 1, 0);
     time.wire = relayed_wire(load, operators_.dispatch_message_bytes());
     return time;
   }
@@ -187,53 +157,32 @@ class TwoLevelExchange : public ExchangeBase {
     time.wire = relayed_wire(load, operators_.combine_message_bytes());
     time.issue =
         time.wire * std::max(1.0, platform_.token_exchange.saturating_aiv_cores / load.aiv_cores);
-    // The relay sums the rows of its node, the owner those of the nodes.
+    // The relay sums the rows of its domain, the owner those of the domains.
     time.local = hops() * reduction(load);
     return time;
   }
   double ub_bytes(double tokens, double copies) const override {
-    return tokens * (nodes_per_token(copies) + copies * forward_share_) * messages(operators_);
+    return tokens * (relay_.remote(copies) + relay_.forwarded(copies)) * messages(operators_);
   }
   double bytes(double tokens, double copies) const override {
-    return tokens * (nodes_per_token(copies) + copies) * messages(operators_);
+    return tokens * relay_.moved(copies) * messages(operators_);
   }
   PortLoads loads(const coll::ExchangeNetwork& network, const std::vector<std::int32_t>& dies,
                   double copies) const override {
-    const double remote = nodes_per_token(copies), all = remote + copies;
-    const Subgroups by_node = ranks_by_node(platform_, dies), by_place = ranks_by_place(by_node);
-    PortLoads loads =
-        network.loads(by_place, coll::even_shape(by_place)) * (with_own(remote) / all);
-    return loads += network.loads(by_node, coll::even_shape(by_node)) * (copies / all);
+    return relay_.loads(network, dies, copies);
   }
 
  private:
-  /// To the node, then inside it; a group within one node needs no relay.
-  int hops() const { return nodes_ > 1 ? 2 : 1; }
-  /// Expected number of other nodes a token goes to: routing over several groups picks at most
-  /// groups_per_token of them, over one group it picks experts anywhere.
-  double nodes_per_token(double copies) const {
-    const Architecture& a = operators_.architecture();
-    const double draws =
-        a.expert_groups > 1 ? std::min<double>(copies, a.groups_per_token) : copies;
-    const double others = nodes_ - 1;
-    return others <= 0 ? 0 : others * (1 - std::pow(1 - 1.0 / nodes_, draws));
-  }
-  /// Rows spread evenly over all nodes of which `remote_rows` go to others.
-  double with_own(double remote_rows) const {
-    return nodes_ > 1 ? remote_rows / (1 - kept_by_place_) : 0;
-  }
-  /// Rows to or from other nodes, then those of the busiest rank within its node.
+  /// To the domain, then inside it; a group within one needs no relay.
+  int hops() const { return relay_.domains() > 1 ? 2 : 1; }
+  /// Rows to or from other domains, then those of the busiest rank within its own.
   Seconds relayed_wire(const ExchangeLoad& load, double message_bytes) const {
-    const double remote = with_own(nodes_per_token(load.copies));  // of a token
     return load.stretch * message_bytes *
-           (between_.wire(load.mean_tokens * remote, load.tokens * remote) +
-            inside_.wire(load.mean_tokens * load.copies, busiest_rows(load)));
+           (relay_.between(load.mean_tokens, load.tokens, load.copies) +
+            relay_.inside(load.mean_tokens * load.copies, busiest_rows(load)));
   }
 
-  int nodes_ = 1;
-  double kept_by_place_ = 1;  // of rows that are spread over the ranks of a place
-  double forward_share_ = 0;  // of a node's forwarded rows that leave the relay's package
-  ExchangeCost inside_, between_;
+  const Relay relay_;
 };
 
 }  // namespace
@@ -256,7 +205,8 @@ PeerShares peer_shares(const hw::Platform& platform, std::span<const std::int32_
   return {package, node - package, 1 - node};
 }
 
-double leaving_package(const hw::Platform& platform, const Subgroups& subgroups) {
+double leaving_package(const hw::Platform& platform,
+                       const coll::ExchangeNetwork::Subgroups& subgroups) {
   double leaving = 0, ranks = 0;
   for (const std::vector<std::int32_t>& dies : subgroups) {
     const auto size = static_cast<double>(dies.size());

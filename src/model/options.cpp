@@ -97,6 +97,10 @@ PrefillOptions read_prefill(const ConfigNode& node) {
   PrefillOptions options;
   options.microbatches = read_microbatches(node);
   options.sequence_packing = node.boolean_or("sequence_packing", options.sequence_packing);
+  const std::string exchange = node.choice_or("exchange", "auto", {"auto", "flat", "two_level"});
+  options.exchange = exchange == "auto"   ? PrefillExchange::kAuto
+                     : exchange == "flat" ? PrefillExchange::kFlat
+                                          : PrefillExchange::kTwoLevel;
   options.staleness = read_staleness(node, options.staleness);
   node.close();
   return options;

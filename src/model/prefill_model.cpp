@@ -17,9 +17,13 @@ namespace {
 constexpr double kAttentionTile =
     128;  // assumption: rows of the query tile of the attention kernel
 
-/// As given, else as many ranks as there are heads for.
-int prefill_tp(const Architecture& architecture, const PrefillOptions& options, int ranks) {
-  if (options.attention_tp == 0) return tensor_parallel_degree(architecture, ranks);
+/// As given, else as many ranks as there are heads for and the scale-up plane joins.
+int prefill_tp(const hw::Platform& platform, const Architecture& architecture,
+               const PrefillOptions& options, int ranks) {
+  if (options.attention_tp == 0) {
+    const int joined = platform.nodes_in(platform.ub.fabric.scope) * platform.dies_per_node();
+    return tensor_parallel_degree(architecture, std::min(ranks, joined));
+  }
   if (options.attention_tp <= architecture.heads) return options.attention_tp;
   throw ConfigError({"", 0, "/deployment/prefill/attention/tp"},
                     fmt::format("found {}, allowed is up to the {} heads of model \"{}\"",
@@ -56,7 +60,7 @@ PrefillPipeline::PrefillPipeline(const hw::Platform& platform, const Architectur
     : platform_(platform),
       options_(options.prefill),
       mtp_layers_(options.decode.draft_tokens > 0 ? architecture.mtp_layers : 0),
-      tp_(prefill_tp(architecture, options.prefill, experts->layout().ranks)),
+      tp_(prefill_tp(platform, architecture, options.prefill, experts->layout().ranks)),
       operators_(architecture, options.precision),
       device_(platform),
       experts_(std::move(experts)),
@@ -83,8 +87,11 @@ PrefillPipeline::PrefillPipeline(const hw::Platform& platform, const Architectur
           places.network.loads(groups, coll::even_shape(groups)));
     }
     if (!architecture.has_experts()) continue;
+    const Place& place = *places_[i];
     wires.exchange = std::make_shared<const coll::PortLoads>(
-        places_[i]->exchange.loads(places.network, dies, operators_.dispatch_message_bytes(),
+        place.relay
+            ? place.relay->loads(places.network, dies, experts_->copies())
+            : place.exchange.loads(places.network, dies, operators_.dispatch_message_bytes(),
                                    operators_.combine_message_bytes()));
   }
 }
@@ -104,12 +111,18 @@ coll::ExchangeNetwork::Subgroups PrefillPipeline::tensor_parallel_groups(
 PrefillPipeline::Place PrefillPipeline::make_place(const InstancePlaces& places,
                                                    const std::vector<std::int32_t>& dies,
                                                    const RowShares& received) const {
-  Place place{ExchangeCosts(places.network, {dies}, received),
-              {},
-              leaving_package(platform_, {dies}),
-              0,
-              {},
-              {}};
+  Place place{.exchange = ExchangeCosts(places.network, {dies}, received),
+              .exchange_leaves = leaving_package(platform_, {dies})};
+  const bool relayed = options_.exchange == PrefillExchange::kAuto
+                           ? !scale_up_joins(platform_, dies)
+                           : options_.exchange == PrefillExchange::kTwoLevel;
+  if (relayed && operators_.architecture().has_experts()) {
+    const double copies = experts_->copies();
+    const Relay& relay =
+        place.relay.emplace(platform_, places.network, dies, operators_.architecture());
+    place.exchange_moves = relay.moved(copies) / copies;
+    place.exchange_leaves = (relay.remote(copies) + relay.forwarded(copies)) / relay.moved(copies);
+  }
   if (tp_ == 1) return place;  // nothing to collect
   const coll::ExchangeNetwork::Subgroups groups = tensor_parallel_groups(dies);
   place.collective = coll::even_cost(places.network, groups);
@@ -123,7 +136,7 @@ MemoryPlan PrefillPipeline::plan_memory(const hw::Platform& platform,
                                         double max_tokens_per_rank) {
   return plan_prefill_memory(platform, OperatorList(architecture, options.precision),
                              derive_layout(architecture, ranks, options.experts),
-                             prefill_tp(architecture, options.prefill, ranks),
+                             prefill_tp(platform, architecture, options.prefill, ranks),
                              max_tokens_per_rank / std::max(1, options.prefill.microbatches));
 }
 

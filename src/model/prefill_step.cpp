@@ -30,6 +30,11 @@ PrefillStep::PrefillStep(const PrefillPipeline& pipeline, std::int32_t instance,
             .makespan;
   }
 
+  const hw::Platform& platform = pipeline_.platform_;
+  if (microbatches_ > 1) {
+    const double exchanging = platform.token_exchange.prefill_cores;
+    computing_ = 1 - exchanging / platform.die.aic_cores;
+  }
   add_attention(moe_chain_);
   add_moe(moe_chain_, busiest_rows());
   const int simulated = std::min(a.moe_layers(), kWarmLayers + kSteadyLayers);
@@ -48,6 +53,7 @@ PrefillStep::PrefillStep(const PrefillPipeline& pipeline, std::int32_t instance,
   mtp_time_ = pipeline_.mtp_layers_ *
               (layer_time_ +
                cost(pipeline_.operators_.mtp_projection(totals.tokens / ranks_)).alone(bandwidth));
+  computing_ = 1;
   head_time_ = cost(head(totals)).alone(bandwidth);
   count_bytes(totals);
 }
@@ -75,14 +81,14 @@ void PrefillStep::count_bytes(const PromptLoad& totals) {
                pipeline_.mtp_layers_ * list.mtp_projection(totals.tokens / ranks_).hbm_bytes;
   const double exchange =
       sent_rows() * (list.dispatch_message_bytes() + list.combine_message_bytes());
-  exchange_bytes_ = microbatches_ * moe_layers * exchange;
+  exchange_bytes_ = microbatches_ * moe_layers * exchange * place_.exchange_moves;
   if (tp_ <= 1) return;
   collective_bytes_ = microbatches_ * (a.dense_layers + moe_layers) * attention_collective_bytes() +
                       microbatches_ * a.dense_layers * dense_collective_bytes();
 }
 
 OperatorCost PrefillStep::cost(const OperatorWork& work) const {
-  OperatorCost result = pipeline_.device_.cost(work, 1);
+  OperatorCost result = pipeline_.device_.cost(work, computing_);
   if (variant_.free_launch) result.fixed = 0;
   return result;
 }
@@ -129,6 +135,16 @@ void PrefillStep::add_layer(Rows& rows, int layer, double computed, double part)
   const ExchangeCosts& costs = place_.exchange;
   const double sent = sent_rows(), received = std::max(sent, computed - local_rows());
   rows.computed += part * computed;
+  if (place_.relay) {
+    // Forwarded piece by piece: the levels work side by side.
+    const double tokens = part_.tokens / ranks_;
+    const Seconds wire =
+        std::max(place_.relay->between(tokens, tokens, pipeline_.experts_->copies()),
+                 place_.relay->inside(sent, received));
+    rows.dispatch += part * wire;
+    rows.combine += part * wire;
+    return;
+  }
   rows.dispatch += part * costs.dispatch(layer).wire(sent, received);
   rows.combine += part * costs.combine(layer).wire(sent, received);
 }
@@ -172,7 +188,8 @@ void PrefillStep::add_moe(std::vector<Operator>& chain, const Rows& rows) const 
   const double sent = sent_rows();
   const double received = rows.computed - local_rows();
   const auto exchange = [&](const char* name, double wire_of_byte, double message_bytes) {
-    const double bytes = std::max(sent, received) * message_bytes * place_.exchange_leaves;
+    const double bytes =
+        std::max(sent, received) * message_bytes * place_.exchange_moves * place_.exchange_leaves;
     chain.push_back(transfer(name, bytes, wire_of_byte * message_bytes, place_.exchange.latency()));
   };
   chain.push_back(compute("Gate", list.prefill_post_norm(tokens)));

@@ -85,9 +85,10 @@ class PrefillStep {
   const StepVariant variant_;
   PromptLoad part_;  // of one microbatch, all ranks
   double ranks_ = 1;
-  double group_ = 1;  // share of a microbatch's sequences that the busiest TP group has
-  double tp_ = 1;     // ranks of a TP group
-  double heads_ = 1;  // of a rank
+  double group_ = 1;      // share of a microbatch's sequences that the busiest TP group has
+  double tp_ = 1;         // ranks of a TP group
+  double heads_ = 1;      // of a rank
+  double computing_ = 1;  // share of the cores: others move rows of the other microbatch
   int microbatches_ = 1;
   std::vector<Operator> dense_chain_, moe_chain_;
   Seconds dense_time_ = 0, moe_time_ = 0, mtp_time_ = 0, head_time_ = 0, layer_time_ = 0;

@@ -34,10 +34,14 @@ void role_rules(const Scenario& s, std::vector<Rule>& rules) {
                                       "/deployment/cache/scope",
                                       "/deployment/cache/reuse",
                                       "/deployment/cache/ssd"};
-  std::vector<std::string> of_decode{
-      "/deployment/decode", "/decode",        "/experts/popularity/decode",
-      "/experts/drift",     "/experts/moves", "/slo/tpot",
-      "/deployment/swap"};
+  std::vector<std::string> of_decode{"/deployment/decode", "/experts/popularity/decode",
+                                     "/experts/drift",     "/experts/moves",
+                                     "/slo/tpot",          "/deployment/swap"};
+  // Prefill computes the KV of the layers that draft.
+  for (const char* key : {"microbatches", "split", "planned_context", "mtp/acceptance", "launch",
+                          "launch_time", "plan_change", "exchange", "placement_staleness"}) {
+    of_decode.push_back(fmt::format("/decode/{}", key));
+  }
   for (const serve::RequestClass& one : s.classes) {
     of_decode.push_back(fmt::format("/workload/classes/{}/slo/tpot", one.name));
   }
@@ -230,8 +234,8 @@ void expert_rules(const Scenario& s, std::vector<Rule>& rules) {
                         "where no rank is dedicated to the shared expert, it needs "
                         "/experts/shared_copies below the ranks of an instance")});
   const bool dense = s.model.moe_layers() + s.model.mtp_layers == 0;
-  rules.push_back({{"/experts", "/decode/exchange", stale[0], stale[1], of_drift[1],
-                    "/precision/dispatch", "/policies/pipeline_plan"},
+  rules.push_back({{"/experts", "/decode/exchange", "/prefill/exchange", stale[0], stale[1],
+                    of_drift[1], "/precision/dispatch", "/policies/pipeline_plan"},
                    "/model",
                    when(dense, "on a model without MoE layers")});
 }

@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "cmsim/model/expert_load.hpp"
+#include "cmsim/model/relay.hpp"
 #include "tests/model/places.hpp"
 #include "tests/model/published.hpp"
 
@@ -222,9 +223,14 @@ TEST(BasicExchange, SendsBf16InAllToAllsThatEachStart) {
 
 TEST(TwoLevelExchange, SendsATokenOnceToANodeAndForwardsItThere) {
   const auto relayed = exchange(ExchangeKind::kTwoLevel, 320);
-  // Four draws among 20 nodes reach 19 x (1 - 0.95^4) = 3.524 other nodes; of the 8 rows 14/16 are
-  // forwarded out of the relay's package.
-  const double nodes = 19 * (1 - 0.95 * 0.95 * 0.95 * 0.95), forwarded = 8 * 14.0 / 16;
+  // Of the 4 groups that are chosen of 8, eight experts are in 4 x (1 - 0.75^8) = 3.600; each group
+  // is on 2.5 nodes, of which the 2.223 experts in it are on 2.5 x (1 - 0.6^2.223) = 1.697:
+  // of 6.107 nodes 19 in 20 are others. Of the 8 rows 14/16 are forwarded out of the relay's
+  // package.
+  const double groups = 4 * (1 - std::pow(0.75, 8));
+  const double nodes = 0.95 * groups * 2.5 * (1 - std::pow(0.6, 8 / groups));
+  EXPECT_NEAR(nodes, 5.802, 1e-3);
+  const double forwarded = 8 * 14.0 / 16;
   EXPECT_NEAR(relayed->ub_bytes(10, 8), 10 * (nodes + forwarded) * 22'016, 1e-3);
   const ExchangeTime dispatch = relayed->dispatch(uniform(48));
   EXPECT_NEAR(dispatch.startup, 2 * 23.1e-6, 1e-12);
@@ -237,6 +243,25 @@ TEST(TwoLevelExchange, WithoutRoutingGroupsATokenGoesToAnyNode) {
   const auto relayed = make_exchange(ExchangeKind::kTwoLevel, cloudmatrix(), kimi, 320);
   const double nodes = 19 * (1 - std::pow(0.95, 8)), forwarded = 8 * 14.0 / 16;
   EXPECT_NEAR(relayed->ub_bytes(10, 8), 10 * (nodes + forwarded) * 22'016, 1e-3);
+}
+
+// Four domains hold two of eight groups each. By drawing: with j of a domain's groups among the 4
+// that are chosen, which C(2, j) C(6, 4 - j) of C(8, 4) = 70 choices are, eight experts that spread
+// over the four miss it with (1 - j / 4)^8: 15, 40 x 0.1001 and 15 x 0.0039 of 70.
+TEST(TwoLevelExchange, CountsTheDomainsOfAToken) {
+  const Architecture r1 = deepseek_r1();
+  const double missed = (15 + 40 * std::pow(0.75, 8) + 15 * std::pow(0.5, 8)) / 70;
+  EXPECT_NEAR(expected_domains(r1, 8, 4), 4 * (1 - missed), 0.03);
+  EXPECT_EQ(expected_domains(r1, 8, 1), 1);
+  const double chosen = 4 * (1 - std::pow(0.75, 8));
+  EXPECT_NEAR(expected_domains(r1, 8, 8), chosen, 1e-9);  // one group each
+  double before = 1;
+  for (int domains = 2; domains <= 96; ++domains) {
+    const double now = expected_domains(r1, 8, domains);
+    EXPECT_GE(now, before) << domains;
+    EXPECT_LE(now, 8) << domains;
+    before = now;
+  }
 }
 
 TEST(TwoLevelExchange, IsOneHopInsideANode) {

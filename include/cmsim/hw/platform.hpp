@@ -112,6 +112,8 @@ struct TokenExchangeSpec {
   // An exchange keeps the cores it was given while data is under way, so that two microbatches
   // divide the die; false: it runs beside operators that have all cores.
   bool holds_cores = true;
+  // Matrix cores of a die that move the rows of a prefill batch while its microbatches overlap.
+  int prefill_cores = 0;
   // What the slowest of the ranks adds to the barrier that ends an exchange of a serving system,
   // beside what its load does: a measurement of one exchange again and again has none.
   Seconds jitter = 0;

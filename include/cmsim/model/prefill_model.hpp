@@ -10,12 +10,14 @@
 #include <array>
 #include <map>
 #include <memory>
+#include <optional>
 
 #include "cmsim/model/breakdown.hpp"
 #include "cmsim/model/exchange.hpp"
 #include "cmsim/model/expert_load.hpp"
 #include "cmsim/model/memory.hpp"
 #include "cmsim/model/operators.hpp"
+#include "cmsim/model/relay.hpp"
 #include "cmsim/model/step.hpp"
 
 namespace cmsim::model {
@@ -48,9 +50,11 @@ class PrefillPipeline : public PrefillModel {
   /// Instances whose places are alike share one.
   struct Place {
     ExchangeCosts exchange;
+    std::optional<Relay> relay;     // in two levels
     coll::ExchangeCost collective;  // within tensor-parallel groups
     // Of a rank's bytes, what leaves its package.
     double exchange_leaves = 0, collective_leaves = 0;
+    double exchange_moves = 1;  // bytes on all levels for each byte of a row
     // Choices by shape of the batch, filled as they are met: a cache of a pure function.
     std::map<std::array<int, 4>, int> splits;
     // Batches of the same totals take the same time; bounded, and dropped when full.
