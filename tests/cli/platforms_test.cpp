@@ -83,7 +83,7 @@ TEST(Borrowed, IsSaidInEveryResultThatUsesIt) {
   std::vector<std::string> run{"run",   kPaperDecode,           "--set", "/platform=gb200-nvl72",
                                "--set", "/workload/requests=64"};
   run.insert(run.end(), small.begin(), small.end());
-  EXPECT_THAT(work.cmsim(run).out, HasSubstr("\nMachine     14 " + said));
+  EXPECT_THAT(work.cmsim(run).out, HasSubstr("\nMachine     15 " + said));
   run.emplace_back("--json");
   EXPECT_THAT(nlohmann::json::parse(work.cmsim(run).out)["provenance"]["borrowed"],
               Contains("/platform/operators/attention_efficiency"));
