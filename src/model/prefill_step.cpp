@@ -30,6 +30,10 @@ PrefillStep::PrefillStep(const PrefillPipeline& pipeline, std::int32_t instance,
             .makespan;
   }
 
+  if (place_.relay) {
+    const double tokens = part_.tokens / ranks_;
+    between_domains_ = place_.relay->between(tokens, tokens, pipeline_.experts_->copies());
+  }
   const hw::Platform& platform = pipeline_.platform_;
   if (microbatches_ > 1) {
     const double exchanging = platform.token_exchange.prefill_cores;
@@ -137,10 +141,7 @@ void PrefillStep::add_layer(Rows& rows, int layer, double computed, double part)
   rows.computed += part * computed;
   if (place_.relay) {
     // Forwarded piece by piece: the levels work side by side.
-    const double tokens = part_.tokens / ranks_;
-    const Seconds wire =
-        std::max(place_.relay->between(tokens, tokens, pipeline_.experts_->copies()),
-                 place_.relay->inside(sent, received));
+    const Seconds wire = std::max(between_domains_, place_.relay->inside(sent, received));
     rows.dispatch += part * wire;
     rows.combine += part * wire;
     return;

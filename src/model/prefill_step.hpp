@@ -90,6 +90,7 @@ class PrefillStep {
   double heads_ = 1;      // of a rank
   double computing_ = 1;  // share of the cores: others move rows of the other microbatch
   int microbatches_ = 1;
+  Seconds between_domains_ = 0;  // of a relay, for each byte of a row; alike in all layers
   std::vector<Operator> dense_chain_, moe_chain_;
   Seconds dense_time_ = 0, moe_time_ = 0, mtp_time_ = 0, head_time_ = 0, layer_time_ = 0;
   double hbm_bytes_ = 0, exchange_bytes_ = 0, collective_bytes_ = 0;

@@ -2,7 +2,7 @@
 // slowest rank.
 //
 // Three implementations behind one interface: fused (AIV cores write into remote memory, early INT8
-// quantisation, P §4.2.1), basic (three SDMA all-to-alls, BF16) and two-level (one copy per node,
+// quantisation, P §4.2.1), basic (three SDMA all-to-alls, BF16) and two-level (one copy per domain,
 // then forwarded inside it). Ranks are dies anywhere on the fabric, which coll/exchange_network.hpp
 // asks for the time on the wire. An uneven load enters twice: as expected by layer, which loads the
 // links that ranks share, and as the rows of the busiest rank, which load its own.

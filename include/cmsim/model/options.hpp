@@ -60,7 +60,7 @@ enum class PrefillExchange { kAuto, kFlat, kTwoLevel };
 
 struct PrefillOptions {
   int attention_tp = 0;  // dies that share the heads of a sequence, from /deployment/prefill; 0 =
-                         // as many as there are, up to one a head
+                         // as many as the scale-up plane joins, up to one a head
   int microbatches = 0;  // 1 = nothing overlaps, 0 = the faster of 1 and 2
   bool sequence_packing = true;  // false: every sequence is padded to the longest of its batch
   PrefillExchange exchange = PrefillExchange::kAuto;

@@ -21,7 +21,8 @@ struct PrefillSpec {
   int npus_per_instance = 16;
   int ep = 32;                            // dies of an instance: one expert-parallel group
   Tokens max_num_batched_tokens = 16384;  // per NPU; an instance's budget is this times its NPUs
-  // Dies that share the heads of a sequence; 0 = as many as there are, up to one a head.
+  // Dies that share the heads of a sequence; 0 = as many as the scale-up plane joins, up to
+  // one a head.
   int attention_tp = 0;
   /// New tokens of one batch of an instance at most.
   Tokens token_budget() const { return max_num_batched_tokens * npus_per_instance; }
